@@ -1,0 +1,253 @@
+"""Estimates and tests: numbers in, numbers with their uncertainty out. No pandas, no words for people.
+
+Laws of this file:
+- No bare number leaves it where an interval can be stated: an `Estimate` is a point, its bounds and their level.
+- One value per trial goes in. A trial is one launch of a server; seconds or requests within it are not replicates.
+- When the data cannot answer, the bounds are NaN. Every comparison with NaN is false: a gate on it stays shut.
+
+Statistics of *pairs* take d = log(B) - log(A), one value per adjacent pair of trials: the drift of a session cancels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Values: TypeAlias = "Sequence[float] | NDArray[Any]"
+Floats: TypeAlias = NDArray[np.float64]
+
+WILCOXON_EFFICIENCY = 0.977
+"""sqrt(3/pi): how much wider the signed-rank interval is than Student's when the noise is normal (Lehmann 1975)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A point with the interval that holds the true value with probability `level`; NaN bounds: cannot tell."""
+
+    value: float
+    low: float
+    high: float
+    level: float
+
+    @property
+    def bounded(self) -> bool:
+        """Whether an interval could be stated at all."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    def map(self, increasing: Callable[[float], float]) -> Estimate:
+        """Return the estimate on another scale, given the increasing function that leads there."""
+        return Estimate(increasing(self.value), increasing(self.low), increasing(self.high), self.level)
+
+    def negated(self) -> Estimate:
+        """Return the estimate of the opposite quantity; bounds change sides."""
+        return Estimate(-self.value, -self.high, -self.low, self.level)
+
+
+def mean_interval(values: Values, level: float = 0.95) -> Estimate:
+    """Mean of a cell's trials with Student's t interval, on the plain scale.
+
+    Precondition: the trials are independent launches. NaN counts as missing and is left out. With no value all is
+    NaN; with one the bounds are NaN. Raises ValueError for an infinite value. Source: Student 1908.
+    """
+    x = _present(values)
+    if x.size < 2:  # noqa: PLR2004 - a spread needs two values
+        return Estimate(float(x[0]) if x.size else math.nan, math.nan, math.nan, level)
+    mean = float(x.mean())
+    half = float(stats.t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size))
+    return Estimate(mean, mean - half, mean + half, level)
+
+
+def median_interval(values: Values, level: float = 0.95) -> Estimate:
+    """Median with the exact interval between two order statistics (Conover 1999, section 3.2); no shape is assumed.
+
+    Its true coverage is at least `level`. Bounds are NaN when even (smallest, largest) covers less: at 95 % that
+    is below 6 values. NaN counts as missing. Raises ValueError for an infinite value.
+    """
+    x = np.sort(_present(values))
+    if not x.size:
+        return Estimate(math.nan, math.nan, math.nan, level)
+    below = int(stats.binom.ppf((1 - level) / 2, x.size, 0.5))
+    if stats.binom.cdf(below, x.size, 0.5) > (1 - level) / 2:
+        below -= 1
+    if below < 0:
+        return Estimate(float(np.median(x)), math.nan, math.nan, level)
+    return Estimate(float(np.median(x)), float(x[below]), float(x[x.size - 1 - below]), level)
+
+
+def ratio_interval(values: Values, baseline: Values, level: float = 0.95) -> Estimate:
+    """Ratio of two cells (values / baseline) that were not paired: Welch's t interval on the log scale.
+
+    The point is the ratio of geometric means, so exchanging the cells gives exactly the inverse ratio. All values
+    must be positive (ValueError). With fewer than two on a side the bounds are NaN. Source: Welch 1947.
+    """
+    y, x = (np.log(_positive(side)) for side in (values, baseline))
+    if not (y.size and x.size):
+        return Estimate(math.nan, math.nan, math.nan, level)
+    return _welch(y, x, level).map(math.exp)
+
+
+@lru_cache(maxsize=256)
+def _signed_rank_tail(n: int) -> Floats:
+    """P(W+ >= w) for w = 0 .. n(n+1)/2 under symmetry about zero, exact, by convolution of the n sign flips."""
+    mass = np.zeros(n * (n + 1) // 2 + 1)
+    mass[0] = 1.0
+    for rank in range(1, n + 1):
+        flipped = mass.copy()
+        flipped[rank:] += mass[:-rank]
+        mass = flipped / 2
+    return mass[::-1].cumsum()[::-1]
+
+
+@lru_cache(maxsize=4096)
+def wilcoxon_critical(n: int, alpha: float) -> int | None:
+    """Smallest c with P(W+ >= c) <= alpha for n pairs, exact; None when no outcome of n pairs is that rare."""
+    if n < 1:
+        return None
+    rare = np.flatnonzero(_signed_rank_tail(n) <= alpha)
+    return int(rare[0]) if rare.size else None
+
+
+def smallest_firing(alpha: float) -> int:
+    """Fewest pairs with which the signed-rank test can reject at one-sided `alpha` (7 at 1 %)."""
+    return math.ceil(-math.log2(alpha) - 1e-9)
+
+
+def signed_rank_p(d: Values) -> float:
+    """Exact one-sided p-value of 'the pairs do not lie above zero'; 1 for no pairs.
+
+    W+ counts the Walsh averages above zero, so ties and zeros err on the side of not rejecting, and p <= alpha holds
+    exactly when the lower bound of `hodges_lehmann` at 1 - 2 alpha lies above zero. Source: Wilcoxon 1945, Tukey 1949.
+    """
+    x = _finite(d)
+    if not x.size:
+        return 1.0
+    return float(_signed_rank_tail(x.size)[int((_walsh(x) > 0).sum())])
+
+
+def hodges_lehmann(d: Values, level: float = 0.98) -> Estimate:
+    """Median of the Walsh averages with the interval that inverts the exact signed-rank test.
+
+    Precondition: pairs independent and symmetric about the true shift. Bounds are NaN where the test cannot reject
+    at all (below 7 pairs at 98 %). Negating d negates the answer exactly. Source: Hodges and Lehmann 1963.
+    """
+    x = _finite(d)
+    if not x.size:
+        return Estimate(math.nan, math.nan, math.nan, level)
+    walsh = np.sort(_walsh(x))
+    critical = wilcoxon_critical(x.size, round((1 - level) / 2, 12))
+    if critical is None:
+        return Estimate(float(np.median(walsh)), math.nan, math.nan, level)
+    return Estimate(float(np.median(walsh)), float(walsh[walsh.size - critical]), float(walsh[critical - 1]), level)
+
+
+def minimal_effect(sd: float, n: int, *, alpha: float = 0.01, power: float = 0.80) -> float:
+    """Log ratio that n pairs with standard deviation `sd` find with probability `power`; NaN below 2 pairs.
+
+    Student's quantiles, since normal ones promise too much below 20 pairs; the divisor makes it the rank test's.
+    """
+    if n < 2:  # noqa: PLR2004 - a spread needs two values
+        return math.nan
+    quantiles = stats.t.ppf(1 - alpha, n - 1) + stats.t.ppf(power, n - 1)
+    return float(quantiles * sd / math.sqrt(n) / WILCOXON_EFFICIENCY)
+
+
+def pairs_needed(sd: float, effect: float, *, alpha: float = 0.01, power: float = 0.90) -> int:
+    """Pairs with which a log ratio of `effect` is found with probability `power`, never fewer than can reject."""
+    quantiles = float(stats.norm.isf(alpha) + stats.norm.ppf(power))
+    return max(10, smallest_firing(alpha), math.ceil((quantiles * sd / effect) ** 2))
+
+
+def lag1(d: Values) -> float:
+    """Correlation of each pair with the next; NaN below 4 pairs or without any spread."""
+    x = _finite(d)
+    spread = x - x.mean() if x.size else x
+    power = float(spread @ spread)
+    if x.size < 4 or power == 0:  # noqa: PLR2004 - below four it is noise only
+        return math.nan
+    return float(spread[:-1] @ spread[1:]) / power
+
+
+def is_correlated(d: Values) -> bool:
+    """Whether neighbouring pairs are alike beyond chance (lag-1 above 2/sqrt(n)): then an interval is too narrow."""
+    return lag1(d) > 2 / math.sqrt(max(len(d), 1))
+
+
+def batch_means(d: Values, size: int = 4) -> Floats:
+    """Means of consecutive pairs, `size` or one more to a batch: nearly independent where single pairs are not."""
+    x = _finite(d)
+    return np.array([part.mean() for part in np.array_split(x, max(1, x.size // size))]) if x.size else x
+
+
+def order_effect(d: Values, baseline_first: Sequence[bool], level: float = 0.98) -> Estimate:
+    """By what log ratio the second trial of a pair comes out slower than the first: half of (mean AB - mean BA).
+
+    Balanced orders keep it out of the verdict; it is reported because it says that trials disturb each other.
+    """
+    x, order = _finite(d), np.asarray(baseline_first, dtype=bool)
+    if not (order.any() and (~order).any()):
+        return Estimate(math.nan, math.nan, math.nan, level)
+    return _welch(x[order], x[~order], level).map(lambda difference: difference / 2)
+
+
+def holm(p_values: Values) -> Floats:
+    """p-values adjusted so that the chance of any false one among them stays at the level asked. Source: Holm 1979."""
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def clopper_pearson(hits: int, of: int, level: float = 0.95) -> Estimate:
+    """Share of hits with its exact binomial interval; NaN point and [0, 1] when nothing was tried. Source: 1934."""
+    tail = (1 - level) / 2
+    low = float(special.betaincinv(hits, of - hits + 1, tail)) if hits else 0.0
+    high = float(special.betaincinv(hits + 1, of - hits, 1 - tail)) if hits < of else 1.0
+    return Estimate(hits / of if of else math.nan, low, high, level)
+
+
+def _welch(y: Floats, x: Floats, level: float) -> Estimate:
+    """Difference of means y - x with Welch's interval; NaN bounds with fewer than two values on a side."""
+    difference = float(y.mean() - x.mean())
+    if min(y.size, x.size) < 2:  # noqa: PLR2004 - a spread needs two values
+        return Estimate(difference, math.nan, math.nan, level)
+    vy, vx = float(y.var(ddof=1)) / y.size, float(x.var(ddof=1)) / x.size
+    if vy + vx == 0:
+        return Estimate(difference, difference, difference, level)
+    freedom = (vy + vx) ** 2 / (vy**2 / (y.size - 1) + vx**2 / (x.size - 1))
+    half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(vy + vx)
+    return Estimate(difference, difference - half, difference + half, level)
+
+
+def _walsh(x: Floats) -> Floats:
+    i, j = np.triu_indices(x.size)
+    return (x[i] + x[j]) / 2
+
+
+def _present(values: Values) -> Floats:
+    x = np.asarray(values, dtype=float)
+    return _finite(x[~np.isnan(x)])
+
+
+def _finite(values: Values) -> Floats:
+    x = np.asarray(values, dtype=float)
+    if not np.isfinite(x).all():
+        raise ValueError("every value must be a finite number")
+    return x
+
+
+def _positive(values: Values) -> Floats:
+    x = _present(values)
+    if not (x > 0).all():
+        raise ValueError("every value must be above zero to have a logarithm")
+    return x
