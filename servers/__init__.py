@@ -1,0 +1,28 @@
+"""What is measured: one short file per concurrency model, interchangeable by one function.
+
+    def serve(listener: socket.socket) -> None
+
+Echo every byte of every connection until the process ends. The listener is bound, listening and blocking. Read at most
+RECV_SIZE bytes at a time. Stop reading while the client does not take what it was sent, so that memory stays bounded.
+After the client's end of file, send what is left and close. A fault of a client ends that client's connection only.
+Print nothing.
+
+A file here is its model and nothing else. It may import the standard library, the one library it is about, and the
+constants below; the command line, the socket and the READY line belong to `servers/__main__.py`. To add a server, add
+a file. Its name is the server's (`_` reads `-`, a trailing `_` is dropped); the first line of its docstring is what
+`python -m servers` says about it. It may also state, as literals:
+
+    LIBRARY = "trio"         the distribution and module it needs
+    PROGRAM = "cc"           the program it needs
+    LOOPS = ("uvloop", …)    `asyncio-NAME` runs on these too: serve(listener, new_loop) takes a loop's factory
+    CONNECTIONS_MAX = 1      how many connections it serves at a time; beyond that one waits, or is refused if
+    REFUSES_BEYOND = True    this is stated too
+"""
+
+from __future__ import annotations
+
+BACKLOG = 4096
+"""Connections the kernel may hold for a server that has not accepted them yet (Linux's own ceiling, somaxconn)."""
+
+RECV_SIZE = 64 * 1024
+"""Bytes that a server asks for at a time."""

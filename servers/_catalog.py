@@ -1,0 +1,207 @@
+"""Which servers there are, whether each can run here, and how to load one.
+
+A server is found by listing this folder and described by parsing its file: nothing is imported until it is asked for,
+because a listing must not fail for want of one library, nor load them all.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from types import ModuleType
+
+FOLDER = Path(__file__).parent
+
+
+class ServerError(Exception):
+    """A server that cannot be had: what, why and what to do, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the listing. `loop` names the module whose event loop stands in for asyncio's own."""
+
+    name: str
+    path: Path
+    summary: str = ""
+    library: str | None = None
+    program: str | None = None
+    loop: str | None = None
+    connections_max: int | None = None
+    refuses_beyond: bool = False
+    fault: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it cannot run here; None if it can."""
+        if self.fault is None and self.library is not None and importlib.util.find_spec(self.library) is None:
+            return f"{self.library} is not installed"
+        if self.fault is None and self.program is not None and shutil.which(self.program) is None:
+            return f"the program {self.program} is not on the PATH"
+        return self.fault
+
+    @property
+    def install(self) -> str | None:
+        """The command that makes it run here, if there is one."""
+        if self.fault is not None or self.reason is None:
+            return None
+        if self.library is not None:
+            return f"{shlex.quote(sys.executable)} -m pip install {self.library}"
+        return f"apt-get install {PACKAGES.get(self.program or '', self.program)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as plain JSON types; null is not known, or not the case."""
+        version = None
+        if self.library is not None and self.reason is None:
+            version = importlib.metadata.version(self.library)
+        return {
+            "name": self.name,
+            "summary": self.summary,
+            "runnable": self.reason is None,
+            "reason": self.reason,
+            "install": self.install,
+            "connections_max": self.connections_max,
+            "refuses_beyond": self.refuses_beyond,
+            "library": self.library,
+            "version": version,
+            "file": str(self.path),
+        }
+
+
+PACKAGES = {"cc": "gcc"}
+
+
+def entries(folder: Path = FOLDER) -> dict[str, Entry]:
+    """Return every server of the folder by its name. Raise ServerError if two files claim one name."""
+    found: dict[str, Entry] = {}
+    for path in sorted(folder.glob("[!_]*.py")):
+        for entry in describe(path):
+            if entry.name in found:
+                first = found[entry.name].path.name
+                raise ServerError(f"{path.name} and {first} both make a server named {entry.name!r}: rename one")
+            found[entry.name] = entry
+    return found
+
+
+def describe(path: Path) -> list[Entry]:
+    """Parse a server file into its entry, and one more for every loop it also runs on."""
+    name = path.stem.rstrip("_").replace("_", "-")
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        return [Entry(name, path, fault=f"line {error.lineno} is not Python: {error.msg}")]
+    stated = _literals(tree)
+    if not _defines(tree, "serve"):
+        return [Entry(name, path, fault="it defines no serve(listener)")]
+    entry = Entry(
+        name=name,
+        path=path,
+        summary=(ast.get_docstring(tree) or "").partition("\n")[0].rstrip("."),
+        library=stated.get("LIBRARY"),
+        program=stated.get("PROGRAM"),
+        connections_max=stated.get("CONNECTIONS_MAX"),
+        refuses_beyond=stated.get("REFUSES_BEYOND", False),
+    )
+    return [entry, *(_on_loop(entry, loop) for loop in stated.get("LOOPS", ()))]
+
+
+def _on_loop(entry: Entry, loop: str) -> Entry:
+    return Entry(
+        name=entry.name.replace("asyncio", loop, 1),
+        path=entry.path,
+        summary=f"{entry.summary}, on {loop}'s event loop",
+        library=loop,
+        loop=loop,
+        connections_max=entry.connections_max,
+        refuses_beyond=entry.refuses_beyond,
+    )
+
+
+def _literals(tree: ast.Module) -> dict[str, Any]:
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper():
+            try:
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue  # an expression: the server's own business
+    return found
+
+
+def _defines(tree: ast.Module, name: str) -> bool:
+    """Say whether the module binds the name: by def, by assignment or by import."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return True
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+            return True
+        if isinstance(node, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in node.names):
+            return True
+    return False
+
+
+def find(text: str) -> Entry:
+    """Return the entry of a name or of a file. Raise ServerError if there is none, or it cannot run here."""
+    if text.endswith(".py") or os.sep in text:
+        entry = _of_file(Path(text))
+    else:
+        known = entries()
+        if text not in known:
+            near = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise ServerError(f"unknown server {text!r}: {hint}")
+        entry = known[text]
+    if entry.reason is not None:
+        remedy = f"; run: {entry.install}" if entry.install else ""
+        raise ServerError(f"{text} cannot run here: {entry.reason}{remedy}")
+    return entry
+
+
+def _of_file(path: Path) -> Entry:
+    try:
+        return describe(path)[0]
+    except OSError as error:
+        raise ServerError(f"cannot read {path}: {error.strerror}") from error
+
+
+def load(entry: Entry) -> Callable[[socket.socket], None]:
+    """Import the server's module and return its `serve`. Raise ServerError if it cannot be imported or prepared."""
+    try:
+        module = _module(entry.path)
+        prepare = getattr(module, "prepare", None)
+        if prepare is not None:
+            prepare()
+        if entry.loop is None:
+            serve: Callable[[socket.socket], None] = module.serve
+            return serve
+        return partial(module.serve, new_loop=importlib.import_module(entry.loop).new_event_loop)
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ServerError(f"{entry.name} cannot run here: {error}") from error
+
+
+def _module(path: Path) -> ModuleType:
+    if path.parent == FOLDER:
+        return importlib.import_module(f"servers.{path.stem}")
+    spec = importlib.util.spec_from_file_location(f"server_{path.stem}", path)
+    assert spec is not None  # the suffix is .py
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.append(str(path.parent.resolve()))  # last: its neighbours can be imported, but shadow nothing
+    spec.loader.exec_module(module)
+    return module

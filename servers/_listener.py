@@ -1,0 +1,119 @@
+"""The socket that every server is given: bound in one place, with the same options, and hard to kill.
+
+Nothing here may depend on which server is run.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import time
+from pathlib import Path
+
+from servers import BACKLOG
+from servers._catalog import ServerError
+
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+RETRY_S = 0.05
+
+
+class Listener(socket.socket):
+    """A listening socket whose `accept` outlives a shortage of descriptors.
+
+    When there is no descriptor left for a client, it would stay at the head of the queue, and a level-triggered loop
+    would spin on it. So one descriptor is kept in reserve: it is given up to take that client and to hang up on it
+    (M. Lehmann, libev(3), "The special problem of accept()ing when you can't").
+    """
+
+    def __init__(self, family: int, kind: int = socket.SOCK_STREAM) -> None:
+        super().__init__(family, kind)
+        self.spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """Return the next client there is a descriptor for; raise BlockingIOError as any non-blocking socket does."""
+        while True:
+            try:
+                return super().accept()
+            except ConnectionAbortedError:
+                continue  # it left while it was in the queue
+            except OSError as error:
+                if error.errno not in SHORTAGES:
+                    raise
+            accepted = self._accept_with_spare()
+            if accepted is not None:
+                return accepted
+
+    def _accept_with_spare(self) -> tuple[socket.socket, object] | None:
+        """Take the next client in the place of the spare descriptor; keep it only if there is one again by then."""
+        os.close(self.spare)
+        accepted = None
+        try:
+            accepted = super().accept()
+            self.spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            if accepted is not None:
+                accepted[0].close()
+            self.spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            if error.errno not in SHORTAGES:
+                raise
+            if accepted is None:
+                time.sleep(RETRY_S)  # the shortage is the whole system's: do not add a busy loop to it
+            return None
+        return accepted
+
+
+def bind(host: str, port: int) -> Listener:
+    """Return a listening socket on `host` and `port`, or on the path in `unix:PATH`. Raise ServerError if it cannot be.
+
+    TCP_NODELAY is set on the listener: accepted connections inherit it on Linux.
+    """
+    try:
+        if host.startswith("unix:"):
+            return _bind_unix(Path(host[len("unix:") :]))
+        return _bind_tcp(host, port)
+    except socket.gaierror as error:
+        raise ServerError(f"the host {host!r} is not known: {error.strerror}") from error
+    except OverflowError as error:
+        raise ServerError(f"port {port} cannot be: use 0 (any free one) to 65535") from error
+    except OSError as error:
+        where = host if host.startswith("unix:") else f"{host} port {port}"
+        hint = "; stop what listens there, or use --port 0" if error.errno == errno.EADDRINUSE else ""
+        raise ServerError(f"cannot listen on {where}: {error.strerror or error}{hint}") from error
+
+
+def _bind_tcp(host: str, port: int) -> Listener:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listener = Listener(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return _listen(listener, address)
+
+
+def _bind_unix(path: Path) -> Listener:
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _answers(path):
+        path.unlink()  # left behind by a server that has ended
+    return _listen(Listener(socket.AF_UNIX), str(path))
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+def _listen(listener: Listener, address: object) -> Listener:
+    try:
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def ready_line(listener: socket.socket) -> str:
+    """Return what a server says once it listens: READY HOST PORT; for a UNIX socket READY unix:PATH 0."""
+    name = listener.getsockname()
+    host, port = (f"unix:{name}", 0) if listener.family == socket.AF_UNIX else name[:2]
+    return f"READY {host} {port}"

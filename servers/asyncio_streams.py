@@ -1,0 +1,37 @@
+"""asyncio's streams: a coroutine per connection over a reader and a writer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from servers import BACKLOG, RECV_SIZE
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+LOOPS = ("uvloop", "rloop")
+
+
+def serve(listener: socket.socket, new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
+    """Run the server on a loop of the given make."""
+    new_loop().run_until_complete(main(listener))
+
+
+async def main(listener: socket.socket) -> None:
+    """Hand every connection to `echo`, for ever."""
+    server = await asyncio.start_server(echo, sock=listener, backlog=BACKLOG)
+    await server.serve_forever()
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send back what comes; `drain` waits while the client does not take it."""
+    try:
+        while data := await reader.read(RECV_SIZE):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass  # a reset is the end of this client, not of the server
+    finally:
+        writer.close()

@@ -1,0 +1,32 @@
+"""A thread for every connection: blocking calls, and the kernel decides who runs."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from servers import RECV_SIZE
+
+if TYPE_CHECKING:
+    import socket
+
+STACK_SIZE = 256 * 1024  # the default of 8 MiB is address space that 10,000 threads may not get
+
+
+def serve(listener: socket.socket) -> None:
+    """Accept, and leave the client to a thread of its own."""
+    threading.stack_size(STACK_SIZE)
+    while True:
+        connection, _ = listener.accept()
+        try:
+            threading.Thread(target=echo, args=(connection,), daemon=True).start()
+        except RuntimeError:  # the system gives no more threads
+            connection.close()
+
+
+def echo(connection: socket.socket) -> None:
+    """Send back what comes until the client has finished, or is gone."""
+    with connection, suppress(OSError):
+        while data := connection.recv(RECV_SIZE):
+            connection.sendall(data)
