@@ -11,3 +11,45 @@ def percent(fraction: float, *, signed: bool = True) -> str:
         return "unknown"
     points = round(100 * fraction, 1 if abs(fraction) < 1 else 0)
     return f"{points:+.{1 if abs(fraction) < 1 else 0}f} %" if signed else f"{points:g} %"
+
+
+def count(number: float) -> str:
+    """Write 1000 as `1,000`; `unknown` for NaN."""
+    return "unknown" if math.isnan(number) else f"{number:,.0f}"
+
+
+def rate(per_s: float) -> str:
+    """Write 52341.7 as `52,300/s`; `unknown` for NaN."""
+    return "unknown" if math.isnan(per_s) else f"{_three_digits(per_s)}/s"
+
+
+def duration(ns: float) -> str:
+    """Write nanoseconds as `950 ns`, `12.4 µs`, `3.1 ms` or `1.25 s`, three digits at most; `unknown` for NaN."""
+    return _scaled(ns, ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")))
+
+
+def size(number: float) -> str:
+    """Write bytes as `64 B`, `1 KiB` or `19.4 MiB`, three digits at most; `unknown` for NaN."""
+    return _scaled(number, ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1.0, "B")))
+
+
+def compact(number: float) -> str:
+    """Write 50000 as `50k` and 1500000 as `1.5M`, for the ticks of an axis."""
+    return _scaled(number, ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))).replace(" ", "")
+
+
+def _scaled(number: float, units: tuple[tuple[float, str], ...]) -> str:
+    """Write a number in the largest unit of which it is at least one, after rounding to three digits."""
+    if math.isnan(number):
+        return "unknown"
+    if number == 0:
+        return f"0 {units[-1][1]}".rstrip()
+    rounded = float(f"{number:.3g}")
+    factor, unit = next((unit for unit in units if abs(rounded) >= unit[0]), units[-1])
+    return f"{_three_digits(number / factor)} {unit}".rstrip()
+
+
+def _three_digits(number: float) -> str:
+    """Round to three significant digits, keep all digits before the point, group thousands, drop trailing zeros."""
+    rounded = float(f"{number:.3g}")
+    return f"{rounded:,.10f}".rstrip("0").rstrip(".")
