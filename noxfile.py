@@ -1,0 +1,139 @@
+"""Every chore as one word: `nox -s bench`, `nox -s tests`, … on a machine that has Python and pip only.
+
+A session installs what it needs and calls one command. What a command does, and its defaults, belong to the command;
+requirements belong to pyproject.toml. Sessions run from the checkout: the project itself is not installed, except by
+`package`, which tries the built wheel.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_external_run = True
+nox.options.sessions = ["lint", "typing", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+
+
+def requirements(*groups: str) -> list[str]:
+    """List what the project needs to run, and what the dependency groups add to it."""
+    return [*PYPROJECT["project"]["dependencies"], *nox.project.dependency_groups(PYPROJECT, *groups)]
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install the requirements, then uvloop if it can be had without a compiler; its servers are gaps otherwise."""
+    session.install(*requirements(*groups))
+    try:
+        session.install("--only-binary", ":all:", *PYPROJECT["project"]["optional-dependencies"]["uvloop"], silent=True)
+    except CommandFailed:
+        session.warn("There is no uvloop for this interpreter: servers that run on it will be shown as missing.")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure and plot; the main job. `-- smoke` or `-- --trials 5` goes to `python -m bench run`."""
+    install(session)
+    given = session.posargs
+    preset = [] if given and not given[0].startswith("-") else ["quick"]
+    session.run("python", "-m", "bench", "run", *preset, *given)
+
+
+def run_tests(session: nox.Session) -> None:
+    """Run the tests that need no quiet machine; `-- -k word` goes to pytest."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+nox.session(run_tests, name="tests")
+for version in nox.project.python_versions(PYPROJECT):
+    nox.session(run_tests, name=f"tests-{version}", python=version, default=False)
+
+
+@nox.session(default=False)
+def tests_live(session: nox.Session) -> None:
+    """Run the tests that put real load on this machine; minutes."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", "-m", "live", *session.posargs)
+
+
+@nox.session(default=False)
+def regress(session: nox.Session) -> None:
+    """Compare the working tree with where it left the main branch; `-- --minutes 6` goes to `bench regress`."""
+    install(session)
+    chosen = any(argument.split("=")[0] in {"--base", "--a", "--b"} for argument in session.posargs)
+    base = [] if chosen else ["--base", merge_base(session)]
+    session.run("python", "-m", "bench", "regress", *base, *session.posargs)
+
+
+def merge_base(session: nox.Session) -> str:
+    """Find the commit to compare with: where the work began, or the last commit but one on the main branch itself."""
+
+    def git(*arguments: str) -> str:
+        answer = session.run("git", *arguments, external=True, silent=True, success_codes=[0, 1, 128], log=False)
+        return str(answer or "").strip()
+
+    head = git("rev-parse", "--verify", "--quiet", "HEAD")
+    main = next((name for name in MAIN_BRANCHES if git("rev-parse", "--verify", "--quiet", name)), None)
+    if not head or main is None:
+        session.error(f"none of {', '.join(MAIN_BRANCHES)} is known here: say what to compare with, `-- --base REV`")
+    base = git("merge-base", "HEAD", main)
+    if not base:
+        session.error(f"HEAD and {main} have no common commit here (a shallow clone?): run `git fetch --unshallow`")
+    if base != head or git("status", "--porcelain", "--untracked-files=no"):
+        return base
+    session.log(f"HEAD is on {main} and nothing is changed: comparing with the commit before it.")
+    return "HEAD^"
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format with ruff; `-- --fix` repairs what can be repaired."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", *session.posargs, ".")
+    session.run("ruff", "format", *([] if "--fix" in session.posargs else ["--check"]), ".")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types with mypy, strictly."""
+    session.install(*requirements("typing"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session(default=False)
+def micro(session: nox.Session) -> None:
+    """Measure what one suspension costs, as ratios to a generator's `send`."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", "tests/micro", "--benchmark-enable", "--benchmark-only", *session.posargs)
+
+
+@nox.session(default=False)
+def conformance(session: nox.Session) -> None:
+    """Run the conformance cases against the servers; `-- threads` picks some."""
+    install(session)
+    session.run("python", "-m", "bench", "check", *session.posargs)
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Check the documents: links, the commands they show, and that every figure names its source."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", "tests/test_house_documents.py", *session.posargs)
+
+
+@nox.session(default=False)
+def package(session: nox.Session) -> None:
+    """Build the wheel, install it away from the checkout, and start the command it brings."""
+    wheels = Path(session.create_tmp()).resolve() / "wheels"
+    session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(wheels), ".")
+    wheel = max(wheels.glob("echobench-*.whl"), key=lambda path: path.stat().st_mtime)
+    session.install("--force-reinstall", str(wheel))
+    session.chdir(wheels)
+    session.run("echobench", "servers")
