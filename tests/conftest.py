@@ -1,0 +1,50 @@
+"""What every test may use, and what every test is held to. Helpers of one room belong to that room's conftest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OF_PYTHON_ITSELF = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """Return the folder that holds our packages, for a child's PYTHONPATH and for files of the project."""
+    return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_process_left_behind() -> Iterator[None]:
+    """Fail the module's last test if a child that was not there before is still running; and end it."""
+    before = set(psutil.Process().children(recursive=True))
+    yield
+    left = [child for child in psutil.Process().children(recursive=True) if child not in before and runs(child)]
+    names = [described(child) for child in left]
+    for child in left:
+        child.kill()
+    psutil.wait_procs(left, timeout=5)
+    assert not names, f"processes left behind: {'; '.join(names)}"
+
+
+def runs(child: psutil.Process) -> bool:
+    """Say whether the child is alive and ours: not a zombie, no helper of multiprocessing."""
+    try:
+        command = " ".join(child.cmdline())
+        return child.status() != psutil.STATUS_ZOMBIE and not any(name in command for name in OF_PYTHON_ITSELF)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def described(child: psutil.Process) -> str:
+    """Return the pid and command of a child, as far as it can still be read."""
+    try:
+        return f"{child.pid} {' '.join(child.cmdline())}"
+    except psutil.NoSuchProcess:
+        return f"{child.pid} (ended meanwhile)"

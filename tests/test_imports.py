@@ -1,0 +1,292 @@
+"""The design's import directions, read from the source with `ast`, and what stays out of a process that measures.
+
+A rule added here needs a line in VIOLATIONS too: a checker that catches nothing proves nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("servers", "clients", "bench")
+OURS = {*ROOMS, "tests"}
+CLIENTS_LIBRARIES = {"numpy", "hdrh"}
+FRAMES_AND_PLOTS = {"pandas", "matplotlib"}
+
+# What bench may know of the load generator: values that describe and hold a measurement, nothing that measures.
+CLIENTS_VALUES = {"clients.workload", "clients.result", "clients.histogram", "clients.hlog", "clients.sizes"}
+
+# Within bench, a module imports from its own line or from those above it.
+BENCH_ORDER = (
+    {"bench.errors", "bench.units"},
+    {"bench.experiment"},
+    {"bench.analysis"},
+    {"bench.regress"},
+    {"bench.cli"},
+    {"bench.__main__"},
+)
+PIPELINE_ORDER = (
+    {"bench.experiment.plan"},
+    {"bench.experiment.process", "bench.experiment.monitor", "bench.experiment.machine"},
+    {"bench.experiment.runner"},
+    {"bench.experiment.store"},
+    {"bench.analysis.frame"},
+    {"bench.analysis.stats"},
+    {"bench.analysis.compare"},
+    {"bench.analysis.plots", "bench.analysis.report", "bench.analysis.export"},
+)
+
+
+@dataclass(frozen=True)
+class Module:
+    """A source file: its dotted name, its place, and the dotted names it imports with their lines."""
+
+    name: str
+    path: Path
+    imports: tuple[tuple[str, int], ...]
+    library: str | None
+
+
+def read_module(root: Path, path: Path) -> Module:
+    tree = ast.parse(path.read_bytes(), str(path))
+    parts = path.relative_to(root).with_suffix("").parts
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    library = next(
+        (
+            ast.literal_eval(node.value)
+            for node in tree.body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LIBRARY"
+        ),
+        None,
+    )
+    return Module(name, path.relative_to(root), tuple(imports_of(tree)), library)
+
+
+def imports_of(tree: ast.Module) -> list[tuple[str, int]]:
+    """List every import wherever it stands, `from a import b` as `a.b`; also import_module with a literal name."""
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                found += [(alias.name, node.lineno) for alias in names]
+            case ast.ImportFrom(module=module, names=names, level=level):
+                found += [(f"{'.' * level}{module or ''}.{alias.name}", node.lineno) for alias in names]
+            case ast.Call(func=func, args=[ast.Constant(value=str(name)), *_]) if ast.unparse(func).rpartition(".")[
+                2
+            ] in {"import_module", "__import__"}:
+                found.append((name, node.lineno))
+    return found
+
+
+def modules(root: Path) -> list[Module]:
+    return [read_module(root, path) for room in ROOMS for path in sorted((root / room).rglob("*.py"))]
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def rank(name: str, order: tuple[set[str], ...]) -> int | None:
+    return next((i for i, line in enumerate(order) if any(within(name, package) for package in line)), None)
+
+
+def why_not(module: Module, imported: str) -> str | None:
+    """Say why this import may not be, or None if it may."""
+    if imported.startswith("."):
+        return "imports are absolute"
+    room = module.name.partition(".")[0]
+    rule = {"servers": why_not_servers, "clients": why_not_clients, "bench": why_not_bench}[room]
+    return rule(module, imported)
+
+
+def why_not_servers(module: Module, imported: str) -> str | None:
+    top = imported.partition(".")[0]
+    if top == "servers":
+        is_model = not module.path.name.startswith("_")
+        submodule = imported.removeprefix("servers.").partition(".")[0]
+        if is_model and submodule.islower() and not submodule.startswith("_"):
+            return "a server is a page of its own: it imports no other server"
+        return None
+    if top in sys.stdlib_module_names or (module.library is not None and top == module.library):
+        return None
+    return "servers may import the standard library and the one library the model is about (LIBRARY)"
+
+
+def why_not_clients(_module: Module, imported: str) -> str | None:
+    top = imported.partition(".")[0]
+    if top == "clients" or top in CLIENTS_LIBRARIES or top in sys.stdlib_module_names:
+        return None
+    return "clients may import the standard library, numpy and hdrh"
+
+
+def why_not_bench(module: Module, imported: str) -> str | None:
+    top = imported.partition(".")[0]
+    if top in {"servers", "tests"}:
+        return "bench starts commands; it never imports what they run"
+    if top == "clients" and not any(within(imported, value) for value in CLIENTS_VALUES):
+        return f"bench takes only values from clients: {', '.join(sorted(CLIENTS_VALUES))}"
+    if top in FRAMES_AND_PLOTS and not within(module.name, "bench.analysis"):
+        return f"{top} is imported in bench.analysis only, never in a process that measures"
+    for order in (BENCH_ORDER, PIPELINE_ORDER):
+        mine, theirs = rank(module.name, order), rank(imported, order)
+        if mine is not None and theirs is not None and theirs > mine:
+            return "imports go one way: experiment, analysis, regress, cli, and plan to report within"
+    return None
+
+
+def cycles(found: list[Module]) -> list[str]:
+    """Return the modules of a circle of imports, if there is one."""
+    names = {module.name for module in found}
+    graph = {module.name: {target for name, _ in module.imports if (target := owner(name, names))} for module in found}
+    for name, targets in graph.items():
+        targets.discard(name)
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return [f"a circle of imports: {' <- '.join(error.args[1])}"]
+    return []
+
+
+def owner(imported: str, names: set[str]) -> str | None:
+    """Return the module of ours that an imported name lives in: the longest prefix that is a module."""
+    while imported and imported not in names:
+        imported = imported.rpartition(".")[0]
+    return imported or None
+
+
+def violations(root: Path) -> list[str]:
+    found = modules(root)
+    wrong = [
+        f"{module.path}:{line}: import of {imported}: {reason}"
+        for module in found
+        for imported, line in module.imports
+        if (reason := why_not(module, imported)) is not None
+    ]
+    return wrong + cycles(found)
+
+
+def test_imports_go_one_way():
+    assert violations(ROOT) == []
+
+
+def test_every_room_is_read():
+    names = {module.name for module in modules(ROOT)}
+    assert {"servers.coroutines", "clients.workload", "bench.errors", "bench.analysis.stats"} <= names
+
+
+VIOLATIONS = [
+    ("servers/mine.py", "from clients.kernel import Kernel", "standard library and the one library"),
+    ("servers/mine.py", "def serve(listener):\n    import clients", "standard library and the one library"),
+    ("servers/mine.py", "LIBRARY = 'trio'\nimport anyio", "standard library and the one library"),
+    ("servers/mine.py", "from servers import threads", "no other server"),
+    ("servers/mine.py", "from servers.threads import serve", "no other server"),
+    ("servers/__init__.py", "import bench", "standard library and the one library"),
+    ("clients/load.py", "import bench.errors", "standard library, numpy and hdrh"),
+    ("clients/load.py", "import pandas as pd", "standard library, numpy and hdrh"),
+    ("clients/load.py", "import importlib\nimportlib.import_module('pyarrow')", "standard library, numpy and hdrh"),
+    ("clients/load.py", "from . import kernel", "absolute"),
+    ("bench/cli/servers.py", "from servers import _catalog", "starts commands"),
+    ("bench/experiment/runner.py", "from clients.kernel import Kernel", "only values"),
+    ("bench/experiment/store.py", "import pandas", "bench.analysis only"),
+    ("bench/experiment/store.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import matplotlib", "only"),
+    ("bench/cli/report.py", "from matplotlib import pyplot", "bench.analysis only"),
+    ("bench/experiment/runner.py", "from bench.analysis import stats", "one way"),
+    ("bench/experiment/runner.py", "import bench.experiment.store", "one way"),
+    ("bench/experiment/plan.py", "from bench.experiment.process import start", "one way"),
+    ("bench/analysis/stats.py", "from bench.analysis.compare import judge", "one way"),
+    ("bench/analysis/frame.py", "from bench.regress import ledger", "one way"),
+    ("bench/analysis/export/csv.py", "from bench.cli import main", "one way"),
+    ("bench/regress/engine.py", "from bench.cli import main", "one way"),
+    ("bench/errors.py", "from bench.experiment import model", "one way"),
+    ("bench/analysis/a.py", "import bench.analysis.a.b", None),
+]
+
+
+@pytest.mark.parametrize(("path", "source", "reason"), VIOLATIONS)
+def test_the_checker_catches(tmp_path, path, source, reason):
+    file = tmp_path / path
+    file.parent.mkdir(parents=True)
+    file.write_text(source)
+    found = violations(tmp_path)
+    if reason is None:  # the control: an import that is right
+        assert found == []
+    else:
+        assert len(found) == 1
+        assert reason in found[0]
+        assert found[0].startswith(f"{path}:")
+
+
+def test_the_checker_catches_a_circle(tmp_path):
+    folder = tmp_path / "clients"
+    folder.mkdir()
+    (folder / "a.py").write_text("from clients.b import x")
+    (folder / "b.py").write_text("import clients.a")
+    (folder / "c.py").write_text("import clients.a")
+    assert violations(tmp_path) in (
+        ["a circle of imports: clients.a <- clients.b <- clients.a"],
+        ["a circle of imports: clients.b <- clients.a <- clients.b"],
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["run", "--help"], ["regress", "--help"], ["servers", "--help"]], ids=str)
+def test_the_command_line_starts_without_frames_and_plots(arguments):
+    script = (
+        "import sys\n"
+        "import bench.cli\n"
+        "sys.argv = ['echobench', *sys.argv[1:]]\n"
+        "try:\n"
+        "    status = bench.cli.main() if sys.argv[1:] else 0\n"
+        "except SystemExit as end:\n"
+        "    status = end.code\n"
+        f"loaded = sorted({FRAMES_AND_PLOTS | {'scipy', 'pyarrow'}!r} & set(sys.modules))\n"
+        "sys.exit(f'status {status}, loaded {loaded}' if status or loaded else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def sleeps_without_reason(path: Path) -> list[str]:
+    """Return the calls of time.sleep whose line does not say, in a comment, why nothing better would do."""
+    source = path.read_text()
+    lines = source.splitlines()
+    tree = ast.parse(source, str(path))
+    bare = any(imported == "time.sleep" for imported, _ in imports_of(tree))
+    return [
+        f"{path.name}:{node.lineno}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ({"time.sleep", "sleep"} if bare else {"time.sleep"})
+        and not re.search(r"#\s*(?!noqa|type:)\S+ \S+", lines[node.lineno - 1])
+    ]
+
+
+def test_no_test_sleeps_for_luck():
+    found = [line for path in sorted((ROOT / "tests").rglob("*.py")) for line in sleeps_without_reason(path)]
+    assert found == [], "wait for an event, or state on the line why nothing better would do"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import time\ntime.sleep(1)", ["test_x.py:2"]),
+        ("from time import sleep\nsleep(1)", ["test_x.py:2"]),
+        ("import time\ntime.sleep(1)  # noqa: X1", ["test_x.py:2"]),
+        ("import time\ntime.sleep(1)  # the server under test is the one that is slow", []),
+        ("import asyncio\nasyncio.sleep(1)", []),
+        ("script = 'time.sleep(1)'", []),
+    ],
+)
+def test_the_checker_finds_sleeps(tmp_path, source, found):
+    file = tmp_path / "test_x.py"
+    file.write_text(source)
+    assert sleeps_without_reason(file) == found
