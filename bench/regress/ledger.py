@@ -1,0 +1,166 @@
+"""The memory of the check: one JSON line per cell and comparison. Plans read the noise from it, people the error rate.
+
+It remembers; it never decides. A baseline is a commit that is measured again, never a number from this file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.analysis.stats import Estimate, clopper_pearson
+from bench.analysis.verdict import Comparison, Word
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SCHEMA_VERSION = 1
+RECENT = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """Noise of one metric in one comparison; None where the pairs could not tell."""
+
+    sd: float | None
+    lag1: float | None
+    order_effect: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One cell of one comparison. `same` says that both arms were the same code: then any change is a false alarm."""
+
+    at: str
+    machine: str
+    cell: str
+    same: bool
+    word: Word
+    pairs: int
+    trial_s: float
+    noise: Mapping[str, Noise] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FalseAlarms:
+    """How often this check called equal code changed, so far, with the exact 95 % interval of its error rate."""
+
+    regressed: int
+    improved: int
+    comparisons: int
+
+    @property
+    def rate(self) -> Estimate:
+        """Share of comparisons of equal code that were called REGRESSED."""
+        return clopper_pearson(self.regressed, self.comparisons)
+
+
+def default_path() -> Path:
+    """Return where the ledger lives unless told otherwise: the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "echobench" / "regress.jsonl"
+
+
+class Ledger:
+    """The entries of one file, read once, appended to at the end. A line that cannot be read is counted, not hidden."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file if there is one. Raise UsageError if it cannot be read or written."""
+        self.path = path
+        self.entries: list[Entry] = []
+        self.unreadable = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"the ledger {path} cannot be used: {error}; name another with --ledger") from error
+        for line in text.splitlines():
+            entry = _parse(line)
+            if entry is None:
+                self.unreadable += 1
+            else:
+                self.entries.append(entry)
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add entries with a single write, so that two comparisons at once do not mix their lines."""
+        fresh = list(entries)
+        text = "".join(
+            json.dumps({"schema": SCHEMA_VERSION, **asdict(entry)}, sort_keys=True) + "\n" for entry in fresh
+        )
+        try:
+            torn = self.path.exists() and self.path.stat().st_size and not self.path.read_bytes().endswith(b"\n")
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write("\n" + text if torn else text)
+        except OSError as error:
+            raise UsageError(
+                f"the ledger {self.path} cannot be written: {error}; name another with --ledger"
+            ) from error
+        self.entries.extend(fresh)
+
+    def pair_sd(self, cell: str, metric: str, machine: str) -> float | None:
+        """Median noise of the last comparisons of this cell on this machine; None if there were none."""
+        seen = [entry.noise[metric].sd for entry in self._recent(cell, machine) if metric in entry.noise]
+        known = [sd for sd in seen if sd is not None]
+        return statistics.median(known) if known else None
+
+    def trial_s(self, cell: str, machine: str) -> float | None:
+        """Median wall time of a trial of this cell on this machine, launch and stop included."""
+        seen = [entry.trial_s for entry in self._recent(cell, machine)]
+        return statistics.median(seen) if seen else None
+
+    def false_alarms(self) -> FalseAlarms:
+        """Count what happened whenever both arms were the same code and a verdict was reached."""
+        judged = [e.word for e in self.entries if e.same and e.word not in {Word.INVALID, Word.NO_BASELINE}]
+        return FalseAlarms(
+            regressed=judged.count(Word.REGRESSED), improved=judged.count(Word.IMPROVED), comparisons=len(judged)
+        )
+
+    def _recent(self, cell: str, machine: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.cell == cell and entry.machine == machine][-RECENT:]
+
+
+def entries(comparison: Comparison, *, at: str, machine: str, same: bool, trial_s: float) -> list[Entry]:
+    """Return what is worth remembering of a comparison: nothing of a cell that gave no pairs."""
+    return [
+        Entry(
+            at=at,
+            machine=machine,
+            cell=cell.cell,
+            same=same,
+            word=Word.INVALID if comparison.host_problem else cell.word,
+            pairs=max(metric.pairs for metric in cell.metrics),
+            trial_s=trial_s,
+            noise={
+                metric.rule.metric: Noise(
+                    sd=_known(metric.noise.sd),
+                    lag1=_known(metric.noise.lag1),
+                    order_effect=_known(metric.noise.order_effect.value),
+                )
+                for metric in cell.metrics
+                if metric.noise is not None
+            },
+        )
+        for cell in comparison.cells
+        if any(metric.pairs for metric in cell.metrics)
+    ]
+
+
+def _known(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _parse(line: str) -> Entry | None:
+    try:
+        fields = json.loads(line)
+        if fields.pop("schema") != SCHEMA_VERSION:
+            return None
+        noise = {metric: Noise(**values) for metric, values in fields.pop("noise").items()}
+        return Entry(**{**fields, "word": Word(fields["word"]), "noise": noise})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

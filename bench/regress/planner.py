@@ -1,0 +1,195 @@
+"""From time to pairs, and from noise to what they can see: said before the first trial.
+
+Plans only; it starts nothing and judges nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.analysis.compare import ALPHA
+from bench.analysis.looks import nominal_alpha, planned
+from bench.analysis.stats import minimal_effect, pairs_needed, smallest_firing
+from bench.units import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench.analysis.pairs import Arm
+    from bench.analysis.verdict import Rule
+    from bench.experiment.model import Server
+    from clients.workload import Workload
+
+OVERHEAD_S = 0.8
+"""Launch, connect and stop of a trial, until a comparison has measured them."""
+
+FEWEST_PAIRS = 10
+ROOM_FOR_NOISE = 2
+"""Plan this many times the pairs that the noise asks for: noise varies, and early looks give back the time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One server under one workload, once per arm. Both arms get the same workload from the same generator."""
+
+    name: str
+    servers: Mapping[Arm, Server]
+    workload_name: str
+    workload: Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """What is known of the noise: standard deviation of the log ratio of a pair, and wall seconds of a trial."""
+
+    pair_sd: Mapping[tuple[str, str], float]
+    trial_s: Mapping[str, float]
+
+    def trial_seconds(self, cell: Cell) -> float:
+        """Return the remembered wall time of a trial, or what its parts add up to."""
+        return self.trial_s.get(cell.name, cell.workload.warmup_s + cell.workload.duration_s + OVERHEAD_S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What the planned pairs see of one gating metric: the slowdown found with 80 % probability, and its budget."""
+
+    cell: str
+    rule: Rule
+    minimal_effect: float
+    pairs_needed: int
+
+    @property
+    def blind(self) -> bool:
+        """Whether a slowdown of one budget would more likely than not be missed."""
+        return not self.minimal_effect <= self.rule.budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Which cells, how many pairs of each, when to look, how long it takes, and what it will see."""
+
+    cells: tuple[Cell, ...]
+    left_out: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    pairs: int
+    looks: tuple[int, ...]
+    round_s: float
+    seed: int
+    sights: tuple[Sight, ...]
+
+    @property
+    def family(self) -> int:
+        """Number of tests that can turn the gate red."""
+        return len(self.cells) * sum(rule.gating for rule in self.rules)
+
+    @property
+    def fewest_pairs(self) -> int:
+        """Pairs below which no outcome whatever could be called REGRESSED."""
+        return smallest_firing(nominal_alpha(ALPHA / self.family, self.looks))
+
+    def sentences(self) -> list[str]:
+        """Say the plan to a person, before it starts."""
+        cells, duration = _count(len(self.cells), "cell"), _minutes(self.pairs * self.round_s)
+        looks = ", ".join(map(str, self.looks))
+        lines = [f"plan: {cells} x {self.pairs} pairs, at most {duration}; looks at {looks} pairs; seed {self.seed}"]
+        if self.left_out:
+            lines.append(f"left out for lack of time: {', '.join(self.left_out)}")
+        if self.pairs < self.fewest_pairs:
+            lines.append(self.too_few)
+        if not self.sights:
+            lines.append("the noise of these cells is not known yet: what can be seen is said after the first pairs")
+        return lines + [self._sight(sight) for sight in self.sights]
+
+    @property
+    def too_few(self) -> str:
+        """Say that these pairs could not turn the gate red, whatever they showed."""
+        duration = _minutes(self.fewest_pairs * self.round_s)
+        return (
+            f"{_count(self.pairs, 'pair')} cannot decide anything among {_count(self.family, 'test')}: "
+            f"at least {self.fewest_pairs} are needed, about {duration}"
+        )
+
+    def _sight(self, sight: Sight) -> str:
+        seen = percent(sight.minimal_effect, signed=False)
+        line = f"{sight.cell}: {sight.rule.title}: slowdowns from {seen} are seen"
+        budget = percent(sight.rule.budget, signed=False)
+        if not sight.blind:
+            return f"{line} (budget {budget})"
+        more = _minutes(sight.pairs_needed * self.round_s)
+        return f"{line}, the budget of {budget} is not: that takes {sight.pairs_needed} pairs, about {more}"
+
+
+def make_plan(
+    cells: Sequence[Cell],
+    rules: Sequence[Rule],
+    *,
+    knowledge: Knowledge,
+    seed: int,
+    pairs: int | None = None,
+    seconds: float | None = None,
+    looks: tuple[int, ...] | None = None,
+    may_leave_out: bool = False,
+) -> Plan:
+    """Turn `pairs`, or else `seconds`, into a plan.
+
+    With `may_leave_out` cells are dropped from the end, as long as those that stay could not see their budgets
+    (10 pairs if the noise is not known). Pairs asked for are never changed, even if they cannot decide anything.
+    """
+    assert (pairs is None) != (seconds is None)
+    kept = list(cells)
+    while True:
+        round_s = sum(2 * knowledge.trial_seconds(cell) for cell in kept)
+        affordable = pairs if pairs is not None else max(1, math.floor((seconds or 0.0) / round_s))
+        chosen_looks = looks or planned(affordable)
+        strict = nominal_alpha(ALPHA / (len(kept) * sum(rule.gating for rule in rules)), chosen_looks)
+        needed = _needed(kept, rules, knowledge, strict)
+        if pairs is not None or not may_leave_out or len(kept) == 1 or affordable >= needed:
+            break
+        kept.pop()
+    if pairs is None:
+        affordable = (
+            min(affordable, max(2 * FEWEST_PAIRS, ROOM_FOR_NOISE * needed)) if knowledge.pair_sd else affordable
+        )
+        chosen_looks = looks or planned(affordable)
+    return Plan(
+        cells=tuple(kept),
+        left_out=tuple(cell.name for cell in cells[len(kept) :]),
+        rules=tuple(rules),
+        pairs=affordable,
+        looks=chosen_looks,
+        round_s=round_s,
+        seed=seed,
+        sights=_sights(kept, rules, knowledge, affordable, strict),
+    )
+
+
+def _needed(cells: Sequence[Cell], rules: Sequence[Rule], knowledge: Knowledge, strict: float) -> int:
+    known = [sight.pairs_needed for sight in _sights(cells, rules, knowledge, FEWEST_PAIRS, strict)]
+    return max(FEWEST_PAIRS, smallest_firing(strict), *known)
+
+
+def _sights(
+    cells: Sequence[Cell], rules: Sequence[Rule], knowledge: Knowledge, pairs: int, strict: float
+) -> tuple[Sight, ...]:
+    return tuple(
+        Sight(
+            cell=cell.name,
+            rule=rule,
+            minimal_effect=math.expm1(minimal_effect(sd, pairs, alpha=strict)),
+            pairs_needed=pairs_needed(sd, math.log1p(rule.budget), alpha=strict),
+        )
+        for cell in cells
+        for rule in rules
+        if rule.gating and (sd := knowledge.pair_sd.get((cell.name, rule.metric))) is not None
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"  # noqa: PLR2004 - two minutes read as 2 min
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

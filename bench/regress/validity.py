@@ -1,0 +1,202 @@
+"""The gates before any statistic: was this a measurement of the server at all? Looks at results, changes none of them.
+
+A gate refuses a whole cell, or the whole host, and says why. It never drops a single trial: ranks bear outliers, and
+choosing trials is how a check starts to see what it expects.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.analysis.compare import Problem
+from bench.analysis.pairs import Arm
+from bench.analysis.stats import hodges_lehmann
+from bench.analysis.verdict import Rule, Word
+from bench.experiment.model import Status, TrialResult
+from bench.units import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+LOST_LIMIT = 0.05
+ERROR_LIMIT = 0.001
+CLIENT_CPU_LIMIT = 0.85
+STEAL_LIMIT = 0.05
+FOREIGN_CPU_LIMIT = 0.10
+OFFERED_LIMIT = 0.99
+LATENESS_LIMIT = 0.10
+STEADY_LIMIT = 0.02
+
+QUIET_METRIC = "server_cpu_us_per_reply"
+"""The one metric that a saturated load generator does not blur."""
+
+SAME_IN_BOTH_ARMS = {
+    "interpreter": "the interpreter",
+    "server_cpus": "the CPUs of the server",
+    "client_cpus": "the CPUs of the generator",
+}
+
+
+@dataclass(slots=True)
+class Log:
+    """Everything that was tried in one cell: whole pairs as (baseline, candidate), and the trials that failed."""
+
+    pairs: list[Mapping[Arm, TrialResult]] = field(default_factory=list)
+    failed: list[tuple[Arm, TrialResult]] = field(default_factory=list)
+
+    def measured(self, arm: Arm) -> list[TrialResult]:
+        """Results of one arm in the order of the pairs."""
+        return [pair[arm] for pair in self.pairs]
+
+
+def lost(log: Log, planned_pairs: int) -> Problem | None:
+    """Refuse a cell whose trials fail: an arm that never works, a wrong echo, or more than 5 % lost."""
+    for arm, result in log.failed:
+        if result.status is Status.WRONG_ECHO:
+            return Problem(Word.INVALID, f"the {arm} answered with wrong bytes: {result.detail}")
+    allowed = max(1, math.floor(LOST_LIMIT * 2 * planned_pairs))
+    if len(log.failed) <= allowed:
+        return None
+    arm, result = log.failed[-1]
+    arms = {failed for failed, _ in log.failed}
+    if len(arms) == 1 and not log.pairs:
+        word = Word.NO_BASELINE if arm is Arm.BASELINE else Word.INVALID
+        return Problem(word, f"the server works in one arm only, the {arm} is {result.status}: {result.detail}")
+    return Problem(
+        Word.INVALID, f"{len(log.failed)} trials were lost, the last one ({arm}) {result.status}: {result.detail}"
+    )
+
+
+def cell_problem(log: Log, rules: Sequence[Rule], *, same_interpreter: bool) -> Problem | None:
+    """Refuse a cell whose numbers say something else than how fast the server is."""
+    for reason in (
+        _errors(log),
+        _saturated(log, rules),
+        _offered(log),
+        _late(log),
+        _different(log, same_interpreter=same_interpreter),
+        not_steady(log),
+    ):
+        if reason:
+            return Problem(Word.INVALID, reason)
+    return None
+
+
+def host_problem(logs: Iterable[Log]) -> str:
+    """Say why no number of this host counts, or nothing."""
+    results = [result for log in logs for pair in log.pairs for result in pair.values()]
+    for metric, limit, what, advice in (
+        ("machine_steal_share", STEAL_LIMIT, "the hypervisor took", "repeat when the host is quieter"),
+        ("machine_foreign_cpu_share", FOREIGN_CPU_LIMIT, "other processes used", "stop them, or repeat later"),
+    ):
+        share = _mean(results, metric)
+        if share > limit:
+            shown, most = percent(share, signed=False), percent(limit, signed=False)
+            return f"{what} {shown} of the machine's CPU time (limit {most}): {advice}"
+    return ""
+
+
+def not_steady(log: Log) -> str:
+    """Say that the rate still moved within the window, or moved differently in the two arms; nothing if it did not.
+
+    Compares the last third of the window's slices with the first, one log ratio per trial, so that a drift of the
+    session cancels. Without slices, or with too few trials for an interval, there is nothing to say.
+    """
+    slopes = {arm: np.array([_slope(result.timeline) for result in log.measured(arm)]) for arm in Arm}
+    if not log.pairs or not all(np.isfinite(slope).all() for slope in slopes.values()):
+        return ""
+    limit = math.log1p(STEADY_LIMIT)
+    for arm, slope in slopes.items():
+        moved = hodges_lehmann(slope)
+        if moved.low > limit or moved.high < -limit:
+            change = percent(math.expm1(moved.value))
+            return f"not steady: within the window the rate of the {arm} moved by {change}; lengthen the warm-up"
+    apart = hodges_lehmann(slopes[Arm.CANDIDATE] - slopes[Arm.BASELINE])
+    if apart.low > limit or apart.high < -limit:
+        change = percent(math.expm1(apart.value))
+        return f"not steady: the rates of the arms moved apart by {change} within the window; lengthen the warm-up"
+    return ""
+
+
+def _slope(timeline: Sequence[Mapping[str, Any]]) -> float:
+    third = len(timeline) // 3
+    if not third:
+        return math.nan
+    rates = [row["replies"] / row["slice_s"] for row in timeline]
+    first, last = math.fsum(rates[:third]), math.fsum(rates[-third:])
+    return math.log(last / first) if first > 0 and last > 0 else math.nan
+
+
+def _errors(log: Log) -> str:
+    for arm in Arm:
+        results = log.measured(arm)
+        if _sum(results, "errors_mismatch"):
+            return f"the {arm} answered with wrong bytes"
+        sent, errors = _sum(results, "sent"), _sum(results, "errors")
+        if errors > ERROR_LIMIT * sent:
+            share = percent(errors / sent, signed=False) if sent else "all"
+            return f"{share} of the requests of the {arm} failed (limit {percent(ERROR_LIMIT, signed=False)})"
+    return ""
+
+
+def _saturated(log: Log, rules: Sequence[Rule]) -> str:
+    if all(rule.metric == QUIET_METRIC for rule in rules if rule.gating):
+        return ""
+    share = _median([result for pair in log.pairs for result in pair.values()], "client_cpu_share")
+    if share < CLIENT_CPU_LIMIT or math.isnan(share):
+        return ""
+    return (
+        f"the load generator used {percent(share, signed=False)} of its core, so a change of the server's speed cannot "
+        f"show in what it sees: gate on {QUIET_METRIC} alone, or offer a fixed --rate below the limit"
+    )
+
+
+def _offered(log: Log) -> str:
+    for arm in Arm:
+        for result in log.measured(arm):
+            rate, offered = result.trial.workload.rate_per_s, result.metrics.get("offered_per_s")
+            if rate is not None and offered is not None and offered < OFFERED_LIMIT * rate:
+                return f"only {offered:.0f} of {rate:.0f} requests per second were offered to the {arm}: lower the rate"
+    return ""
+
+
+def _late(log: Log) -> str:
+    for arm in Arm:
+        results = log.measured(arm)
+        lateness, response = _median(results, "lateness_p99_ns"), _median(results, "response_p50_ns")
+        if lateness > LATENESS_LIMIT * response:
+            share = percent(lateness / response, signed=False)
+            return f"requests to the {arm} left late (99th percentile {share} of the median response): lower the rate"
+    return ""
+
+
+def _different(log: Log, *, same_interpreter: bool) -> str:
+    for column, title in SAME_IN_BOTH_ARMS.items():
+        if column == "interpreter" and not same_interpreter:
+            continue
+        seen = {str(result.metrics.get(column)) for pair in log.pairs for result in pair.values()}
+        if len(seen) > 1:
+            return f"{title} was not the same in all trials: {' / '.join(sorted(seen))}"
+    return ""
+
+
+def _numbers(results: Iterable[TrialResult], metric: str) -> list[float]:
+    return [float(value) for result in results if (value := result.metrics.get(metric)) is not None]
+
+
+def _sum(results: Iterable[TrialResult], metric: str) -> float:
+    return math.fsum(_numbers(results, metric))
+
+
+def _mean(results: Iterable[TrialResult], metric: str) -> float:
+    numbers = _numbers(results, metric)
+    return math.fsum(numbers) / len(numbers) if numbers else math.nan
+
+
+def _median(results: Iterable[TrialResult], metric: str) -> float:
+    numbers = _numbers(results, metric)
+    return float(np.median(numbers)) if numbers else math.nan
