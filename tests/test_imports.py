@@ -47,12 +47,16 @@ PIPELINE_ORDER = (
 
 @dataclass(frozen=True)
 class Module:
-    """A source file: its dotted name, its place, and the dotted names it imports with their lines."""
+    """A source file: its dotted name, its place, the dotted names it imports with their lines, its LIBRARY.
+
+    `typing_lines` are those under `if TYPE_CHECKING:`, which never run.
+    """
 
     name: str
     path: Path
     imports: tuple[tuple[str, int], ...]
     library: str | None
+    typing_lines: frozenset[int]
 
 
 def read_module(root: Path, path: Path) -> Module:
@@ -67,7 +71,13 @@ def read_module(root: Path, path: Path) -> Module:
         ),
         None,
     )
-    return Module(name, path.relative_to(root), tuple(imports_of(tree)), library)
+    typing_lines = frozenset(
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    )
+    return Module(name, path.relative_to(root), tuple(imports_of(tree)), library, typing_lines)
 
 
 def imports_of(tree: ast.Module) -> list[tuple[str, int]]:
@@ -143,11 +153,13 @@ def why_not_bench(module: Module, imported: str) -> str | None:
 
 
 def cycles(found: list[Module]) -> list[str]:
-    """Return the modules of a circle of imports, if there is one."""
+    """Return the modules of a circle of imports that run, if there is one."""
     names = {module.name for module in found}
-    graph = {module.name: {target for name, _ in module.imports if (target := owner(name, names))} for module in found}
-    for name, targets in graph.items():
-        targets.discard(name)
+    graph = {
+        module.name: {owner(name, names) for name, line in module.imports if line not in module.typing_lines}
+        - {module.name, None}
+        for module in found
+    }
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
@@ -224,12 +236,14 @@ def test_the_checker_catches(tmp_path, path, source, reason):
         assert found[0].startswith(f"{path}:")
 
 
-def test_the_checker_catches_a_circle(tmp_path):
+def test_the_checker_catches_a_circle_unless_it_is_of_types(tmp_path):
     folder = tmp_path / "clients"
     folder.mkdir()
-    (folder / "a.py").write_text("from clients.b import x")
+    (folder / "a.py").write_text("if TYPE_CHECKING:\n    from clients.b import x")
     (folder / "b.py").write_text("import clients.a")
     (folder / "c.py").write_text("import clients.a")
+    assert violations(tmp_path) == []
+    (folder / "a.py").write_text("def f():\n    from clients.b import x")
     assert violations(tmp_path) in (
         ["a circle of imports: clients.a <- clients.b <- clients.a"],
         ["a circle of imports: clients.b <- clients.a <- clients.b"],
