@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 Arrivals = Literal["closed", "constant", "poisson"]
+Profile = tuple[tuple[float, float, float], ...]
+"""Pieces of the window, each (share of the window, level at its start, level at its end); empty means level."""
 
 _DURATION_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "": 1.0}
 _SIZE_UNITS_BYTES = {"": 1, "b": 1, "kb": 1000, "kib": 1024, "k": 1024, "mb": 10**6, "mib": 2**20, "m": 2**20}
@@ -50,12 +52,19 @@ class Workload:
     `rate_per_s` is the offered load over all connections together; None means a closed loop, where a connection
     sends as soon as its last reply is in. `arrivals` says how the due times of an open loop are spaced.
 
+    A profile changes the rate, or the number of busy connections, within the window; `rate_per_s` is then the mean and
+    `connections` the most. `message_sizes` is a distribution as `clients.sizes` reads it, empty if all messages have
+    `message_bytes`, which otherwise is the largest.
+
     Raises WorkloadError when a field cannot be.
     """
 
     connections: int = 1
+    connections_profile: Profile = ()
     message_bytes: int = 1024
+    message_sizes: str = ""
     rate_per_s: float | None = None
+    rate_profile: Profile = ()
     arrivals: Arrivals = "closed"
     pipeline: int = 1
     requests_per_connection: int | None = None
@@ -98,5 +107,11 @@ class Workload:
         return dataclasses.replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain JSON types; `Workload(**fields)` is its inverse."""
+        """Return the fields as plain JSON types."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Return the workload that `to_json` wrote."""
+        profiles = {name: tuple(map(tuple, fields[name])) for name in ("connections_profile", "rate_profile")}
+        return cls(**{**fields, **profiles})

@@ -1,0 +1,135 @@
+"""The command line of the load generator: arguments in, a frozen workload inward, text or JSON out. No load logic.
+
+Exit status: 0 if something was measured and every reply was right, 2 for wrong use, 4 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from clients import hlog, report, samples
+from clients.arguments import parser, preflight, target_of, workload_of
+from clients.load import Announce, Load, Share, soon
+from clients.recorder import RawRecorder
+from clients.result import Result
+from clients.target import Target
+from clients.workers import WorkerGroup
+from clients.workload import Workload, WorkloadError
+
+FINE, WRONG_USE, INVALID = 0, 2, 4
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = parser().parse_args(arguments)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        target = target_of(options)
+        workload = workload_of(options)
+        preflight(workload, target, options.workers, hard)
+    except WorkloadError as error:
+        print(f"clients: {error}", file=sys.stderr)
+        return WRONG_USE
+    with TemporaryDirectory(prefix="echobench-") as scratch:
+        if options.share is not None:
+            return _child(options, target, workload)
+        if options.workers > 1:
+            result = _several(options, arguments, workload, Path(scratch))
+        else:
+            result = _alone(options, target, workload, Path(scratch))
+    if options.json or options.coordinated:
+        print(json.dumps(result.to_json()), flush=True)
+    else:
+        print(report.text(result, target.text))
+    if result.workers_lost:
+        print(f"clients: {result.workers_lost} of {options.workers} workers died", file=sys.stderr)
+    return FINE if result.is_right else INVALID
+
+
+def _alone(options: argparse.Namespace, target: Target, workload: Workload, scratch: Path) -> Result:
+    announce = _coordinated if options.coordinated else soon
+    part = scratch / "samples.npy" if options.samples else None
+    result = _run(target, workload, Share(), announce, options.hlog, options.tag, part, header=True)
+    if part is not None:
+        samples.write_parquet([part], options.samples)
+    return result
+
+
+def _several(options: argparse.Namespace, arguments: list[str], workload: Workload, scratch: Path) -> Result:
+    announce = _coordinated if options.coordinated else _soon_for_all
+    parts = [*arguments, "--parts", str(scratch)]
+    with WorkerGroup(parts, options.workers) as group:
+        _on_interrupt(group.interrupt)
+        result = group.run(workload, announce)
+    if options.hlog is not None:
+        with options.hlog.open("w") as stream:
+            stream.write(hlog.header(time.time()))
+            hlog.merge(sorted(scratch.glob("*.hlog")), stream)
+    if options.samples is not None:
+        samples.write_parquet(sorted(scratch.glob("*.npy")), options.samples)
+    return result
+
+
+def _child(options: argparse.Namespace, target: Target, workload: Workload) -> int:
+    share: Share = options.share
+    base = options.parts / f"{share.worker:04}"
+    log = base.with_suffix(".hlog") if options.hlog else None
+    part = base.with_suffix(".npy") if options.samples else None
+    result = _run(target, workload, share, _coordinated, log, options.tag, part)
+    print(json.dumps(result.to_wire()), flush=True)
+    return FINE
+
+
+def _run(  # noqa: PLR0917  # private, and every call names what it passes by its variable
+    target: Target,
+    workload: Workload,
+    share: Share,
+    announce: Announce,
+    log: Path | None,
+    tag: str,
+    part: Path | None,
+    *,
+    header: bool = False,
+) -> Result:
+    recorder = RawRecorder(open_loop=workload.is_open_loop) if part is not None else None
+    if log is None:
+        load = Load(target, workload, share=share, recorder=recorder)
+        _on_interrupt(load.interrupt)
+        result = load.run(announce)
+    else:
+        with log.open("w") as stream:
+            if header:
+                stream.write(hlog.header(time.time()))
+            load = Load(target, workload, share=share, recorder=recorder, log=hlog.IntervalLog(stream, tag))
+            _on_interrupt(load.interrupt)
+            result = load.run(announce)
+    if part is not None and recorder is not None:
+        samples.save_part(recorder, (result.window_start_ns, result.window_end_ns), part)
+    return result
+
+
+def _on_interrupt(interrupt: Callable[[], None]) -> None:
+    signal.signal(signal.SIGINT, lambda *_: interrupt())
+
+
+def _coordinated(established: int, requested: int) -> int | None:
+    """Say that the connections stand; wait for the word to go. None if whoever started us went away instead."""
+    print(f"CONNECTED {established} {requested}", flush=True)
+    words = sys.stdin.readline().split()
+    return int(words[1]) if words[:1] == ["GO"] else None
+
+
+def _soon_for_all(_established: int, _requested: int) -> int:
+    """Start late enough for every worker to have read its line."""
+    return time.monotonic_ns() + 50_000_000

@@ -1,0 +1,109 @@
+"""The one clock of the load generator, and how to wait on many sockets until a moment of it.
+
+Times are integer nanoseconds of CLOCK_MONOTONIC, which every process of a machine shares, so that a start time agreed
+between processes means the same to all. The kernel takes both parts as arguments: a test gives it a clock that moves
+by hand. Nothing else in this room may ask for the time.
+"""
+
+from __future__ import annotations
+
+import select
+import selectors
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+NowNs = Callable[[], int]
+now_ns: NowNs = time.monotonic_ns
+
+_MILLISECOND_NS = 1_000_000
+
+
+class Poller(Protocol):
+    """Level-triggered readiness of many descriptors."""
+
+    def register(self, fd: int) -> None:
+        """Watch a descriptor for reading."""
+
+    def want_write(self, fd: int, *, wanted: bool) -> None:
+        """Watch a registered descriptor for writing too, or no longer."""
+
+    def unregister(self, fd: int) -> None:
+        """Forget a descriptor."""
+
+    def wait(self, timeout_ns: int) -> list[tuple[int, int]]:
+        """Return (descriptor, events) of those that are ready, after at most `timeout_ns`; 0 only looks."""
+
+    def close(self) -> None:
+        """Free what the poller holds."""
+
+
+class EpollPoller:
+    """Poller over Linux's epoll, with waits to the resolution of the kernel's timers."""
+
+    def __init__(self, *, batch: int) -> None:
+        """Return at most `batch` descriptors at once: the fewer, the more often the kernel looks at the clock."""
+        self._epoll = select.epoll()
+        self._poll = self._epoll.poll
+        self._fd = self._epoll.fileno()
+        self._batch = batch
+
+    def register(self, fd: int) -> None:
+        """See Poller."""
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def want_write(self, fd: int, *, wanted: bool) -> None:
+        """See Poller."""
+        self._epoll.modify(fd, select.EPOLLIN | select.EPOLLOUT if wanted else select.EPOLLIN)
+
+    def unregister(self, fd: int) -> None:
+        """See Poller."""
+        self._epoll.unregister(fd)
+
+    def wait(self, timeout_ns: int) -> list[tuple[int, int]]:
+        """See Poller."""
+        if timeout_ns == 0:
+            return self._poll(0, self._batch)
+        # Python rounds epoll's timeout up to a whole millisecond, so a long wait stops short of its end, and a short
+        # one is made by select() on epoll's own descriptor, whose timeout is as fine as the kernel's timers.
+        if timeout_ns > 3 * _MILLISECOND_NS:
+            return self._poll((timeout_ns - 2 * _MILLISECOND_NS) / 1e9, self._batch)
+        if select.select((self._fd,), (), (), timeout_ns / 1e9)[0]:
+            return self._poll(0, self._batch)
+        return []
+
+    def close(self) -> None:
+        """See Poller."""
+        self._epoll.close()
+
+
+class SelectorPoller:
+    """Poller over the best selector of the platform, for where there is no epoll."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+
+    def register(self, fd: int) -> None:
+        """See Poller."""
+        self._selector.register(fd, selectors.EVENT_READ)
+
+    def want_write(self, fd: int, *, wanted: bool) -> None:
+        """See Poller."""
+        self._selector.modify(fd, selectors.EVENT_READ | selectors.EVENT_WRITE if wanted else selectors.EVENT_READ)
+
+    def unregister(self, fd: int) -> None:
+        """See Poller."""
+        self._selector.unregister(fd)
+
+    def wait(self, timeout_ns: int) -> list[tuple[int, int]]:
+        """See Poller."""
+        return [(key.fd, events) for key, events in self._selector.select(timeout_ns / 1e9)]
+
+    def close(self) -> None:
+        """See Poller."""
+        self._selector.close()
+
+
+def best_poller(*, batch: int = 128) -> Poller:
+    """Return the finest poller that this platform has."""
+    return EpollPoller(batch=batch) if hasattr(select, "epoll") else SelectorPoller()

@@ -1,0 +1,396 @@
+"""One connection's life: connect, converse until its share is done or a fault ends it, and begin again.
+
+A fault of the server is counted and never raised out of here; a fault of this program is an exception and ends the run.
+Sending and receiving overlap, so a message larger than the socket buffers cannot deadlock.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import sys
+from collections import deque
+from collections.abc import Iterable
+from itertools import repeat
+
+from clients.clock import NowNs
+from clients.kernel import Kernel, alarm, ready, sleep_until, watch
+from clients.messages import messages
+from clients.pacing import Schedule
+from clients.recorder import Failure, RawRecorder, Recorder
+from clients.target import Target
+from clients.workload import Workload
+
+_RECEIVE_BYTES = 262_144
+_PAUSE_FIRST_NS, _PAUSE_LONGEST_NS = 10_000_000, 1_000_000_000
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Fault(Exception):  # noqa: N818  # the word of this field: a fault of the server, not an error of ours
+    """The server failed in this way; the connection ends and the requests in flight on it fail with it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.value)
+        self.failure = failure
+
+
+class Overdue(Exception):  # noqa: N818  # a notice, not an error
+    """Thrown into a connection whose oldest request has waited longer than the timeout."""
+
+
+class Connection:
+    """A slot of the workload that keeps one connection standing and busy.
+
+    `sent`, `answered` and `failed` count requests over the whole run; `in_flight` is what is open now.
+    """
+
+    def __init__(  # noqa: D107
+        self,
+        number: int,
+        *,
+        target: Target,
+        workload: Workload,
+        kernel: Kernel,
+        recorder: Recorder,
+        clock: NowNs,
+    ) -> None:
+        self._target, self._workload = target, workload
+        self._schedule: Schedule | None = None
+        self._kernel, self._recorder, self._now_ns = kernel, recorder, clock
+        self._next_message = messages(workload, number).__next__
+        self._sock: socket.socket | None = None
+        self._outstanding: deque[tuple[int, int, bytes | bytearray]] = deque()
+        self._due_ns: int | None = None
+        self._unsent = memoryview(b"")
+        self._received = 0
+        self._waiting_since_ns: int | None = None
+        self._free_since_ns = 0
+        self._think_ns = round(workload.think_s * 1e9)
+        self._timeout_ns = round(workload.timeout_s * 1e9)
+        self.sent = self.answered = self.failed = 0
+        self._plain = (
+            not workload.is_open_loop
+            and workload.pipeline == 1
+            and not workload.think_s
+            and not workload.message_sizes
+            and target.tls is None
+            and not isinstance(recorder, RawRecorder)
+        )
+
+    # ---- what the load asks of it
+
+    @property
+    def stands(self) -> bool:
+        """Whether the connection is established."""
+        return self._sock is not None
+
+    @property
+    def in_flight(self) -> int:
+        """Requests sent and not yet answered."""
+        return len(self._outstanding) + (self._waiting_since_ns is not None)
+
+    def oldest_sent_ns(self) -> int | None:
+        """When the oldest open request was sent; None if there is none."""
+        return self._outstanding[0][1] if self._outstanding else self._waiting_since_ns
+
+    def check_conservation(self) -> None:
+        """Raise AssertionError unless every request sent was answered, failed or is in flight."""
+        assert self.sent == self.answered + self.failed + self.in_flight, (
+            f"requests lost count: {self.sent} sent, {self.answered} answered, {self.failed} failed, "
+            f"{self.in_flight} in flight"
+        )
+
+    async def live(self, start_ns: int, schedule: Schedule | None) -> None:
+        """Be busy from `start_ns` until cancelled: by the schedule, or in a closed loop if there is none."""
+        self._schedule = schedule
+        await sleep_until(start_ns, self._now_ns)
+        pause_ns = _PAUSE_FIRST_NS
+        while True:
+            try:
+                sock = await self._standing()
+                await watch(sock.fileno())
+                answered = self.answered
+                try:
+                    await (self._lockstep(sock) if self._plain else self._paced(sock))
+                finally:
+                    if self.answered > answered:
+                        pause_ns = _PAUSE_FIRST_NS
+                self.close()
+            except Fault as fault:
+                self._fail(fault.failure)
+            except Overdue:
+                self._fail(self._overdue_failure())
+            except OSError:
+                self._fail(Failure.RESET)
+            else:
+                continue
+            await sleep_until(self._now_ns() + pause_ns, self._now_ns)
+            pause_ns = min(2 * pause_ns, _PAUSE_LONGEST_NS)
+
+    async def open(self) -> bool:
+        """Connect; return whether the connection stands. A failure is counted."""
+        try:
+            await self._standing()
+        except (Fault, Overdue, OSError):
+            self._fail(Failure.REFUSED)
+        return self.stands
+
+    def close(self) -> None:
+        """Close the socket, if there is one."""
+        if self._sock is not None:
+            self._kernel.unwatch(self._sock.fileno())
+            self._sock.close()
+            self._sock = None
+
+    # ---- connecting
+
+    async def _standing(self) -> socket.socket:
+        if self._sock is not None:
+            return self._sock
+        began_ns = self._now_ns()
+        try:
+            sock = self._target.open()
+        except OSError:
+            raise Fault(Failure.REFUSED) from None
+        try:
+            await self._connect(sock, began_ns + round(self._workload.timeout_s * 1e9))
+            if self._target.tls is not None:
+                sock = await self._shake_hands(sock)
+        except (OSError, Fault):
+            self._kernel.unwatch(sock.fileno())
+            sock.close()
+            raise Fault(Failure.REFUSED) from None
+        except BaseException:
+            self._kernel.unwatch(sock.fileno())
+            sock.close()
+            raise
+        self._recorder.connect.append(self._now_ns() - began_ns)
+        self._sock = sock
+        return sock
+
+    async def _connect(self, sock: socket.socket, deadline_ns: int) -> None:
+        code = sock.connect_ex(self._target.address)
+        while code == errno.EAGAIN:  # a UNIX socket whose backlog is full cannot be waited for, only tried again
+            if self._now_ns() >= deadline_ns:
+                raise Fault(Failure.REFUSED)
+            await sleep_until(self._now_ns() + 1_000_000, self._now_ns)
+            code = sock.connect_ex(self._target.address)
+        if code == errno.EINPROGRESS:
+            await self._until_writable(sock, deadline_ns)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    async def _until_writable(self, sock: socket.socket, deadline_ns: int) -> None:
+        fd = sock.fileno()
+        await watch(fd)
+        self._kernel.want_write(fd, wanted=True)
+        await alarm(deadline_ns)
+        self._kernel.want_write(fd, wanted=False)
+        if self._now_ns() >= deadline_ns:
+            raise Fault(Failure.REFUSED)
+
+    async def _shake_hands(self, plain: socket.socket) -> socket.socket:
+        assert self._target.tls is not None
+        self._kernel.unwatch(plain.fileno())
+        sock = self._target.tls.wrap_socket(
+            plain, server_hostname=self._target.server_name, do_handshake_on_connect=False
+        )
+        deadline_ns = self._now_ns() + round(self._workload.timeout_s * 1e9)
+        await watch(sock.fileno())
+        try:
+            while self._now_ns() < deadline_ns:
+                try:
+                    sock.do_handshake()
+                except ssl.SSLWantReadError:
+                    await alarm(deadline_ns)
+                else:
+                    return sock
+            raise Fault(Failure.REFUSED)
+        except BaseException:
+            self._kernel.unwatch(sock.fileno())
+            sock.close()
+            raise
+
+    # ---- conversing: one request in flight, sent as soon as the last reply is in
+
+    async def _lockstep(self, sock: socket.socket) -> None:
+        """Exchange messages in a closed loop: the path that a maximal load takes, so its common case is inlined."""
+        send, receive, now_ns = sock.send, sock.recv, self._now_ns
+        next_message, record = self._next_message, self._recorder.response.append
+        size = self._workload.message_bytes
+        receive_bytes = min(size, _RECEIVE_BYTES)
+        for _ in self._share():
+            message = next_message()
+            self.sent += 1
+            self._waiting_since_ns = sent_ns = now_ns()
+            try:
+                handed = send(message)
+            except BlockingIOError:
+                handed = 0
+            reply = None
+            if handed == size:
+                await ready
+                try:
+                    reply = receive(receive_bytes)
+                except BlockingIOError:  # woken early
+                    reply = None
+            done_ns = now_ns()
+            if reply == message:
+                record(done_ns - sent_ns)
+                self.answered += 1
+            else:
+                await self._settle(sock, (sent_ns, sent_ns, message), handed, reply)
+        self._waiting_since_ns = None
+
+    async def _settle(
+        self, sock: socket.socket, request: tuple[int, int, bytes | bytearray], handed: int, chunk: bytes | None
+    ) -> None:
+        """Finish an exchange that one send and one receive did not: the rest goes out while the echo comes in."""
+        self._waiting_since_ns = None
+        self._outstanding.append(request)
+        self._keep_unsent(sock, memoryview(request[2])[handed:])
+        if chunk is not None:
+            self._accept(chunk)
+        while self._outstanding:
+            await ready
+            self._exchange(sock)
+
+    def _share(self) -> Iterable[None]:
+        """Return one item for each request that a connection may carry before it is replaced."""
+        limit = self._workload.requests_per_connection
+        return repeat(None) if limit is None else repeat(None, limit)
+
+    # ---- conversing: requests sent when they fall due, up to `pipeline` of them in flight
+
+    async def _paced(self, sock: socket.socket) -> None:
+        outstanding, depth, now_ns = self._outstanding, self._workload.pipeline, self._now_ns
+        left = self._workload.requests_per_connection or sys.maxsize
+        while left or outstanding:
+            if left and not self._unsent and len(outstanding) < depth:
+                left -= self._send_due(sock, min(left, depth - len(outstanding)))
+            if self._due_ns is None:
+                await ready
+            else:
+                await alarm(self._due_ns)
+            # An idle connection that is woken before its time has something to read: a fault that must not wait.
+            if outstanding or self._due_ns is None or now_ns() < self._due_ns:
+                self._exchange(sock)
+
+    def _send_due(self, sock: socket.socket, most: int) -> int:
+        """Send the requests that are due, `most` of them at the most; return how many went."""
+        dues: list[int] = []
+        now_ns = self._now_ns()
+        while len(dues) < most and (due_ns := self._next_due_ns(now_ns)) <= now_ns:
+            dues.append(due_ns)
+            self._due_ns = None
+        if not dues:
+            return 0
+        batch = [self._next_message() for _ in dues]
+        data = batch[0] if len(batch) == 1 else b"".join(batch)
+        sent_ns = self._now_ns()
+        closed = self._schedule is None
+        self._outstanding.extend(
+            (sent_ns if closed else due_ns, sent_ns, message) for due_ns, message in zip(dues, batch, strict=True)
+        )
+        self.sent += len(batch)
+        try:
+            handed = sock.send(data)
+        except _WOULD_BLOCK:
+            handed = 0
+        if handed < len(data):
+            self._keep_unsent(sock, memoryview(data)[handed:])
+        return len(batch)
+
+    def _next_due_ns(self, now_ns: int) -> int:
+        """Return when this connection's next request is due, keeping it until it is sent.
+
+        Behind schedule, requests are caught up as fast as connections come free, but one that waited longer than the
+        timeout is never sent: it counts as unsent, so that the backlog is bounded.
+        """
+        if self._due_ns is not None:
+            return self._due_ns
+        if self._schedule is None:
+            self._due_ns = self._free_since_ns + self._think_ns
+            return self._due_ns
+        due_ns = self._schedule.take()
+        while now_ns - due_ns > self._timeout_ns:
+            self._recorder.failures[Failure.UNSENT] += 1
+            due_ns = self._schedule.take()
+        self._due_ns = due_ns
+        return due_ns
+
+    def release_due(self) -> None:
+        """Give back the due time that this connection holds and has not served."""
+        if self._schedule is not None and self._due_ns is not None:
+            self._schedule.give_back(self._due_ns)
+        self._due_ns = None
+
+    # ---- bytes
+
+    def _keep_unsent(self, sock: socket.socket, rest: memoryview) -> None:
+        if bool(rest) != bool(self._unsent):
+            self._kernel.want_write(sock.fileno(), wanted=bool(rest))
+        self._unsent = rest
+
+    def _exchange(self, sock: socket.socket) -> None:
+        """Send what is left to send and take what has come, as far as either goes without waiting."""
+        if self._unsent:
+            try:
+                handed = sock.send(self._unsent)
+            except _WOULD_BLOCK:
+                handed = 0
+            self._keep_unsent(sock, self._unsent[handed:])
+        while True:
+            try:
+                chunk = sock.recv(_RECEIVE_BYTES)
+            except _WOULD_BLOCK:
+                return
+            self._accept(chunk)
+            # A plain socket says by a short read that it is empty; TLS may hold a record that no poller sees.
+            if len(chunk) < _RECEIVE_BYTES and self._target.tls is None:
+                return
+
+    def _accept(self, chunk: bytes) -> None:
+        """Match bytes that came with the messages they must echo. Raise Fault."""
+        if not chunk:
+            raise Fault(Failure.SHORT_REPLY if self._received else Failure.CLOSED_EARLY)
+        outstanding, at, size = self._outstanding, 0, len(chunk)
+        done_ns = self._now_ns()
+        while at < size:
+            if not outstanding:
+                raise Fault(Failure.MISMATCH)
+            due_ns, sent_ns, message = outstanding[0]
+            begin = self._received
+            end = min(len(message), begin + size - at)
+            if chunk[at : at + end - begin] != message[begin:end]:
+                raise Fault(Failure.MISMATCH)
+            at += end - begin
+            self._received = end
+            if end == len(message):
+                self._received = 0
+                outstanding.popleft()
+                self.answered += 1
+                self._free_since_ns = done_ns
+                self._recorder.reply(due_ns, sent_ns, done_ns)
+
+    # ---- faults
+
+    def _overdue_failure(self) -> Failure:
+        if self._received:
+            return Failure.SHORT_REPLY
+        return Failure.STALLED if self._unsent else Failure.TIMEOUT
+
+    def _fail(self, failure: Failure) -> None:
+        """Count the requests in flight as failed (a connection without any counts once) and close."""
+        lost = self.in_flight
+        self.failed += lost
+        self._recorder.failures[failure] += lost or 1
+        self._outstanding.clear()
+        self._waiting_since_ns = None
+        self._unsent = memoryview(b"")
+        self._received = 0
+        self.release_due()
+        self.close()

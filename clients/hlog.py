@@ -1,0 +1,66 @@
+"""The interval log of a run, in the text format that the HdrHistogram tools read (version 1.3 of the format).
+
+One line per second and kind of duration, in nanoseconds, tagged `TAG.KIND`. Start times are seconds since the epoch, so
+that logs of several runs can be joined. Intervals that several workers wrote are merged by start time and tag.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+from clients.histogram import Histogram
+
+LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
+
+
+def header(start_s: float) -> str:
+    """Return the lines that open a log that begins at `start_s` seconds since the epoch."""
+    date = time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime(start_s))
+    return (
+        "#[Logged with echobench]\n"
+        "#[Histogram log format version 1.3]\n"
+        "#[UNITS: values in nanoseconds, Interval_Max in milliseconds, times in seconds since the epoch]\n"
+        f"#[StartTime: {start_s:.3f} (seconds since epoch), {date}]\n"
+        f"{LEGEND}\n"
+    )
+
+
+def line(tag: str, start_s: float, length_s: float, histogram: Histogram) -> str:
+    """Return one interval of one kind."""
+    longest_ms = (histogram.max_ns or 0) / 1e6
+    return f"Tag={tag},{start_s:.3f},{length_s:.3f},{longest_ms:.3f},{histogram.encode()}\n"
+
+
+class IntervalLog:
+    """Writes the distributions of one stretch after another; keeps none of them."""
+
+    def __init__(self, stream: TextIO, tag: str) -> None:
+        """Write to an open text file; the caller writes the header and closes it."""
+        self._stream = stream
+        self._tag = tag
+
+    def write(self, start_s: float, length_s: float, distributions: dict[str, Histogram]) -> None:
+        """Write one interval of every kind that has any durations."""
+        for kind, histogram in distributions.items():
+            if histogram.count:
+                self._stream.write(line(f"{self._tag}.{kind}", start_s, length_s, histogram))
+        self._stream.flush()
+
+
+def merge(parts: Iterable[Path], stream: TextIO) -> None:
+    """Join the logs that workers wrote about the same seconds into one."""
+    merged: dict[tuple[float, str], tuple[float, Histogram]] = {}
+    for part in parts:
+        for text in part.read_text().splitlines():
+            if not text.startswith("Tag="):
+                continue
+            tag, start, length, _, payload = text.removeprefix("Tag=").split(",", 4)
+            key = (round(float(start), 1), tag)
+            length_s, histogram = merged.setdefault(key, (float(length), Histogram()))
+            histogram.merge(Histogram.decode(payload))
+            merged[key] = (max(length_s, float(length)), histogram)
+    for (start_s, tag), (length_s, histogram) in sorted(merged.items(), key=lambda item: item[0]):
+        stream.write(line(tag, start_s, length_s, histogram))

@@ -1,0 +1,215 @@
+"""A scheduler of native coroutines, small enough to be read at one sitting.
+
+Its laws:
+
+1. Coroutines and the kernel are two worlds. A coroutine asks for something by awaiting one of the five requests below;
+   only the kernel resumes a coroutine, and it never awaits.
+2. One thing suspends: `_Request`. Nothing else in this room may yield.
+3. A wake-up is a hint. A coroutine may be resumed early (its descriptor became ready while it slept), so whoever waits
+   for a condition looks at it again.
+4. A descriptor is registered once and stays registered. When it is ready, the coroutine that watches it is resumed
+   directly, with nothing in between: this is the path that every reply takes.
+5. An exception that leaves a task is a fault of this program: it ends the run. Faults of a server are values.
+
+Sockets, messages, statistics and policies belong elsewhere. If a feature can be built on top, it may not be added here.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from clients.clock import NowNs, Poller, best_poller, now_ns
+
+T = TypeVar("T")
+
+# The longest wait, so that a signal handler's wish is heard soon.
+_PATIENCE_NS = 100_000_000
+# A sleeping process wakes up some 50 to 150 us late on a virtual machine: the last stretch before an alarm is spun.
+_SPIN_NS = 200_000
+
+
+class Cancelled(BaseException):
+    """Thrown into a task that must end now; not an Exception, so that no handler of faults eats it."""
+
+
+class _Request(tuple[Any, ...]):
+    """What a coroutine awaits to be suspended: the kernel receives its one item and decides when to resume.
+
+    The iterator of a one-item tuple is the cheapest thing that suspends exactly once: it is made and run in C.
+    """
+
+    __slots__ = ()
+    __await__ = tuple.__iter__
+
+
+class Task(Generic[T]):
+    """A coroutine under way, and afterwards its result."""
+
+    __slots__ = ("alarm_ns", "coroutine", "done", "joiners", "result", "send")
+
+    def __init__(self, coroutine: Coroutine[Any, None, T]) -> None:
+        self.coroutine = coroutine
+        self.send: Callable[[None], Any] = coroutine.send
+        self.alarm_ns: int | None = None
+        self.done = False
+        self.result: T | None = None
+        self.joiners: list[Task[Any]] = []
+
+
+# Stands in for the watcher of a descriptor that was unwatched while the batch at hand still holds an event of it.
+_NOBODY: Task[None] = Task.__new__(Task)
+_NOBODY.send = lambda _: None
+
+
+class Kernel:
+    """Runs coroutines over one poller and one clock, both given, so that a test can move time by hand.
+
+    `spun_ns` is the time spent looking for events without a pause because an alarm was near.
+    """
+
+    def __init__(self, *, clock: NowNs = now_ns, poller: Poller | None = None) -> None:
+        self._now_ns = clock
+        self._poller = best_poller() if poller is None else poller
+        self._runnable: deque[Task[Any]] = deque()
+        self._alarms: list[tuple[int, int, Task[Any]]] = []
+        self._alarm_count = 0
+        self._watchers: dict[int, Task[Any]] = {}
+        self._tasks: set[Task[Any]] = set()
+        self.spun_ns = 0
+
+    # ---- the side that ordinary code calls
+
+    def run(self, main: Coroutine[Any, None, T]) -> T:
+        """Return or raise what `main` does, after ending every task that it left."""
+        task = self.spawn(main)
+        try:
+            while not task.done:
+                self._turn()
+        finally:
+            for left in tuple(self._tasks):
+                left.coroutine.close()
+            self._poller.close()
+        return task.result  # type: ignore[return-value]  # done, so it is what main returned
+
+    def spawn(self, coroutine: Coroutine[Any, None, T]) -> Task[T]:
+        """Start a task; it runs for the first time on the next turn."""
+        task = Task(coroutine)
+        self._tasks.add(task)
+        self._runnable.append(task)
+        return task
+
+    def cancel(self, task: Task[Any], exception: BaseException | None = None) -> None:
+        """Throw `exception` (Cancelled unless given) into another task where it is suspended, before returning."""
+        self._step(task, exception or Cancelled())
+
+    def want_write(self, fd: int, *, wanted: bool) -> None:
+        """Resume the watcher of `fd` when it is writable too, or no longer."""
+        self._poller.want_write(fd, wanted=wanted)
+
+    def unwatch(self, fd: int) -> None:
+        """Forget a descriptor; call it before closing one."""
+        if self._watchers.get(fd, _NOBODY) is not _NOBODY:
+            self._watchers[fd] = _NOBODY
+            self._poller.unregister(fd)
+
+    # ---- one turn
+
+    def _turn(self) -> None:
+        runnable = self._runnable
+        for _ in range(len(runnable)):
+            self._step(runnable.popleft())
+        alarms = self._alarms
+        now_ns = self._now_ns()
+        while alarms and alarms[0][0] <= now_ns:
+            due_ns, _, task = heapq.heappop(alarms)
+            if task.alarm_ns == due_ns:  # else it was woken before, and has another alarm or none
+                self._step(task)
+        wait_ns = 0 if runnable else self._wait_ns(now_ns)
+        watchers = self._watchers
+        ready = self._poller.wait(wait_ns)
+        for fd, _ in ready:
+            task = watchers[fd]
+            try:
+                request = task.send(None)
+            except (StopIteration, Cancelled) as reason:
+                self._end(task, reason)
+            else:
+                if request is not None:
+                    request[0](self, task, *request[1:])
+        if not ready and wait_ns == 0 and not runnable:
+            self.spun_ns += self._now_ns() - now_ns
+
+    def _wait_ns(self, now_ns: int) -> int:
+        if not self._alarms:
+            return _PATIENCE_NS
+        left_ns = self._alarms[0][0] - now_ns
+        return 0 if left_ns <= _SPIN_NS else min(left_ns - _SPIN_NS, _PATIENCE_NS)
+
+    def _step(self, task: Task[Any], exception: BaseException | None = None) -> None:
+        if task.done:
+            return
+        task.alarm_ns = None
+        try:
+            request = task.send(None) if exception is None else task.coroutine.throw(exception)
+        except (StopIteration, Cancelled) as reason:
+            self._end(task, reason)
+        else:
+            if request is not None:
+                request[0](self, task, *request[1:])
+
+    def _end(self, task: Task[Any], reason: BaseException) -> None:
+        task.done = True
+        task.result = getattr(reason, "value", None)
+        self._tasks.discard(task)
+        self._runnable.extend(task.joiners)
+
+    # ---- what the requests do
+
+    def _watch(self, task: Task[Any], fd: int) -> None:
+        if self._watchers.get(fd, _NOBODY) is _NOBODY:
+            self._poller.register(fd)
+        self._watchers[fd] = task
+        self._runnable.append(task)
+
+    def _alarm(self, task: Task[Any], due_ns: int) -> None:
+        task.alarm_ns = due_ns
+        self._alarm_count += 1  # equal times wake in the order in which they were asked for
+        heapq.heappush(self._alarms, (due_ns, self._alarm_count, task))
+
+    def _join(self, task: Task[Any], other: Task[Any]) -> None:
+        if other.done:
+            self._runnable.append(task)
+        else:
+            other.joiners.append(task)
+
+
+# ---- the side that coroutines await
+
+ready = _Request((None,))
+"""Await it to be resumed when the watched descriptor is ready (or earlier)."""
+
+
+def watch(fd: int) -> _Request:
+    """Make the awaiting task the one that `fd` resumes, and go on."""
+    return _Request(((Kernel._watch, fd),))  # noqa: SLF001  # a request names the kernel's side of itself
+
+
+def alarm(due_ns: int) -> _Request:
+    """Be resumed at `due_ns`, or when the watched descriptor is ready, whichever is first."""
+    return _Request(((Kernel._alarm, due_ns),))  # noqa: SLF001
+
+
+async def sleep_until(due_ns: int, clock: NowNs) -> None:
+    """Return once the clock reads `due_ns` or more."""
+    while clock() < due_ns:
+        await alarm(due_ns)
+
+
+async def join(task: Task[T]) -> T:
+    """Return what another task returned, once it has ended; None if it was cancelled."""
+    while not task.done:
+        await _Request(((Kernel._join, task),))  # noqa: SLF001
+    return task.result  # type: ignore[return-value]  # done, so it is what the task returned

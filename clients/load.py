@@ -1,0 +1,242 @@
+"""One worker's load: connections opened, a common start, warm-up, the window, and what it gave.
+
+A worker is a function of its share of the workload, the target and a start time, and its result adds up with others',
+so that processes of this machine, or an engine that spreads functions over machines, can run it.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from clients.clock import NowNs, best_poller, now_ns
+from clients.connection import Connection, Overdue
+from clients.histogram import Histogram
+from clients.hlog import IntervalLog
+from clients.kernel import Kernel, Task, join, sleep_until
+from clients.pacing import Schedule, due_times_ns, start_delay_s
+from clients.recorder import Failure, Recorder, Slice
+from clients.result import KINDS, Interval, Result
+from clients.target import Target
+from clients.workload import Workload
+
+_TICK_NS = 100_000_000
+_SECOND_NS = 1_000_000_000
+_TIMELINE_LENGTH = 100  # intervals at the most, so that memory does not grow with the run
+_OPENERS = 64  # connections being made at once: fewer than the shortest usual backlog
+_OPEN_LOOP_BATCH, _CLOSED_LOOP_BATCH = 16, 128  # events between two looks at the clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """Which part of the whole load one worker carries: the `worker`-th of `workers`."""
+
+    worker: int = 0
+    workers: int = 1
+
+    def of_connections(self, connections: int) -> range:
+        """Return the numbers of this worker's connections; the first workers take one more if they do not divide."""
+        return range(self.worker, connections, self.workers)
+
+
+Announce = Callable[[int, int], int | None]
+"""Told (established, requested) when the connections stand; returns the start in clock ns, None to go without load."""
+
+
+def soon(_established: int, _requested: int) -> int | None:
+    """Start at once."""
+    return now_ns() + 1_000_000
+
+
+class Load:
+    """The run of one share of a workload against a target; `run` may be called once."""
+
+    def __init__(  # noqa: D107
+        self,
+        target: Target,
+        workload: Workload,
+        *,
+        share: Share = Share(),  # noqa: B008  # frozen
+        recorder: Recorder | None = None,
+        log: IntervalLog | None = None,
+        clock: NowNs = now_ns,
+    ) -> None:
+        self._target, self._workload, self._share, self._log, self._now_ns = target, workload, share, log, clock
+        self._recorder = recorder or Recorder(open_loop=workload.is_open_loop)
+        batch = _OPEN_LOOP_BATCH if workload.is_open_loop else _CLOSED_LOOP_BATCH
+        self._kernel = Kernel(clock=clock, poller=best_poller(batch=batch))
+        self._result = Result(workload=workload)
+        self._second = {kind: Histogram() for kind in KINDS}
+        self._second_start_ns = 0
+        self._schedule: Schedule | None = None
+        self._connections: list[Connection] = []
+
+    def run(self, announce: Announce = soon) -> Result:
+        """Connect, ask `announce` for the start, load, and return the result."""
+        gc.collect()
+        gc.freeze()
+        gc.disable()  # nothing on the hot path makes cycles, and a collection would be a pause in somebody's latency
+        try:
+            return self._kernel.run(self._measure(announce))
+        finally:
+            gc.enable()
+
+    def interrupt(self) -> None:
+        """End the window now; may be called by a signal handler."""
+        self._result.interrupted = True
+
+    # ---- the course of a run
+
+    async def _measure(self, announce: Announce) -> Result:
+        numbers = self._share.of_connections(self._workload.connections)
+        self._connections = [self._connection(number) for number in numbers]
+        await self._open_all()
+        opened = self._recorder.drain()
+        self._result.histograms["connect"].add(opened.connect)
+        self._result.failures.update(opened.failures)
+        established = sum(connection.stands for connection in self._connections)
+        self._result.connections_established = established
+        start_ns = announce(established, len(numbers))
+        if start_ns is None:
+            self._result.interrupted = True
+            return self._result
+        window_ns = start_ns + round(self._workload.warmup_s * 1e9)
+        tasks = self._start(start_ns)
+        await self._tick_until(window_ns, self._discard)
+        await self._window(window_ns + round(self._workload.duration_s * 1e9))
+        for task in tasks:
+            self._kernel.cancel(task)
+        self._conclude()
+        return self._result
+
+    def _connection(self, number: int) -> Connection:
+        return Connection(
+            number,
+            target=self._target,
+            workload=self._workload,
+            kernel=self._kernel,
+            recorder=self._recorder,
+            clock=self._now_ns,
+        )
+
+    async def _open_all(self) -> None:
+        waiting = iter(self._connections)
+
+        async def open_next(waiting: Iterator[Connection]) -> None:
+            for connection in waiting:
+                await connection.open()
+
+        openers = [self._kernel.spawn(open_next(waiting)) for _ in range(min(_OPENERS, len(self._connections)))]
+        for opener in openers:
+            await join(opener)
+
+    def _start(self, start_ns: int) -> list[Task[None]]:
+        workload = self._workload
+        if workload.is_open_loop:
+            dues = due_times_ns(workload, worker=self._share.worker, workers=self._share.workers)
+            self._schedule = Schedule(dues, start_ns)
+        tasks = [
+            self._kernel.spawn(
+                connection.live(start_ns + round(start_delay_s(workload, number) * 1e9), self._schedule)
+            )
+            for number, connection in zip(
+                self._share.of_connections(workload.connections), self._connections, strict=True
+            )
+        ]
+        return [*tasks, self._kernel.spawn(self._watch_timeouts(tasks))]
+
+    async def _watch_timeouts(self, tasks: list[Task[None]]) -> None:
+        """End the connections whose oldest request is overdue; one look over all is cheaper than a timer for each."""
+        timeout_ns = round(self._workload.timeout_s * 1e9)
+        period_ns = min(max(timeout_ns // 20, 10_000_000), 250_000_000)
+        while True:
+            await sleep_until(self._now_ns() + period_ns, self._now_ns)
+            deadline_ns = self._now_ns() - timeout_ns
+            for connection, task in zip(self._connections, tasks, strict=True):
+                sent_ns = connection.oldest_sent_ns()
+                if sent_ns is not None and sent_ns <= deadline_ns:
+                    self._kernel.cancel(task, Overdue())
+
+    async def _tick_until(self, end_ns: int, keep: Callable[[Slice, int], None]) -> None:
+        """Empty the recorder every tick until `end_ns` (or an interruption), passing on what it held."""
+        while not self._result.interrupted and (time_ns := self._now_ns()) < end_ns:
+            await sleep_until(min(time_ns + _TICK_NS, end_ns), self._now_ns)
+            keep(self._recorder.drain(), self._now_ns())
+
+    def _discard(self, taken: Slice, at_ns: int) -> None:
+        """Forget what the warm-up recorded."""
+
+    async def _window(self, end_ns: int) -> None:
+        result = self._result
+        result.window_start_ns = self._second_start_ns = begin_ns = self._now_ns()
+        settled = sum(connection.answered + connection.failed for connection in self._connections)
+        failed = sum(connection.failed for connection in self._connections)
+        spun_ns, cpu_ns = self._kernel.spun_ns, time.process_time_ns()
+        sent = sum(connection.sent for connection in self._connections)
+        backlog = self._schedule.backlog(begin_ns) if self._schedule else 0
+        length_ns = max(_TICK_NS, (end_ns - begin_ns) // _TIMELINE_LENGTH)
+        interval = _OpenInterval(begin_ns)
+
+        def keep(taken: Slice, at_ns: int) -> None:
+            nonlocal interval
+            result.add(taken)
+            interval.add(taken)
+            self._keep_second(taken, at_ns, last=at_ns >= end_ns)
+            if at_ns - interval.begin_ns >= length_ns - _TICK_NS // 2 or at_ns >= end_ns:
+                result.timeline.append(interval.close(begin_ns, at_ns))
+                interval = _OpenInterval(at_ns)
+
+        await self._tick_until(end_ns, keep)
+        result.window_end_ns = self._now_ns()
+        result.cpu_s = (time.process_time_ns() - cpu_ns) / 1e9
+        result.spin_s = (self._kernel.spun_ns - spun_ns) / 1e9
+        result.sent = sum(connection.sent for connection in self._connections) - settled
+        result.failed = sum(connection.failed for connection in self._connections) - failed
+        result.in_flight = sum(connection.in_flight for connection in self._connections)
+        result.due = sum(connection.sent for connection in self._connections) - sent - backlog
+        for connection in self._connections:
+            connection.release_due()
+        if self._schedule is not None:
+            result.due += result.failures[Failure.UNSENT]
+            waiting = self._schedule.backlog(result.window_end_ns)
+            result.failures[Failure.UNSENT] += waiting
+            result.due += waiting
+
+    def _keep_second(self, taken: Slice, at_ns: int, *, last: bool) -> None:
+        if self._log is None:
+            return
+        for kind, histogram in self._second.items():
+            histogram.add(getattr(taken, kind))
+        if last or at_ns - self._second_start_ns >= _SECOND_NS - _TICK_NS // 2:
+            since_epoch_s = time.time() - (self._now_ns() - self._second_start_ns) / 1e9
+            self._log.write(since_epoch_s, (at_ns - self._second_start_ns) / 1e9, self._second)
+            self._second = {kind: Histogram() for kind in KINDS}
+            self._second_start_ns = at_ns
+
+    def _conclude(self) -> None:
+        result = self._result
+        for connection in self._connections:
+            connection.check_conservation()
+            connection.close()
+        assert result.sent == result.replies + result.failed + result.in_flight, (
+            f"the recorder and the connections disagree: {result.sent} sent, {result.replies} replies, "
+            f"{result.failed} failed, {result.in_flight} in flight"
+        )
+
+
+class _OpenInterval:
+    """The interval of the timeline that is being filled."""
+
+    def __init__(self, begin_ns: int) -> None:
+        self.begin_ns = begin_ns
+        self._errors = 0
+        self._response = Histogram()
+
+    def add(self, taken: Slice) -> None:
+        self._errors += taken.failures.total()
+        self._response.add(taken.response)
+
+    def close(self, window_ns: int, end_ns: int) -> Interval:
+        return Interval(self.begin_ns - window_ns, end_ns - self.begin_ns, self._errors, self._response.compact())

@@ -1,0 +1,98 @@
+"""What the hot path writes into: columns that are only appended to. No statistics here.
+
+A closed loop appends one number per reply, since its due time is its send time; an open loop appends three. The
+columns are emptied every slice (0.1 s) by `drain`, so memory does not grow with the run.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+Durations = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class Failure(StrEnum):
+    """Why a request has no latency, or why a connection does not stand. Each is counted apart."""
+
+    REFUSED = "refused"
+    """No connection could be made (refused, or not within the timeout)."""
+    RESET = "reset"
+    """The peer reset the connection."""
+    CLOSED_EARLY = "closed_early"
+    """The peer closed the connection before the reply began."""
+    SHORT_REPLY = "short_reply"
+    """The reply began, and its end did not come before the timeout or the close."""
+    TIMEOUT = "timeout"
+    """No byte of the reply within the timeout."""
+    STALLED = "stalled"
+    """The server stopped reading: the request could not be handed over within the timeout."""
+    MISMATCH = "mismatch"
+    """A byte of the reply was wrong, or came unasked."""
+    UNSENT = "unsent"
+    """The request was due, and no connection was free for it within the timeout or until the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """What was recorded since the last drain: durations in ns, shape (n,) each, and failures by class.
+
+    In a closed loop `service` is empty, because it equals `response`, and so is `lateness`, which does not exist.
+    """
+
+    response: Durations
+    service: Durations
+    lateness: Durations
+    connect: Durations
+    failures: Counter[Failure]
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Columns of int64 nanoseconds and counts of failures."""
+
+    open_loop: bool
+    response: array[int] = field(default_factory=lambda: array("q"))
+    service: array[int] = field(default_factory=lambda: array("q"))
+    lateness: array[int] = field(default_factory=lambda: array("q"))
+    connect: array[int] = field(default_factory=lambda: array("q"))
+    failures: Counter[Failure] = field(default_factory=Counter)
+
+    def reply(self, due_ns: int, sent_ns: int, done_ns: int) -> None:
+        """Record one answered request."""
+        self.response.append(done_ns - due_ns)
+        if self.open_loop:
+            self.service.append(done_ns - sent_ns)
+            self.lateness.append(sent_ns - due_ns)
+
+    def drain(self) -> Slice:
+        """Return what was recorded and begin anew. The columns stay the same objects: hot loops hold their `append`."""
+        taken = {}
+        for name in ("response", "service", "lateness", "connect"):
+            column = getattr(self, name)
+            taken[name] = np.array(column, dtype=np.int64)
+            del column[:]
+        failures = Counter(self.failures)
+        self.failures.clear()
+        return Slice(**taken, failures=failures)
+
+
+@dataclass(slots=True)
+class RawRecorder(Recorder):
+    """A recorder that also keeps due, sent and done of every answered request, for `--samples`."""
+
+    due_ns: array[int] = field(default_factory=lambda: array("q"))
+    sent_ns: array[int] = field(default_factory=lambda: array("q"))
+    done_ns: array[int] = field(default_factory=lambda: array("q"))
+
+    def reply(self, due_ns: int, sent_ns: int, done_ns: int) -> None:
+        """Record one answered request."""
+        Recorder.reply(self, due_ns, sent_ns, done_ns)
+        self.due_ns.append(due_ns)
+        self.sent_ns.append(sent_ns)
+        self.done_ns.append(done_ns)

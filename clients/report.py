@@ -1,0 +1,50 @@
+"""A result in words and columns for people at a terminal. Programs read `Result.to_json` instead."""
+
+from __future__ import annotations
+
+from clients.result import Result
+
+_UNITS_NS = (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0))
+
+
+def duration(value_ns: float | None) -> str:
+    """Return three digits with the unit that suits them; a dash for what is not known."""
+    if value_ns is None:
+        return "-"
+    for unit, scale in _UNITS_NS:
+        if abs(value_ns) >= scale:
+            return f"{value_ns / scale:.3g} {unit}"
+    return f"{value_ns:.0f} ns"
+
+
+def text(result: Result, target: str) -> str:
+    """Return what was measured, as a few lines."""
+    values = result.to_json()
+    workload = result.workload
+    load = (
+        "closed loop"
+        if workload.rate_per_s is None
+        else f"open loop, {workload.rate_per_s:,.0f}/s offered, {workload.arrivals} arrivals"
+    )
+    sizes = workload.message_sizes or f"{workload.message_bytes:,}"
+    lines = [
+        f"{target}: {workload.connections} connections ({result.connections_established} stood), "
+        f"{sizes} B, pipeline {workload.pipeline}, {load}",
+        "",
+        f"  replies      {values['replies']:>14,}   {values['replies_per_s'] or 0:,.0f}/s "
+        f"over {result.window_s:.2f} s" + (" (interrupted)" if result.interrupted else ""),
+        f"  sent         {values['sent']:>14,}   {values['in_flight']:,} in flight at the end",
+        f"  generator    {result.cpu_s / result.window_s if result.window_s else 0:>14.0%}   of a core"
+        + (f", {result.spin_s / result.window_s:.0%} spent waiting actively" if result.spin_s else ""),
+    ]
+    lines += [f"  {kind:<12} {count:>14,}   failed" for kind, count in values["errors"].items()]
+    if result.workers_lost:
+        lines.append(f"  workers lost {result.workers_lost:>14,}   what they measured is missing from all counts")
+    lines += ["", f"  {'':<12}{'mean':>10}{'p50':>10}{'p90':>10}{'p99':>10}{'p99.9':>10}{'max':>10}"]
+    rows = ("response", "service", "lateness") if workload.is_open_loop else ("response",)
+    for kind in (*rows, "connect"):
+        cells = [values[f"{kind}_{name}_ns"] for name in ("mean", "p50", "p90", "p99", "p999", "max")]
+        lines.append(f"  {kind:<12}" + "".join(f"{duration(cell):>10}" for cell in cells))
+    if not workload.is_open_loop:
+        lines += ["", "  closed loop: a slow server is asked less often, so these times flatter it; use --rate to see"]
+    return "\n".join(lines)

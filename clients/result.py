@@ -1,0 +1,189 @@
+"""What a load gave: counts and distributions that add up over workers. Percentiles come after adding.
+
+Knows no socket and no clock. `to_wire` and `from_wire` carry a result between processes as JSON; `to_json` is the
+object that `python -m clients --json` prints.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from clients.histogram import Compact, Histogram
+from clients.recorder import Failure, Slice
+from clients.workload import Workload
+
+KINDS = ("response", "service", "lateness", "connect")
+
+
+@dataclass(slots=True)
+class Interval:
+    """Replies and failures of one stretch of the window; times in ns since the window began."""
+
+    at_ns: int
+    length_ns: int
+    errors: int
+    response: Compact
+
+    def merge(self, other: Self) -> None:
+        """Add the same stretch of another worker."""
+        self.errors += other.errors
+        response = Histogram.expand(self.response)
+        response.merge(Histogram.expand(other.response))
+        self.response = response.compact()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the interval as the columns of a timeline."""
+        response = Histogram.expand(self.response)
+        return {
+            "at_s": self.at_ns / 1e9,
+            "slice_s": self.length_ns / 1e9,
+            "replies": response.count,
+            "errors": self.errors,
+            "response_p50_ns": response.percentile_ns(0.5),
+            "response_p99_ns": response.percentile_ns(0.99),
+        }
+
+
+@dataclass(slots=True, kw_only=True)
+class Result:
+    """One worker's result, or several workers' added up.
+
+    `sent` counts the requests open during the window: sent in it, or sent before and not yet answered when it began, so
+    that sent = replies + failed + in_flight. `failures` also holds what has no request: refused, unsent.
+    """
+
+    workload: Workload
+    window_start_ns: int = 0
+    window_end_ns: int = 0
+    sent: int = 0
+    failed: int = 0
+    in_flight: int = 0
+    due: int = 0
+    connections_established: int = 0
+    cpu_s: float = 0.0
+    spin_s: float = 0.0
+    workers: int = 1
+    workers_lost: int = 0
+    interrupted: bool = False
+    failures: Counter[Failure] = field(default_factory=Counter)
+    histograms: dict[str, Histogram] = field(default_factory=lambda: {kind: Histogram() for kind in KINDS})
+    timeline: list[Interval] = field(default_factory=list)
+
+    @property
+    def replies(self) -> int:
+        """Correct replies in the window."""
+        return self.histograms["response"].count
+
+    @property
+    def window_s(self) -> float:
+        """Seconds measured."""
+        return (self.window_end_ns - self.window_start_ns) / 1e9
+
+    def add(self, taken: Slice) -> None:
+        """Count one slice of the window."""
+        for kind in KINDS:
+            self.histograms[kind].add(getattr(taken, kind))
+        self.failures.update(taken.failures)
+
+    def merge(self, other: Self) -> None:
+        """Add another worker's result; the window is the longest that any worker measured."""
+        for kind in KINDS:
+            self.histograms[kind].merge(other.histograms[kind])
+        self.failures.update(other.failures)
+        for name in ("sent", "failed", "in_flight", "due", "connections_established", "workers", "workers_lost"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.cpu_s += other.cpu_s
+        self.spin_s += other.spin_s
+        self.interrupted |= other.interrupted
+        self.window_start_ns = min(self.window_start_ns, other.window_start_ns)
+        self.window_end_ns = max(self.window_end_ns, other.window_end_ns)
+        # Workers cut the window at the same planned times, so that intervals match by their position.
+        for mine, theirs in zip(self.timeline, other.timeline, strict=False):
+            mine.merge(theirs)
+        self.timeline.extend(other.timeline[len(self.timeline) :])
+
+    @property
+    def is_right(self) -> bool:
+        """Whether something was measured and no reply was wrong."""
+        wrong = self.failures[Failure.MISMATCH] + self.failures[Failure.SHORT_REPLY]
+        return self.replies > 0 and not wrong and not self.workers_lost
+
+    def to_json(self) -> dict[str, Any]:
+        """Return counts, rates and percentiles, each with its unit in its name; None where it is not known."""
+        open_loop = self.workload.is_open_loop
+        histograms = {**self.histograms, "service": self.histograms["service" if open_loop else "response"]}
+        window_s = self.window_s
+        return {
+            "sent": self.sent,
+            "replies": self.replies,
+            "failed": self.failed,
+            "in_flight": self.in_flight,
+            "errors": {str(kind): count for kind, count in sorted(self.failures.items()) if count},
+            "replies_per_s": self.replies / window_s if window_s else None,
+            "offered_per_s": self.due / window_s if window_s else None,
+            **{key: value for kind in KINDS for key, value in histograms[kind].summary(kind).items()},
+            "client_cpu_s": self.cpu_s,
+            "client_spin_s": self.spin_s,
+            "window_s": window_s,
+            "window_start_ns": self.window_start_ns,
+            "window_end_ns": self.window_end_ns,
+            "connections_requested": self.workload.connections,
+            "connections_established": self.connections_established,
+            "workers": self.workers,
+            "workers_lost": self.workers_lost,
+            "interrupted": self.interrupted,
+            "seed": self.workload.seed,
+            "python": f"{platform.python_implementation()} {platform.python_version()}",
+            "workload": self.workload.to_json(),
+            "timeline": [interval.to_json() for interval in self.timeline],
+        }
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return everything that `merge` needs, as JSON types."""
+        return {
+            **{name: getattr(self, name) for name in _WIRE_FIELDS},
+            "workload": self.workload.to_json(),
+            "failures": {str(kind): count for kind, count in self.failures.items()},
+            "histograms": {kind: histogram.compact().to_wire() for kind, histogram in self.histograms.items()},
+            "timeline": [
+                (interval.at_ns, interval.length_ns, interval.errors, interval.response.to_wire())
+                for interval in self.timeline
+            ],
+        }
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        """Return the result that `to_wire` wrote."""
+        return cls(
+            **{name: wire[name] for name in _WIRE_FIELDS},
+            workload=Workload.from_json(wire["workload"]),
+            failures=Counter({Failure(kind): count for kind, count in wire["failures"].items()}),
+            histograms={kind: _expand(histogram) for kind, histogram in wire["histograms"].items()},
+            timeline=[
+                Interval(at_ns, length_ns, errors, Compact.from_wire(response))
+                for at_ns, length_ns, errors, response in wire["timeline"]
+            ],
+        )
+
+
+def _expand(wire: list[Any]) -> Histogram:
+    return Histogram.expand(Compact.from_wire(wire))
+
+
+_WIRE_FIELDS = (
+    "window_start_ns",
+    "window_end_ns",
+    "sent",
+    "failed",
+    "in_flight",
+    "due",
+    "connections_established",
+    "cpu_s",
+    "spin_s",
+    "workers",
+    "workers_lost",
+    "interrupted",
+)

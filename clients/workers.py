@@ -1,0 +1,106 @@
+"""Several processes carrying one load: started, lined up on a common start, collected and merged.
+
+A child is `python -m clients` with its share named; it speaks the same protocol as a coordinated run: `CONNECTED` when
+its connections stand, then `GO` with the start time, then its result on one line. A child that dies is a lost worker:
+the others' results stand, and the loss is counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from clients.load import Announce
+from clients.result import Result
+from clients.workload import Workload
+
+_PACKAGES = Path(__file__).resolve().parent.parent
+
+
+class WorkerGroup:
+    """Child processes, one per share of the workload. Use as a context manager: on leaving, none is left alive."""
+
+    def __init__(self, arguments: Sequence[str], workers: int) -> None:
+        """Start the children; `arguments` are those of the command line, without the number of workers."""
+        path = os.pathsep.join(filter(None, [str(_PACKAGES), os.environ.get("PYTHONPATH")]))
+        self._children = [
+            subprocess.Popen(
+                [sys.executable, "-P", "-m", "clients", *arguments, "--share", f"{worker}/{workers}"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+            for worker in range(workers)
+        ]
+
+    def __enter__(self) -> WorkerGroup:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self._children:
+            if child.poll() is None:
+                child.kill()
+            for stream in (child.stdin, child.stdout):
+                if stream is not None and not stream.closed:
+                    _close(stream)
+            child.wait()
+
+    def interrupt(self) -> None:
+        """Ask every child to end its window now."""
+        for child in self._children:
+            if child.poll() is None:
+                child.send_signal(signal.SIGINT)
+
+    def run(self, workload: Workload, announce: Announce) -> Result:
+        """Line the children up, start them together and return their merged result."""
+        established = 0
+        for child in self._children:
+            assert child.stdout is not None
+            words = child.stdout.readline().split()
+            established += int(words[1]) if words[:1] == ["CONNECTED"] else 0
+        start_ns = announce(established, workload.connections)
+        for child in self._children:
+            assert child.stdin is not None
+            if start_ns is not None:
+                _say(child.stdin, f"GO {start_ns}\n")
+            _close(child.stdin)
+        merged: Result | None = None
+        lost = 0
+        for child in self._children:
+            assert child.stdout is not None
+            line = child.stdout.readline()
+            child.wait()
+            if not line.endswith("\n"):
+                lost += 1
+                continue
+            result = Result.from_wire(json.loads(line))
+            result.workload = workload
+            if merged is None:
+                merged = result
+            else:
+                merged.merge(result)
+        merged = merged or Result(workload=workload, workers=0)
+        merged.workers_lost += lost
+        return merged
+
+
+def _say(stream: IO[str], text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        return  # the child is dead: it is counted when its result does not come
+
+
+def _close(stream: IO[str]) -> None:
+    try:
+        stream.close()
+    except BrokenPipeError:
+        return  # as above: closing flushes
