@@ -30,21 +30,27 @@ class Status(StrEnum):
 class Server:
     """A name for tables and plots, and how to start what it names.
 
-    `command` is a list, never a shell string; `{host}` and `{port}` in it are filled in. With `ready = "line"` the
-    process prints `READY HOST PORT`; with `"port"` it just listens on the port it was given. `target` names a server
-    that is already running (`HOST:PORT`); then `command` is empty and `pid`, if known, is sampled but never signalled.
+    `command` is a list, never a shell string; `{host}` and `{port}` in it are filled in; without `port` that is a free
+    one. With `ready = "line"` the process prints `READY HOST PORT`; with `"port"` it just listens on the port it was
+    given; with `"either"` whichever comes first counts. `target` names a server that is already running
+    (`HOST:PORT`); then `command` is empty and `pid`, if known, is sampled but never signalled. `gap` says why it
+    cannot run here: its trials are rows of status skipped.
     """
 
     name: str
     command: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
-    ready: Literal["line", "port"] = "line"
+    ready: Literal["line", "port", "either"] = "line"
+    ready_timeout_s: float = 10.0
     stop_signal: str = "SIGTERM"
+    host: str = "127.0.0.1"
+    port: int | None = None
     target: str | None = None
     pid: int | None = None
     interpreter: str | None = None
     connections_max: int | None = None
+    gap: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,210 @@
+"""A child process: started without a shell, read line by line, and ended with all that it started.
+
+It lives in a session of its own, so that its whole group can be ended. Nothing here may know what a server is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import IO, TYPE_CHECKING, Self
+
+import psutil
+
+from bench.errors import ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+STOP_TIMEOUT_S = 3.0
+POLL_S = 0.01
+LOG_TAIL_LINES = 12
+LOG_TAIL_CHARS = 2000
+
+
+class Child:
+    """A process of ours: its stdout is read here line by line, its stderr goes to the end of `log`.
+
+    `cpus` binds it from its first instruction on. With `stdin` it can be written to; otherwise it reads end of file.
+    Raises ServerError when the command cannot be started. As a context manager it is stopped at the end.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: str | Path | None = None,
+        cpus: Collection[int] = (),
+        stdin: bool = False,
+    ) -> None:
+        self.log = log
+        self._buffer = bytearray()
+        self._drain: threading.Thread | None = None
+        with log.open("ab") as sink, _bound_to(cpus):
+            try:
+                self._process = subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=sink,
+                    env=None if env is None else dict(env),
+                    cwd=cwd,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise ServerError(f"cannot start {command[0]}: {error.strerror or error}") from error
+        self.pid = self._process.pid
+        os.set_blocking(self._stdout.fileno(), False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop()
+
+    @property
+    def _stdout(self) -> IO[bytes]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status if it has ended (negative: ended by that signal), else None."""
+        return self._process.poll()
+
+    def read_line(self, deadline_s: float) -> str | None:
+        """Return the next line of stdout; None at end of file or when `time.monotonic()` passes the deadline."""
+        while b"\n" not in self._buffer:
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0 or not self._fill(left_s):
+                return None
+        line, _, rest = self._buffer.partition(b"\n")
+        self._buffer = rest
+        return line.decode(errors="replace")
+
+    def _fill(self, timeout_s: float) -> bool:
+        """Wait for output and take it in. False: end of file."""
+        select.select([self._stdout], [], [], timeout_s)
+        try:
+            chunk = os.read(self._stdout.fileno(), 1 << 16)
+        except BlockingIOError:
+            return True
+        self._buffer += chunk
+        return bool(chunk)
+
+    def write_line(self, line: str) -> None:
+        """Send one line to its stdin. Raise ServerError if it does not listen any more."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise ServerError(f"it closed its stdin: {self.log_tail()}") from error
+
+    def note(self, line: str) -> None:
+        """Put a line that was read from its stdout into its log, where the rest of what it says is."""
+        with self.log.open("a") as sink:
+            print(line, file=sink)
+
+    def drain(self) -> None:
+        """Send the rest of its stdout to the log, so that a talkative child never blocks on a full pipe."""
+        self._drain = threading.Thread(target=self._copy_stdout, name=f"drain-{self.pid}", daemon=True)
+        self._drain.start()
+
+    def _copy_stdout(self) -> None:
+        os.set_blocking(self._stdout.fileno(), True)
+        with self._stdout, self.log.open("ab", buffering=0) as sink:
+            sink.write(self._buffer)
+            while chunk := os.read(self._stdout.fileno(), 1 << 16):
+                sink.write(chunk)
+
+    def log_tail(self) -> str:
+        """Return the last lines of its log, as the end of a sentence."""
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - LOG_TAIL_CHARS))
+            lines = file.read().decode(errors="replace").strip().splitlines()[-LOG_TAIL_LINES:]
+        return "its log ends:\n" + "\n".join(f"  | {line}" for line in lines) if lines else "its log is empty"
+
+    def ended_within(self, timeout_s: float) -> bool:
+        """Wait for its end, at most so long, and say whether it has come."""
+        try:
+            self._process.wait(max(0.0, timeout_s))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def stop(self, first: signal.Signals = signal.SIGTERM, grace_s: float = STOP_TIMEOUT_S) -> bool:
+        """End it and all it started. Return True if something outlived the grace and had to be killed."""
+        deadline_s = time.monotonic() + grace_s
+        started = descendants(self.pid)
+        outlived = True
+        try:
+            self._signal_group(first)
+            outlived = not (self.ended_within(grace_s) and _all_gone(started, deadline_s))
+        finally:
+            self._signal_group(signal.SIGKILL)
+            for process in started:  # those that left the group
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            self._process.wait()
+            self._close()
+        return outlived
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; on macOS: only zombies are left
+            os.killpg(self.pid, number)
+
+    def _close(self) -> None:
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        if self._drain is None:
+            self._stdout.close()
+        else:
+            self._drain.join(timeout=1.0)  # a grandchild in a session of its own may still hold the pipe
+
+
+@contextlib.contextmanager
+def _bound_to(cpus: Collection[int]) -> Iterator[None]:
+    """Bind the calling thread for a moment: a child inherits it, so it is bound from its first instruction."""
+    if not cpus or sys.platform != "linux":
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Return all that a process started, and what those started; nothing if it has ended."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _all_gone(processes: Sequence[psutil.Process], deadline_s: float) -> bool:
+    while any(_is_alive(process) for process in processes):
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(POLL_S)
+    return True
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
