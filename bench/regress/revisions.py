@@ -1,0 +1,170 @@
+"""Two states of a git repository, side by side in folders of equal length. Only git is run here.
+
+The user's checkout, index and stash are never touched: the working tree is written as a commit that no branch holds,
+through an index of its own, and both arms are checked out elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.analysis.pairs import Arm
+from bench.errors import BenchError, NoBaselineError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FOLDERS = {Arm.BASELINE: "base", Arm.CANDIDATE: "head"}
+"""Names of equal length: the length of a path moves memory about, which alone can change a speed."""
+
+WORKING_TREE = "working tree"
+_GITLINK = "160000"
+_NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
+_IDENTITY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "echobench"), ("EMAIL", "echobench@localhost"), ("DATE", "2000-01-01T00:00:00+0000"))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A git repository, and where in it the user stands."""
+
+    root: Path
+    prefix: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A commit by its full hash, the hash of its files, and what people call it."""
+
+    commit: str
+    tree: str
+    label: str
+
+
+def repository(here: Path) -> Repository:
+    """Find the repository around a folder. Raise UsageError if there is none, or no git."""
+    if shutil.which("git") is None:
+        raise UsageError("git is not on the PATH: it is needed to compare revisions; --a and --b do without it")
+    try:
+        root, prefix = _git(here, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")[:2]
+    except subprocess.CalledProcessError as error:
+        raise UsageError(f"{here} is not in a git repository: run this in one, or compare with --a and --b") from error
+    return Repository(Path(root), Path(prefix))
+
+
+def resolve(where: Repository, name: str, error: type[BenchError]) -> Revision:
+    """Find a commit by any name git understands. Raise `error` if there is no such commit here."""
+    try:
+        commit = _git(where.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
+    except subprocess.CalledProcessError as failed:
+        raise error(
+            f"there is no revision {name!r} in {where.root}: fetch it first (a shallow clone in CI needs fetch-depth: 0)"
+        ) from failed
+    return Revision(commit, _git(where.root, "rev-parse", f"{commit}^{{tree}}").strip(), f"{name} ({commit[:8]})")
+
+
+def working_tree(where: Repository) -> Revision:
+    """Write the working tree, untracked files that are not ignored included, as a commit, and return that.
+
+    Raises UsageError for a submodule with changes of its own, which no commit of this repository can hold.
+    """
+    dirty = [line.split(" ", 8)[-1] for line in _status(where) if _is_dirty_submodule(line)]
+    if dirty:
+        raise UsageError(f"submodule {dirty[0]} has changes that are not committed: commit or discard them there first")
+    head = resolve(where, "HEAD", UsageError)
+    with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
+        index = Path(folder) / "index"
+        ours = where.root / _git(where.root, "rev-parse", "--git-path", "index").strip()
+        if ours.exists():
+            shutil.copyfile(ours, index)
+        env = {"GIT_INDEX_FILE": str(index), **_IDENTITY}
+        try:
+            _git(where.root, "add", "--all", env=env)
+        except subprocess.CalledProcessError as failed:
+            raise UsageError(f"the working tree of {where.root} cannot be read: {failed.stderr.strip()}") from failed
+        tree = _git(where.root, "write-tree", env=env).strip()
+        if tree == head.tree:
+            return Revision(head.commit, tree, f"{WORKING_TREE} ({head.commit[:8]})")
+        commit = _git(where.root, "commit-tree", tree, "-p", head.commit, "-m", WORKING_TREE, env=env).strip()
+    return Revision(commit, tree, f"{WORKING_TREE} ({head.commit[:8]} with changes)")
+
+
+@contextlib.contextmanager
+def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace: Path) -> Iterator[dict[Arm, Path]]:
+    """Check both arms out under `workspace`, submodules included, and take them away again.
+
+    Raises NoBaselineError, or UsageError for the candidate, if git cannot.
+    """
+    folders = {arm: workspace / FOLDERS[arm] / "tree" for arm in revisions}
+    try:
+        for arm, revision in revisions.items():
+            error = NoBaselineError if arm is Arm.BASELINE else UsageError
+            try:
+                _git(where.root, *_NO_HOOKS, "worktree", "add", "--detach", str(folders[arm]), revision.commit)
+            except subprocess.CalledProcessError as failed:
+                raise error(f"{revision.label} cannot be checked out: {failed.stderr.strip()}") from failed
+            _fill_submodules(where.root, revision.commit, folders[arm], error)
+        yield folders
+    finally:
+        for folder in folders.values():
+            if folder.exists():
+                _git(where.root, "worktree", "remove", "--force", "--force", str(folder))
+
+
+def _fill_submodules(root: Path, commit: str, tree: Path, error: type[BenchError]) -> None:
+    """Put the files of each submodule in place, from the clone that is already here; one that is not stays empty."""
+    for line in _git(root, "ls-tree", "-r", "-z", commit).split("\0"):
+        facts, _, path = line.partition("\t")
+        local = root / path
+        if not facts.startswith(_GITLINK) or not (local / ".git").exists():
+            continue
+        wanted = facts.split()[2]
+        try:
+            archive = _run_git(local, "archive", "--format=tar", wanted).stdout
+        except subprocess.CalledProcessError as failed:
+            raise error(f"submodule {path} has no commit {wanted[:8]} here: run git -C {path} fetch") from failed
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            files.extractall(tree / path, filter="data")
+        _fill_submodules(local, wanted, tree / path, error)
+
+
+def _status(where: Repository) -> list[str]:
+    return _git(where.root, "status", "--porcelain=v2", "--ignore-submodules=none").splitlines()
+
+
+def _is_dirty_submodule(line: str) -> bool:
+    """Read the submodule field of porcelain v2, `S<commit><modified><untracked>`; a new commit alone is fine."""
+    fields = line.split(" ")
+    return fields[0] in {"1", "2"} and fields[2].startswith("S") and fields[2][2:] != ".."
+
+
+def _git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    return _run_git(where, *arguments, env=env).stdout.decode(errors="surrogateescape")
+
+
+def _run_git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run git away from the variables that a hook or an alias may have left, which would point it elsewhere."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        return subprocess.run(
+            ["git", *arguments],  # noqa: S607 - the user's own git, as found on the PATH
+            cwd=where,
+            env={**clean, "LC_ALL": "C", **(env or {})},
+            capture_output=True,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        error.stderr = error.stderr.decode(errors="replace")
+        raise
