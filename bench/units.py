@@ -29,7 +29,9 @@ def duration(ns: float) -> str:
 
 
 def size(number: float) -> str:
-    """Write bytes as `64 B`, `1 KiB` or `19.4 MiB`, three digits at most; `unknown` for NaN."""
+    """Write bytes as `64 B`, `1 KiB` or `19.4 MiB`, three digits from 1 KiB on; `unknown` for NaN."""
+    if abs(number) < 2**10:
+        return f"{number:,.0f} B"
     return _scaled(number, ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1.0, "B")))
 
 
@@ -44,8 +46,7 @@ def _scaled(number: float, units: tuple[tuple[float, str], ...]) -> str:
         return "unknown"
     if number == 0:
         return f"0 {units[-1][1]}".rstrip()
-    rounded = float(f"{number:.3g}")
-    factor, unit = next((unit for unit in units if abs(rounded) >= unit[0]), units[-1])
+    factor, unit = next((unit for unit in units if float(f"{abs(number) / unit[0]:.3g}") >= 1), units[-1])
     return f"{_three_digits(number / factor)} {unit}".rstrip()
 
 

@@ -1,0 +1,113 @@
+"""The latency percentile spectrum of a cell, from the HDR interval log of its run. Knows no plot and no frame.
+
+The histograms of a cell's trials are merged before a percentile is taken: percentiles of trials are never averaged
+into a spectrum.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hdrh.codec import HdrCookieException, HdrLengthException
+from hdrh.histogram import HdrHistogram
+
+from bench.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Counts = NDArray[np.int64]
+
+POINTS_PER_DECADE = 24
+
+# Tag=<trial>.<kind>,<start>,<length>,<max>,<payload>: format 1.3 of the HdrHistogram log.
+_LINE = re.compile(r"Tag=(\d+)\.(\w+),[\d.]+,[\d.]+,[\d.]+,(\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """Latency by percentile: `quantile` in [0, 1) and `value_ns`, both of shape (points,); `count` samples in all.
+
+    It ends at the last quantile that the samples support.
+    """
+
+    quantile: Floats
+    value_ns: Floats
+    count: int
+
+    @property
+    def tail(self) -> Floats:
+        """1 / (1 - quantile), shape (points,): 10 at the 90th percentile, 100 at the 99th."""
+        return 1 / (1 - self.quantile)
+
+
+def spectra(log: Path, cells: Mapping[int, str], kind: str = "response") -> dict[str, Spectrum]:
+    """Merge the histograms of one kind (response, service, lateness or connect) by cell and return their spectra.
+
+    `cells` says to which cell each trial's number belongs; trials that are not in it are left out, and so are cells
+    without a sample. A log that does not exist gives none. Raises MeasurementError naming a line that cannot be read.
+    """
+    if not log.is_file():
+        return {}
+    values: defaultdict[str, list[Counts]] = defaultdict(list)
+    counts: defaultdict[str, list[Counts]] = defaultdict(list)
+    with log.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            match = _LINE.match(line)
+            if match is None or match[2] != kind or int(match[1]) not in cells:
+                continue
+            try:
+                filled = _filled(match[3])
+            except (ValueError, zlib.error, HdrCookieException, HdrLengthException) as error:
+                raise MeasurementError(f"{log}, line {number}: not an HDR histogram ({error!r})") from error
+            cell = cells[int(match[1])]
+            values[cell].append(filled[0])
+            counts[cell].append(filled[1])
+    return {
+        cell: spectrum(np.concatenate(values[cell]), np.concatenate(counts[cell]))
+        for cell in values
+        if any(part.size for part in values[cell])
+    }
+
+
+def spectrum(values_ns: Counts, counts: Counts) -> Spectrum:
+    """Return the spectrum of weighted values, both of shape (n,), in any order.
+
+    The value of quantile q is the smallest that at least a share q of the samples does not exceed.
+    """
+    order = np.argsort(values_ns, kind="stable")
+    cumulative = np.cumsum(counts[order])
+    total = int(cumulative[-1])
+    decades = -np.log10(1 - highest_quantile(total))
+    quantile = 1 - 10 ** -np.linspace(0, decades, int(decades * POINTS_PER_DECADE) + 2)
+    rank = np.clip(np.ceil(quantile * total - 1e-9), 1, total)
+    return Spectrum(quantile, values_ns[order][np.searchsorted(cumulative, rank)].astype(float), total)
+
+
+def highest_quantile(samples: int) -> float:
+    """Return the highest quantile with a 95 % interval within so many samples: 0.99 takes 368 of them.
+
+    Above it, the chance that all samples lie below the quantile exceeds 2.5 %. Source: Le Boudec, Performance
+    Evaluation of Computer and Communication Systems, 2010, section 2.2.
+    """
+    return float(0.025 ** (1 / samples))
+
+
+def _filled(payload: str) -> tuple[Counts, Counts]:
+    """Decode a histogram to the highest values of its filled buckets and their counts, both of shape (buckets,)."""
+    histogram = HdrHistogram.decode(payload)
+    counts = np.frombuffer(histogram.counts, dtype=np.uint64)
+    index = np.flatnonzero(counts)
+    half = histogram.sub_bucket_half_count
+    octave = np.maximum(index // half - 1, 0)
+    highest = ((index - octave * half + 1) << (octave + histogram.unit_magnitude)) - 1
+    return highest.astype(np.int64), counts[index].astype(np.int64)

@@ -1,0 +1,211 @@
+"""What tables and plots show: the metrics, what a run sweeps, and one estimate per cell. Frames in, frames out.
+
+A cell is one server under one workload; its trials are the replicates. Words for people other than a metric's own
+are not here, and neither is any drawing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bench import units
+from bench.analysis.stats import Estimate, mean_interval
+from bench.experiment.model import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A column for people. `factor` turns it into what `text` writes; `claim` is what its best server does."""
+
+    column: str
+    title: str
+    axis: str
+    text: Callable[[float], str]
+    claim: str
+    claim_plural: str
+    factor: float = 1.0
+    larger_is_better: bool = False
+
+    def words(self, value: float) -> str:
+        """Write a value of the column with its unit."""
+        return self.text(value * self.factor)
+
+
+THROUGHPUT = Metric(
+    column="replies_per_s",
+    title="Throughput",
+    axis="correct replies per second",
+    text=units.rate,
+    claim="echoes fastest",
+    claim_plural="echo fastest",
+    larger_is_better=True,
+)
+CPU = Metric(
+    column="server_cpu_us_per_reply",
+    title="Server CPU per reply",
+    axis="server CPU time per correct reply",
+    text=units.duration,
+    factor=1000.0,
+    claim="needs the least CPU per reply",
+    claim_plural="need the least CPU per reply",
+)
+P50 = Metric(
+    column="response_p50_ns",
+    title="Median response",
+    axis="median of the response time",
+    text=units.duration,
+    claim="has the lowest median",
+    claim_plural="have the lowest median",
+)
+P99 = Metric(
+    column="response_p99_ns",
+    title="p99 response",
+    axis="99th percentile of the response time",
+    text=units.duration,
+    claim="has the lowest p99",
+    claim_plural="have the lowest p99",
+)
+MEMORY = Metric(
+    column="server_rss_max_bytes",
+    title="Memory",
+    axis="largest resident set of the server",
+    text=units.size,
+    claim="takes the least memory",
+    claim_plural="take the least memory",
+)
+METRICS = (THROUGHPUT, CPU, P50, P99, MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What a run varies from cell to cell of a server: its column, its name, and how a value reads in a sentence."""
+
+    column: str
+    title: str
+    tick: Callable[[float], str]
+    phrase: Callable[[float], str]
+
+
+AXES = (
+    Axis(
+        "connections",
+        "connections",
+        units.count,
+        lambda x: "1 connection" if x == 1 else f"{units.count(x)} connections",
+    ),
+    Axis("rate_per_s", "offered requests per second", units.compact, lambda x: f"{units.rate(x)} offered"),
+    Axis("message_bytes", "message size", units.size, lambda x: f"{units.size(x)} a message"),
+    Axis("pipeline", "requests in flight per connection", units.count, lambda x: f"{units.count(x)} in flight"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Workloads that differ only along the axis; `label` says what they share, `places` where each stands, by name."""
+
+    label: str
+    places: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The axis along which a run varies the load, and a panel for each combination of all else."""
+
+    axis: Axis
+    panels: tuple[Panel, ...]
+
+    def phrase(self, panel: Panel, x: float) -> str:
+        """Say where a cell stands: `at 128 connections`, with what the panel shares if there are several panels."""
+        where = f"at {self.axis.phrase(x)}"
+        return f"{where} ({panel.label})" if len(self.panels) > 1 else where
+
+
+_ASKED = ("connections", "rate_per_s", "message_bytes", "pipeline", "arrivals")
+
+
+def sweep(trials: pd.DataFrame) -> Sweep:
+    """Find what the run varies: connections if there are several, else the rate, the size, or the pipeline depth."""
+    workloads = trials.drop_duplicates("workload").set_index("workload")[list(_ASKED)]
+    axis = next((axis for axis in AXES if len(workloads[axis.column].dropna().unique()) > 1), AXES[0])
+    rest = [name for name in _ASKED if name != axis.column]
+    panels = []
+    for _, alike in workloads.groupby(rest, dropna=False, sort=True):
+        label = _describe(alike.iloc[0], axis.column)
+        places = {str(name): float(x) for name, x in alike[axis.column].sort_values().items()}
+        if len(set(places.values())) == len(places):
+            panels.append(Panel(label, places))
+        else:  # they differ in something that is no column: only their names tell them apart
+            panels.extend(Panel(f"{label}, {name}", {name: x}) for name, x in places.items())
+    return Sweep(axis, tuple(panels))
+
+
+def _describe(workload: pd.Series, without: str) -> str:
+    """Say in a phrase what was asked of the servers, but for what the axis says."""
+    if workload["arrivals"] == "closed":
+        loop = "closed loop"
+    elif without == "rate_per_s":
+        loop = f"open loop, {workload['arrivals']} arrivals"
+    else:
+        loop = f"open loop, {workload['arrivals']} arrivals at {units.rate(workload['rate_per_s'])}"
+    parts = [f"{units.size(workload['message_bytes'])} messages"] if without != "message_bytes" else []
+    if without != "connections":
+        parts.append(AXES[0].phrase(workload["connections"]))
+    if without != "pipeline" and workload["pipeline"] > 1:
+        parts.append(f"{workload['pipeline']} in flight per connection")
+    return ", ".join([*parts, loop])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One metric of one server under one workload. `values` has one number per measured trial that knows it."""
+
+    server: str
+    workload: str
+    x: float
+    estimate: Estimate
+    values: tuple[float, ...]
+    trials: int
+    measured: int
+    lower_bound: bool
+    statuses: tuple[str, ...] = field(default=())
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is nothing to show: no trial was measured, or none knows this metric."""
+        return not self.values
+
+
+def cells(trials: pd.DataFrame, panel: Panel, metric: Metric, level: float = LEVEL) -> list[Cell]:
+    """Estimate a metric for every cell of a panel that has a trial, in the order of the axis.
+
+    The point is the mean over the cell's measured trials with its interval. `lower_bound` is true for throughput if
+    the generator was the limit in any of them. `statuses` are those of the trials that failed.
+    """
+    found = []
+    in_panel = trials[trials["workload"].isin(list(panel.places))]
+    for (server, workload), rows in in_panel.groupby(["server", "workload"], sort=True):
+        measured = rows[rows["status"] == Status.MEASURED]
+        values = tuple(measured[metric.column].dropna().astype(float))
+        found.append(
+            Cell(
+                server=str(server),
+                workload=str(workload),
+                x=panel.places[str(workload)],
+                estimate=mean_interval(values, level),
+                values=values,
+                trials=len(rows),
+                measured=len(measured),
+                lower_bound=metric is THROUGHPUT
+                and bool(measured["throughput_is_lower_bound"].fillna(value=False).any()),
+                statuses=tuple(sorted(set(rows["status"]) - {str(Status.MEASURED)})),
+            )
+        )
+    return sorted(found, key=lambda cell: cell.x)
