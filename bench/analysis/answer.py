@@ -49,16 +49,14 @@ class Standing:
 
 def standings(trials: pd.DataFrame, sweep: Sweep, metric: Metric, level: float = LEVEL) -> list[Standing]:
     """Return the standing of every workload in which any server has a number, in the order of panels and axis."""
-    return [
-        _standing(trials, metric, panel, here, level)
-        for panel in sweep.panels
-        for workload in panel.places
-        if (
-            here := [
-                cell for cell in cells(trials, panel, metric, level) if cell.workload == workload and not cell.missing
-            ]
-        )
-    ]
+    found = []
+    for panel in sweep.panels:
+        known = [cell for cell in cells(trials, panel, metric, level) if not cell.missing]
+        for workload in panel.places:
+            here = [cell for cell in known if cell.workload == workload]
+            if here:
+                found.append(_standing(trials, metric, panel, here, level))
+    return found
 
 
 def headline(trials: pd.DataFrame, sweep: Sweep, metric: Metric) -> Standing | None:

@@ -10,13 +10,17 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
+
+if TYPE_CHECKING:
+    from bench.analysis.stats import Floats
 
 _GRID = 201
 _FAR = -8.0
+_PRECISION = 1e-9
 
 
 def planned(pairs: int, *, most: int = 4, apart: int = 10) -> tuple[int, ...]:
@@ -30,7 +34,7 @@ def overall_p(p: float, looks: tuple[int, ...]) -> float:
     """Probability that noise gives a one-sided p-value this small at any of the looks; `p` itself for one look."""
     if len(looks) == 1 or p >= 0.5:  # noqa: PLR2004 - evidence for the other side needs no correction
         return p
-    return max(p, _crossing(float(norm.isf(p)), looks))
+    return max(p, _crossing(-float(ndtri(p)), looks))
 
 
 @lru_cache(maxsize=4096)
@@ -38,26 +42,33 @@ def nominal_alpha(alpha: float, looks: tuple[int, ...]) -> float:
     """p-value to ask for at each look so that all of them together err with probability `alpha`."""
     if len(looks) == 1:
         return alpha
-    z = brentq(lambda z: _crossing(z, looks) - alpha, norm.isf(alpha), norm.isf(alpha / len(looks)) + 1e-9, xtol=1e-9)
-    return float(norm.sf(z))
+    low, high = -float(ndtri(alpha)), -float(ndtri(alpha / len(looks)))
+    while high - low > _PRECISION:
+        z = (low + high) / 2
+        low, high = (z, high) if _crossing(z, looks) > alpha else (low, z)
+    return float(ndtr(-high))
 
 
 def _crossing(z: float, looks: tuple[int, ...]) -> float:
     """P(a Brownian motion, standardised, lies above z at one of the looks)."""
     times = np.array(looks, dtype=float) / looks[-1]
     x = np.linspace(_FAR, z, _GRID) * math.sqrt(times[0])
-    mass = norm.pdf(x / math.sqrt(times[0])) / math.sqrt(times[0]) * _trapezoid(x)
-    crossed = float(norm.sf(z))
+    mass = _density(x / math.sqrt(times[0])) / math.sqrt(times[0]) * _trapezoid(x)
+    crossed = float(ndtr(-z))
     for before, now in pairwise(times):
         step, limit = math.sqrt(now - before), z * math.sqrt(now)
-        crossed += float(mass @ norm.sf((limit - x) / step))
+        crossed += float(mass @ ndtr((x - limit) / step))
         to = np.linspace(_FAR * math.sqrt(now), limit, _GRID)
-        mass = mass @ norm.pdf((to[None, :] - x[:, None]) / step) / step * _trapezoid(to)
+        mass = mass @ _density((to[None, :] - x[:, None]) / step) / step * _trapezoid(to)
         x = to
     return crossed
 
 
-def _trapezoid(x: np.ndarray) -> np.ndarray:
+def _density(x: Floats) -> Floats:
+    return np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+
+
+def _trapezoid(x: Floats) -> Floats:
     weights = np.full(x.size, x[1] - x[0])
     weights[[0, -1]] /= 2
     return weights

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +62,7 @@ def mean_interval(values: Values, level: float = 0.95) -> Estimate:
     if x.size < 2:  # noqa: PLR2004 - a spread needs two values
         return Estimate(float(x[0]) if x.size else math.nan, math.nan, math.nan, level)
     mean = float(x.mean())
-    half = float(stats.t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size))
+    half = _student((1 + level) / 2, x.size - 1) * float(x.std(ddof=1)) / math.sqrt(x.size)
     return Estimate(mean, mean - half, mean + half, level)
 
 
@@ -75,9 +75,8 @@ def median_interval(values: Values, level: float = 0.95) -> Estimate:
     x = np.sort(_present(values))
     if not x.size:
         return Estimate(math.nan, math.nan, math.nan, level)
-    below = int(stats.binom.ppf((1 - level) / 2, x.size, 0.5))
-    if stats.binom.cdf(below, x.size, 0.5) > (1 - level) / 2:
-        below -= 1
+    fewer_below = special.bdtr(np.arange(x.size), x.size, 0.5)
+    below = int(np.searchsorted(fewer_below, (1 - level) / 2, side="right")) - 1
     if below < 0:
         return Estimate(float(np.median(x)), math.nan, math.nan, level)
     return Estimate(float(np.median(x)), float(x[below]), float(x[x.size - 1 - below]), level)
@@ -156,13 +155,13 @@ def minimal_effect(sd: float, n: int, *, alpha: float = 0.01, power: float = 0.8
     """
     if n < 2:  # noqa: PLR2004 - a spread needs two values
         return math.nan
-    quantiles = stats.t.ppf(1 - alpha, n - 1) + stats.t.ppf(power, n - 1)
-    return float(quantiles * sd / math.sqrt(n) / WILCOXON_EFFICIENCY)
+    quantiles = _student(1 - alpha, n - 1) + _student(power, n - 1)
+    return quantiles * sd / math.sqrt(n) / WILCOXON_EFFICIENCY
 
 
 def pairs_needed(sd: float, effect: float, *, alpha: float = 0.01, power: float = 0.90) -> int:
     """Pairs with which a log ratio of `effect` is found with probability `power`, never fewer than can reject."""
-    quantiles = float(stats.norm.isf(alpha) + stats.norm.ppf(power))
+    quantiles = float(special.ndtri(1 - alpha) + special.ndtri(power))
     return max(10, smallest_firing(alpha), math.ceil((quantiles * sd / effect) ** 2))
 
 
@@ -225,8 +224,12 @@ def _welch(y: Floats, x: Floats, level: float) -> Estimate:
     if vy + vx == 0:
         return Estimate(difference, difference, difference, level)
     freedom = (vy + vx) ** 2 / (vy**2 / (y.size - 1) + vx**2 / (x.size - 1))
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(vy + vx)
+    half = _student((1 + level) / 2, freedom) * math.sqrt(vy + vx)
     return Estimate(difference, difference - half, difference + half, level)
+
+
+def _student(probability: float, freedom: float) -> float:
+    return float(special.stdtrit(freedom, probability))
 
 
 def _walsh(x: Floats) -> Floats:

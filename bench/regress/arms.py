@@ -36,14 +36,15 @@ ERRORS: dict[Arm, type[BenchError]] = {Arm.BASELINE: NoBaselineError, Arm.CANDID
 class Environment:
     """Where the server of one arm runs.
 
-    `home` holds everything of the arm, `tree` is the folder its commands run in, `env` adds to the variables of this
-    process, `venv` is there if the arm was set up.
+    `home` holds everything of the arm; `tree` is the root of its files and `here` the folder in it where its commands
+    run; `env` adds to the variables of this process; `venv` is there if the arm was set up.
     """
 
     arm: Arm
     label: str
     home: Path
     tree: Path
+    here: Path
     env: Mapping[str, str]
     venv: Path | None = None
 
@@ -81,7 +82,7 @@ def build(arm: Arm, label: str, tree: Path, repository: Repository, setup: str |
     MeasurementError, with the end of the log, if the set-up fails.
     """
     env = _moved_python_path(repository.root, tree)
-    plain = Environment(arm=arm, label=label, home=tree.parent, tree=tree / repository.prefix, env=env)
+    plain = Environment(arm=arm, label=label, home=tree.parent, tree=tree, here=tree / repository.prefix, env=env)
     if setup is None:
         return plain
     venv = plain.home / "venv"
@@ -119,7 +120,7 @@ def command_server(
                 f"--command names {word}, the same file for both arms: write it relative to the repository"
             )
     relative = os.sep in words[0] and not Path(words[0]).is_absolute()
-    program = str(where.tree / words[0]) if relative else words[0]
+    program = str(where.here / words[0]) if relative else words[0]
     found = shutil.which(program, path=where.search_path)
     if found is None:
         raise ERRORS[where.arm](f"there is no program {words[0]!r} in {where.label}: install it with --setup")
@@ -127,7 +128,7 @@ def command_server(
         name=_name(name, where.arm),
         command=(found, *words[1:]),
         env=where.env,
-        cwd=str(where.tree),
+        cwd=str(where.here),
         ready=ready,
         interpreter=describe(found).description if Path(found).name.startswith("python") else None,
     )
@@ -154,7 +155,7 @@ def _run(where: Environment, command: list[str]) -> None:
         try:
             done = subprocess.run(
                 command,
-                cwd=where.tree,
+                cwd=where.here,
                 env={**os.environ, **where.env},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

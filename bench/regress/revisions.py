@@ -60,7 +60,7 @@ def repository(here: Path) -> Repository:
     try:
         root, prefix = _git(here, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")[:2]
     except subprocess.CalledProcessError as error:
-        raise UsageError(f"{here} is not in a git repository: run this in one, or compare with --a and --b") from error
+        raise UsageError(f"{here} is in no git repository: go to one, or compare with --a and --b") from error
     return Repository(Path(root), Path(prefix))
 
 

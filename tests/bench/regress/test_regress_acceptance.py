@@ -1,0 +1,195 @@
+"""What the check promises, on a simulated noisy host, through the whole of it: plan, trials, gates, verdict.
+
+Every case prints its figure (`pytest -rP`). Seeds are fixed, so a case that passes once passes always; the limits are
+those that a checker of the promised error rate passes and one of three times that rate does not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from bench.analysis.compare import judge
+from bench.analysis.pairs import Arm, Observation
+from bench.analysis.verdict import Word
+from bench.errors import ExitCode
+
+LOOKS = (10, 20, 30, 40)
+
+
+@pytest.fixture
+def words(hosts):
+    """Return a function that runs sessions on seeded hosts and counts the words."""
+
+    def count(sessions, host, *, slower=0.0, disturb=lambda _: 0.0, **asked):
+        comparisons = [
+            hosts.run(
+                hosts.FakeHost(host, seed=seed, slower=slower, disturb=disturb, trials=400),
+                hosts.ask(seed=seed, **asked),
+            ).comparison
+            for seed in range(sessions)
+        ]
+        return Counter(comparison.word for comparison in comparisons)
+
+    return count
+
+
+def test_equal_code_is_rarely_called_regressed(words, hosts):
+    found = words(1000, hosts.NOISY, pairs=20)
+    print(f"A/A, noisy, 20 pairs: {found[Word.REGRESSED]} REGRESSED, {found[Word.IMPROVED]} IMPROVED of 1000")
+    assert found[Word.REGRESSED] <= 21
+    assert found[Word.IMPROVED] <= 21
+
+
+def test_ten_percent_is_found_on_a_noisy_host(words, hosts):
+    found = words(200, hosts.NOISY, pairs=30, slower=0.10)
+    print(f"+10 %, noisy, 30 pairs: {found[Word.REGRESSED]} of 200 found")
+    assert found[Word.REGRESSED] >= 175
+
+
+def test_five_percent_is_found_on_a_quiet_host(words, hosts):
+    found = words(200, hosts.QUIET, pairs=60, slower=0.05)
+    print(f"+5 %, quiet, 60 pairs: {found[Word.REGRESSED]} of 200 found")
+    assert found[Word.REGRESSED] >= 185
+
+
+def test_a_speedup_is_improved_and_fine(hosts):
+    outcome = hosts.run(hosts.FakeHost(hosts.NOISY, slower=-0.10), hosts.ask(pairs=30))
+    assert outcome.comparison.word is Word.IMPROVED
+    assert outcome.comparison.exit_code() is ExitCode.FINE
+
+
+PAIRS_IN_TRAPS = 20
+SESSION_S = 2 * PAIRS_IN_TRAPS * 3.0
+
+TRAPS = {
+    "a ramp of 30 %": lambda now_s: math.log(1.3) * now_s / SESSION_S,
+    "a step of 25 % in the middle": lambda now_s: math.log(1.25) * (now_s > SESSION_S / 2),
+    "a second place 1 % slower": lambda _: 0.0,  # every fake host has it
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_drift_does_not_alarm(words, hosts, trap):
+    found = words(1000, hosts.NOISY, pairs=PAIRS_IN_TRAPS, disturb=TRAPS[trap])
+    blocks = sum(_as_blocks(hosts, seed, TRAPS[trap]) is Word.REGRESSED for seed in range(1000))
+    print(f"{trap}: {found[Word.REGRESSED]} REGRESSED of 1000; the same hosts measured in blocks: {blocks}")
+    assert found[Word.REGRESSED] <= 21
+    assert blocks > 100, "the trap does not bite, so passing it shows nothing"
+
+
+def _as_blocks(hosts, seed, disturb):
+    """Judge the trials of a host as if all of the baseline had come first."""
+    host, slots = hosts.FakeHost(hosts.NOISY, seed=seed), 2 * PAIRS_IN_TRAPS
+    rates = [1e4 / math.exp(host.log_slowdown[i] + disturb(i * hosts.SLOT_S)) for i in range(slots)]
+    rows = [
+        Observation(
+            cell="c",
+            pair=i % PAIRS_IN_TRAPS,
+            arm=arm,
+            position=int(arm is Arm.CANDIDATE),
+            values={"replies_per_s": rate},
+        )
+        for arm, block in ((Arm.BASELINE, range(PAIRS_IN_TRAPS)), (Arm.CANDIDATE, range(PAIRS_IN_TRAPS, slots)))
+        for i, rate in zip(block, rates[block.start : block.stop], strict=True)
+    ]
+    return judge(rows, cells=["c"], looks=(PAIRS_IN_TRAPS,), rules=(hosts.RPS,)).word
+
+
+@pytest.mark.parametrize("pairs", [8, 10, 20, 40])
+def test_the_interval_holds_the_truth(hosts, pairs):
+    inside = 0
+    for seed in range(1000):
+        outcome = hosts.run(hosts.FakeHost(hosts.NOISY, seed=seed, slower=0.05), hosts.ask(pairs=pairs, seed=seed))
+        slowdown = outcome.comparison.cells[0].metrics[0].slowdown
+        inside += not slowdown.bounded or slowdown.low <= 0.05 <= slowdown.high
+    print(f"coverage of the 98 % interval with {pairs} pairs: {inside} of 1000")
+    assert 963 <= inside <= 997
+
+
+def test_twenty_four_cells_share_one_percent(hosts):
+    cells = tuple(hosts.cell(f"s{number:02}") for number in range(24))
+    alarmed = sum(_any_regressed(hosts, seed, cells, pairs=15) for seed in range(300))
+    print(f"24 cells, A/A, 15 pairs: {alarmed} of 300 families with a REGRESSED")
+    assert alarmed <= 10
+
+
+def test_one_slow_cell_of_twenty_four_is_found(hosts):
+    cells = tuple(hosts.cell(f"s{number:02}") for number in range(24))
+    found = sum(_any_regressed(hosts, seed, cells, pairs=30, slower={"s07": 0.20}) for seed in range(300))
+    print(f"24 cells, one +20 %, 30 pairs: {found} of 300 families with a REGRESSED")
+    assert found >= 290
+
+
+def _any_regressed(hosts, seed, cells, *, pairs, slower=0.0):
+    host = hosts.FakeHost(hosts.NOISY, seed=seed, slower=slower, trials=2 * pairs * len(cells))
+    return hosts.run(host, hosts.ask(cells=cells, pairs=pairs, seed=seed)).comparison.word is Word.REGRESSED
+
+
+def test_planned_looks_raise_no_more_alarms(words, hosts):
+    found = words(1000, hosts.NOISY, pairs=40, looks=LOOKS)
+    print(f"A/A, looks at {LOOKS}: {found[Word.REGRESSED]} REGRESSED of 1000")
+    assert found[Word.REGRESSED] <= 21
+
+
+def test_planned_looks_keep_the_power(words, hosts):
+    found = words(1000, hosts.NOISY, pairs=40, looks=LOOKS, slower=0.10)
+    print(f"+10 %, noisy, looks at {LOOKS}: {found[Word.REGRESSED]} of 1000 found")
+    assert found[Word.REGRESSED] >= 930
+
+
+def test_a_large_slowdown_ends_the_check_early(hosts):
+    pairs = []
+    for seed in range(300):
+        outcome = hosts.run(
+            hosts.FakeHost(hosts.NOISY, seed=seed, slower=0.20), hosts.ask(pairs=40, looks=LOOKS, seed=seed)
+        )
+        pairs.append(outcome.comparison.cells[0].metrics[0].pairs)
+    print(f"+20 %, noisy: {np.mean(pairs):.1f} pairs on average")
+    assert np.mean(pairs) <= 16
+
+
+@pytest.mark.parametrize("pairs", [10, 20, 40])
+def test_the_minimal_effect_it_prints_is_the_one_it_finds(hosts, pairs):
+    def found(effect_of):
+        hits = 0
+        for seed in range(400):
+            first = hosts.run(hosts.FakeHost(hosts.NOISY, seed=seed), hosts.ask(pairs=pairs, seed=seed))
+            slower = effect_of(first.comparison.cells[0].metrics[0])
+            again = hosts.run(hosts.FakeHost(hosts.NOISY, seed=seed, slower=slower), hosts.ask(pairs=pairs, seed=seed))
+            hits += again.comparison.word is Word.REGRESSED
+        return hits / 400
+
+    honest = found(lambda metric: metric.minimal_effect)
+    normal = found(lambda metric: math.expm1((2.326 + 0.842) * metric.noise.sd / math.sqrt(pairs)))
+    print(f"printed minimal effect, {pairs} pairs: found in {honest:.0%}; by the normal formula {normal:.0%}")
+    assert 0.72 <= honest <= 0.92
+    if pairs == 10:
+        assert normal < 0.72, "the textbook formula should promise too much here"
+
+
+def test_windows_of_a_trial_are_not_replicates(hosts):
+    """Ten windows of each trial give the interval of the trial means, whatever the order of the rows."""
+    draw = np.random.default_rng(5)
+    rows = [
+        Observation(
+            cell="c", pair=pair, arm=arm, position=(pair + (arm is Arm.BASELINE)) % 2, values={"replies_per_s": rate}
+        )
+        for pair in range(12)
+        for arm in Arm
+        for rate in 1e4 * np.exp(draw.normal(0, 0.05) + draw.normal(0, 0.02, size=10))
+    ]
+    means = [
+        dataclasses.replace(
+            rows[i], values={"replies_per_s": math.fsum(r.values["replies_per_s"] for r in rows[i : i + 10]) / 10}
+        )
+        for i in range(0, len(rows), 10)
+    ]
+    terms = {"cells": ["c"], "looks": (12,), "rules": (hosts.RPS,)}
+    expected = judge(means, **terms)
+    assert judge(rows, **terms) == expected
+    assert judge([rows[i] for i in draw.permutation(len(rows))], **terms) == expected
