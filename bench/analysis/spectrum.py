@@ -10,7 +10,7 @@ import re
 import zlib
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from hdrh.codec import HdrCookieException, HdrLengthException
@@ -19,7 +19,7 @@ from hdrh.histogram import HdrHistogram
 from bench.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 POINTS_PER_DECADE = 24
+
+Cell = TypeVar("Cell", bound="Hashable")
 
 # Tag=<trial>.<kind>,<start>,<length>,<max>,<payload>: format 1.3 of the HdrHistogram log.
 _LINE = re.compile(r"Tag=(\d+)\.(\w+),[\d.]+,[\d.]+,[\d.]+,(\S+)")
@@ -51,32 +53,34 @@ class Spectrum:
 
 
 def spectra(log: Path, cells: Mapping[int, str], kind: str = "response") -> dict[str, Spectrum]:
-    """Merge the histograms of one kind (response, service, lateness or connect) by cell and return their spectra.
+    """Merge the histograms of one kind by cell, as `merged` does, and return their spectra."""
+    return {cell: spectrum(values_ns, counts) for cell, (values_ns, counts) in merged(log, cells, kind).items()}
 
+
+def merged(log: Path, cells: Mapping[int, Cell], kind: str = "response") -> dict[Cell, tuple[Counts, Counts]]:
+    """Merge the histograms of one kind (response, service, lateness or connect) by cell.
+
+    Returns the values in ns and how often each occurred, both of shape (n,) and in no order; a value may occur twice.
     `cells` says to which cell each trial's number belongs; trials that are not in it are left out, and so are cells
     without a sample. A log that does not exist gives none. Raises MeasurementError naming a line that cannot be read.
     """
     if not log.is_file():
         return {}
-    values: defaultdict[str, list[Counts]] = defaultdict(list)
-    counts: defaultdict[str, list[Counts]] = defaultdict(list)
+    filled: defaultdict[Cell, list[tuple[Counts, Counts]]] = defaultdict(list)
     with log.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             match = _LINE.match(line)
             if match is None or match[2] != kind or int(match[1]) not in cells:
                 continue
             try:
-                filled = _filled(match[3])
+                filled[cells[int(match[1])]].append(_filled(match[3]))
             except (ValueError, zlib.error, HdrCookieException, HdrLengthException) as error:
                 raise MeasurementError(f"{log}, line {number}: not an HDR histogram ({error!r})") from error
-            cell = cells[int(match[1])]
-            values[cell].append(filled[0])
-            counts[cell].append(filled[1])
-    return {
-        cell: spectrum(np.concatenate(values[cell]), np.concatenate(counts[cell]))
-        for cell in values
-        if any(part.size for part in values[cell])
+    pooled = {
+        cell: (np.concatenate([values for values, _ in parts]), np.concatenate([counts for _, counts in parts]))
+        for cell, parts in filled.items()
     }
+    return {cell: (values, counts) for cell, (values, counts) in pooled.items() if values.size}
 
 
 def spectrum(values_ns: Counts, counts: Counts) -> Spectrum:
