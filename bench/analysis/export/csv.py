@@ -1,0 +1,15 @@
+"""CSV, one row per trial with every column of the schema. An unmeasured trial keeps its row and loses its numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.analysis.export.table import rows
+
+if TYPE_CHECKING:
+    from bench.analysis.frame import Run
+
+
+def render(run: Run) -> dict[str, str]:
+    """Return one file; NA is an empty field."""
+    return {"trials.csv": rows(run).to_csv(index=False)}

@@ -1,0 +1,101 @@
+"""OpenMetrics text, for a Prometheus that scrapes a file: what each trial measured, and response times as histograms.
+
+Written to OpenMetrics 1.0: a family's name ends in its unit, buckets are cumulative and end with `+Inf`, and the last
+line is `# EOF`. Durations are seconds, as the convention asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.analysis.export.series import series
+from bench.analysis.spectrum import merged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.analysis.frame import Run
+    from bench.analysis.spectrum import Counts
+
+BOUNDS_S = tuple(float(f"{digit}e{power}") for power in range(-5, 1) for digit in (1, 2, 5))
+"""Upper bounds of the histogram's buckets: 10 us to 5 s, three to a decade."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How a column is called here. `factor` leads to the base unit; `unit` is empty if the name has none at its end."""
+
+    name: str
+    unit: str
+    factor: float
+    help: str
+
+
+FAMILIES = {
+    "replies_per_s": Family("echobench_replies_per_second", "", 1.0, "Correct replies per second."),
+    "server_cpu_us_per_reply": Family(
+        "echobench_server_cpu_seconds_per_reply", "", 1e-6, "Server CPU time per correct reply."
+    ),
+    "response_p50_ns": Family("echobench_response_p50_seconds", "seconds", 1e-9, "Median response time."),
+    "response_p99_ns": Family("echobench_response_p99_seconds", "seconds", 1e-9, "99th percentile of response time."),
+    "server_rss_max_bytes": Family("echobench_server_rss_max_bytes", "bytes", 1.0, "Largest resident set."),
+}
+RESPONSE = Family("echobench_response_seconds", "seconds", 1e-9, "Response time over all trials of a cell.")
+
+
+def render(run: Run) -> dict[str, str]:
+    """Return one file."""
+    return {"openmetrics.txt": "\n".join([*_gauges(run), *_trials(run), *_histograms(run), "# EOF", ""])}
+
+
+def _gauges(run: Run) -> Iterator[str]:
+    found = series(run)
+    for column, family in FAMILIES.items():
+        yield from _head(family, "gauge")
+        for one in found:
+            if one.metric.column == column:
+                for trial, value in zip(one.trials, one.values, strict=True):
+                    labels = _labels(server=one.server, workload=one.workload, trial=str(trial))
+                    yield f"{family.name}{labels} {value * family.factor!r}"
+
+
+def _trials(run: Run) -> Iterator[str]:
+    yield from _head(Family("echobench_trials", "", 1.0, "Trials by the way they ended."), "gauge")
+    for (server, workload, status), rows in run.trials.groupby(["server", "workload", "status"], sort=True):
+        yield f"echobench_trials{_labels(server=server, workload=workload, status=status)} {len(rows)}"
+
+
+def _histograms(run: Run) -> Iterator[str]:
+    """Yield one histogram per cell; a run without a latency log has none."""
+    columns = (run.measured[name].tolist() for name in ("trial", "server", "workload"))
+    cells = {trial: (server, workload) for trial, server, workload in zip(*columns, strict=True)}
+    yield from _head(RESPONSE, "histogram")
+    for (server, workload), (values_ns, counts) in merged(run.latency_log, cells).items():
+        yield from _histogram(server, workload, values_ns, counts)
+
+
+def _histogram(server: str, workload: str, values_ns: Counts, counts: Counts) -> Iterator[str]:
+    seconds = values_ns * RESPONSE.factor
+    cumulative = [(repr(bound), int(counts[seconds <= bound].sum())) for bound in BOUNDS_S]
+    total = int(counts.sum())
+    for bound, count in [*cumulative, ("+Inf", total)]:
+        yield f"{RESPONSE.name}_bucket{_labels(server=server, workload=workload, le=bound)} {count}"
+    labels = _labels(server=server, workload=workload)
+    yield f"{RESPONSE.name}_count{labels} {total}"
+    yield f"{RESPONSE.name}_sum{labels} {float(seconds @ counts)!r}"
+
+
+def _head(family: Family, kind: str) -> Iterator[str]:
+    yield f"# TYPE {family.name} {kind}"
+    if family.unit:
+        yield f"# UNIT {family.name} {family.unit}"
+    yield f"# HELP {family.name} {family.help}"
+
+
+def _labels(**labels: object) -> str:
+    return "{" + ",".join(f'{name}="{_escaped(str(text))}"' for name, text in labels.items()) + "}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

@@ -1,0 +1,42 @@
+"""Where a run comes from, as the formats name it: the keys of run.json that exports use, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.analysis.frame import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Machine, interpreter and commit of a run; `started_at` is that of its first trial, UTC, ISO 8601."""
+
+    machine: str
+    cpu: str | None
+    cpus: int | None
+    system: str
+    kernel: str
+    python_implementation: str
+    python_version: str
+    commit: str | None
+    dirty: bool | None
+    started_at: str
+
+
+def provenance(run: Run) -> Provenance:
+    """Read the description of a run; a run outside git has no commit."""
+    machine, python, git = run.info["machine"], run.info["interpreter"], run.info["git"] or {}
+    return Provenance(
+        machine=machine["host"],
+        cpu=machine["cpu_model"],
+        cpus=machine["cpus"],
+        system=machine["system"],
+        kernel=machine["kernel"],
+        python_implementation=python["implementation"],
+        python_version=python["version"],
+        commit=git.get("revision"),
+        dirty=git.get("dirty"),
+        started_at=str(run.trials["started_at"].dropna().min()),
+    )
