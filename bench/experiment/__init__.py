@@ -1,1 +1,1 @@
-"""The half that measures: plan -> process, monitor, machine -> runner -> store. Imports neither pandas nor matplotlib."""
+"""The half that measures: plan -> process, monitor, machine -> runner -> store. No pandas, no matplotlib."""

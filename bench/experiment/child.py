@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 import psutil
 
-from bench.errors import ServerError
+from bench.errors import MeasurementError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,11 +29,16 @@ LOG_TAIL_LINES = 12
 LOG_TAIL_CHARS = 2000
 
 
+class ChildError(MeasurementError):
+    """A child that cannot be started, or does not do its part."""
+
+
 class Child:
     """A process of ours: its stdout is read here line by line, its stderr goes to the end of `log`.
 
     `cpus` binds it from its first instruction on. With `stdin` it can be written to; otherwise it reads end of file.
-    Raises ServerError when the command cannot be started. As a context manager it is stopped at the end.
+    Raises ChildError when the command cannot be started. As a context manager it is stopped at the end, by
+    `stop_signal` and then by SIGKILL.
     """
 
     def __init__(
@@ -45,8 +50,10 @@ class Child:
         cwd: str | Path | None = None,
         cpus: Collection[int] = (),
         stdin: bool = False,
+        stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.log = log
+        self._stop_signal = stop_signal
         self._buffer = bytearray()
         self._drain: threading.Thread | None = None
         with log.open("ab") as sink, _bound_to(cpus):
@@ -61,7 +68,7 @@ class Child:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise ServerError(f"cannot start {command[0]}: {error.strerror or error}") from error
+                raise ChildError(f"cannot start {command[0]}: {error.strerror or error}") from error
         self.pid = self._process.pid
         os.set_blocking(self._stdout.fileno(), False)
 
@@ -80,6 +87,13 @@ class Child:
     def returncode(self) -> int | None:
         """The exit status if it has ended (negative: ended by that signal), else None."""
         return self._process.poll()
+
+    @property
+    def how_it_ended(self) -> str:
+        """Say so in words, of a child that has ended."""
+        status = self.returncode
+        assert status is not None
+        return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
     def read_line(self, deadline_s: float) -> str | None:
         """Return the next line of stdout; None at end of file or when `time.monotonic()` passes the deadline."""
@@ -102,13 +116,13 @@ class Child:
         return bool(chunk)
 
     def write_line(self, line: str) -> None:
-        """Send one line to its stdin. Raise ServerError if it does not listen any more."""
+        """Send one line to its stdin. Raise ChildError if it does not listen any more."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
         except OSError as error:
-            raise ServerError(f"it closed its stdin: {self.log_tail()}") from error
+            raise ChildError(f"it closed its stdin: {self.log_tail()}") from error
 
     def note(self, line: str) -> None:
         """Put a line that was read from its stdout into its log, where the rest of what it says is."""
@@ -142,13 +156,14 @@ class Child:
             return False
         return True
 
-    def stop(self, first: signal.Signals = signal.SIGTERM, grace_s: float = STOP_TIMEOUT_S) -> bool:
+    def stop(self, grace_s: float = STOP_TIMEOUT_S) -> bool:
         """End it and all it started. Return True if something outlived the grace and had to be killed."""
         deadline_s = time.monotonic() + grace_s
         started = descendants(self.pid)
         outlived = True
         try:
-            self._signal_group(first)
+            self._close_stdin()
+            self._signal_group(self._stop_signal)
             outlived = not (self.ended_within(grace_s) and _all_gone(started, deadline_s))
         finally:
             self._signal_group(signal.SIGKILL)
@@ -156,6 +171,7 @@ class Child:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             self._process.wait()
+            _all_gone(started, time.monotonic() + STOP_TIMEOUT_S)
             self._close()
         return outlived
 
@@ -163,10 +179,12 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; on macOS: only zombies are left
             os.killpg(self.pid, number)
 
-    def _close(self) -> None:
+    def _close_stdin(self) -> None:
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
+
+    def _close(self) -> None:
         if self._drain is None:
             self._stdout.close()
         else:

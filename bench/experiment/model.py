@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from bench.experiment.doubts import Doubt
-from clients.workload import Workload
+if TYPE_CHECKING:
+    from bench.experiment.doubts import Doubt
+    from clients.workload import Workload
 
 
 class Status(StrEnum):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bench.errors import ServerError, UsageError
-from bench.experiment.child import POLL_S, STOP_TIMEOUT_S, Child, descendants
+from bench.experiment.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError, descendants
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -81,20 +81,24 @@ def launch(
         yield RunningServer(server=server, host=host, port=port, pid=server.pid)
         return
     port = server.port or (0 if server.ready == "line" else free_port(server.host))
-    child = Child(
-        [part.replace("{host}", server.host).replace("{port}", str(port)) for part in server.command],
-        log=log,
-        env={**os.environ, **layout(seed), **server.env},
-        cwd=server.cwd,
-        cpus=cpus,
-    )
+    try:
+        child = Child(
+            [part.replace("{host}", server.host).replace("{port}", str(port)) for part in server.command],
+            log=log,
+            env={**os.environ, **layout(seed), **server.env},
+            cwd=server.cwd,
+            cpus=cpus,
+            stop_signal=signal.Signals[server.stop_signal],
+        )
+    except ChildError as error:
+        raise ServerError(f"{server.name}: {error}") from error
     running = RunningServer(server=server, host=server.host, port=port, pid=child.pid, child=child)
     try:
         running.host, running.port = _await_ready(server, child, port)
         child.drain()
         yield running
     finally:
-        running.was_killed = child.stop(signal.Signals[server.stop_signal], stop_timeout_s)
+        running.was_killed = child.stop(stop_timeout_s)
 
 
 def layout(seed: int) -> dict[str, str]:
@@ -124,7 +128,7 @@ def _await_ready(server: Server, child: Child, port: int) -> tuple[str, int]:
                 f"{server.name} {_NOT_YET[server.ready]} within {server.ready_timeout_s:g} s; {child.log_tail()}"
             )
         if line is None and child.ended_within(POLL_S):
-            raise ServerError(f"{server.name} {_how_it_ended(child)} before it was ready; {child.log_tail()}")
+            raise ServerError(f"{server.name} {child.how_it_ended} before it was ready; {child.log_tail()}")
 
 
 _NOT_YET = {
@@ -132,12 +136,6 @@ _NOT_YET = {
     "port": "did not listen on the port it was given",
     "either": "neither printed READY HOST PORT nor listened on the port it was given",
 }
-
-
-def _how_it_ended(child: Child) -> str:
-    status = child.returncode
-    assert status is not None
-    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
 def _parse_ready(server: Server, line: str) -> tuple[str, int]:

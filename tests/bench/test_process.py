@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from bench.errors import ServerError, UsageError
-from bench.experiment.child import Child
+from bench.experiment.child import Child, ChildError
 from bench.experiment.model import Server
 from bench.experiment.process import PADDING_NAME, free_port, is_listening, launch, layout, split_address
 
@@ -193,5 +193,5 @@ def test_lines_are_read_as_they_come_until_the_end_of_file_or_the_deadline(log):
         assert child.read_line(time.monotonic() + 10) == "two"
         assert child.read_line(time.monotonic() + 10) is None
         assert child.ended_within(10)
-        with pytest.raises(ServerError, match="closed its stdin"):
+        with pytest.raises(ChildError, match="closed its stdin"):
             child.write_line("anybody there?")
