@@ -16,28 +16,30 @@ from clients.sizes import draw_sizes
 from clients.workload import Workload
 
 _STAMP = struct.Struct("<Q")
+STAMP_BYTES = _STAMP.size
+stamp = _STAMP.pack_into
+"""stamp(message, 0, number) makes a message that differs from every one stamped with another number."""
 _CONNECTION_SHIFT = 40  # a connection sends fewer than 2**40 messages
 
 
-def messages(workload: Workload, number: int) -> Iterator[bytes | bytearray]:
-    """Yield the messages of connection `number` without end.
+def messages(workload: Workload, connection: int) -> Iterator[bytes | bytearray]:
+    """Yield the messages of a connection, given by its number, without end.
 
     Messages of one size are stamped into `pipeline` buffers in turn, since no more are in flight: a message is valid
     until `pipeline` more were taken.
     """
-    stamps = count(number << _CONNECTION_SHIFT)
+    numbers = count(connection << _CONNECTION_SHIFT)
     filling = _filling(max(workload.message_bytes - _STAMP.size, 0))
     if workload.message_sizes:
-        for stamp, size in zip(stamps, draw_sizes(workload.message_sizes, workload.seed + number), strict=False):
-            yield _STAMP.pack(stamp)[:size] + filling[: max(size - _STAMP.size, 0)]
+        for number, size in zip(numbers, draw_sizes(workload.message_sizes, workload.seed + connection), strict=False):
+            yield _STAMP.pack(number)[:size] + filling[: max(size - _STAMP.size, 0)]
     elif workload.message_bytes < _STAMP.size:
-        for stamp in stamps:
-            yield _STAMP.pack(stamp)[: workload.message_bytes]
+        for number in numbers:
+            yield _STAMP.pack(number)[: workload.message_bytes]
     else:
-        stamp_into = _STAMP.pack_into
         buffers = cycle([bytearray(_STAMP.size) + filling for _ in range(workload.pipeline)])
-        for stamp, buffer in zip(stamps, buffers, strict=False):
-            stamp_into(buffer, 0, stamp)
+        for number, buffer in zip(numbers, buffers, strict=False):
+            stamp(buffer, 0, number)
             yield buffer
 
 
