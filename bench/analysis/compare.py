@@ -238,7 +238,7 @@ def _reason(verdict: MetricVerdict, terms: _Terms, tested: int) -> str:
             return f"{moved}: a slowdown of {budget} or more is excluded"
     if slowdown.low > 0 and slowdown.value >= rule.tolerance:
         return f"{moved}: slower, but {verdict.family} tests give that by chance ({p}, needed {terms.alpha:g})"
-    return f"{moved}: a slowdown of {budget} is neither shown nor excluded; {verdict.pairs_needed} pairs would tell"
+    return f"{moved}: a slowdown of {budget} is neither shown nor excluded; {verdict.pairs_to_settle} pairs would tell"
 
 
 def _cell_verdict(cell: str, metrics: tuple[MetricVerdict, ...]) -> CellVerdict:

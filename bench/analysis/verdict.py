@@ -90,6 +90,13 @@ class MetricVerdict:
     noise: Noise | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def pairs_to_settle(self) -> int | None:
+        """Pairs to ask for next: what the noise says, or twice as many if that was not enough."""
+        if self.pairs_needed is None:
+            return None
+        return self.pairs_needed if self.pairs_needed > self.pairs else 2 * self.pairs
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellVerdict:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.experiment.model import Server
     from clients.workload import Workload
 
-OVERHEAD_S = 0.8
+OVERHEAD_S = 0.4
 """Launch, connect and stop of a trial, until a comparison has measured them."""
 
 FEWEST_PAIRS = 10

@@ -70,7 +70,7 @@ def resolve(where: Repository, name: str, error: type[BenchError]) -> Revision:
         commit = _git(where.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
     except subprocess.CalledProcessError as failed:
         raise error(
-            f"there is no revision {name!r} in {where.root}: fetch it first (a shallow clone in CI needs fetch-depth: 0)"
+            f"there is no revision {name!r} in {where.root}: fetch it (a shallow clone in CI needs fetch-depth: 0)"
         ) from failed
     return Revision(commit, _git(where.root, "rev-parse", f"{commit}^{{tree}}").strip(), f"{name} ({commit[:8]})")
 

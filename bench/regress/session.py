@@ -19,7 +19,7 @@ from bench.analysis.pairs import Arm, Observation
 from bench.analysis.verdict import Word
 from bench.experiment.model import Measure, Status, Trial, TrialResult
 from bench.regress.planner import Cell, Knowledge, Plan, make_plan
-from bench.regress.validity import Log, cell_problem, host_problem, lost, not_steady
+from bench.regress.validity import Log, cell_problem, gap, host_problem, lost, mean, not_steady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,6 +68,11 @@ class Outcome:
     plan: Plan
     logs: dict[str, Log]
     seconds: float
+    trials: int
+
+    def share(self, metric: str) -> float:
+        """Return the mean of a metric of the machine over all whole pairs; NaN if it was not seen."""
+        return mean((result for log in self.logs.values() for pair in log.pairs for result in pair.values()), metric)
 
 
 @dataclass(slots=True)
@@ -102,11 +107,16 @@ class Session:
         else:
             self.problems = {name: Problem(Word.INCONCLUSIVE, plan.too_few) for name in self._cells}
             comparison = self._judge(plan)
-        return Outcome(comparison=comparison, plan=plan, logs=self.logs, seconds=self.clock() - self._began_s)
+        return Outcome(
+            comparison=comparison, plan=plan, logs=self.logs, seconds=self.clock() - self._began_s, trials=self._trials
+        )
 
     def _start(self, plan: Plan) -> None:
         self._cells = {cell.name: cell for cell in plan.cells}
-        self._live = list(self._cells)
+        self.problems = {
+            name: problem for name, cell in self._cells.items() if (problem := gap(cell.servers)) is not None
+        }
+        self._live = [name for name in self._cells if name not in self.problems]
         self.logs = {name: Log() for name in self._cells}
         self._baseline_first = {name: self._random.random() < 0.5 for name in self._cells}  # noqa: PLR2004 - a coin
         if self.watcher is not None:

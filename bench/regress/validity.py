@@ -16,7 +16,7 @@ from bench.analysis.compare import Problem
 from bench.analysis.pairs import Arm
 from bench.analysis.stats import hodges_lehmann
 from bench.analysis.verdict import Rule, Word
-from bench.experiment.model import Status, TrialResult
+from bench.experiment.model import Server, Status, TrialResult
 from bench.units import percent
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LOST_LIMIT = 0.05
 ERROR_LIMIT = 0.001
 CLIENT_CPU_LIMIT = 0.85
+SERVER_BUSY = 0.85
+"""A server that uses so much of a core shows it when it gets slower, however busy the generator is."""
 STEAL_LIMIT = 0.05
 FOREIGN_CPU_LIMIT = 0.10
 OFFERED_LIMIT = 0.99
@@ -51,6 +53,14 @@ class Log:
     def measured(self, arm: Arm) -> list[TrialResult]:
         """Results of one arm in the order of the pairs."""
         return [pair[arm] for pair in self.pairs]
+
+
+def gap(servers: Mapping[Arm, Server]) -> Problem | None:
+    """Refuse a cell whose server is known not to run, before any trial."""
+    for arm, word in ((Arm.CANDIDATE, Word.INVALID), (Arm.BASELINE, Word.NO_BASELINE)):
+        if servers[arm].gap is not None:
+            return Problem(word, f"the {arm} cannot run here: {servers[arm].gap}")
+    return None
 
 
 def lost(log: Log, planned_pairs: int) -> Problem | None:
@@ -93,11 +103,17 @@ def host_problem(logs: Iterable[Log]) -> str:
         ("machine_steal_share", STEAL_LIMIT, "the hypervisor took", "repeat when the host is quieter"),
         ("machine_foreign_cpu_share", FOREIGN_CPU_LIMIT, "other processes used", "stop them, or repeat later"),
     ):
-        share = _mean(results, metric)
+        share = mean(results, metric)
         if share > limit:
             shown, most = percent(share, signed=False), percent(limit, signed=False)
             return f"{what} {shown} of the machine's CPU time (limit {most}): {advice}"
     return ""
+
+
+def mean(results: Iterable[TrialResult], metric: str) -> float:
+    """Return the mean of a metric where it was seen; NaN if it never was."""
+    numbers = _numbers(results, metric)
+    return math.fsum(numbers) / len(numbers) if numbers else math.nan
 
 
 def not_steady(log: Log) -> str:
@@ -146,8 +162,9 @@ def _errors(log: Log) -> str:
 def _saturated(log: Log, rules: Sequence[Rule]) -> str:
     if all(rule.metric == QUIET_METRIC for rule in rules if rule.gating):
         return ""
-    share = _median([result for pair in log.pairs for result in pair.values()], "client_cpu_share")
-    if share < CLIENT_CPU_LIMIT or math.isnan(share):
+    results = [result for pair in log.pairs for result in pair.values()]
+    share, server_share = (_median(results, f"{side}_cpu_share") for side in ("client", "server"))
+    if not share >= CLIENT_CPU_LIMIT or server_share >= SERVER_BUSY:
         return ""
     return (
         f"the load generator used {percent(share, signed=False)} of its core, so a change of the server's speed cannot "
@@ -190,11 +207,6 @@ def _numbers(results: Iterable[TrialResult], metric: str) -> list[float]:
 
 def _sum(results: Iterable[TrialResult], metric: str) -> float:
     return math.fsum(_numbers(results, metric))
-
-
-def _mean(results: Iterable[TrialResult], metric: str) -> float:
-    numbers = _numbers(results, metric)
-    return math.fsum(numbers) / len(numbers) if numbers else math.nan
 
 
 def _median(results: Iterable[TrialResult], metric: str) -> float:

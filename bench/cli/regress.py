@@ -1,0 +1,178 @@
+"""`echobench regress`: the options, the progress and the files of a comparison. What it says is computed elsewhere."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+from click.core import ParameterSource
+from rich.console import Console
+from rich.progress import Progress
+
+from bench.errors import UsageError
+from bench.experiment.model import Status
+from clients.workload import Workload, WorkloadError, parse_duration_s, parse_size_bytes
+
+if TYPE_CHECKING:
+    from bench.analysis.pairs import Arm
+    from bench.experiment.model import TrialResult
+    from bench.regress.planner import Cell, Plan
+
+DEFAULT_MINUTES = 6.0
+EXAMPLES = """\b
+Examples:
+  echobench regress --base origin/main
+  echobench regress --base v1.2 --command "python -m myserver --port {port}"
+  echobench regress --a threads@python3.12 --b threads@python3.13
+  echobench regress --a "old=./server-1 {port}" --b "new=./server-2 {port}"
+
+\b
+Exit status: 0 fine or faster, 1 regressed, 2 wrong use, 3 inconclusive,
+4 invalid measurement, 5 nothing to compare with.
+"""
+_NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
+
+
+@click.command("regress", epilog=EXAMPLES, short_help="Say whether a change made a server slower.")
+@click.option("--base", metavar="REV", help="Revision to compare with; it is built beside your checkout.")
+@click.option("--head", metavar="REV", help="Revision that is judged.  [default: the working tree]")
+@click.option("--a", metavar="SPEC", help="Instead of --base: NAME, FILE.py (either with @PYTHON), or a command.")
+@click.option("--b", metavar="SPEC", help="Instead of --head: what is judged against --a.")
+@click.option("--command", metavar="COMMAND", help="How to start the server in either revision; {port} is filled in.")
+@click.option("--setup", metavar="SHELL", help="How to install a revision, in its own venv; '' for not at all.")
+@click.option(
+    "--ready",
+    type=click.Choice(["either", "line", "port"]),
+    default="either",
+    show_default=True,
+    help="How a command shows that it listens: READY HOST PORT on stdout, the port itself, or whichever comes first.",
+)
+@click.option("--server", "servers", metavar="NAME", multiple=True, help="Server of this project; may be repeated.")
+@click.option("-c", "--connections", type=click.IntRange(1), default=16, show_default=True)
+@click.option("-s", "--size", metavar="BYTES", default="1KiB", show_default=True, help="Size of a message.")
+@click.option("--rate", type=float, metavar="PER_S", help="Offer this load (Poisson) instead of a closed loop.")
+@click.option("--duration", metavar="TIME", default="0.5s", show_default=True, help="What a trial measures.")
+@click.option("--warmup", metavar="TIME", default="0.4s", show_default=True, help="What a trial discards before.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Time to spend.  [default: 6]")
+@click.option("--pairs", type=click.IntRange(1), help="Pairs per cell, instead of a time.")
+@click.option("--gate", "gates", metavar="METRIC[=5%]", multiple=True, help="Metric that decides; may be repeated.")
+@click.option("--tolerance", type=click.FloatRange(0), default=2.0, show_default=True, help="Percent that is let be.")
+@click.option("--seed", type=int, help="Order of the trials.  [default: drawn, and shown]")
+@click.option("--ledger", type=click.Path(dir_okay=False, path_type=Path), help="Memory of the noise.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of lines.")
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML.")
+@click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Add Markdown to this file.")
+@click.option("--allow-inconclusive", is_flag=True, help="Exit 0 where the data could not tell.")
+@click.pass_context
+def regress(context: click.Context, /, **given: Any) -> None:
+    """Compare two revisions of a server, or any two servers, in adjacent pairs of fresh launches.
+
+    A pair runs both at nearly the same time, so that what disturbs the machine disturbs both alike. REGRESSED is said
+    only beyond chance; OK only where a slowdown of the whole budget is excluded; otherwise INCONCLUSIVE, with the
+    command that would settle it.
+    """
+    _check(given)
+    workload, amount = _workload(given), _amount(given)
+    from bench.regress import check  # noqa: PLC0415 - numpy and scipy only once the options are known to be right
+
+    fields = ("base", "head", "a", "b", "command", "setup", "ready", "servers")
+    request = check.Request(here=Path.cwd(), workload=workload, **{name: given[name] for name in fields})
+    with Progress(console=Console(stderr=True)) as progress:
+        report = check.run(
+            request,
+            check.Amount(**amount),
+            ledger_path=given["ledger"],
+            watcher=Bar(progress),
+            again=_again(context),
+            allow_inconclusive=given["allow_inconclusive"],
+        )
+    comparison = report.comparison
+    click.echo(json.dumps(comparison.to_json(), indent=1) if given["as_json"] else check.text(report), nl=False)
+    if given["junit"]:
+        _write(given["junit"], "w", check.junit(comparison, report.seconds))
+    if given["summary"]:
+        _write(given["summary"], "a", check.markdown(report))
+    context.exit(int(comparison.exit_code(allow_inconclusive=given["allow_inconclusive"])))
+
+
+def _check(given: dict[str, Any]) -> None:
+    """Refuse options that contradict each other."""
+    revisions = [f"--{name}" for name in ("base", "head", "command", "setup") if given[name] is not None]
+    specs = [f"--{name}" for name in ("a", "b") if given[name] is not None]
+    if len(specs) == 1:
+        raise UsageError(f"{specs[0]} is half of a comparison: give both --a and --b")
+    if specs and (revisions or given["servers"]):
+        raise UsageError(f"--a and --b say all that is compared: leave out {', '.join(revisions) or '--server'}")
+    if given["command"] and given["servers"]:
+        raise UsageError("--command starts a server of your own: leave out --server, which names one of this project")
+    if given["minutes"] is not None and given["pairs"] is not None:
+        raise UsageError("--minutes and --pairs are two ways to say how much to measure: give one")
+
+
+def _workload(given: dict[str, Any]) -> Workload:
+    try:
+        return Workload(
+            connections=given["connections"],
+            message_bytes=parse_size_bytes(given["size"]),
+            rate_per_s=given["rate"],
+            arrivals="closed" if given["rate"] is None else "poisson",
+            warmup_s=parse_duration_s(given["warmup"]),
+            duration_s=parse_duration_s(given["duration"]),
+        )
+    except WorkloadError as error:
+        raise UsageError(str(error)) from error
+
+
+def _amount(given: dict[str, Any]) -> dict[str, Any]:
+    minutes = DEFAULT_MINUTES if given["minutes"] is None and given["pairs"] is None else given["minutes"]
+    return {
+        "seed": secrets.randbelow(2**31) if given["seed"] is None else given["seed"],
+        "pairs": given["pairs"],
+        "seconds": None if minutes is None else 60 * minutes,
+        "gates": given["gates"],
+        "tolerance": given["tolerance"] / 100,
+    }
+
+
+def _again(context: click.Context) -> list[str]:
+    """Return this command as it was given, less what says how much to measure, and of which server."""
+    words = ["echobench", "regress"]
+    for parameter in context.command.params:
+        name, value = str(parameter.name), context.params[str(parameter.name)]
+        if name in _NOT_REPEATED or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        option = max(parameter.opts, key=len)
+        for item in value if isinstance(value, tuple) else (value,):
+            words += [option] if item is True else [option, str(item)]
+    return words
+
+
+def _write(path: Path, mode: Literal["w", "a"], text: str) -> None:
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+class Bar:
+    """Tells on stderr what was planned and how far it is; a `session.Watcher`."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None)
+
+    def planned(self, plan: Plan) -> None:
+        """Print the plan."""
+        for line in plan.sentences():
+            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def measured(self, cell: Cell, arm: Arm, result: TrialResult, done: int, of: int) -> None:
+        """Move the bar; a trial that failed gets a line."""
+        self._progress.update(self._task, completed=done, total=of, description=f"{cell.name} {arm}")
+        if result.status is not Status.MEASURED:
+            line = f"{cell.name} {arm}: {result.status}: {result.detail}"
+            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,85 @@
+"""The end of a comparison: what the ledger remembers, what would settle what is open, and the facts beside the verdict.
+
+Adds words and facts to a verdict; never changes one.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.verdict import CellVerdict, Word
+from bench.regress.ledger import Entry, Ledger, entries
+from bench.regress.render import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.regress.request import Prepared
+    from bench.regress.session import Outcome, Question
+
+
+def remembered(outcome: Outcome, question: Question, at: str) -> list[Entry]:
+    """Return the lines that the ledger gains from a comparison that ended at `at` (UTC, ISO 8601)."""
+    trial_s = outcome.seconds / max(1, outcome.trials)
+    return entries(outcome.comparison, at=at, machine=question.machine, same=question.same, trial_s=trial_s)
+
+
+def report(
+    outcome: Outcome, question: Question, arms: Prepared, ledger: Ledger, again: Sequence[str], *, allow: bool
+) -> Report:
+    """Return what is shown. `again` is the command without --pairs and --server, `allow` is --allow-inconclusive."""
+    cells = tuple(_settled(cell, [*again, *arms.options.get(cell.cell, ())]) for cell in outcome.comparison.cells)
+    comparison = replace(outcome.comparison, cells=cells)
+    shown = Report(
+        comparison=comparison,
+        baseline=arms.baseline,
+        candidate=arms.candidate,
+        seconds=outcome.seconds,
+        trials=outcome.trials,
+        steal_share=outcome.share("machine_steal_share"),
+        foreign_share=outcome.share("machine_foreign_cpu_share"),
+        false_alarms=ledger.false_alarms(),
+        unreadable=ledger.unreadable,
+        allow_inconclusive=allow,
+    )
+    return replace(shown, comparison=replace(comparison, facts=_facts(shown, question, outcome)))
+
+
+def _settled(cell: CellVerdict, again: Sequence[str]) -> CellVerdict:
+    """Add the command that asks for enough pairs, where more pairs are what is missing."""
+    if cell.word is not Word.INCONCLUSIVE:
+        return cell
+    asked = [metric.pairs_to_settle for metric in cell.metrics if metric.rule.gating and metric.word is cell.word]
+    pairs = max((number for number in asked if number is not None), default=None)
+    return cell if pairs is None else replace(cell, settle=shlex.join([*again, "--pairs", str(pairs)]))
+
+
+def _facts(shown: Report, question: Question, outcome: Outcome) -> dict[str, Any]:
+    alarms = shown.false_alarms
+    return {
+        "baseline": shown.baseline,
+        "candidate": shown.candidate,
+        "same_code": question.same,
+        "machine": question.machine,
+        "seed": question.seed,
+        "seconds": shown.seconds,
+        "trials": shown.trials,
+        "pairs_planned": outcome.plan.pairs,
+        "left_out": list(outcome.plan.left_out),
+        "machine_steal_share": _known(shown.steal_share),
+        "machine_foreign_cpu_share": _known(shown.foreign_share),
+        "false_alarms": {
+            "regressed": alarms.regressed,
+            "improved": alarms.improved,
+            "comparisons_of_equal_code": alarms.comparisons,
+            "rate_low": alarms.rate.low,
+            "rate_high": alarms.rate.high,
+        },
+    }
+
+
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else number

@@ -1,0 +1,230 @@
+"""From what was asked for to what can be measured: two arms, their servers, and the cells they make.
+
+Everything that is built here is taken away again when the comparison ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import re
+import shlex
+import shutil
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bench.analysis.compare import RULES
+from bench.analysis.pairs import Arm
+from bench.errors import BenchError, NoBaselineError, UsageError, unknown_name
+from bench.experiment.catalog import catalog, describe
+from bench.experiment.machine import allowed_cores, facts, plan_cores
+from bench.experiment.model import Server
+from bench.regress import arms
+from bench.regress.planner import Cell
+from bench.regress.revisions import Repository, Revision, checked_out, repository, resolve, working_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bench.analysis.verdict import Rule
+    from clients.workload import Workload
+
+GATE_SERVERS = ("asyncio-protocol", "threads", "coroutines")
+"""What is compared in this project if nobody says: one server per way to wait. The first is the last to be left out."""
+
+Ready = Literal["line", "port", "either"]
+
+_LABELLED = re.compile(r"([A-Za-z0-9_.-]+)=(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a person asked for. Either `base` (and `head`), or both of `a` and `b`."""
+
+    here: Path
+    workload: Workload
+    base: str | None = None
+    head: str | None = None
+    a: str | None = None
+    b: str | None = None
+    command: str | None = None
+    setup: str | None = None
+    ready: Ready = "either"
+    servers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What will be measured: cells with a server per arm, what the arms are called, and whether they are the same.
+
+    `options` are the command-line options that ask for one cell alone, by the cell's name.
+    """
+
+    cells: tuple[Cell, ...]
+    baseline: str
+    candidate: str
+    same: bool
+    same_interpreter: bool
+    may_leave_out: bool = False
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def prepared(request: Request) -> Iterator[Prepared]:
+    """Build both arms for as long as the comparison runs.
+
+    Raises UsageError for what cannot be asked, NoBaselineError for a baseline that cannot be built, MeasurementError
+    for a candidate that cannot.
+    """
+    if request.a is not None and request.b is not None:
+        yield _specs(request, request.a, request.b)
+        return
+    if request.base is None:
+        raise UsageError("say what to compare with: --base REV, or any two servers with --a and --b")
+    where = repository(request.here)
+    if not arms.is_ours(where.root) and not request.command:
+        raise UsageError("say how to start the server: --command 'python -m myserver --port {port}'")
+    revisions = {
+        Arm.BASELINE: resolve(where, request.base, NoBaselineError),
+        Arm.CANDIDATE: working_tree(where) if request.head is None else resolve(where, request.head, UsageError),
+    }
+    workspace = Path(tempfile.mkdtemp(prefix="echobench-"))
+    try:
+        with checked_out(where, revisions, workspace) as trees:
+            yield _revisions(request, where, revisions, trees)
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revision], trees: dict[Arm, Path]) -> Prepared:
+    built = {
+        arm: arms.build(arm, revisions[arm].label, tree, where, _setup(request, tree)) for arm, tree in trees.items()
+    }
+    if request.command:
+        name = where.root.name
+        servers = {
+            name: {
+                arm: arms.command_server(environment, name, request.command, request.ready, where)
+                for arm, environment in built.items()
+            }
+        }
+    else:
+        servers = {
+            name: {arm: _ours_or_gap(environment, name) for arm, environment in built.items()}
+            for name in request.servers or GATE_SERVERS
+        }
+    cells = {name: _cell(name, pair, request.workload) for name, pair in servers.items()}
+    return Prepared(
+        cells=tuple(cells.values()),
+        baseline=revisions[Arm.BASELINE].label,
+        candidate=revisions[Arm.CANDIDATE].label,
+        same=revisions[Arm.BASELINE].tree == revisions[Arm.CANDIDATE].tree,
+        same_interpreter=True,
+        may_leave_out=not request.servers,
+        options={} if request.command else {cell.name: ("--server", name) for name, cell in cells.items()},
+    )
+
+
+def _setup(request: Request, tree: Path) -> str | None:
+    """Return the command that installs an arm; an empty one that was asked for means none."""
+    return arms.default_setup(tree) if request.setup is None else request.setup or None
+
+
+def _ours_or_gap(environment: arms.Environment, name: str) -> Server:
+    """Return one of our servers, or one with a gap: another cell may still be compared."""
+    try:
+        return arms.our_server(environment, name)
+    except BenchError as error:
+        return Server(name=name, gap=str(error))
+
+
+def _specs(request: Request, a: str, b: str) -> Prepared:
+    servers = {Arm.BASELINE: spec(a, "a", request.ready), Arm.CANDIDATE: spec(b, "b", request.ready)}
+    name = f"{a} / {b}" if a != b else a
+    return Prepared(
+        cells=(_cell(name, servers, request.workload),),
+        baseline=a,
+        candidate=b,
+        same=a == b,
+        same_interpreter=False,
+    )
+
+
+def spec(text: str, arm: str, ready: Ready = "either") -> Server:
+    """Read `NAME`, `FILE.py`, either with `@PYTHON`, or a command, with `LABEL=` before it if it is to have a name.
+
+    The server is named after the arm too, in one letter, so that both names are of equal length where the specs are.
+    """
+    labelled = _LABELLED.fullmatch(text)
+    command = labelled[2] if labelled else text
+    words = shlex.split(command)
+    if not words:
+        raise UsageError(f"{text!r} names no server: give a name, a file with serve(), or a command")
+    if labelled is None and len(words) == 1:
+        name, _, python = text.partition("@")
+        listing = catalog(python) if python else catalog()
+        label = f"{name}@{arm}"
+        return listing.file(Path(name), label=label) if name.endswith(".py") else listing.server(name, label=label)
+    program = shutil.which(words[0])
+    if program is None:
+        raise UsageError(f"there is no program {words[0]!r} here, which {text!r} starts with")
+    return Server(
+        name=f"{labelled[1] if labelled else Path(words[0]).name}@{arm}",
+        command=(program, *words[1:]),
+        ready=ready,
+        interpreter=describe(program).description if Path(program).name.startswith("python") else None,
+    )
+
+
+def _cell(name: str, servers: dict[Arm, Server], workload: Workload) -> Cell:
+    shape = describe_workload(workload)
+    return Cell(name=f"{name}/{shape}", servers=servers, workload_name=shape, workload=workload)
+
+
+def describe_workload(workload: Workload) -> str:
+    """Return connections, message size and, in an open loop, the rate: `c16/1024B/2000ps`."""
+    shape = f"c{workload.connections}/{workload.message_bytes}B"
+    return shape if workload.rate_per_s is None else f"{shape}/{workload.rate_per_s:g}ps"
+
+
+def machine_key() -> str:
+    """Return a short name for this kind of machine, so that the ledger does not mix the noise of two."""
+    known = facts(plan_cores(allowed_cores()))
+    kind = [known[name] for name in ("cpu_model", "usable_cpus", "cgroup_cpu_quota", "system")]
+    return hashlib.sha256(repr(kind).encode()).hexdigest()[:12]
+
+
+def chosen_rules(workload: Workload, gates: Sequence[str], tolerance: float) -> tuple[Rule, ...]:
+    """Return the rules for a workload: the `gates` decide, and the rest of the known metrics is shown.
+
+    A gate is `METRIC` or `METRIC=5%`, its budget. Without any, server CPU per reply decides, with the throughput of a
+    closed loop or the median response time of an open one, whose throughput is given. Raises UsageError for a metric
+    or a budget that cannot be.
+    """
+    second = "response_p50_ns" if workload.is_open_loop else "replies_per_s"
+    wanted = dict(map(_gate, gates)) or {"server_cpu_us_per_reply": None, second: None}
+    return tuple(
+        replace(
+            rule,
+            tolerance=tolerance,
+            gating=rule.metric in wanted,
+            budget=rule.budget if (budget := wanted.get(rule.metric)) is None else budget,
+        )
+        for rule in RULES
+    )
+
+
+def _gate(text: str) -> tuple[str, float | None]:
+    metric, equals, budget = text.partition("=")
+    if metric not in (known := {rule.metric for rule in RULES}):
+        raise unknown_name("metric", metric, known)
+    try:
+        fraction = float(budget.strip().removesuffix("%")) / 100 if equals else None
+    except ValueError:
+        fraction = 0.0
+    if fraction is not None and not 0 < fraction < math.inf:
+        raise UsageError(f"--gate {text!r}: a budget is a number of percent above 0, such as {metric}=5%")
+    return metric, fraction
