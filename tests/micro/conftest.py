@@ -32,9 +32,12 @@ def send_many(send: Callable[[None], object], times: int = SENDS) -> None:
         send(nothing)
 
 
+OUT = object()
+
+
 def forever():
     while True:
-        yield
+        yield OUT
 
 
 @pytest.fixture
