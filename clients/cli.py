@@ -5,24 +5,28 @@ Exit status: 0 if something was measured and every reply was right, 2 for wrong 
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from clients import hlog, report, samples
 from clients.arguments import parser, preflight, target_of, workload_of
 from clients.load import Announce, Load, Share, soon
 from clients.recorder import RawRecorder
-from clients.result import Result
-from clients.target import Target
 from clients.workers import WorkerGroup
 from clients.workload import Workload, WorkloadError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+    from clients.result import Result
+    from clients.target import Target
 
 FINE, WRONG_USE, INVALID = 0, 2, 4
 

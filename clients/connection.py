@@ -6,40 +6,31 @@ Sending and receiving overlap, so a message larger than the socket buffers canno
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
 import ssl
 import sys
 import types
 from collections import deque
-from collections.abc import Generator, Iterable
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clients.clock import NowNs
+from clients.dial import dial
+from clients.faults import Failure, Fault, Overdue
 from clients.kernel import Kernel, alarm, ready, sleep_until, watch
 from clients.messages import STAMP_BYTES, messages, stamp
-from clients.pacing import Schedule
-from clients.recorder import Failure, RawRecorder, Recorder
-from clients.target import Target
-from clients.workload import Workload
+from clients.recorder import RawRecorder, Recorder
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Generator, Iterable
+
+    from clients.clock import NowNs
+    from clients.pacing import Schedule
+    from clients.target import Target
+    from clients.workload import Workload
 
 _RECEIVE_BYTES = 262_144
 _PAUSE_FIRST_NS, _PAUSE_LONGEST_NS = 10_000_000, 1_000_000_000
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-
-
-class Fault(Exception):  # noqa: N818  # the word of this field: a fault of the server, not an error of ours
-    """The server failed in this way; the connection ends and the requests in flight on it fail with it."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.value)
-        self.failure = failure
-
-
-class Overdue(Exception):  # noqa: N818  # a notice, not an error
-    """Thrown into a connection whose oldest request has waited longer than the timeout."""
 
 
 class Connection:
@@ -71,7 +62,7 @@ class Connection:
         "sent",
     )
 
-    def __init__(  # noqa: D107
+    def __init__(
         self,
         number: int,
         *,
@@ -170,75 +161,12 @@ class Connection:
             self._sock.close()
             self._sock = None
 
-    # ---- connecting
-
     async def _standing(self) -> socket.socket:
-        if self._sock is not None:
-            return self._sock
-        began_ns = self._now_ns()
-        try:
-            sock = self._target.open()
-        except OSError:
-            raise Fault(Failure.REFUSED) from None
-        try:
-            await self._connect(sock, began_ns + round(self._workload.timeout_s * 1e9))
-            if self._target.tls is not None:
-                sock = await self._shake_hands(sock)
-        except (OSError, Fault):
-            self._kernel.unwatch(sock.fileno())
-            sock.close()
-            raise Fault(Failure.REFUSED) from None
-        except BaseException:
-            self._kernel.unwatch(sock.fileno())
-            sock.close()
-            raise
-        self._recorder.connect.append(self._now_ns() - began_ns)
-        self._sock = sock
-        return sock
-
-    async def _connect(self, sock: socket.socket, deadline_ns: int) -> None:
-        code = sock.connect_ex(self._target.address)
-        while code == errno.EAGAIN:  # a UNIX socket whose backlog is full cannot be waited for, only tried again
-            if self._now_ns() >= deadline_ns:
-                raise Fault(Failure.REFUSED)
-            await sleep_until(self._now_ns() + 1_000_000, self._now_ns)
-            code = sock.connect_ex(self._target.address)
-        if code == errno.EINPROGRESS:
-            await self._until_writable(sock, deadline_ns)
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code))
-
-    async def _until_writable(self, sock: socket.socket, deadline_ns: int) -> None:
-        fd = sock.fileno()
-        await watch(fd)
-        self._kernel.want_write(fd, wanted=True)
-        await alarm(deadline_ns)
-        self._kernel.want_write(fd, wanted=False)
-        if self._now_ns() >= deadline_ns:
-            raise Fault(Failure.REFUSED)
-
-    async def _shake_hands(self, plain: socket.socket) -> socket.socket:
-        assert self._target.tls is not None
-        self._kernel.unwatch(plain.fileno())
-        sock = self._target.tls.wrap_socket(
-            plain, server_hostname=self._target.server_name, do_handshake_on_connect=False
-        )
-        deadline_ns = self._now_ns() + round(self._workload.timeout_s * 1e9)
-        await watch(sock.fileno())
-        try:
-            while self._now_ns() < deadline_ns:
-                try:
-                    sock.do_handshake()
-                except ssl.SSLWantReadError:
-                    await alarm(deadline_ns)
-                else:
-                    return sock
-            raise Fault(Failure.REFUSED)
-        except BaseException:
-            self._kernel.unwatch(sock.fileno())
-            sock.close()
-            raise
+        if self._sock is None:
+            began_ns = self._now_ns()
+            self._sock = await dial(self._target, self._kernel, self._now_ns, began_ns + self._timeout_ns)
+            self._recorder.connect.append(self._now_ns() - began_ns)
+        return self._sock
 
     # ---- conversing: one request in flight, sent as soon as the last reply is in
 

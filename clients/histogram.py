@@ -19,7 +19,9 @@ Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 HIGHEST_NS = 3_600_000_000_000
 DIGITS = 3
-_HALF = 1024  # linear sub-buckets of an octave: 2048 resolve three digits, and the lower half of each is the octave before
+_HALF = (
+    1024  # linear sub-buckets of an octave: 2048 resolve three digits, and the lower half of each is the octave before
+)
 _COUNTS = HdrHistogram(1, HIGHEST_NS, DIGITS).counts_len
 
 # Both ends of the 95 % order-statistic interval of a percentile must lie within the sample: with fewer values than
@@ -28,7 +30,7 @@ _TAIL = 0.025
 
 
 def samples_needed(quantile: float) -> int:
-    """Return how many values a quantile needs to have a 95 % interval: 6 for the median, 368 for the 99th percentile."""
+    """Return how many values a quantile needs for a 95 % interval: 6 for the median, 368 for the 99th percentile."""
     return math.ceil(math.log(_TAIL) / math.log(max(quantile, 1 - quantile)))
 
 
@@ -38,12 +40,14 @@ def bucket_indices(values_ns: Integers) -> Integers:
     # A float's bits are its exponent followed by its mantissa; exponent and first ten mantissa bits together count
     # 1024 steps per octave, which is the HDR index shifted by a constant. Exact: every value is below 2**53.
     logarithmic = (clipped.astype(np.float64).view(np.int64) >> 42) - (1023 + 9) * _HALF
-    return np.where(clipped < _HALF, clipped, logarithmic)
+    indices: Integers = np.where(clipped < _HALF, clipped, logarithmic)
+    return indices
 
 
 def _highest_equivalent(indices: Integers) -> Integers:
     octave = np.maximum(indices // _HALF - 1, 0)
-    return ((indices - octave * _HALF + 1) << octave) - 1
+    highest: Integers = ((indices - octave * _HALF + 1) << octave) - 1
+    return highest
 
 
 _VALUES_NS = _highest_equivalent(np.arange(_COUNTS, dtype=np.int64))

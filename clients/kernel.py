@@ -4,7 +4,8 @@ Its laws:
 
 1. Coroutines and the kernel are two worlds. A coroutine asks for something by awaiting one of the five requests below;
    only the kernel resumes a coroutine, and it never awaits.
-2. One thing suspends: `_Request`. Nothing else in this room may yield.
+2. One thing suspends: `_Request`, and its equal, the bare `yield` of the one hot loop in `connection.py`, which has no
+   request to make. Nothing else in this room may yield to the kernel.
 3. A wake-up is a hint. A coroutine may be resumed early (its descriptor became ready while it slept), so whoever waits
    for a condition looks at it again.
 4. A descriptor is registered once and stays registered. When it is ready, the coroutine that watches it is resumed
@@ -18,10 +19,12 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from clients.clock import NowNs, Poller, best_poller, now_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
 
 T = TypeVar("T")
 
@@ -42,7 +45,7 @@ class _Request(tuple[Any, ...]):
     """
 
     __slots__ = ()
-    __await__ = tuple.__iter__
+    __await__ = cast("Callable[[_Request], Generator[Any, None, None]]", tuple.__iter__)
 
 
 class Task(Generic[T]):
@@ -199,7 +202,7 @@ def watch(fd: int) -> _Request:
 
 def alarm(due_ns: int) -> _Request:
     """Be resumed at `due_ns`, or when the watched descriptor is ready, whichever is first."""
-    return _Request(((Kernel._alarm, due_ns),))  # noqa: SLF001
+    return _Request(((Kernel._alarm, due_ns),))  # noqa: SLF001  # as above
 
 
 async def sleep_until(due_ns: int, clock: NowNs) -> None:
@@ -211,5 +214,5 @@ async def sleep_until(due_ns: int, clock: NowNs) -> None:
 async def join(task: Task[T]) -> T:
     """Return what another task returned, once it has ended; None if it was cancelled."""
     while not task.done:
-        await _Request(((Kernel._join, task),))  # noqa: SLF001
+        await _Request(((Kernel._join, task),))  # noqa: SLF001  # as above
     return task.result  # type: ignore[return-value]  # done, so it is what the task returned

@@ -10,17 +10,21 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from clients.clock import NowNs, best_poller, now_ns
-from clients.connection import Connection, Overdue
+from clients.connection import Connection
+from clients.faults import Failure, Overdue
 from clients.histogram import Histogram
-from clients.hlog import IntervalLog
 from clients.kernel import Kernel, Task, join, sleep_until
 from clients.pacing import Schedule, due_times_ns, start_delay_s
-from clients.recorder import Failure, Recorder, Slice
+from clients.recorder import Recorder, Slice
 from clients.result import KINDS, Interval, Result
-from clients.target import Target
-from clients.workload import Workload
+
+if TYPE_CHECKING:
+    from clients.hlog import IntervalLog
+    from clients.target import Target
+    from clients.workload import Workload
 
 _TICK_NS = 100_000_000
 _SECOND_NS = 1_000_000_000
@@ -53,12 +57,12 @@ def soon(_established: int, _requested: int) -> int | None:
 class Load:
     """The run of one share of a workload against a target; `run` may be called once."""
 
-    def __init__(  # noqa: D107
+    def __init__(
         self,
         target: Target,
         workload: Workload,
         *,
-        share: Share = Share(),  # noqa: B008  # frozen
+        share: Share = Share(),  # frozen
         recorder: Recorder | None = None,
         log: IntervalLog | None = None,
         clock: NowNs = now_ns,
@@ -138,9 +142,7 @@ class Load:
             dues = due_times_ns(workload, worker=self._share.worker, workers=self._share.workers)
             self._schedule = Schedule(dues, start_ns)
         tasks = [
-            self._kernel.spawn(
-                connection.live(start_ns + round(start_delay_s(workload, number) * 1e9), self._schedule)
-            )
+            self._kernel.spawn(connection.live(start_ns + round(start_delay_s(workload, number) * 1e9), self._schedule))
             for number, connection in zip(
                 self._share.of_connections(workload.connections), self._connections, strict=True
             )

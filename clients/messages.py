@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
 from itertools import count, cycle
+from typing import TYPE_CHECKING
 
 from clients.sizes import draw_sizes
-from clients.workload import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clients.workload import Workload
 
 _STAMP = struct.Struct("<Q")
 STAMP_BYTES = _STAMP.size

@@ -9,12 +9,14 @@ arrival, or a Poisson process of a W-th of the rate: both merge into the whole s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clients.workload import Profile, Workload
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clients.workload import Profile, Workload
 
 _CHUNK = 512
 

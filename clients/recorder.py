@@ -9,33 +9,14 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from clients.faults import Failure
+
 Durations = np.ndarray[Any, np.dtype[np.int64]]
-
-
-class Failure(StrEnum):
-    """Why a request has no latency, or why a connection does not stand. Each is counted apart."""
-
-    REFUSED = "refused"
-    """No connection could be made (refused, or not within the timeout)."""
-    RESET = "reset"
-    """The peer reset the connection."""
-    CLOSED_EARLY = "closed_early"
-    """The peer closed the connection before the reply began."""
-    SHORT_REPLY = "short_reply"
-    """The reply began, and its end did not come before the timeout or the close."""
-    TIMEOUT = "timeout"
-    """No byte of the reply within the timeout."""
-    STALLED = "stalled"
-    """The server stopped reading: the request could not be handed over within the timeout."""
-    MISMATCH = "mismatch"
-    """A byte of the reply was wrong, or came unasked."""
-    UNSENT = "unsent"
-    """The request was due, and no connection was free for it within the timeout or until the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

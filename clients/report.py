@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from clients.result import Result
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clients.result import Result
 
 _UNITS_NS = (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0))
 
@@ -27,12 +30,12 @@ def text(result: Result, target: str) -> str:
         else f"open loop, {workload.rate_per_s:,.0f}/s offered, {workload.arrivals} arrivals"
     )
     sizes = workload.message_sizes or f"{workload.message_bytes:,}"
+    standing = f"{workload.connections} connections ({result.connections_established} stood)"
     lines = [
-        f"{target}: {workload.connections} connections ({result.connections_established} stood), "
-        f"{sizes} B, pipeline {workload.pipeline}, {load}",
+        f"{target}: {standing}, {sizes} B, pipeline {workload.pipeline}, {load}",
         "",
-        f"  replies      {values['replies']:>14,}   {values['replies_per_s'] or 0:,.0f}/s "
-        f"over {result.window_s:.2f} s" + (" (interrupted)" if result.interrupted else ""),
+        f"  replies      {values['replies']:>14,}   {values['replies_per_s'] or 0:,.0f}/s over {result.window_s:.2f} s"
+        + (" (interrupted)" if result.interrupted else ""),
         f"  sent         {values['sent']:>14,}   {values['in_flight']:,} in flight at the end",
         f"  generator    {result.cpu_s / result.window_s if result.window_s else 0:>14.0%}   of a core"
         + (f", {result.spin_s / result.window_s:.0%} spent waiting actively" if result.spin_s else ""),

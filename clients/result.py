@@ -9,11 +9,14 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from clients.faults import Failure
 from clients.histogram import Compact, Histogram
-from clients.recorder import Failure, Slice
 from clients.workload import Workload
+
+if TYPE_CHECKING:
+    from clients.recorder import Slice
 
 KINDS = ("response", "service", "lateness", "connect")
 

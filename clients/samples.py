@@ -6,12 +6,15 @@ of the warm-up are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clients.recorder import RawRecorder
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from clients.recorder import RawRecorder
 
 COLUMNS = ("due_ns", "sent_ns", "done_ns")
 
@@ -26,8 +29,8 @@ def save_part(recorder: RawRecorder, window_ns: tuple[int, int], path: Path) -> 
 def write_parquet(parts: Iterable[Path], path: Path) -> None:
     """Join the workers' rows, ordered by `done_ns`, into one parquet file. Raise ImportError without pyarrow."""
     # Imported when the load is over, so that no process that measures ever holds it.
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415  # see above
+    import pyarrow.parquet as pq  # noqa: PLC0415  # see above
 
     rows = np.concatenate([np.load(part) for part in parts], axis=1)
     rows = rows[:, np.argsort(rows[2], kind="stable")]

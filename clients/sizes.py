@@ -11,11 +11,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clients.workload import Profile, WorkloadError, parse_size_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _CHUNK = 1024
 

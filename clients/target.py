@@ -14,6 +14,9 @@ class TargetError(WorkloadError):
     """An address that cannot be used: says what is wrong with it."""
 
 
+_LAST_PORT = 65_535
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A resolved address; `tls` is the context to wrap connections with, None for plain ones."""
@@ -32,7 +35,7 @@ class Target:
     def open(self) -> socket.socket:
         """Return a new non-blocking socket of the right family, not yet connected. Raise OSError."""
         sock = socket.socket(self.family, socket.SOCK_STREAM)
-        sock.setblocking(False)  # noqa: FBT003  # the standard library's signature
+        sock.setblocking(False)
         if self.is_tcp:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
@@ -50,7 +53,7 @@ def parse_target(text: str, *, tls: bool = False, cafile: str | None = None, ins
     if ":" in host and not bracketed:
         raise TargetError(f"target {text!r}: write an IPv6 address in brackets, as in [::1]:5433")
     host = host[1:-1] if bracketed else host
-    if not colon or not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):  # noqa: PLR2004
+    if not colon or not host or not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
         raise TargetError(f"target {text!r} is not understood: write HOST:PORT, [IPV6]:PORT or unix:PATH")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]

@@ -12,13 +12,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Self
 
-from clients.load import Announce
 from clients.result import Result
-from clients.workload import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clients.load import Announce
+    from clients.workload import Workload
 
 _PACKAGES = Path(__file__).resolve().parent.parent
 
@@ -40,7 +43,7 @@ class WorkerGroup:
             for worker in range(workers)
         ]
 
-    def __enter__(self) -> WorkerGroup:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,73 @@
+"""Making one connection on the kernel: connect, and shake hands if the target speaks TLS. Nothing is sent."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+from clients.faults import Failure, Fault
+from clients.kernel import Kernel, alarm, sleep_until, watch
+
+if TYPE_CHECKING:
+    from clients.clock import NowNs
+    from clients.target import Target
+
+_RETRY_NS = 1_000_000
+
+
+async def dial(target: Target, kernel: Kernel, clock: NowNs, deadline_ns: int) -> socket.socket:
+    """Return a non-blocking socket connected to the target; the kernel watches it for the calling task.
+
+    Raises Fault(REFUSED) if there is no connection by the deadline.
+    """
+    try:
+        sock = target.open()
+    except OSError as error:
+        raise Fault(Failure.REFUSED) from error
+    try:
+        await _connect(sock, target, kernel, clock, deadline_ns)
+        if target.tls is not None:
+            kernel.unwatch(sock.fileno())
+            sock = target.tls.wrap_socket(sock, server_hostname=target.server_name, do_handshake_on_connect=False)
+            await _shake_hands(sock, clock, deadline_ns)
+    except BaseException as reason:
+        kernel.unwatch(sock.fileno())
+        sock.close()
+        if isinstance(reason, OSError):
+            raise Fault(Failure.REFUSED) from reason
+        raise
+    return sock
+
+
+async def _connect(sock: socket.socket, target: Target, kernel: Kernel, clock: NowNs, deadline_ns: int) -> None:
+    code = sock.connect_ex(target.address)
+    while code == errno.EAGAIN and clock() < deadline_ns:
+        # A UNIX socket whose backlog is full cannot be waited for, only tried again.
+        await sleep_until(clock() + _RETRY_NS, clock)
+        code = sock.connect_ex(target.address)
+    if code == errno.EINPROGRESS:
+        fd = sock.fileno()
+        await watch(fd)
+        kernel.want_write(fd, wanted=True)
+        await alarm(deadline_ns)
+        if clock() >= deadline_ns:
+            raise Fault(Failure.REFUSED)
+        kernel.want_write(fd, wanted=False)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+async def _shake_hands(sock: ssl.SSLSocket, clock: NowNs, deadline_ns: int) -> None:
+    await watch(sock.fileno())
+    while clock() < deadline_ns:
+        try:
+            sock.do_handshake()
+        except ssl.SSLWantReadError:
+            await alarm(deadline_ns)
+        else:
+            return
+    raise Fault(Failure.REFUSED)
