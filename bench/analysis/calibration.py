@@ -1,0 +1,100 @@
+"""What a calibration means: the generator's ceiling, how it compares with the C reference, how punctual it is. Pure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.stats import Estimate, hodges_lehmann, mean_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.experiment.calibrate import CellPairs, Pace
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellAnswer:
+    """One cell: our median rate, the reference's, their ratio over pairs, and the response time that ours adds.
+
+    `ratio` and `added_ns` are None without a reference; `added_ns` is stated at one connection only, where it is
+    latency rather than the inverse of throughput.
+    """
+
+    connections: int
+    message_bytes: int
+    ceiling_per_s: float
+    reference_per_s: float | None
+    ratio: Estimate | None
+    added_ns: Estimate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaceAnswer:
+    """Punctuality at one share of the ceiling, medians over trials; None where no trial could tell."""
+
+    share: float
+    offered_per_s: float
+    achieved_ratio: Estimate
+    lateness_p50_ns: float | None
+    lateness_p99_ns: float | None
+    steal_share: float | None
+
+
+def answer_cell(cell: CellPairs) -> CellAnswer:
+    """Summarise the pairs of a cell: the interval is that of the exact signed-rank test on log ratios."""
+    ours = [rate.replies_per_s for rate in cell.ours]
+    reference = [rate.replies_per_s for rate in cell.reference]
+    ratio = added = None
+    if reference:
+        logs = [math.log(mine / theirs) for mine, theirs in zip(ours, reference, strict=True)]
+        ratio = hodges_lehmann(logs, LEVEL).map(math.exp)
+        if cell.connections == 1:
+            pairs = zip(cell.ours, cell.reference, strict=True)
+            added = hodges_lehmann([mine.response_p50_ns - theirs.response_p50_ns for mine, theirs in pairs], LEVEL)
+    return CellAnswer(
+        connections=cell.connections,
+        message_bytes=cell.message_bytes,
+        ceiling_per_s=statistics.median(ours),
+        reference_per_s=statistics.median(reference) if reference else None,
+        ratio=ratio,
+        added_ns=added,
+    )
+
+
+def answer_paces(paces: Sequence[Pace]) -> list[PaceAnswer]:
+    """Summarise the open-loop trials by their share of the ceiling."""
+    answers = []
+    for share in sorted({pace.share for pace in paces}):
+        of_share = [pace for pace in paces if pace.share == share]
+        answers.append(
+            PaceAnswer(
+                share=share,
+                offered_per_s=statistics.median(pace.offered_per_s for pace in of_share),
+                achieved_ratio=mean_interval([pace.achieved_per_s / pace.offered_per_s for pace in of_share], LEVEL),
+                lateness_p50_ns=_median([pace.lateness_p50_ns for pace in of_share]),
+                lateness_p99_ns=_median([pace.lateness_p99_ns for pace in of_share]),
+                steal_share=_median([pace.steal_share for pace in of_share]),
+            )
+        )
+    return answers
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def to_json(answer: CellAnswer | PaceAnswer) -> dict[str, Any]:
+    """Return an answer as JSON types, bounds that could not be stated being None."""
+    return {name: _plain(value) for name, value in asdict(answer).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,191 @@
+"""What the load generator itself costs, measured against the C reference generator on the C reference server.
+
+Pairs of fresh launches in alternating order, cells in seeded shuffled rounds, like any other comparison here. This file
+measures; `bench.analysis.calibration` says what the numbers mean, and `ceiling.py` keeps them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bench.errors import MeasurementError
+from bench.experiment.catalog import ROOT
+from bench.experiment.child import Child
+from bench.experiment.live import LiveBench
+from bench.experiment.model import Server, Status, Trial
+from bench.experiment.process import launch
+from clients.workload import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from bench.experiment.machine import Cores
+
+CONNECTIONS = (1, 64, 1000)
+MESSAGE_BYTES = (64, 1024, 16384)
+PACED_SHARES = (0.25, 0.5, 0.75)
+PACED_CELL = (64, 1024)
+_RESULT_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How long to measure: pairs per cell, seconds of a window and of its warm-up."""
+
+    pairs: int
+    window_s: float
+    warmup_s: float
+
+    @property
+    def trials(self) -> int:
+        """How many launches there will be, with a compiler."""
+        return self.pairs * (2 * len(CONNECTIONS) * len(MESSAGE_BYTES) + len(PACED_SHARES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """One trial of one generator: replies/s, its median response time, and the CPU share it took."""
+
+    replies_per_s: float
+    response_p50_ns: float
+    steal_share: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class CellPairs:
+    """The trials of one cell; `reference` is empty without a compiler. Positions pair up."""
+
+    connections: int
+    message_bytes: int
+    ours: list[Rate] = field(default_factory=list)
+    reference: list[Rate] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """One open-loop trial at a share of the ceiling."""
+
+    share: float
+    offered_per_s: float
+    achieved_per_s: float
+    lateness_p50_ns: float | None
+    lateness_p99_ns: float | None
+    steal_share: float | None
+
+
+class Calibration:
+    """Measures generators against `server`; without `has_reference` only our own."""
+
+    def __init__(
+        self, server: Server, *, has_reference: bool, cores: Cores, effort: Effort, logs: Path, seed: int
+    ) -> None:
+        self._server, self._has_reference, self._cores, self._effort = server, has_reference, cores, effort
+        self._live = LiveBench(logs=logs, cores=cores)
+        self._logs, self._random, self._number = logs, random.Random(seed), 0
+
+    def cells(self, advance: Callable[[], None]) -> list[CellPairs]:
+        """Measure every cell, `advance` being called after each launch. Raise MeasurementError if one fails."""
+        cells = [CellPairs(connections=c, message_bytes=b) for c in CONNECTIONS for b in MESSAGE_BYTES]
+        ours_first = self._random.random() < 0.5  # noqa: PLR2004 - a coin
+        for pair in range(self._effort.pairs):
+            for cell in self._random.sample(cells, len(cells)):
+                self._measure_pair(cell, ours_first=ours_first ^ (pair % 2 == 1), advance=advance)
+        return cells
+
+    def _measure_pair(self, cell: CellPairs, *, ours_first: bool, advance: Callable[[], None]) -> None:
+        workload = self._workload(cell.connections, cell.message_bytes)
+        for is_ours in (ours_first, not ours_first):
+            if is_ours:
+                cell.ours.append(self._ours(workload))
+            elif self._has_reference:
+                cell.reference.append(self._reference(workload))
+            advance()
+
+    def paces(self, cells: Sequence[CellPairs], advance: Callable[[], None]) -> list[Pace]:
+        """Measure how punctually requests are sent at shares of the ceiling of PACED_CELL."""
+        cell = next(cell for cell in cells if (cell.connections, cell.message_bytes) == PACED_CELL)
+        ceiling_per_s = statistics.median(rate.replies_per_s for rate in cell.ours)
+        paces = []
+        for _ in range(self._effort.pairs):
+            for share in self._random.sample(PACED_SHARES, len(PACED_SHARES)):
+                workload = self._workload(*PACED_CELL).replace(
+                    rate_per_s=float(round(share * ceiling_per_s)), arrivals="constant"
+                )
+                paces.append(self._paced(share, workload))
+                advance()
+        return paces
+
+    def _workload(self, connections: int, message_bytes: int) -> Workload:
+        return Workload(
+            connections=connections,
+            message_bytes=message_bytes,
+            warmup_s=self._effort.warmup_s,
+            duration_s=self._effort.window_s,
+            seed=self._random.randrange(2**31),
+        )
+
+    def _ours(self, workload: Workload) -> Rate:
+        metrics = self._trial(workload)
+        return Rate(
+            replies_per_s=metrics["replies_per_s"],
+            response_p50_ns=metrics["response_p50_ns"],
+            steal_share=metrics.get("machine_steal_share"),
+        )
+
+    def _paced(self, share: float, workload: Workload) -> Pace:
+        metrics = self._trial(workload)
+        return Pace(
+            share=share,
+            offered_per_s=metrics["offered_per_s"],
+            achieved_per_s=metrics["replies_per_s"],
+            lateness_p50_ns=metrics.get("lateness_p50_ns"),
+            lateness_p99_ns=metrics.get("lateness_p99_ns"),
+            steal_share=metrics.get("machine_steal_share"),
+        )
+
+    def _trial(self, workload: Workload) -> dict[str, float]:
+        self._number += 1
+        trial = Trial(number=self._number, round=0, server=self._server, workload_name="calibration", workload=workload)
+        result = self._live(trial)
+        if result.status is not Status.MEASURED:
+            raise MeasurementError(f"the calibration could not be measured: {result.detail}")
+        return dict(result.metrics)
+
+    def _reference(self, workload: Workload) -> Rate:
+        """Run the C generator once. It makes no windows of its own to share, so it is timed by itself."""
+        self._number += 1
+        log = self._logs / f"{self._number:04}-reference.log"
+        load = (workload.connections, workload.message_bytes, workload.warmup_s, workload.duration_s)
+        with (
+            launch(self._server, log=log, seed=workload.seed, cpus=self._cores.server) as running,
+            Child(
+                [sys.executable, "-P", "-m", "clients.reference", running.host, *map(str, (running.port, *load))],
+                log=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                cpus=self._cores.client,
+            ) as generator,
+        ):
+            line = generator.read_line(time.monotonic() + workload.warmup_s + workload.duration_s + _RESULT_TIMEOUT_S)
+            if line is None:
+                raise MeasurementError(f"the reference generator gave no result; {generator.log_tail()}")
+        result = json.loads(line)
+        return Rate(replies_per_s=result["replies_per_s"], response_p50_ns=float(result["response_p50_ns"]))
+
+
+def build_reference(log: Path) -> str | None:
+    """Compile the reference generator; return None, or why there is none."""
+    with Child(
+        [sys.executable, "-P", "-m", "clients.reference"], log=log, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as compiler:
+        compiler.ended_within(_RESULT_TIMEOUT_S)
+        if compiler.returncode == 0:
+            return None
+    return log.read_text().strip() or "the reference generator could not be built"
