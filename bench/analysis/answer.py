@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from bench.analysis.stats import Estimate, mean_interval
-from bench.analysis.table import LEVEL, THROUGHPUT, Cell, Metric, Panel, Sweep, cells
-from bench.experiment.model import Status
+from bench.analysis.table import LEVEL, METRICS, THROUGHPUT, Cell, Metric, Panel, Sweep, cells, sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """The order of the servers under one workload by one metric, best first.
 
-    `level_with` are those that cannot be told from the best: the interval of their ratio to it holds 1, or one of the
-    two is only a lower bound. `lead` is by what factor the best beats the runner-up (above 1 is better, whatever the
-    metric's direction), None if there is no other or no round in common.
+    `level_with` are those that cannot be told from the best: the interval of their ratio to it holds 1, or there is
+    none, or their number is only a lower bound. `lead` is by what factor the best beats the runner-up (above 1 is
+    better, whatever the metric's direction), None if there is no other.
     """
 
     metric: Metric
@@ -41,78 +44,94 @@ class Standing:
         """The cell with the second best mean."""
         return self.cells[1] if len(self.cells) > 1 else None
 
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """All that is said of a run: what it sweeps, its cells by metric, and who leads under each workload."""
+
+    sweep: Sweep
+    cells: dict[str, tuple[Cell, ...]]
+    standings: dict[str, tuple[Standing, ...]]
+
     @property
-    def single(self) -> bool:
-        """Whether the best has but one trial, so that nothing can be said of its error."""
-        return not self.best.estimate.bounded
+    def servers(self) -> list[str]:
+        """Every server that has a trial, by name."""
+        return sorted({cell.server for cell in self.cells[THROUGHPUT.column]})
+
+    def headline(self, metric: Metric) -> Standing | None:
+        """Return the standing for a title: under the workload that saw the highest throughput, whatever the metric.
+
+        All titles of a run then speak of one workload. None if no server has a number there.
+        """
+        peaks = self.standings[THROUGHPUT.column]
+        if not peaks:
+            return None
+        peak = max(peaks, key=lambda standing: standing.best.estimate.value).best.workload
+        return next((there for there in self.standings[metric.column] if there.best.workload == peak), None)
 
 
-def standings(trials: pd.DataFrame, sweep: Sweep, metric: Metric, level: float = LEVEL) -> list[Standing]:
-    """Return the standing of every workload in which any server has a number, in the order of panels and axis."""
-    found = []
-    for panel in sweep.panels:
-        known = [cell for cell in cells(trials, panel, metric, level) if not cell.missing]
-        for workload in panel.places:
-            here = [cell for cell in known if cell.workload == workload]
-            if here:
-                found.append(_standing(trials, metric, panel, here, level))
-    return found
+def digest(trials: pd.DataFrame, level: float = LEVEL) -> Digest:
+    """Reduce the trials of a run to its estimates and standings, each computed once."""
+    swept = sweep(trials)
+    found = {metric.column: cells(trials, swept, metric, level) for metric in METRICS}
+    return Digest(
+        swept, found, {metric.column: tuple(_standings(found[metric.column], swept, metric)) for metric in METRICS}
+    )
 
 
-def headline(trials: pd.DataFrame, sweep: Sweep, metric: Metric) -> Standing | None:
-    """Pick the standing for a title: under the workload that saw the highest throughput, whatever the metric.
-
-    All titles of a run then speak of one workload. None if no server has a number there.
-    """
-    peaks = standings(trials, sweep, THROUGHPUT)
-    if not peaks:
-        return None
-    peak = max(peaks, key=lambda standing: standing.best.estimate.value).best.workload
-    return next((there for there in standings(trials, sweep, metric) if there.best.workload == peak), None)
-
-
-def sentence(standing: Standing, sweep: Sweep) -> str:
+def sentence(standing: Standing, swept: Sweep) -> str:
     """State the answer in one line: who, what, how much, where; and no rank that the data do not show."""
     metric, best = standing.metric, standing.best
     bound = "at least " if best.lower_bound else ""
-    value = f"{bound}{metric.words(best.estimate.value)} {sweep.phrase(standing.panel, best.x)}"
+    value = f"{bound}{metric.words(best.estimate.value)} {swept.phrase(standing.panel, best.x)}"
     if standing.runner_up is None:
         return f"{best.server}: {metric.title.lower()} {value}"
-    level = (best.server, *standing.level_with)
-    if standing.single:
+    if not best.estimate.bounded:
         return f"{best.server} {metric.claim} in a single trial: {value}"
+    level = (best.server, *standing.level_with)
     if len(level) == 1:
         return f"{best.server} {metric.claim}: {value}"
     if len(level) == len(standing.cells):
-        return f"No server can be told apart by {metric.title.lower()}: {value}"
-    who = f"{', '.join(level[:-1])} and {level[-1]}" if len(level) <= 3 else f"{len(level)} servers"  # noqa: PLR2004 - a title's width
-    return f"{who} {metric.claim_plural}, level: {value}"
+        return f"{metric.title} tells no server from another: {value}"
+    who = " or ".join(level) if len(level) == 2 else f"one of {len(level)} servers"  # noqa: PLR2004 - a title's width
+    return f"{who} {metric.claim}, too close to tell: {value}"
 
 
-def lead(trials: pd.DataFrame, metric: Metric, *, best: str, other: str, level: float = LEVEL) -> Estimate:
-    """By what factor `best` beats `other` in the trials of one workload: ratio within a round, Student's t on its log.
+def lead(best: Cell, other: Cell, metric: Metric, level: float = LEVEL) -> Estimate:
+    """By what factor `best` beats `other`: ratio of trials of the same round, Student's t on its logarithm.
 
     Above 1 is better whatever the metric's direction. Bounds are NaN with fewer than two common rounds.
     """
-    rows = trials[(trials["status"] == Status.MEASURED) & (trials[metric.column] > 0)]
-    logs = rows[metric.column].astype(float).map(math.log)
-    by_round = pd.DataFrame({"round": rows["round"], "server": rows["server"], "log": logs})
-    mean = by_round.pivot_table(index="round", columns="server", values="log", aggfunc="mean")
-    difference = mean[best] - mean[other]
-    ratio = mean_interval(difference.dropna().to_numpy(), level)
+    common = [
+        (best.by_round[number], other.by_round[number])
+        for number in best.by_round
+        if min(best.by_round[number], other.by_round.get(number, 0)) > 0
+    ]
+    ratio = mean_interval([math.log(ours / theirs) for ours, theirs in common], level)
     return (ratio if metric.larger_is_better else ratio.negated()).map(math.exp)
 
 
-def _standing(trials: pd.DataFrame, metric: Metric, panel: Panel, here: list[Cell], level: float) -> Standing:
+def _standings(found: tuple[Cell, ...], swept: Sweep, metric: Metric) -> Iterator[Standing]:
+    """Yield the standing of every workload in which any server has a number, in the order of panels and axis."""
+    for panel in swept.panels:
+        for workload in panel.places:
+            here = [cell for cell in found if cell.workload == workload and not cell.missing]
+            if here:
+                yield _standing(here, panel, metric)
+
+
+def _standing(here: list[Cell], panel: Panel, metric: Metric) -> Standing:
     sign = -1 if metric.larger_is_better else 1
-    order = sorted(here, key=lambda cell: (sign * cell.estimate.value, cell.server))
-    best, others = order[0], order[1:]
-    rows = trials[trials["workload"] == best.workload]
-    leads = {cell.server: lead(rows, metric, best=best.server, other=cell.server, level=level) for cell in others}
-    level_with = tuple(
-        cell.server
-        for cell in others
-        if cell.lower_bound or not leads[cell.server].low > 1  # NaN: cannot tell
+    best, *others = sorted(here, key=lambda cell: (sign * cell.estimate.value, cell.server))
+    leads = [lead(best, other, metric, best.estimate.level) for other in others]
+    return Standing(
+        metric=metric,
+        panel=panel,
+        cells=(best, *others),
+        level_with=tuple(
+            other.server
+            for other, ahead in zip(others, leads, strict=True)
+            if other.lower_bound or not ahead.low > 1  # also where the bound is NaN: cannot tell
+        ),
+        lead=leads[0] if leads else None,
     )
-    first = leads[others[0].server] if others else None
-    return Standing(metric=metric, panel=panel, cells=tuple(order), level_with=level_with, lead=first)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +20,7 @@ from hdrh.histogram import HdrHistogram
 from bench.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Counts = NDArray[np.int64]
 
+C = TypeVar("C", bound=Hashable)
+
 POINTS_PER_DECADE = 24
+LOWEST_QUANTILE = 0.1
 
 Cell = TypeVar("Cell", bound="Hashable")
 
@@ -39,7 +43,7 @@ _LINE = re.compile(r"Tag=(\d+)\.(\w+),[\d.]+,[\d.]+,[\d.]+,(\S+)")
 class Spectrum:
     """Latency by percentile: `quantile` in [0, 1) and `value_ns`, both of shape (points,); `count` samples in all.
 
-    It ends at the last quantile that the samples support.
+    It begins at the 10th percentile and ends at the last that the samples support.
     """
 
     quantile: Floats
@@ -52,7 +56,7 @@ class Spectrum:
         return 1 / (1 - self.quantile)
 
 
-def spectra(log: Path, cells: Mapping[int, str], kind: str = "response") -> dict[str, Spectrum]:
+def spectra(log: Path, cells: Mapping[int, C], kind: str = "response") -> dict[C, Spectrum]:
     """Merge the histograms of one kind by cell, as `merged` does, and return their spectra."""
     return {cell: spectrum(values_ns, counts) for cell, (values_ns, counts) in merged(log, cells, kind).items()}
 
@@ -92,7 +96,8 @@ def spectrum(values_ns: Counts, counts: Counts) -> Spectrum:
     cumulative = np.cumsum(counts[order])
     total = int(cumulative[-1])
     decades = -np.log10(1 - highest_quantile(total))
-    quantile = 1 - 10 ** -np.linspace(0, decades, int(decades * POINTS_PER_DECADE) + 2)
+    first = min(-np.log10(1 - LOWEST_QUANTILE), decades)
+    quantile = 1 - 10 ** -np.linspace(first, decades, int(decades * POINTS_PER_DECADE) + 2)
     rank = np.clip(np.ceil(quantile * total - 1e-9), 1, total)
     return Spectrum(quantile, values_ns[order][np.searchsorted(cumulative, rank)].astype(float), total)
 

@@ -6,7 +6,7 @@ are not here, and neither is any drawing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import units
@@ -23,16 +23,21 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A column for people. `factor` turns it into what `text` writes; `claim` is what its best server does."""
+    """A column for people. `factor` turns it into what `text` writes; `claim` is what its best server does.
+
+    Ticks are counted in `tick_base`; `log` asks for a logarithmic scale whatever the range.
+    """
 
     column: str
     title: str
     axis: str
     text: Callable[[float], str]
+    tick: Callable[[float], str]
     claim: str
-    claim_plural: str
+    tick_base: float = 1.0
     factor: float = 1.0
     larger_is_better: bool = False
+    log: bool = False
 
     def words(self, value: float) -> str:
         """Write a value of the column with its unit."""
@@ -44,8 +49,8 @@ THROUGHPUT = Metric(
     title="Throughput",
     axis="correct replies per second",
     text=units.rate,
+    tick=units.compact,
     claim="echoes fastest",
-    claim_plural="echo fastest",
     larger_is_better=True,
 )
 CPU = Metric(
@@ -53,33 +58,36 @@ CPU = Metric(
     title="Server CPU per reply",
     axis="server CPU time per correct reply",
     text=units.duration,
+    tick=lambda us: units.duration(1000 * us),
     factor=1000.0,
     claim="needs the least CPU per reply",
-    claim_plural="need the least CPU per reply",
 )
 P50 = Metric(
     column="response_p50_ns",
     title="Median response",
     axis="median of the response time",
     text=units.duration,
+    tick=units.duration,
     claim="has the lowest median",
-    claim_plural="have the lowest median",
+    log=True,
 )
 P99 = Metric(
     column="response_p99_ns",
     title="p99 response",
     axis="99th percentile of the response time",
     text=units.duration,
+    tick=units.duration,
     claim="has the lowest p99",
-    claim_plural="have the lowest p99",
+    log=True,
 )
 MEMORY = Metric(
     column="server_rss_max_bytes",
     title="Memory",
     axis="largest resident set of the server",
     text=units.size,
+    tick=units.size,
+    tick_base=2**20,
     claim="takes the least memory",
-    claim_plural="take the least memory",
 )
 METRICS = (THROUGHPUT, CPU, P50, P99, MEMORY)
 
@@ -165,47 +173,55 @@ def _describe(workload: pd.Series, without: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One metric of one server under one workload. `values` has one number per measured trial that knows it."""
+    """One metric of one server under one workload.
+
+    `by_round` has one number per measured trial that knows the metric, by the number of its round. `statuses` are those
+    of the trials that failed. `lower_bound`: the generator was the limit in some trial, and the metric is throughput.
+    """
 
     server: str
     workload: str
     x: float
     estimate: Estimate
-    values: tuple[float, ...]
+    by_round: dict[int, float]
     trials: int
     measured: int
     lower_bound: bool
-    statuses: tuple[str, ...] = field(default=())
+    statuses: tuple[str, ...]
 
     @property
     def missing(self) -> bool:
         """Whether there is nothing to show: no trial was measured, or none knows this metric."""
-        return not self.values
+        return not self.by_round
 
 
-def cells(trials: pd.DataFrame, panel: Panel, metric: Metric, level: float = LEVEL) -> list[Cell]:
-    """Estimate a metric for every cell of a panel that has a trial, in the order of the axis.
-
-    The point is the mean over the cell's measured trials with its interval. `lower_bound` is true for throughput if
-    the generator was the limit in any of them. `statuses` are those of the trials that failed.
-    """
-    found = []
-    in_panel = trials[trials["workload"].isin(list(panel.places))]
-    for (server, workload), rows in in_panel.groupby(["server", "workload"], sort=True):
-        measured = rows[rows["status"] == Status.MEASURED]
-        values = tuple(measured[metric.column].dropna().astype(float))
-        found.append(
-            Cell(
-                server=str(server),
-                workload=str(workload),
-                x=panel.places[str(workload)],
-                estimate=mean_interval(values, level),
-                values=values,
-                trials=len(rows),
-                measured=len(measured),
-                lower_bound=metric is THROUGHPUT
-                and bool(measured["throughput_is_lower_bound"].fillna(value=False).any()),
-                statuses=tuple(sorted(set(rows["status"]) - {str(Status.MEASURED)})),
-            )
+def cells(trials: pd.DataFrame, sweep: Sweep, metric: Metric, level: float = LEVEL) -> tuple[Cell, ...]:
+    """Estimate a metric for every cell that has a trial, along the axis: the mean over its trials with its interval."""
+    places = {name: x for panel in sweep.panels for name, x in panel.places.items()}
+    return tuple(
+        sorted(
+            (
+                _cell(rows, metric, server=str(server), workload=str(workload), x=places[str(workload)], level=level)
+                for (server, workload), rows in trials.groupby(["server", "workload"], sort=False)
+            ),
+            key=lambda cell: (cell.x, cell.workload, cell.server),
         )
-    return sorted(found, key=lambda cell: cell.x)
+    )
+
+
+def _cell(rows: pd.DataFrame, metric: Metric, *, server: str, workload: str, x: float, level: float) -> Cell:
+    measured = rows["status"] == Status.MEASURED
+    known = measured & rows[metric.column].notna()
+    by_round = dict(zip(rows["round"][known].astype(int), rows[metric.column][known].astype(float), strict=True))
+    return Cell(
+        server=server,
+        workload=workload,
+        x=x,
+        estimate=mean_interval(list(by_round.values()), level),
+        by_round=by_round,
+        trials=len(rows),
+        measured=int(measured.sum()),
+        lower_bound=metric is THROUGHPUT
+        and bool(rows["throughput_is_lower_bound"][measured].fillna(value=False).any()),
+        statuses=tuple(sorted(set(rows["status"][~measured]))),
+    )

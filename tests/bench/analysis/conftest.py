@@ -42,7 +42,7 @@ class Builder:
         self.samples_ns: dict[int, np.ndarray[Any, Any]] = {}
         self._log: list[str] = [header(START_S)]
 
-    def run(  # noqa: PLR0913 - each is one thing a test wants to vary
+    def run(
         self,
         servers: tuple[str, ...] = ("coroutines", "threads"),
         connections: tuple[int, ...] = (1, 16, 128, 1000),
@@ -63,7 +63,7 @@ class Builder:
                 number += 1
                 server, count = cells[index]
                 asked = Workload(connections=count, duration_s=1.0, **(workload or {}))
-                record = self._record(number, round_, server, asked, servers.index(server), spread)
+                record = self._record(number, round_, server, asked, rank=servers.index(server), spread=spread)
                 change(record)
                 self._save(record)
         (self.folder / "latency.hlog").write_text("".join(self._log))
@@ -91,7 +91,7 @@ class Builder:
         (self.folder / "trials" / f"{number:04d}.json").write_text(json.dumps(record))
 
     def _record(
-        self, number: int, round_: int, server: str, asked: Workload, rank: int, spread: float
+        self, number: int, round_: int, server: str, asked: Workload, *, rank: int, spread: float
     ) -> dict[str, Any]:
         noise = lambda: math.exp(self.random.normal(0, spread))  # noqa: E731 - one line, used below only
         speed = (8 + 45 * math.exp(-0.25 * rank)) * 1000

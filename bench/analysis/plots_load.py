@@ -1,0 +1,98 @@
+"""A metric against the load: one line per server with its interval and its single trials, named at the line's end.
+
+Where a run has but one load, the same numbers as a ranking. Drawn from the digest of a run, nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from bench.analysis.palette import ordered
+from bench.analysis.plots_canvas import AXIS_LEFT, LABEL_POINTS, MARGIN, WIDTH, Page, nice_ticks, set_ticks, text_width
+from bench.analysis.plots_marks import End, draw_missing, draw_names, draw_server
+from bench.analysis.plots_ranking import ranking_figure
+from bench.analysis.plots_scale import value_scale
+from bench.analysis.plots_words import capital, metric_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bench.analysis.answer import Digest
+    from bench.analysis.palette import Look, Theme
+    from bench.analysis.plots_scale import Scale
+    from bench.analysis.table import Cell, Metric, Panel
+
+_PANEL_GAP = 0.75
+_DODGE_POINTS = 1.6
+_DODGE_MOST_POINTS = 11
+
+
+def metric_figure(digest: Digest, metric: Metric, theme: Theme, looks: Mapping[str, Look]) -> Figure:
+    """Draw a metric of every cell of a run."""
+    if all(len(panel.places) == 1 for panel in digest.sweep.panels):
+        return ranking_figure(digest, metric, theme, looks)
+    panels = digest.sweep.panels
+    height = max(2.6 if len(panels) > 1 else 3.4, 0.17 * len(looks) + 0.4)
+    page = Page(metric_words(digest, metric), theme, body=len(panels) * (height + _PANEL_GAP) - 0.12)
+    scale = value_scale(digest.cells[metric.column], log=metric.log)
+    drawn = [[cell for cell in digest.cells[metric.column] if cell.workload in panel.places] for panel in panels]
+    ends = [_ends(here, panel, digest.sweep.axis.tick) for here, panel in zip(drawn, panels, strict=True)]
+    names = [f"{server}{end.remark}" for each in ends for server, end in each.items()]
+    width = WIDTH - AXIS_LEFT - text_width(page.figure, names, size=LABEL_POINTS) - 0.36 - MARGIN
+    for number, panel in enumerate(panels):
+        axes = page.axes(AXIS_LEFT, 0.2 + number * (height + _PANEL_GAP), width, height)
+        if len(panels) > 1:
+            page.caption(axes, capital(panel.label))
+        _frame(page, axes, digest, panel, metric, scale)
+        _fill(page, axes, drawn[number], looks)
+        draw_names(page, axes, ends[number], looks)
+    return page.figure
+
+
+def _frame(page: Page, axes: Axes, digest: Digest, panel: Panel, metric: Metric, scale: Scale) -> None:  # noqa: PLR0917 - private, and each is another thing
+    places = sorted(set(panel.places.values()))
+    axes.set_yscale("log" if scale.log else "linear")
+    axes.set_ylim(scale.low, scale.high)
+    axes.set_xscale("log")
+    room = (places[-1] / places[0]) ** 0.045 if len(places) > 1 else 2.0
+    axes.set_xlim(places[0] / room, places[-1] * room)
+    set_ticks(axes, "x", _apart(places), digest.sweep.axis.tick)
+    set_ticks(axes, "y", nice_ticks(scale.low, scale.high, log=scale.log, base=metric.tick_base), metric.tick)
+    axes.grid(axis="y", color=page.theme.grid, linewidth=0.8)
+    axes.set_xlabel(digest.sweep.axis.title, color=page.theme.muted, fontsize=8.5, labelpad=3)
+
+
+def _apart(places: Sequence[float]) -> list[float]:
+    """Leave out places whose labels would run into the one before, on a logarithmic axis."""
+    least = math.log(places[-1] / places[0]) / 14
+    kept = [places[0]]
+    for place in places[1:]:
+        if math.log(place / kept[-1]) >= least:
+            kept.append(place)
+    return kept
+
+
+def _ends(here: Sequence[Cell], panel: Panel, tick: Callable[[float], str]) -> dict[str, End]:
+    """Find where each server's line ends, and say so where that is not at the last load."""
+    ends: dict[str, End] = {}
+    last = max(panel.places.values())
+    for server in ordered(cell.server for cell in here):
+        known = [cell for cell in here if cell.server == server and not cell.missing]
+        if known:
+            remark = "" if known[-1].x == last else f" ({'to' if len(known) > 1 else 'at'} {tick(known[-1].x)})"
+            ends[server] = End(known[-1].x, known[-1].estimate.value, remark)
+    return ends
+
+
+def _fill(page: Page, axes: Axes, here: Sequence[Cell], looks: Mapping[str, Look]) -> None:
+    """Draw all servers of a panel, each a little aside of the others."""
+    step = min(_DODGE_POINTS, _DODGE_MOST_POINTS / len(looks))
+    for index, server in enumerate(ordered(looks)):
+        mine = [cell for cell in here if cell.server == server]
+        if mine:
+            draw_server(page, axes, mine, looks[server], (index - (len(looks) - 1) / 2) * step)
+    draw_missing(page, axes, [cell for cell in here if cell.missing], looks)
