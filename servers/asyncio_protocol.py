@@ -41,5 +41,5 @@ def serve(listener: socket.socket, new_loop: Callable[[], asyncio.AbstractEventL
 
 async def main(listener: socket.socket) -> None:
     """Give every connection its own `Echo`, for ever."""
-    server = await asyncio.get_running_loop().create_server(Echo, sock=listener, backlog=BACKLOG)
+    server = await asyncio.get_running_loop().create_server(Echo, sock=listener, backlog=BACKLOG, start_serving=False)
     await server.serve_forever()

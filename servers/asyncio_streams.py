@@ -21,7 +21,7 @@ def serve(listener: socket.socket, new_loop: Callable[[], asyncio.AbstractEventL
 
 async def main(listener: socket.socket) -> None:
     """Hand every connection to `echo`, for ever."""
-    server = await asyncio.start_server(echo, sock=listener, backlog=BACKLOG)
+    server = await asyncio.start_server(echo, sock=listener, backlog=BACKLOG, start_serving=False)
     await server.serve_forever()
 
 
