@@ -1,0 +1,169 @@
+"""Cases run against a server, in order, each on a process that nothing before it has harmed.
+
+A process is shared by cases until one fails or one asks for a fresh one. Values come out; the command line renders.
+"""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import ServerError
+from bench.experiment.child import STOP_TIMEOUT_S
+from bench.experiment.conformance.case import CASES, Access, BrokenError, Case, CaseResult, Group, Outcome
+from bench.experiment.conformance.crowds import verify_limit
+from bench.experiment.conformance.target import Target
+from bench.experiment.conformance.wire import Deadline
+from bench.experiment.process import RunningServer, launch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bench.experiment.model import Server
+
+START = "start"
+"""The case before all others: the server starts, and listens in time."""
+
+PATIENCE_S = 5.0
+DYING_S = 0.2  # its sockets are closed a moment before its process is gone
+SPARE_DESCRIPTORS = 64
+GOOD = (Outcome.PASSED, Outcome.LIMITED)
+
+
+def basic(server: Server) -> list[CaseResult]:
+    """Return the results of the basic cases: what a server must do before a stopwatch is held to it."""
+    return list(check(server, cases_of(Group.BASIC)))
+
+
+def cases_of(*groups: Group) -> list[Case]:
+    """Return the cases of these groups in the order in which they run: the cheap before the dear."""
+    return [case for group in Group if group in groups for case in CASES.values() if case.group is group]
+
+
+def check(
+    server: Server, cases: Sequence[Case], *, patience_s: float = PATIENCE_S, stop_timeout_s: float = STOP_TIMEOUT_S
+) -> Iterator[CaseResult]:
+    """Run the cases in order and yield each result as it comes; the first is that of START.
+
+    `patience_s` is how long a single answer may take. A server that cannot run here, or does not start, skips or fails
+    START; then the cases are skipped. Close the iterator to end the server early.
+    """
+    _allow_descriptors(max((case.connections for case in cases), default=0) + SPARE_DESCRIPTORS)
+    with tempfile.TemporaryDirectory(prefix="echobench-check-") as folder, ExitStack() as stack:
+        host = _Host(server, Path(folder) / "server.log", stack, patience_s, stop_timeout_s)
+        started = host.start()
+        yield started
+        outcomes: dict[str, Outcome] = {}
+        for case in cases:
+            reason = "it did not start" if started.outcome is not Outcome.PASSED else _why_not(server, case, outcomes)
+            if reason is None:
+                result = host.run(case)
+            else:
+                result = CaseResult(case=case.name, outcome=Outcome.SKIPPED, detail=reason)
+            outcomes[case.name] = result.outcome
+            yield result
+
+
+def _why_not(server: Server, case: Case, outcomes: dict[str, Outcome]) -> str | None:
+    """Say why the case cannot be run, or None."""
+    missing = [name for name in case.needs if outcomes.get(name, Outcome.PASSED) not in GOOD]
+    if missing:
+        return f"needs {missing[0]}, which did not pass"
+    if case.access is not Access.NONE and server.target is not None:
+        if case.access is Access.OWN:
+            return "not for a server that we did not start: it would be ended or restricted"
+        if server.pid is None:
+            return "needs the pid of the server"
+    needed = case.connections + SPARE_DESCRIPTORS
+    allowed = _allow_descriptors(needed)
+    return f"needs {needed:,} descriptors, and {allowed:,} are allowed: raise ulimit -Hn" if allowed < needed else None
+
+
+def _allow_descriptors(wanted: int) -> int:
+    """Raise our soft limit, which the server inherits, if it is below what is wanted; return what it is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
+
+
+class _Host:
+    """The server's current process: kept as long as it is fit for the next case, started again when it is not."""
+
+    def __init__(self, server: Server, log: Path, stack: ExitStack, patience_s: float, stop_timeout_s: float) -> None:
+        self.server = server
+        self._log = log
+        self._stack = stack
+        self._patience_s = patience_s
+        self._stop_timeout_s = stop_timeout_s
+        self._running: RunningServer | None = None
+
+    def start(self) -> CaseResult:
+        """Start the server for the first time."""
+        if self.server.gap is not None:
+            return CaseResult(case=START, outcome=Outcome.SKIPPED, detail=self.server.gap)
+        began_s = time.monotonic()
+        try:
+            self._fit(fresh=False)
+        except ServerError as error:
+            return _ended(START, Outcome.FAILED, str(error), began_s)
+        return _ended(START, Outcome.PASSED, "", began_s)
+
+    def run(self, case: Case) -> CaseResult:
+        """Run one case; leave the process to the next one only if it passed and did nothing to it."""
+        began_s = time.monotonic()
+        try:
+            running = self._fit(fresh=case.fresh)
+            target = Target(
+                host=running.host,
+                port=running.port,
+                pid=running.pid,
+                owned=running.child is not None,
+                connections_max=self.server.connections_max,
+                stop_signal=self.server.stop_signal,
+                deadline=Deadline(case.limit_s),
+                patience_s=self._patience_s,
+            )
+            if target.connections_max is not None and case.connections > target.connections_max:
+                return _ended(case.name, Outcome.LIMITED, verify_limit(target, target.connections_max), began_s)
+            detail = case.behaviour(target, **case.parameters) or ""
+        except (BrokenError, ServerError) as error:
+            detail = self._explained(str(error))
+            self._discard()
+            return _ended(case.name, Outcome.FAILED, detail, began_s)
+        except OSError as error:  # on our side: no ports or no descriptors left says nothing about the server
+            self._discard()
+            return _ended(case.name, Outcome.SKIPPED, f"the client could not go on: {error}", began_s)
+        if case.fresh:
+            self._discard()
+        return _ended(case.name, Outcome.PASSED, detail, began_s)
+
+    def _fit(self, *, fresh: bool) -> RunningServer:
+        if fresh:
+            self._discard()
+        if self._running is None:
+            self._running = self._stack.enter_context(
+                launch(self.server, log=self._log, stop_timeout_s=self._stop_timeout_s)
+            )
+        return self._running
+
+    def _discard(self) -> None:
+        self._stack.close()
+        self._running = None
+
+    def _explained(self, broken: str) -> str:
+        """Add what became of the process, if it has ended: then that is the news."""
+        child = self._running.child if self._running is not None else None
+        if child is None or not child.ended_within(DYING_S):
+            return broken
+        return f"{broken}; the server has ended with status {child.returncode}, {child.log_tail()}"
+
+
+def _ended(name: str, outcome: Outcome, detail: str, began_s: float) -> CaseResult:
+    return CaseResult(case=name, outcome=outcome, detail=detail, seconds=time.monotonic() - began_s)
