@@ -1,0 +1,163 @@
+"""The generator's own ceiling: what pairs of trials say, how it is kept, and what `run` reads off it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.analysis.calibration import answer_cell, answer_paces, to_json
+from bench.errors import UsageError
+from bench.experiment import ceiling
+from bench.experiment.calibrate import CellPairs, Pace, Rate
+from bench.experiment.ceiling import Ceilings
+from clients.workload import Workload
+
+GRID = {(1, 1024): 14_000.0, (64, 1024): 220_000.0, (1000, 1024): 170_000.0}
+WIDE = GRID | {(1, 16384): 9_000.0, (64, 16384): 90_000.0, (1000, 16384): 60_000.0}
+
+
+def closed(connections: int, message_bytes: int = 1024) -> Workload:
+    return Workload(connections=connections, message_bytes=message_bytes)
+
+
+def test_the_ceiling_of_a_measured_cell_is_what_was_measured():
+    for (connections, message_bytes), rate in WIDE.items():
+        assert Ceilings(WIDE).of(closed(connections, message_bytes)) == pytest.approx(rate)
+
+
+def test_between_cells_the_ceiling_is_linear_in_logarithms():
+    """8 connections lie half-way between 1 and 64 on a logarithmic axis, as 4 KiB does between 1 and 16 KiB."""
+    middle = Ceilings(WIDE).of(closed(8, 4096))
+    corners = [WIDE[1, 1024], WIDE[64, 1024], WIDE[1, 16384], WIDE[64, 16384]]
+    assert middle == pytest.approx(math.exp(np.log(corners).mean()))
+
+
+@given(connections=st.integers(1, 5000), message_bytes=st.integers(1, 16384))
+def test_the_ceiling_never_leaves_the_range_that_was_measured(connections, message_bytes):
+    found = Ceilings(WIDE).of(closed(connections, message_bytes))
+    assert found is not None
+    assert min(WIDE.values()) * 0.999 <= found <= max(WIDE.values()) * 1.001
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [
+        closed(64, 16385),
+        closed(64).replace(pipeline=2),
+        closed(64).replace(think_s=0.1),
+        closed(64).replace(requests_per_connection=10),
+        closed(64).replace(rate_per_s=1000.0, arrivals="constant"),
+    ],
+)
+def test_nothing_is_claimed_of_loads_that_were_not_calibrated(workload):
+    assert Ceilings(WIDE).of(workload) is None
+
+
+def pairs(ratios: list[float], connections: int = 64) -> CellPairs:
+    cell = CellPairs(connections=connections, message_bytes=1024)
+    for ratio in ratios:
+        cell.reference.append(Rate(replies_per_s=100_000.0, response_p50_ns=50_000.0))
+        cell.ours.append(Rate(replies_per_s=ratio * 100_000.0, response_p50_ns=52_000.0))
+    return cell
+
+
+def test_the_ratio_of_a_cell_encloses_the_ratio_of_its_pairs():
+    answer = answer_cell(pairs([0.70, 0.72, 0.74, 0.71, 0.73, 0.72]))
+    assert answer.ratio is not None
+    assert answer.ratio.low <= 0.72 <= answer.ratio.high
+    assert answer.ratio.bounded
+    assert answer.added_ns is None
+    assert answer.ceiling_per_s == pytest.approx(72_000.0)
+
+
+def test_too_few_pairs_give_a_ratio_without_an_interval():
+    answer = answer_cell(pairs([0.7, 0.72]))
+    assert answer.ratio is not None
+    assert not answer.ratio.bounded
+    assert to_json(answer)["ratio"]["low"] is None
+
+
+def test_added_response_time_is_stated_at_one_connection():
+    answer = answer_cell(pairs([0.9] * 6, connections=1))
+    assert answer.added_ns is not None
+    assert answer.added_ns.value == pytest.approx(2_000.0)
+
+
+def test_without_a_reference_there_is_a_ceiling_and_no_ratio():
+    cell = pairs([0.7, 0.8, 0.9])
+    cell.reference.clear()
+    answer = answer_cell(cell)
+    assert (answer.ratio, answer.reference_per_s) == (None, None)
+    assert answer.ceiling_per_s == pytest.approx(80_000.0)
+
+
+def test_punctuality_is_the_median_over_trials_of_a_share():
+    paces = [
+        Pace(
+            share=0.5,
+            offered_per_s=1000.0,
+            achieved_per_s=999.0,
+            lateness_p50_ns=value,
+            lateness_p99_ns=None,
+            steal_share=0.0,
+        )
+        for value in (5_000.0, 9_000.0, 7_000.0)
+    ]
+    (answer,) = answer_paces(paces)
+    assert answer.lateness_p50_ns == 7_000.0
+    assert answer.lateness_p99_ns is None
+    assert answer.achieved_ratio.value == pytest.approx(0.999)
+
+
+def document() -> dict:
+    cells = [{"connections": c, "message_bytes": b, "ceiling_per_s": rate} for (c, b), rate in GRID.items()]
+    return {"fingerprint": ceiling.fingerprint(), "cells": cells}
+
+
+def test_a_calibration_is_kept_for_this_machine_only(tmp_path):
+    path = tmp_path / "deep" / "calibration.json"
+    assert ceiling.load(path) is None
+    ceiling.save(document(), path)
+    assert ceiling.load(path) == Ceilings(GRID)
+    other = json.loads(path.read_text())
+    other["fingerprint"]["cpu_model"] = "another"
+    path.write_text(json.dumps(other))
+    assert ceiling.load(path) is None
+
+
+def test_a_damaged_calibration_says_what_to_do(tmp_path):
+    path = tmp_path / "calibration.json"
+    path.write_text("{")
+    with pytest.raises(UsageError, match="delete it"):
+        ceiling.load(path)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the reference is compiled by the machine's C compiler")
+def test_calibrate_measures_prints_and_keeps(checkout, tmp_path):
+    """One short pair per cell through the real command: every cell and share is there, and `run` can read it."""
+    kept = tmp_path / "calibration.json"
+    options = ["--pairs", "1", "--window", "0.1", "--warmup", "0.05", "--json", "--out", str(kept)]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "calibrate", *options],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert len(told["cells"]) == 9
+    assert all(cell["ratio"]["value"] > 0 for cell in told["cells"])
+    assert [pace["share"] for pace in told["paces"]] == [0.25, 0.5, 0.75]
+    found = ceiling.load(kept)
+    assert found is not None
+    assert found.of(closed(64)) > 0
