@@ -38,8 +38,8 @@ def render(comparison: Comparison, seconds: float) -> str:
 
 
 def _case(cell: CellVerdict, word: Word, host_problem: str, seconds: float) -> ET.Element:
-    case = ET.Element("testcase", name=_clean(cell.cell), classname="echobench.regress", time=f"{seconds:.3f}")
-    message = _clean(host_problem or cell.reason)
+    case = ET.Element("testcase", name=clean(cell.cell), classname="echobench.regress", time=f"{seconds:.3f}")
+    message = clean(host_problem or cell.reason)
     if word in _FAILURES:
         ET.SubElement(case, "failure", type=word, message=message)
     elif word in _SKIPPED:
@@ -47,6 +47,6 @@ def _case(cell: CellVerdict, word: Word, host_problem: str, seconds: float) -> E
     return case
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Replace what XML cannot hold; a server's log may contain anything."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
