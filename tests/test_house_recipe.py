@@ -1,0 +1,30 @@
+"""The server that the README shows is one: listed by its name, and right in every basic conformance case."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.experiment.catalog import catalog
+from bench.experiment.conformance import Outcome, basic
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory):
+    """Save the README's server as a user would, and return its path."""
+    code = re.search(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)[1]
+    path = tmp_path_factory.mktemp("user") / "mine.py"
+    path.write_text(code)
+    return path
+
+
+def test_the_shown_server_conforms(mine):
+    results = basic(catalog().file(mine, label="mine"))
+    assert len(results) > 3
+    assert {
+        (result.case, result.outcome, result.detail) for result in results if result.outcome is not Outcome.PASSED
+    } == set()
