@@ -194,7 +194,8 @@ def trial_metrics(result: Mapping[str, Any], usage: Usage) -> dict[str, Any]:
 
 
 def generator_command(trial: Trial, address: str, workers: int, hlog: Path) -> list[str]:
-    """Return the command of the load generator for a trial against a server at an address."""
+    """Return the command of the load generator for a trial; a worker without a connection would have nothing to do."""
+    workers = min(workers, trial.workload.connections)
     load = [address, *workload_arguments(trial.workload), "--workers", str(workers)]
     out = ["--coordinated", "--json", "--hlog", str(hlog), "--tag", f"{trial.number:04}"]
     return [sys.executable, "-P", "-m", "clients", *load, *out]

@@ -24,6 +24,7 @@ class Status(StrEnum):
     WRONG_ECHO = "wrong-echo"
     NO_REPLIES = "no-replies"
     GENERATOR_FAILED = "generator-failed"
+    NONCONFORMING = "nonconforming"
     SKIPPED = "skipped"
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bench.errors import ServerError, UsageError
+from bench.experiment.address import join_address, split_address
 from bench.experiment.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError, descendants
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 PADDING_BYTES_MAX = 4095
 PADDING_NAME = "ECHOBENCH_PADDING"
-UNIX_PREFIX = "unix:"
 
 _TCP_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _TCP_LISTEN = "0A"
@@ -51,9 +51,7 @@ class RunningServer:
     @property
     def address(self) -> str:
         """What `python -m clients` takes: HOST:PORT, [IPV6]:PORT or unix:PATH."""
-        if self.host.startswith(UNIX_PREFIX):
-            return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return join_address(self.host, self.port)
 
     @property
     def has_died(self) -> bool:
@@ -143,17 +141,6 @@ def _parse_ready(server: Server, line: str) -> tuple[str, int]:
         case [_, host, port] if port.isdecimal() and int(port) < 1 << 16:
             return _ANY_ADDRESS.get(host, host), int(port)
     raise ServerError(f"{server.name} printed {line!r}, not READY HOST PORT")
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """Return host and port of HOST:PORT or [IPV6]:PORT; for unix:PATH all of it and 0. Raise UsageError otherwise."""
-    if text.startswith(UNIX_PREFIX):
-        return text, 0
-    host, _, port = text.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]")
-    if not bare or not port.isdecimal() or not 0 < int(port) < 1 << 16 or (":" in bare) != host.startswith("["):
-        raise UsageError(f"{text!r} is not an address: write HOST:PORT, [IPV6]:PORT or unix:PATH")
-    return bare, int(port)
 
 
 def free_port(host: str) -> int:

@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from bench.errors import ServerError, UsageError
+from bench.experiment.address import split_address
 from bench.experiment.child import Child, ChildError
 from bench.experiment.model import Server
-from bench.experiment.process import PADDING_NAME, free_port, is_listening, launch, layout, split_address
+from bench.experiment.process import PADDING_NAME, free_port, is_listening, launch, layout
 
 LISTEN = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
 READY = LISTEN + "print('READY', *s.getsockname()[:2], flush=True); "

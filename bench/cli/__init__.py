@@ -1,0 +1,75 @@
+"""The `echobench` command: one file per subcommand, imported when it is asked for. Errors are caught here, once.
+
+Importing this loads no frame and no plot: `run` must not carry them while it measures.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+
+import click
+
+from bench.errors import BenchError, ExitCode, unknown_name
+
+COMMANDS = {
+    "run": "Measure servers by a preset or a plan, and report.",
+    "report": "Rebuild plots and report of a run.",
+    "compare": "Compare two stored runs, or follow several.",
+    "regress": "Say whether a change made a server slower.",
+    "check": "Hold servers to the contract of an echo server.",
+    "search": "Find the highest rate at which a server keeps its promise.",
+    "calibrate": "Measure the load generator itself: its ceiling, its cost, its punctuality.",
+    "doctor": "Say what on this machine will blur a measurement.",
+    "servers": "List what can be measured.",
+    "export": "Write a run in the format of another tool.",
+}
+"""Every subcommand, in the order in which help shows them. Each is `bench.cli.NAME:NAME`."""
+
+INTERRUPTED = 130
+"""The exit status of a program that its user interrupted."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand when it is run, and lists them all without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of all subcommands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import a subcommand. Raise UsageError with the nearest name if there is none."""
+        if cmd_name not in COMMANDS:
+            raise unknown_name("command", cmd_name, COMMANDS)
+        command: click.Command = getattr(importlib.import_module(f"bench.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """Write the list that help shows."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="echobench")
+def cli() -> None:
+    """Measure and compare TCP echo servers, and say how sure it is.
+
+    Exit status: 0 fine, 1 regressed, 2 wrong use, 3 inconclusive, 4 invalid measurement, 5 nothing to compare with.
+    """
+
+
+def main() -> int:
+    """Run the command line and return its exit status. Whatever ends it, what it started is ended too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return cli.main(prog_name="echobench", standalone_mode=False) or ExitCode.FINE
+    except BenchError as error:
+        click.echo(f"echobench: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.WRONG_USE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("echobench: interrupted", err=True)
+        return INTERRUPTED

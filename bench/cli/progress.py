@@ -1,0 +1,90 @@
+"""How far a run is: a bar with the time left on a terminal, a line per trial elsewhere. Changes nothing."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from bench import units
+from bench.experiment.model import Status, Trial, TrialResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from bench.experiment.runner import Watcher
+
+
+def outcome(result: TrialResult) -> str:
+    """Say in a few words what a trial gave."""
+    name = f"{result.trial.server.name} {result.trial.workload_name}"
+    if result.status is not Status.MEASURED:
+        return f"{name}: {result.status}: {result.detail.partition(chr(10))[0]}"
+    doubts = f" ({', '.join(result.doubts)})" if result.doubts else ""
+    return f"{name}: {units.rate(result.metrics['replies_per_s'])}{doubts}"
+
+
+class Lines:
+    """A line for each trial that ended."""
+
+    def __init__(self, console: Console, trials: int) -> None:
+        self._console = console
+        self._trials = trials
+        self._ended = 0
+
+    def began(self, trial: Trial) -> None:
+        """Say nothing."""
+
+    def ended(self, result: TrialResult) -> None:
+        """Print the outcome."""
+        self._ended += 1
+        self._console.print(
+            f"[{self._ended}/{self._trials}] {outcome(result)}", markup=False, highlight=False, soft_wrap=True
+        )
+
+
+class Bar:
+    """A bar, and above it only the trials that failed."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def began(self, trial: Trial) -> None:
+        """Show what is being measured."""
+        self._progress.update(self._task, description=f"{trial.server.name} {trial.workload_name}")
+
+    def ended(self, result: TrialResult) -> None:
+        """Advance; a trial that was not measured, and was expected to be, is said at once."""
+        self._progress.advance(self._task)
+        if result.status not in {Status.MEASURED, Status.SKIPPED}:
+            self._progress.console.print(outcome(result), style="red", markup=False, highlight=False)
+
+
+@contextmanager
+def watching(console: Console, trials: int) -> Iterator[Watcher]:
+    """Yield who watches so many trials, as the console allows."""
+    if not console.is_terminal:
+        yield Lines(console, trials)
+        return
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=600) as progress:
+        yield Bar(progress, progress.add_task("", total=trials))

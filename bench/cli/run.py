@@ -1,0 +1,149 @@
+"""`echobench run`: the options, the progress and the last words of a run. What it measures is decided elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench import units
+from bench.cli.progress import watching
+from bench.errors import ExitCode, UsageError
+from bench.experiment import campaign
+from bench.experiment.planfile import find_plan, overridden, preset_names, read_plan
+from bench.experiment.selection import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from bench.experiment.campaign import Campaign
+    from bench.experiment.model import Trial
+    from bench.experiment.plan import Plan
+    from bench.experiment.store import Store
+
+DEFAULT = "quick"
+EXAMPLES = """\b
+Examples:
+  echobench run                                       the article's servers, in four minutes
+  echobench run quick --server threads --server ./mine.py
+  echobench run --server "mine=node echo.js {port}" --connections 1,64
+  echobench run --target 127.0.0.1:7 --duration 5s
+  echobench run --server threads --python python3.12 --python python3.13
+
+--server and --python may be repeated.
+
+\b
+Exit status: 0 if every trial was measured, 2 wrong use, 4 if some could not be.
+"""
+MINUTE_S = 60.0
+OVERHEAD_S = 0.5
+"""A trial takes about so much longer than its load: for --dry-run only."""
+
+
+@click.command("run", epilog=EXAMPLES, short_help="Measure servers by a preset or a plan, and report.")
+@click.argument("plan", default=DEFAULT, metavar=f"[{'|'.join(preset_names())}|PLAN.toml]")
+@click.option("--server", "servers", metavar="SERVER", multiple=True, help="NAME, FILE.py or NAME=COMMAND with {port}.")
+@click.option(
+    "--python", "pythons", metavar="PYTHON", multiple=True, help="Run each server under this; may be repeated."
+)
+@click.option("--target", metavar="HOST:PORT", help="Measure a server that runs already.")
+@click.option("--pid", type=click.IntRange(1), help="The target's process, to see its CPU and memory.")
+@click.option("--trials", type=click.IntRange(1), help="Trials of each cell.")
+@click.option("-c", "--connections", metavar="N,…", help="How many; 1,16,128 are three workloads.")
+@click.option("-s", "--message-bytes", metavar="SIZE,…", help="64, 1KiB; several are several workloads.")
+@click.option("--rate", metavar="PER_S,…", help="Offer this load over all connections, instead of a closed loop.")
+@click.option("--arrivals", type=click.Choice(["constant", "poisson"]), help="How a rate is spaced.")
+@click.option("--pipeline", metavar="K,…", help="Requests in flight per connection.")
+@click.option("-d", "--duration", metavar="TIME", help="What a trial measures: 2s, 500ms.")
+@click.option("--warmup", metavar="TIME", help="What a trial discards before.")
+@click.option("--workers", type=click.IntRange(1), help="Processes of the load generator.")
+@click.option("--seed", type=click.IntRange(0), help="Order and randomness of the trials.  [default: drawn, and kept]")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="results", show_default=True)
+@click.option(
+    "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Measure the rest of an interrupted run."
+)
+@click.option("--anyway", is_flag=True, help="Measure, and mark, servers that fail the basic cases of `check` too.")
+@click.option("--dry-run", is_flag=True, help="Say what would be measured, and for how long.")
+def run(plan: str, out: Path, resume: Path | None, *, anyway: bool, dry_run: bool, **options: Any) -> ExitCode:
+    """Measure every server of a plan under every workload, each trial in a fresh process, in shuffled rounds.
+
+    Ctrl-C keeps what was measured; --resume goes on.
+    """
+    console = Console()
+    if resume is not None:
+        if any(value for value in options.values()):
+            raise UsageError("--resume goes on with the plan of the run: leave the other options out")
+        return _measure(campaign.resume(resume), console)
+    file = overridden(read_plan(find_plan(plan)), workload=_workload(options), **options)
+    if dry_run:
+        _describe(resolve(file), console)
+        return ExitCode.FINE
+    return _measure(campaign.begin(file, out, anyway=anyway), console)
+
+
+def _workload(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options that are keys of a workload out, and return them as a plan has them."""
+    keys = {
+        "connections": "connections",
+        "message_bytes": "message_bytes",
+        "rate": "rate_per_s",
+        "arrivals": "arrivals",
+        "pipeline": "pipeline",
+        "duration": "duration_s",
+        "warmup": "warmup_s",
+    }
+    given = {key: options.pop(option) for option, key in keys.items()}
+    return {key: _several(text) for key, text in given.items() if text is not None}
+
+
+def _several(text: str) -> list[str]:
+    """Split at the commas, which in a mixture of sizes (64:9,16KiB:1) do not stand between alternatives."""
+    return [text] if ":" in text else text.split(",")
+
+
+def _describe(plan: Plan, console: Console) -> None:
+    """Say what a plan would measure."""
+    gaps = {gap.trial.cell: gap.detail for gap in plan.gaps()}
+    table = Table("workload", "server", "", box=None, pad_edge=False)
+    for server, named in plan.cells():
+        table.add_row(named.name, server.name, gaps.get((server.name, named.name), f"{plan.trials_per_cell} trials"))
+    console.print(table)
+    trials = list(plan.trials())
+    console.print(f"{len(trials)} trials, seed {plan.seed}, {_time(trials)}.")
+
+
+def _time(trials: Collection[Trial]) -> str:
+    """Say how long so many trials take, roughly."""
+    seconds = sum(trial.workload.warmup_s + trial.workload.duration_s + OVERHEAD_S for trial in trials)
+    return f"about {units.duration(1e9 * seconds)}" if seconds < MINUTE_S else f"about {seconds / MINUTE_S:.0f} min"
+
+
+def _measure(ready: Campaign, console: Console) -> ExitCode:
+    """Measure, then make tables, plots and report of what there is, interrupted or not."""
+    done = ready.store.done()
+    todo = [trial for trial in ready.plan.trials() if trial.number not in done]
+    gaps = [gap for gap in ready.plan.gaps() if gap.trial.number not in done]
+    console.print(f"{len(todo)} trials, seed {ready.plan.seed}, {_time(todo)}, in {ready.store.path}", soft_wrap=True)
+    with watching(console, len(todo) + len(gaps)) as watcher:
+        tally = ready.measure(watcher)
+    if not ready.store.done():
+        console.print("Interrupted before the first trial ended: there is nothing to report.")
+        return ExitCode.INVALID
+    _report(ready.store, console)
+    if tally.was_interrupted:
+        console.print(f"Interrupted: go on with `echobench run --resume {ready.store.path}`.", soft_wrap=True)
+    return ExitCode.FINE if tally.is_whole else ExitCode.INVALID
+
+
+def _report(store: Store, console: Console) -> None:
+    from bench.analysis import frame, report  # noqa: PLC0415 - pandas and matplotlib only after measuring
+    from bench.cli import summary  # noqa: PLC0415 - as above
+
+    frame.assemble(store.path)
+    summary.show(frame.load(store.path), console)
+    console.print(summary.time_spent(store.info))
+    page = report.build(store.path)
+    console.print(f"Report: {page}", soft_wrap=True)

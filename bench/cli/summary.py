@@ -1,0 +1,93 @@
+"""What is said when a run has ended: the estimates, the doubts with advice, where the time went. Computes nothing.
+
+Imports the analysis, so import it only after measuring.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from bench import units
+from bench.analysis.answer import digest
+from bench.analysis.table import METRICS
+from bench.experiment.doubts import ADVICE, Doubt
+from bench.experiment.model import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from bench.analysis.answer import Digest
+    from bench.analysis.frame import Run
+    from bench.analysis.table import Cell, Metric
+
+NOT_KNOWN = "-"
+
+
+def show(run: Run, console: Console) -> None:
+    """Print the table, the failures and the doubts of a run."""
+    found = digest(run.trials)
+    console.print(estimates(found))
+    level = next((cell.estimate.level for cells in found.cells.values() for cell in cells), None)
+    if level is not None:
+        console.print(f"Means over trials, with the half width of their {units.percent(level, signed=False)} interval.")
+    for line in failures(run):
+        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+    for line in doubts(run):
+        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def estimates(found: Digest) -> Table:
+    """Return a row per cell and a column per metric."""
+    table = Table("server", "workload", "trials", *(metric.title for metric in METRICS), box=None, pad_edge=False)
+    by_cell: dict[tuple[str, str], dict[str, Cell]] = {}
+    for column, cells in found.cells.items():
+        for cell in cells:
+            by_cell.setdefault((cell.workload, cell.server), {})[column] = cell
+    for (workload, server), row in by_cell.items():
+        first = next(iter(row.values()))
+        trials = str(first.trials) if first.measured == first.trials else f"{first.measured} of {first.trials}"
+        table.add_row(server, workload, trials, *(_words(metric, row[metric.column]) for metric in METRICS))
+    for number in table.columns[2:]:
+        number.justify = "right"
+    return table
+
+
+def _words(metric: Metric, cell: Cell) -> str:
+    """Write an estimate: its value, and the half width of its interval as a share of it where one can be stated."""
+    estimate = cell.estimate
+    if cell.missing:
+        return NOT_KNOWN
+    bound = "≥ " if cell.lower_bound else ""
+    value = bound + metric.words(estimate.value)
+    if not estimate.bounded or not estimate.value:
+        return value
+    return f"{value} ±{units.percent((estimate.high - estimate.low) / 2 / estimate.value, signed=False)}"
+
+
+def failures(run: Run) -> list[str]:
+    """Say how each cell failed that has trials which were not measured."""
+    trials = run.trials[run.trials["status"] != Status.MEASURED]
+    lines = []
+    for (server, workload, status), rows in trials.groupby(["server", "workload", "status"], sort=False):
+        times = f"{len(rows)} trials " if len(rows) > 1 else ""
+        lines.append(f"{server} {workload}: {times}{status}: {rows['status_detail'].iloc[0]}")
+    return lines
+
+
+def doubts(run: Run) -> list[str]:
+    """Say each doubt once, with the number of trials it is about and what to do."""
+    codes = Counter(code for text in run.measured["doubts"].dropna() for code in text.split(",") if code)
+    of = len(run.measured)
+    return [f"{doubt}: {codes[doubt]} of {of} trials. {ADVICE[doubt]}" for doubt in Doubt if codes[doubt]]
+
+
+def time_spent(info: Mapping[str, Any]) -> str:
+    """Say which share of a run's time its windows were."""
+    windows_s, wall_s = info["windows_s"], info["wall_s"]
+    share = units.percent(windows_s / wall_s if wall_s else 0.0, signed=False)
+    return f"Measured for {windows_s:.0f} s of {wall_s:.0f} s ({share})."

@@ -1,0 +1,144 @@
+"""A run from its plan to the last trial: looked over, recorded, measured, and taken up again if it was interrupted.
+
+Everything that must be known before the first trial is found out here; how trials are measured is not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+from bench.experiment import ceiling, machine, preflight, runner
+from bench.experiment.catalog import ROOT, describe
+from bench.experiment.conformance import START, Outcome, basic
+from bench.experiment.live import LiveBench
+from bench.experiment.planfile import PlanFile, check_plan
+from bench.experiment.selection import resolve
+from bench.experiment.store import Store
+
+if TYPE_CHECKING:
+
+    from bench.experiment.model import Server
+    from bench.experiment.plan import Plan
+    from bench.experiment.runner import Tally, Watcher
+
+REFUSED = "refused: it failed `bench check`"
+
+
+@dataclass(slots=True)
+class Campaign:
+    """A run that is ready to be measured, or to be continued; `began_s` is when it began to be made ready."""
+
+    plan: Plan
+    store: Store
+    cores: machine.Cores
+    nonconforming: frozenset[str]
+    began_s: float
+
+    def measure(self, watcher: Watcher) -> Tally:
+        """Measure what is not measured yet, keep each trial as it ends, and record how the run ended."""
+        ceilings = ceiling.load(ceiling.default_path())
+        bench = LiveBench(
+            logs=self.store.logs,
+            cores=self.cores,
+            workers=self.plan.workers,
+            nonconforming=self.nonconforming,
+            **({} if ceilings is None else {"ceiling_per_s": ceilings.of}),
+        )
+        tally = runner.run(self.plan, bench, self.store.save, watcher, self.store.done())
+        spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
+        so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
+        self.store.finish(complete=not tally.was_interrupted, **so_far)
+        return tally
+
+
+def begin(file: PlanFile, out: Path, *, anyway: bool = False) -> Campaign:
+    """Look a plan over and open its run folder in `out`. Raises UsageError for what would make it fail later.
+
+    A server that fails the basic conformance cases is refused, or with `anyway` measured and marked.
+    """
+    began_s = time.monotonic()
+    plan, nonconforming = _looked_over(file, out, anyway=anyway)
+    cores = _cores(plan)
+    store = Store.create(out, plan.name, _facts(file, plan, cores, anyway=anyway))
+    return Campaign(plan, store, cores, nonconforming, began_s)
+
+
+def resume(path: Path) -> Campaign:
+    """Take up an interrupted run. Raises UsageError if it cannot be, or if what its numbers rest on has changed."""
+    began_s = time.monotonic()
+    store = Store.open(path)
+    file = check_plan(store.info["plan"], f"{path}/run.json")
+    plan, nonconforming = _looked_over(file, path.resolve().parent, anyway=store.info["anyway"])
+    cores = _cores(plan)
+    now = _facts(file, plan, cores, anyway=store.info["anyway"])
+    for name in ("machine", "interpreter", "interpreters", "libraries", "git", "cells"):
+        if store.info[name] != now[name]:
+            changed = _changed(store.info[name], now[name])
+            raise UsageError(f"{path} cannot be resumed: {changed or name} is not what it was; start a new run")
+    store.restart()
+    return Campaign(plan, store, cores, nonconforming, began_s)
+
+
+def _looked_over(file: PlanFile, out: Path, *, anyway: bool) -> tuple[Plan, frozenset[str]]:
+    """Return the plan, knowing which servers it refuses, and the names of those that are to be marked."""
+    plan = resolve(file)
+    preflight.check(plan, out)
+    broken = {server.name: why for server in plan.servers if (why := nonconformance(server)) is not None}
+    if anyway:
+        return plan, frozenset(broken)
+    return dataclasses.replace(plan, refused=broken), frozenset()
+
+
+def nonconformance(server: Server) -> str | None:
+    """Say which basic conformance case a server fails, and how; None if it passes them, or cannot run here.
+
+    A server that does not start has not failed a case: its trials will say so. But a server file that does not start
+    is wrong use. Raises UsageError then.
+    """
+    results = basic(server)
+    failed = [result for result in results if result.outcome is Outcome.FAILED]
+    if not failed:
+        return None
+    first = failed[0]
+    if first.case == START:
+        if server.interpreter is not None:
+            raise UsageError(first.detail)
+        return None
+    return f"{REFUSED}: {first.case}: {first.detail}"
+
+
+def _cores(plan: Plan) -> machine.Cores:
+    return machine.plan_cores(machine.allowed_cores(), plan.workers, machine.cpu_quota())
+
+
+def _facts(file: PlanFile, plan: Plan, cores: machine.Cores, *, anyway: bool) -> dict[str, Any]:
+    """Return what run.json says about a run before its first trial."""
+    pythons = {python: describe(python) for python in file.pythons}
+    gaps = {gap.trial.cell for gap in plan.gaps()}
+    return {
+        "plan": file.to_json(),
+        "anyway": anyway,
+        "servers": [dataclasses.asdict(server) for server in plan.servers],
+        "workloads": [{"name": named.name, **named.workload.to_json()} for named in plan.workloads],
+        "cells": [
+            {"server": server.name, "workload": named.name, "measured": (server.name, named.name) not in gaps}
+            for server, named in plan.cells()
+        ],
+        "machine": machine.facts(cores),
+        "interpreter": machine.interpreter_facts(),
+        "interpreters": {python: interpreter.description for python, interpreter in pythons.items()},
+        "libraries": machine.library_versions(),
+        "git": machine.git_facts(ROOT if (ROOT / ".git").exists() else Path.cwd()),
+    }
+
+
+def _changed(before: object, now: object) -> str:
+    """Name the fields in which two facts differ."""
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return ""
+    return ", ".join(name for name in sorted({*before, *now}) if before.get(name) != now.get(name))
