@@ -67,36 +67,23 @@ def draw_server(page: Page, axes: Axes, here: Sequence[Cell], look: Look, shift:
     )
     trials = [(cell.x, value) for cell in known if cell.measured > 1 for value in cell.by_round.values()]
     for what, marks, marker in (
-        ("trials", trials, {"marker": "o", "markersize": 2.6, "markeredgewidth": 0, "alpha": 0.4}),
+        ("trials", trials, dots(colour)),
         ("lower bound", [(cell.x, cell.estimate.value) for cell in known if cell.lower_bound], arrow(colour)),
     ):
-        axes.plot(
-            [x for x, _ in marks],
-            [y for _, y in marks],
-            linestyle="none",
-            color=colour,
-            transform=place,
-            zorder=2,
-            label=f"{name}: {what}",
-            **marker,
-        )
+        xs, ys = [x for x, _ in marks], [y for _, y in marks]
+        axes.plot(xs, ys, transform=place, zorder=2, label=f"{name}: {what}", **marker)
 
 
 def line_style(page: Page, look: Look) -> dict[str, Any]:
     """Return how a server's line and points look."""
-    colour = page.colour(look)
-    return {
-        "color": colour,
-        "linewidth": 1.6,
-        "linestyle": (0, look.dash) if look.dash else "-",
-        **marker_style(page, look),
-    }
+    return {"linewidth": 1.6, "linestyle": (0, look.dash) if look.dash else "-", **marker_style(page, look)}
 
 
 def marker_style(page: Page, look: Look) -> dict[str, Any]:
     """Return how a server's points look: filled with a thin rim of the page, or hollow."""
     colour = page.colour(look)
     return {
+        "color": colour,
         "marker": look.marker,
         "markersize": (5.4 if look.filled else 4.8) * (1.2 if look.marker in "PX" else 1.0),
         "markerfacecolor": colour if look.filled else page.theme.background,
@@ -105,10 +92,45 @@ def marker_style(page: Page, look: Look) -> dict[str, Any]:
     }
 
 
+def dots(colour: str) -> dict[str, Any]:
+    """Return the marker of single trials: small and faint."""
+    return {
+        "color": colour,
+        "linestyle": "none",
+        "marker": "o",
+        "markersize": 2.6,
+        "markeredgewidth": 0,
+        "alpha": 0.4,
+    }
+
+
 def arrow(colour: str, *, upwards: bool = True) -> dict[str, Any]:
     """Return the marker of a lower bound: an arrow that leads from its point to more."""
     outline = _UPWARDS if upwards else _UPWARDS.transformed(Affine2D().rotate_deg(-90))
-    return {"marker": outline, "markersize": 34, "markerfacecolor": "none", "markeredgecolor": colour}
+    return {
+        "color": colour,
+        "linestyle": "none",
+        "marker": outline,
+        "markersize": 34,
+        "markerfacecolor": "none",
+        "markeredgecolor": colour,
+    }
+
+
+def cross(page: Page, look: Look) -> dict[str, Any]:
+    """Return the marker of a cell without a number: hollow, in the server's colour."""
+    colour = page.colour(look)
+    return {
+        "color": colour,
+        "linestyle": "none",
+        "marker": "X",
+        "markersize": 7.5,
+        "markerfacecolor": page.theme.background,
+        "markeredgecolor": colour,
+        "markeredgewidth": 1.2,
+        "clip_on": False,
+        "zorder": 4,
+    }
 
 
 def draw_missing(page: Page, axes: Axes, missing: Sequence[Cell], looks: Mapping[str, Look]) -> None:
@@ -117,19 +139,8 @@ def draw_missing(page: Page, axes: Axes, missing: Sequence[Cell], looks: Mapping
     for cell in missing:
         place = shifted(page, axes.get_xaxis_transform(), up=7 + 10 * stacked[cell.x])
         stacked[cell.x] += 1
-        axes.plot(
-            [cell.x],
-            [0],
-            marker="X",
-            markersize=7.5,
-            markerfacecolor=page.theme.background,
-            markeredgecolor=page.colour(looks[cell.server]),
-            markeredgewidth=1.2,
-            transform=place,
-            clip_on=False,
-            zorder=4,
-            label=f"{cell.server}: missing",
-        )
+        style = cross(page, looks[cell.server])
+        axes.plot([cell.x], [0], transform=place, label=f"{cell.server}: missing", **style)
 
 
 def draw_names(page: Page, axes: Axes, ends: Mapping[str, End], looks: Mapping[str, Look]) -> None:

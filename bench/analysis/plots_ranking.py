@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.analysis.plots_canvas import LABEL_POINTS, MARGIN, WIDTH, Page, nice_ticks, set_ticks, text_width
-from bench.analysis.plots_marks import arrow, marker_style, shifted
+from bench.analysis.plots_marks import arrow, cross, dots, marker_style, shifted
 from bench.analysis.plots_scale import value_scale
 from bench.analysis.plots_words import capital, metric_words
 
@@ -78,21 +78,14 @@ def _draw_row(page: Page, axes: Axes, row: int, cell: Cell, look: Look, metric: 
         )
     if cell.missing:
         place = shifted(page, axes.get_yaxis_transform(), right=6)
-        cross: dict[str, Any] = {
-            "marker": "X",
-            "markersize": 7.5,
-            "markerfacecolor": page.theme.background,
-            "markeredgecolor": colour,
-        }
-        axes.plot([0], [row], transform=place, clip_on=False, label=f"{name}: missing", **cross)
+        axes.plot([0], [row], transform=place, label=f"{name}: missing", **cross(page, look))
         return
     estimate, trials = cell.estimate, list(cell.by_round.values())
     if estimate.bounded:
         low = max(estimate.low, axes.get_xlim()[0])
         axes.hlines(row, low, estimate.high, colors=colour, linewidth=1.6, alpha=0.7, label=f"{name}: interval")
     if len(trials) > 1:
-        dots: dict[str, Any] = {"marker": "o", "markersize": 2.8, "markeredgewidth": 0, "alpha": 0.45}
-        axes.plot(trials, [row] * len(trials), linestyle="none", color=colour, label=f"{name}: trials", **dots)
+        axes.plot(trials, [row] * len(trials), label=f"{name}: trials", **dots(colour))
     axes.plot([estimate.value], [row], label=f"{name}: mean", zorder=3, **marker_style(page, look))
     if cell.lower_bound:
         axes.plot([estimate.value], [row], label=f"{name}: lower bound", zorder=2, **arrow(colour, upwards=False))

@@ -17,6 +17,7 @@ from matplotlib.transforms import Affine2D, Bbox, TransformedBbox
 from bench import units
 from bench.analysis.palette import ordered
 from bench.analysis.plots_canvas import LABEL_POINTS, MARGIN, WIDTH, Page, Words, text_width
+from bench.analysis.plots_marks import cross
 from bench.analysis.plots_words import capital, shared_load
 from bench.analysis.table import P99, THROUGHPUT
 from bench.experiment.doubts import Doubt
@@ -146,26 +147,25 @@ class _Grid:
         """Draw the trials of a cell and their median, or a hollow cross where there is none."""
         box = self.box(self.servers.index(cell.server), list(self.panel.places).index(cell.workload))
         if slices is None:
-            colour = self.page.colour(self.looks[cell.server])
-            cross = {"marker": "X", "markersize": 7.5, "markerfacecolor": "none", "markeredgecolor": colour}
-            self.axes.plot([box.x0 + 0.09], [(box.y0 + box.y1) / 2], label=f"{cell.server}: missing", **cross)  # type: ignore[arg-type]  # marker
-            self.write(box.x0 + 0.2, (box.y0 + box.y1) / 2, ", ".join(cell.statuses) or "no timeline")
+            place, style = (box.x0 + 0.09, (box.y0 + box.y1) / 2), cross(self.page, self.looks[cell.server])
+            self.axes.plot(*([value] for value in place), label=f"{cell.server} {cell.workload}: missing", **style)
+            self.write(box.x0 + 0.2, place[1], ", ".join(cell.statuses) or "no timeline")
             return
         scale = self.scale
-        place = (
+        upright = (
             Affine2D()
             .translate(0, -scale.low)
             .scale(box.width / scale.end_s, -box.height / (scale.high - scale.low))
             .translate(box.x0, box.y1)
             + self.axes.transData
         )
-        within = TransformedBbox(Bbox([[0, scale.low], [scale.end_s, scale.high]]), place)
+        within = TransformedBbox(Bbox([[0, scale.low], [scale.end_s, scale.high]]), upright)
         self.axes.hlines(
-            scale.ticks, 0, scale.end_s, colors=self.page.theme.grid, linewidth=0.7, transform=place, zorder=1
+            scale.ticks, 0, scale.end_s, colors=self.page.theme.grid, linewidth=0.7, transform=upright, zorder=1
         )
         colour = self.page.colour(self.looks[cell.server])
         lines = [trial[["at_s", "value"]].to_numpy() for _, trial in slices.groupby("trial")]
-        fine = LineCollection(lines, colors=colour, linewidths=0.7, alpha=0.4, transform=place, zorder=2)
+        fine = LineCollection(lines, colors=colour, linewidths=0.7, alpha=0.4, transform=upright, zorder=2)
         fine.set_label(f"{cell.server} {cell.workload}: trials")
         fine.set_clip_box(within)
         self.axes.add_collection(fine, autolim=False)
@@ -175,7 +175,7 @@ class _Grid:
             median,
             color=colour,
             linewidth=1.5,
-            transform=place,
+            transform=upright,
             label=f"{cell.server} {cell.workload}: median",
         )
         bold.set_clip_box(within)
