@@ -3,7 +3,9 @@
 Laws of this file:
 - The order is fixed before it is needed: rounds visit the cells in a seeded shuffled order, a pair is AB or BA in turn
   from a random start. What the numbers say never decides what is measured next, except at a planned look.
-- Both trials of a pair follow each other at once. A pair of which one trial failed is measured again, whole.
+- Both trials of a pair follow each other at once, and share a seed: the layout of memory that it draws for a launch can
+  change a speed severalfold, and equal code meets equal layouts. The next pair draws anew, so that no layout rules.
+- A pair of which one trial failed is measured again, whole.
 - `measure` is the only door to the world, `clock` the only clock.
 """
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from bench.analysis.verdict import Comparison, Rule
     from bench.regress.ledger import Ledger
+    from clients.workload import Workload
 
 PILOT_PAIRS = 4
 LONGER_WARMUP = 3.0
@@ -218,9 +221,10 @@ class Session:
     def _pair(self, cell: Cell, plan: Plan) -> None:
         log = self.logs[cell.name]
         baseline_first = self._baseline_first[cell.name] == (len(log.pairs) % 2 == 0)
+        workload = cell.workload.replace(seed=self._random.randrange(2**31))
         results: dict[Arm, TrialResult] = {}
         for arm in (Arm.BASELINE, Arm.CANDIDATE) if baseline_first else (Arm.CANDIDATE, Arm.BASELINE):
-            result = self.measure(self._trial(cell, arm))
+            result = self.measure(self._trial(cell, arm, workload))
             self._trials += 1
             if self.watcher is not None:
                 self.watcher.measured(cell, arm, result, self._trials, 2 * plan.pairs * len(plan.cells))
@@ -234,14 +238,13 @@ class Session:
             self.problems[cell.name] = problem
             self._live.remove(cell.name)
 
-    def _trial(self, cell: Cell, arm: Arm) -> Trial:
-        """Make the next trial; its seed differs from launch to launch, so that no chance layout favours an arm."""
+    def _trial(self, cell: Cell, arm: Arm, workload: Workload) -> Trial:
         return Trial(
             number=self._trials,
             round=self._round,
             server=cell.servers[arm],
             workload_name=cell.workload_name,
-            workload=cell.workload.replace(seed=self._random.randrange(2**31)),
+            workload=workload,
         )
 
     def _judge(self, plan: Plan, *, gates: bool = True) -> Comparison:

@@ -28,7 +28,8 @@ CLIENT_CPU_LIMIT = 0.85
 SERVER_BUSY = 0.85
 """A server that uses so much of a core shows it when it gets slower, however busy the generator is."""
 STEAL_LIMIT = 0.05
-FOREIGN_CPU_LIMIT = 0.10
+FOREIGN_CPU_LIMIT = 0.25
+"""What others use falls on both trials of a pair alike; beyond this, too little is left to measure with."""
 OFFERED_LIMIT = 0.99
 LATENESS_LIMIT = 0.10
 STEADY_LIMIT = 0.02
