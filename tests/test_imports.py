@@ -29,7 +29,7 @@ CLIENTS_VALUES = {"clients.workload", "clients.result", "clients.histogram", "cl
 
 # Within bench, a module imports from its own line or from those above it.
 BENCH_ORDER = (
-    {"bench.errors", "bench.units"},
+    {"bench.errors", "bench.units", "bench.junit"},
     {"bench.experiment"},
     {"bench.analysis"},
     {"bench.regress"},

@@ -214,6 +214,16 @@ def test_junit_is_read_and_counts(make_run, failed):
     assert "too many open files" in cases["1"][0].message
 
 
+def test_junit_survives_what_a_log_may_contain(make_run, failed):
+    def change(record):
+        failed(record)
+        record["detail"] = "exit \x1b[31m1\x00 <&>"
+
+    text = export.render("junit", make_run(change=change, rounds=1))["junit.xml"]
+    (result,) = next(iter(next(iter(junitparser.JUnitXml.fromstring(text.encode()))))).result
+    assert result.message == "exit \ufffd[31m1\ufffd <&>"
+
+
 def test_csv_keeps_failed_trials_without_their_numbers(make_run):
     def change(record):
         if record["trial"]["number"] == 1:
