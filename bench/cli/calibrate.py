@@ -14,17 +14,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bench import units
-from bench.errors import UsageError
 from bench.experiment import ceiling, machine
-from bench.experiment.calibrate import Calibration, Effort, build_reference
-from bench.experiment.catalog import Catalog, catalog
+from bench.experiment.calibrate import Calibration, Effort, build_reference, fastest_server
+from bench.experiment.catalog import catalog
 
 if TYPE_CHECKING:
     from bench.analysis.calibration import CellAnswer, PaceAnswer
     from bench.analysis.stats import Estimate
-    from bench.experiment.model import Server
-
-_FALLBACKS = ("uvloop-protocol", "coroutines")
 
 
 @click.command("calibrate", short_help="Measure the load generator itself: its ceiling, its cost, its punctuality.")
@@ -54,7 +50,7 @@ def _measure(effort: Effort, seed: int, console: Console) -> dict[str, Any]:
     cores = machine.plan_cores(machine.allowed_cores(), 1, machine.cpu_quota())
     with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
         logs = Path(folder)
-        server, missing = _server(catalog(), build_reference(logs / "compiler.log"))
+        server, missing = fastest_server(catalog(), build_reference(logs / "compiler.log"))
         if missing:
             console.print(f"No reference: {missing}\nOur generator alone is measured, against {server.name}.")
         calibration = Calibration(
@@ -77,19 +73,6 @@ def _measure(effort: Effort, seed: int, console: Console) -> dict[str, Any]:
         "cells": [to_json(answer) for answer in answers],
         "paces": [to_json(answer) for answer in punctuality],
     }
-
-
-def _server(known: Catalog, no_generator: str | None) -> tuple[Server, str | None]:
-    """Return the C server and None, or the best other server and why the reference cannot be had."""
-    reference = known.server("reference")
-    missing = no_generator or reference.gap
-    if missing is None:
-        return reference, None
-    for name in _FALLBACKS:
-        server = known.server(name)
-        if server.gap is None:
-            return server, missing
-    raise UsageError(f"there is no server to calibrate against: {missing}")
 
 
 def _heading(cores: machine.Cores, effort: Effort) -> str:

@@ -15,8 +15,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bench.errors import MeasurementError
+from bench.errors import MeasurementError, UsageError
 from bench.experiment.catalog import ROOT
+from bench.experiment.ceiling import Ceilings
 from bench.experiment.child import Child
 from bench.experiment.live import LiveBench
 from bench.experiment.model import Server, Status, Trial
@@ -24,9 +25,10 @@ from bench.experiment.process import launch
 from clients.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
+    from bench.experiment.catalog import Catalog
     from bench.experiment.machine import Cores
 
 CONNECTIONS = (1, 64, 1000)
@@ -34,6 +36,7 @@ MESSAGE_BYTES = (64, 1024, 16384)
 PACED_SHARES = (0.25, 0.5, 0.75)
 PACED_CELL = (64, 1024)
 _RESULT_TIMEOUT_S = 30.0
+_FALLBACKS = ("uvloop-protocol", "coroutines")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,9 @@ class Effort:
     def trials(self) -> int:
         """How many launches there will be, with a compiler."""
         return self.pairs * (2 * len(CONNECTIONS) * len(MESSAGE_BYTES) + len(PACED_SHARES))
+
+
+BRIEF = Effort(pairs=2, window_s=0.4, warmup_s=0.15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,10 @@ class Calibration:
             for cell in self._random.sample(cells, len(cells)):
                 self._measure_pair(cell, ours_first=ours_first ^ (pair % 2 == 1), advance=advance)
         return cells
+
+    def ceiling(self, connections: int, message_bytes: int) -> Rate:
+        """Measure our generator once in one cell. Raise MeasurementError if that fails."""
+        return self._ours(self._workload(connections, message_bytes))
 
     def _measure_pair(self, cell: CellPairs, *, ours_first: bool, advance: Callable[[], None]) -> None:
         workload = self._workload(cell.connections, cell.message_bytes)
@@ -189,3 +199,35 @@ def build_reference(log: Path) -> str | None:
         if compiler.returncode == 0:
             return None
     return log.read_text().strip() or "the reference generator could not be built"
+
+
+def brief(server: Server, workloads: Collection[Workload], *, cores: Cores, logs: Path, seed: int) -> Ceilings:
+    """Return the ceilings of just these workloads, measured in about a second each against the fastest server here.
+
+    For a machine that `bench calibrate` never saw: two short trials each, the better of which counts, since what
+    disturbs a trial lowers it.
+    """
+    calibration = Calibration(server, has_reference=False, cores=cores, effort=BRIEF, logs=logs, seed=seed)
+    cells = {
+        (workload.connections, workload.message_bytes)
+        for workload in workloads
+        if not workload.is_open_loop and workload.pipeline == 1 and not workload.message_sizes
+    }
+    rates = {cell: [calibration.ceiling(*cell).replies_per_s for _ in range(BRIEF.pairs)] for cell in sorted(cells)}
+    return Ceilings({cell: max(of_cell) for cell, of_cell in rates.items()})
+
+
+def fastest_server(known: Catalog, no_generator: str | None = None) -> tuple[Server, str | None]:
+    """Return the C reference server and None, or the best other server and why the reference cannot be had.
+
+    Raises UsageError if nothing can be calibrated against.
+    """
+    reference = known.server("reference")
+    missing = no_generator or reference.gap
+    if missing is None:
+        return reference, None
+    for name in _FALLBACKS:
+        server = known.server(name)
+        if server.gap is None:
+            return server, missing
+    raise UsageError(f"there is no server to calibrate against: {missing}")
