@@ -47,12 +47,16 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseResult:
-    """What one case gave for one server. `detail` is one sentence; empty if there is nothing to say."""
+    """What one case gave for one server. `detail` is one sentence; empty if there is nothing to say.
+
+    `because_of` names the case without which a skipped one could not be run, if that is why it was skipped.
+    """
 
     case: str
     outcome: Outcome
     detail: str = ""
     seconds: float = 0.0
+    because_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,23 +5,23 @@ A process is shared by cases until one fails or one asks for a fresh one. Values
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import ServerError
+from bench.errors import ServerError, UsageError
 from bench.experiment.child import STOP_TIMEOUT_S
 from bench.experiment.conformance.case import CASES, Access, BrokenError, Case, CaseResult, Group, Outcome
 from bench.experiment.conformance.crowds import verify_limit
 from bench.experiment.conformance.target import Target
 from bench.experiment.conformance.wire import Deadline
+from bench.experiment.preflight import check_connections
 from bench.experiment.process import RunningServer, launch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Generator, Sequence
 
     from bench.experiment.model import Server
 
@@ -30,7 +30,6 @@ START = "start"
 
 PATIENCE_S = 5.0
 DYING_S = 0.2  # its sockets are closed a moment before its process is gone
-SPARE_DESCRIPTORS = 64
 GOOD = (Outcome.PASSED, Outcome.LIMITED)
 
 
@@ -46,51 +45,51 @@ def cases_of(*groups: Group) -> list[Case]:
 
 def check(
     server: Server, cases: Sequence[Case], *, patience_s: float = PATIENCE_S, stop_timeout_s: float = STOP_TIMEOUT_S
-) -> Iterator[CaseResult]:
+) -> Generator[CaseResult, None, None]:
     """Run the cases in order and yield each result as it comes; the first is that of START.
 
     `patience_s` is how long a single answer may take. A server that cannot run here, or does not start, skips or fails
     START; then the cases are skipped. Close the iterator to end the server early.
     """
-    _allow_descriptors(max((case.connections for case in cases), default=0) + SPARE_DESCRIPTORS)
+    for case in cases:
+        _too_many(case.connections)  # before the server is started: it inherits the limit
     with tempfile.TemporaryDirectory(prefix="echobench-check-") as folder, ExitStack() as stack:
         host = _Host(server, Path(folder) / "server.log", stack, patience_s, stop_timeout_s)
         started = host.start()
         yield started
-        outcomes: dict[str, Outcome] = {}
+        bad = set() if started.outcome is Outcome.PASSED else {START}
         for case in cases:
-            reason = "it did not start" if started.outcome is not Outcome.PASSED else _why_not(server, case, outcomes)
-            if reason is None:
-                result = host.run(case)
-            else:
-                result = CaseResult(case=case.name, outcome=Outcome.SKIPPED, detail=reason)
-            outcomes[case.name] = result.outcome
+            result = _skipped(server, case, bad) or host.run(case)
+            if result.outcome not in GOOD:
+                bad.add(case.name)
             yield result
 
 
-def _why_not(server: Server, case: Case, outcomes: dict[str, Outcome]) -> str | None:
-    """Say why the case cannot be run, or None."""
-    missing = [name for name in case.needs if outcomes.get(name, Outcome.PASSED) not in GOOD]
-    if missing:
-        return f"needs {missing[0]}, which did not pass"
+def _skipped(server: Server, case: Case, bad: Collection[str]) -> CaseResult | None:
+    """Return the result of a case that cannot be run, or None if it can be."""
+    blocker = next((name for name in (START, *case.needs) if name in bad), None)
+    reason = _why_not(server, case) if blocker is None else f"needs {blocker}, which did not pass"
+    if reason is None:
+        return None
+    return CaseResult(case=case.name, outcome=Outcome.SKIPPED, detail=reason, because_of=blocker)
+
+
+def _why_not(server: Server, case: Case) -> str | None:
     if case.access is not Access.NONE and server.target is not None:
         if case.access is Access.OWN:
             return "not for a server that we did not start: it would be ended or restricted"
         if server.pid is None:
             return "needs the pid of the server"
-    needed = case.connections + SPARE_DESCRIPTORS
-    allowed = _allow_descriptors(needed)
-    return f"needs {needed:,} descriptors, and {allowed:,} are allowed: raise ulimit -Hn" if allowed < needed else None
+    return _too_many(case.connections)
 
 
-def _allow_descriptors(wanted: int) -> int:
-    """Raise our soft limit, which the server inherits, if it is below what is wanted; return what it is then."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return wanted
-    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return soft
+def _too_many(connections: int) -> str | None:
+    """Raise our soft limit of descriptors, which the server inherits, as far as needed; say so if it cannot be."""
+    try:
+        check_connections(connections)
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 class _Host:

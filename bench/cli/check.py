@@ -1,0 +1,230 @@
+"""`echobench check`: what a server must do, case by case, as a matrix, JSON or JUnit. Shows; decides nothing itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from bench import units
+from bench.errors import ExitCode, UsageError, unknown_name
+from bench.experiment import conformance
+from bench.experiment.conformance import CASES, Case, CaseResult, Group, Outcome
+from bench.experiment.planfile import PlanFile, overridden
+from bench.experiment.selection import EVERY, resolve
+from bench.regress.junit import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bench.experiment.model import Server
+
+Results = dict[str, list[CaseResult]]
+
+MARKS = {
+    Outcome.PASSED: ("pass", "green"),
+    Outcome.FAILED: ("FAIL", "bold red"),
+    Outcome.LIMITED: ("limit", "yellow"),
+    Outcome.SKIPPED: ("-", "dim"),
+}
+COLUMN_PADDING = 3  # what a column of the matrix takes beside its text
+
+
+@click.command("check", short_help="Hold servers to what an echo server must do.")
+@click.argument("servers", nargs=-1, metavar="[SERVER]...")
+@click.option("--case", "names", multiple=True, metavar="NAME", help="Run this case only. Repeatable; see --list.")
+@click.option("--quick", is_flag=True, help="The basic cases only: under a second for each server.")
+@click.option("--all", "every_case", is_flag=True, help="The heavy cases too: minutes for each server.")
+@click.option("--python", "pythons", multiple=True, help="Interpreter for servers written in Python. Repeatable.")
+@click.option("--target", metavar="ADDRESS", help="A server that runs already: HOST:PORT, [IPV6]:PORT or unix:PATH.")
+@click.option("--pid", type=click.IntRange(1), help="Its process, so that its memory and descriptors can be watched.")
+@click.option("--list", "as_list", is_flag=True, help="Say what the cases are, and run nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of the matrix.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Write the results as JUnit XML to this file too.")
+def check(
+    *,
+    servers: tuple[str, ...],
+    names: tuple[str, ...],
+    quick: bool,
+    every_case: bool,
+    pythons: tuple[str, ...],
+    target: str | None,
+    pid: int | None,
+    as_list: bool,
+    as_json: bool,
+    junit: Path | None,
+) -> None:
+    """Run conformance cases against servers, each on processes of its own, and show which of them hold.
+
+    SERVER is a name, a file with serve(listener), or NAME=COMMAND; without any, every server that comes with echobench.
+    A limit that a server declares is verified and shown as a limit. Exits 0 if no case fails, 4 if one does.
+    """
+    if as_list:
+        _list()
+        return
+    cases = choose(names, quick=quick, every_case=every_case)
+    chosen = find(servers, pythons=pythons, target=target, pid=pid)
+    if junit is not None and not junit.absolute().parent.is_dir():
+        raise UsageError(f"cannot write {junit}: there is no folder {junit.parent}")
+    results = _run(chosen, cases)
+    if junit is not None:
+        junit.write_text(to_junit(results), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(to_json(results, cases), indent=1))
+    else:
+        show(results, cases, Console())
+    if any(result.outcome is Outcome.FAILED for result in _flat(results)):
+        sys.exit(ExitCode.INVALID)
+
+
+def choose(names: Sequence[str], *, quick: bool, every_case: bool) -> list[Case]:
+    """Return the cases that the options name, in the order in which they run. Raise UsageError."""
+    if quick + every_case + bool(names) > 1:
+        raise UsageError("give one of --case, --quick and --all")
+    for name in names:
+        if name not in CASES:
+            raise unknown_name("case", name, CASES)
+    if names:
+        return [case for case in conformance.cases_of(*Group) if case.name in names]
+    if quick:
+        return conformance.cases_of(Group.BASIC)
+    return conformance.cases_of(*Group) if every_case else conformance.cases_of(Group.BASIC, Group.STANDARD)
+
+
+def find(servers: Sequence[str], *, pythons: Sequence[str], target: str | None, pid: int | None) -> tuple[Server, ...]:
+    """Return the servers; without any, all of ours, those that cannot run here with a gap. Raise UsageError."""
+    plan = PlanFile(optional_servers=[EVERY])
+    return resolve(overridden(plan, servers=servers, target=target, pid=pid, pythons=list(pythons))).servers
+
+
+def _run(servers: Iterable[Server], cases: Sequence[Case]) -> Results:
+    chosen = list(servers)
+    results: Results = {}
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("checking", total=len(chosen) * (len(cases) + 1))
+        for server in chosen:
+            found = results[server.name] = []
+            with closing(conformance.check(server, cases)) as coming:
+                for result in coming:
+                    found.append(result)
+                    upcoming = cases[len(found) - 1].name if len(found) <= len(cases) else ""
+                    progress.update(task, advance=1, description=f"{server.name}: {upcoming}")
+    return results
+
+
+def _list() -> None:
+    for case in conformance.cases_of(*Group):
+        click.echo(f"{case.name:15} {case.group:9} {case.statement}")
+
+
+def show(results: Results, cases: Sequence[Case], console: Console) -> None:
+    """Print the matrix, in as many parts as the width asks for, and below it what is to be said about single cells."""
+    rows = [conformance.START, *(case.name for case in cases)]
+    for part in _parts(list(results), max(map(len, rows)), console.width):
+        console.print(_matrix(rows, {name: results[name] for name in part}))
+    for outcome in (Outcome.FAILED, Outcome.LIMITED, Outcome.SKIPPED):
+        for (server, detail), names in _said(results, outcome).items():
+            mark, style = MARKS[outcome]
+            console.print(Text.assemble((mark, style), f" {server}, {', '.join(names)}: {detail}"), soft_wrap=True)
+    console.print(_summary(results))
+
+
+def _parts(servers: list[str], first_column: int, width: int) -> list[list[str]]:
+    """Cut the servers into parts whose columns fit beside the first one, at least one server in each."""
+    parts: list[list[str]] = []
+    left = 0
+    for server in servers:
+        needed = max(len(server), *(len(mark) for mark, _ in MARKS.values())) + COLUMN_PADDING
+        if not parts or needed > left:
+            parts.append([])
+            left = width - first_column - COLUMN_PADDING - 1
+        parts[-1].append(server)
+        left -= needed
+    return parts
+
+
+def _matrix(rows: Sequence[str], results: Results) -> Table:
+    table = Table()
+    table.add_column("case", no_wrap=True)
+    for server in results:
+        table.add_column(server, no_wrap=True)
+    marks = [{result.case: Text(*MARKS[result.outcome]) for result in found} for found in results.values()]
+    for row in rows:
+        table.add_row(row, *(found[row] for found in marks))
+    return table
+
+
+def _said(results: Results, outcome: Outcome) -> dict[tuple[str, str], list[str]]:
+    """Group the cases of an outcome by server and detail. What only follows from another case is left out."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for server, found in results.items():
+        for result in found:
+            if result.outcome is outcome and result.because_of is None:
+                said.setdefault((server, result.detail), []).append(result.case)
+    return said
+
+
+def _summary(results: Results) -> str:
+    counts = Counter(result.outcome for result in _flat(results))
+    seconds = sum(result.seconds for result in _flat(results))
+    parts = [f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]]
+    return f"{len(results)} server{'s' * (len(results) != 1)} in {units.duration(seconds * 1e9)}: {', '.join(parts)}"
+
+
+def _flat(results: Results) -> list[CaseResult]:
+    return [result for found in results.values() for result in found]
+
+
+def to_json(results: Results, cases: Sequence[Case]) -> dict[str, Any]:
+    """Return what was found as plain JSON types, with what each case asks for."""
+    return {
+        "cases": [{"name": case.name, "group": case.group, "statement": case.statement} for case in cases],
+        "servers": [
+            {"name": server, "results": [dataclasses.asdict(result) for result in found]}
+            for server, found in results.items()
+        ],
+    }
+
+
+def to_junit(results: Results) -> str:
+    """Return the results as JUnit XML: a suite for each server; a verified limit is a pass that says so."""
+    root = ET.Element("testsuites")
+    for server, found in results.items():
+        counts = Counter(result.outcome for result in found)
+        suite = ET.SubElement(
+            root,
+            "testsuite",
+            name=clean(server),
+            tests=str(len(found)),
+            failures=str(counts[Outcome.FAILED]),
+            errors="0",
+            skipped=str(counts[Outcome.SKIPPED]),
+            time=f"{sum(result.seconds for result in found):.3f}",
+        )
+        for result in found:
+            _add_case(suite, server, result)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _add_case(suite: ET.Element, server: str, result: CaseResult) -> None:
+    classname = clean(f"echobench.check.{server}")
+    case = ET.SubElement(suite, "testcase", name=result.case, classname=classname, time=f"{result.seconds:.3f}")
+    detail = clean(result.detail)
+    if result.outcome is Outcome.FAILED:
+        ET.SubElement(case, "failure", type="failed", message=detail)
+    elif result.outcome is Outcome.SKIPPED:
+        ET.SubElement(case, "skipped", type="skipped", message=detail)
+    elif detail:
+        ET.SubElement(case, "system-out").text = f"{result.outcome}: {detail}"
