@@ -143,14 +143,16 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; a number that is not known is null."""
         plain = {"word": self.word, "exit_code": int(self.exit_code()), **asdict(self)}
-        return _known(plain)  # type: ignore[no-any-return]  # a mapping stays a mapping
+        finite: dict[str, Any] = known(plain)
+        return finite
 
 
-def _known(value: Any) -> Any:
+def known(value: Any) -> Any:
+    """Return a tree of plain values with None in place of every number that is not finite, as JSON wants it."""
     if isinstance(value, dict):
-        return {key: _known(item) for key, item in value.items()}
+        return {key: known(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_known(item) for item in value]
+        return [known(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -46,13 +46,13 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 @click.option(
     "--ready",
     type=click.Choice(["either", "line", "port"]),
-    default="either",
-    show_default=True,
-    help="How a command shows that it listens: READY HOST PORT on stdout, the port itself, or whichever comes first.",
+    help="How a command shows that it listens: READY HOST PORT on stdout, the port itself, or whichever comes first.  [default: either]",
 )
 @click.option("--server", "servers", metavar="NAME", multiple=True, help="Server of this project; may be repeated.")
 @click.option("-c", "--connections", type=click.IntRange(1), default=16, show_default=True)
-@click.option("-s", "--size", metavar="BYTES", default="1KiB", show_default=True, help="Size of a message.")
+@click.option(
+    "-s", "--message-bytes", "size", metavar="BYTES", default="1KiB", show_default=True, help="Size of a message."
+)
 @click.option("--rate", type=float, metavar="PER_S", help="Offer this load (Poisson) instead of a closed loop.")
 @click.option("--duration", metavar="TIME", default="0.5s", show_default=True, help="What a trial measures.")
 @click.option("--warmup", metavar="TIME", default="0.4s", show_default=True, help="What a trial discards before.")

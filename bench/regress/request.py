@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import math
 import re
-import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -19,9 +18,11 @@ from typing import TYPE_CHECKING, Literal
 from bench.analysis.compare import RULES
 from bench.analysis.pairs import Arm
 from bench.errors import BenchError, NoBaselineError, UsageError, unknown_name
-from bench.experiment.catalog import catalog, describe
+from bench.experiment.catalog import catalog
 from bench.experiment.machine import allowed_cores, facts, plan_cores
 from bench.experiment.model import Server
+from bench.experiment.selection import from_table
+from bench.experiment.server_table import parse_server
 from bench.regress import arms
 from bench.regress.planner import Cell
 from bench.regress.revisions import Repository, Revision, checked_out, repository, resolve, working_tree
@@ -37,7 +38,7 @@ GATE_SERVERS = ("asyncio-protocol", "threads", "coroutines")
 
 Ready = Literal["line", "port", "either"]
 
-_LABELLED = re.compile(r"([A-Za-z0-9_.-]+)=(.+)", re.DOTALL)
+_LABELLED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class Request:
     b: str | None = None
     command: str | None = None
     setup: str | None = None
-    ready: Ready = "either"
+    ready: Ready | None = None
     servers: tuple[str, ...] = ()
 
 
@@ -107,7 +108,7 @@ def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revisio
         name = where.root.name
         servers = {
             name: {
-                arm: arms.command_server(environment, name, request.command, request.ready, where)
+                arm: arms.command_server(environment, name, request.command, request.ready or "either", where)
                 for arm, environment in built.items()
             }
         }
@@ -153,30 +154,24 @@ def _specs(request: Request, a: str, b: str) -> Prepared:
     )
 
 
-def spec(text: str, arm: str, ready: Ready = "either") -> Server:
-    """Read `NAME`, `FILE.py`, either with `@PYTHON`, or a command, with `LABEL=` before it if it is to have a name.
+def spec(text: str, arm: str, ready: Ready | None = None) -> Server:
+    """Read `NAME` or `FILE.py`, either with `@PYTHON`, or `LABEL=COMMAND`, or a command of several words.
 
     The server is named after the arm too, in one letter, so that both names are of equal length where the specs are.
+    Raises UsageError.
     """
-    labelled = _LABELLED.fullmatch(text)
-    command = labelled[2] if labelled else text
-    words = shlex.split(command)
-    if not words:
-        raise UsageError(f"{text!r} names no server: give a name, a file with serve(), or a command")
-    if labelled is None and len(words) == 1:
-        name, _, python = text.partition("@")
-        listing = catalog(python) if python else catalog()
-        label = f"{name}@{arm}"
-        return listing.file(Path(name), label=label) if name.endswith(".py") else listing.server(name, label=label)
-    program = shutil.which(words[0])
-    if program is None:
-        raise UsageError(f"there is no program {words[0]!r} here, which {text!r} starts with")
-    return Server(
-        name=f"{labelled[1] if labelled else Path(words[0]).name}@{arm}",
-        command=(program, *words[1:]),
-        ready=ready,
-        interpreter=describe(program).description if Path(program).name.startswith("python") else None,
-    )
+    bare = text.strip()
+    if not _LABELLED.match(bare) and len(bare.split()) > 1:
+        bare = f"{Path(bare.split()[0]).name}={bare}"
+    source, _, python = bare.partition("@") if len(bare.split()) == 1 and "=" not in bare else (bare, "", "")
+    listing = catalog(python) if python else catalog()
+    table = parse_server(source)
+    if isinstance(table, str):
+        return listing.server(table, label=f"{table}@{arm}")
+    if table.file is not None:
+        return listing.file(Path(table.file), label=f"{table.name}@{arm}")
+    server = from_table(table)
+    return replace(server, name=f"{table.name}@{arm}", ready=ready or server.ready)
 
 
 def _cell(name: str, servers: dict[Arm, Server], workload: Workload) -> Cell:

@@ -1,0 +1,82 @@
+"""`echobench compare`: stored runs side by side, or the history of several. Reports; it is no gate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.errors import ExitCode, UsageError
+from bench.units import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.analysis.frame import Run
+    from bench.analysis.history import CellHistory
+    from bench.analysis.stored import StoredComparison
+
+_TWO = 2
+CAVEAT = (
+    "Runs of different times differ by more than code does: unchanged code looks changed in about a third of such "
+    "comparisons. `echobench regress --base REV` decides."
+)
+
+
+@click.command("compare", short_help="Put stored runs side by side.")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of lines.")
+@click.option("--allow-inconclusive", is_flag=True, help="Exit 0 where the runs look slower or cannot tell.")
+@click.pass_context
+def compare(context: click.Context, /, runs: tuple[Path, ...], *, as_json: bool, allow_inconclusive: bool) -> None:
+    """Compare two stored RUNS, or follow each server through more of them.
+
+    Two runs of different machines, interpreters, kernels or libraries are refused, field by field (exit 5). Exits 3
+    where a server looks slower or the runs cannot tell, since only `regress` can decide that.
+    """
+    from bench.analysis.frame import load  # noqa: PLC0415 - pandas only once it is needed
+
+    if len({run.resolve() for run in runs}) < max(_TWO, len(runs)):
+        raise UsageError("compare needs two or more runs, each once: echobench compare results/RUN-A results/RUN-B")
+    loaded = [load(run) for run in runs]
+    code = _two(loaded, as_json=as_json) if len(loaded) == _TWO else _many(loaded, as_json=as_json)
+    context.exit(int(ExitCode.FINE if allow_inconclusive and code is ExitCode.INCONCLUSIVE else code))
+
+
+def _two(runs: Sequence[Run], *, as_json: bool) -> ExitCode:
+    from bench.analysis.stored import compare_runs  # noqa: PLC0415 - pandas only once it is needed
+
+    found = compare_runs(*runs)
+    click.echo(json.dumps(found.to_json(), indent=1) if as_json else "\n".join(_look_lines(found)))
+    return found.exit_code
+
+
+def _look_lines(found: StoredComparison) -> list[str]:
+    width = max((len(f"{look.server} {look.workload}") for look in found.looks), default=0)
+    lines = [f"{found.candidate} against {found.baseline}", ""]
+    lines += [f"{look.look:<12}  {f'{look.server} {look.workload}':<{width}}  {look.reason}" for look in found.looks]
+    return [*lines, "", CAVEAT, f"exit status {int(found.exit_code)}"]
+
+
+def _many(runs: Sequence[Run], *, as_json: bool) -> ExitCode:
+    from bench.analysis.history import history  # noqa: PLC0415 - pandas only once it is needed
+
+    cells = history(runs)
+    if as_json:
+        click.echo(json.dumps({"cells": [cell.to_json() for cell in cells]}, indent=1))
+    else:
+        click.echo("\n".join([*(line for cell in cells for line in _history_lines(cell)), "", CAVEAT]))
+    return ExitCode.FINE
+
+
+def _history_lines(cell: CellHistory) -> list[str]:
+    lines = [f"{cell.server} {cell.workload} {cell.metric}: {len(cell.points)} runs"]
+    lines += [f"  not joined at {run}: {fields}" for run, fields in cell.breaks]
+    lines += [f"  {percent(change.ratio - 1)} from {change.run} on (p {change.p:.2g})" for change in cell.changes]
+    if cell.changes and cell.alike:
+        lines.append("  neighbouring runs are alike, which makes changes out of nothing: places to look, no more")
+    if not cell.changes:
+        lines.append("  no change of level is seen")
+    return lines
