@@ -8,8 +8,7 @@ import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree as ET
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
@@ -23,7 +22,8 @@ from bench.experiment import conformance
 from bench.experiment.conformance import CASES, Case, CaseResult, Group, Outcome
 from bench.experiment.planfile import PlanFile, overridden
 from bench.experiment.selection import EVERY, resolve
-from bench.regress.junit import clean
+from bench.junit import Case as JUnitCase
+from bench.junit import document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -199,32 +199,12 @@ def to_json(results: Results, cases: Sequence[Case]) -> dict[str, Any]:
 
 def to_junit(results: Results) -> str:
     """Return the results as JUnit XML: a suite for each server; a verified limit is a pass that says so."""
-    root = ET.Element("testsuites")
-    for server, found in results.items():
-        counts = Counter(result.outcome for result in found)
-        suite = ET.SubElement(
-            root,
-            "testsuite",
-            name=clean(server),
-            tests=str(len(found)),
-            failures=str(counts[Outcome.FAILED]),
-            errors="0",
-            skipped=str(counts[Outcome.SKIPPED]),
-            time=f"{sum(result.seconds for result in found):.3f}",
-        )
-        for result in found:
-            _add_case(suite, server, result)
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    return document({server: [_junit_case(server, result) for result in found] for server, found in results.items()})
 
 
-def _add_case(suite: ET.Element, server: str, result: CaseResult) -> None:
-    classname = clean(f"echobench.check.{server}")
-    case = ET.SubElement(suite, "testcase", name=result.case, classname=classname, time=f"{result.seconds:.3f}")
-    detail = clean(result.detail)
-    if result.outcome is Outcome.FAILED:
-        ET.SubElement(case, "failure", type="failed", message=detail)
-    elif result.outcome is Outcome.SKIPPED:
-        ET.SubElement(case, "skipped", type="skipped", message=detail)
-    elif detail:
-        ET.SubElement(case, "system-out").text = f"{result.outcome}: {detail}"
+def _junit_case(server: str, result: CaseResult) -> JUnitCase:
+    bad: dict[Outcome, Literal["failure", "skipped"]] = {Outcome.FAILED: "failure", Outcome.SKIPPED: "skipped"}
+    case = JUnitCase(name=result.case, classname=f"echobench.check.{server}", seconds=result.seconds)
+    if result.outcome in bad:
+        return dataclasses.replace(case, outcome=bad[result.outcome], kind=result.outcome, message=result.detail)
+    return dataclasses.replace(case, output=f"{result.outcome}: {result.detail}" if result.detail else "")
