@@ -4,3 +4,5 @@
 together for a verdict; `bench.cli` renders. Imports go in that order only. Never import `servers` here: the bench
 starts commands.
 """
+
+__version__ = "0.1.0"
