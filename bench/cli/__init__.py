@@ -10,6 +10,7 @@ import signal
 
 import click
 
+from bench import __version__
 from bench.errors import BenchError, ExitCode, unknown_name
 
 COMMANDS = {
@@ -51,7 +52,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="echobench")
+@click.version_option(__version__)
 def cli() -> None:
     """Measure and compare TCP echo servers, and say how sure it is.
 
@@ -61,7 +62,8 @@ def cli() -> None:
 
 def main() -> int:
     """Run the command line and return its exit status. Whatever ends it, what it started is ended too."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell has a background job ignore it
+        signal.signal(number, signal.default_int_handler)
     try:
         return cli.main(prog_name="echobench", standalone_mode=False) or ExitCode.FINE
     except BenchError as error:

@@ -19,7 +19,7 @@ from bench import units
 from bench.experiment.model import Status, Trial, TrialResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
@@ -30,9 +30,14 @@ def outcome(result: TrialResult) -> str:
     """Say in a few words what a trial gave."""
     name = f"{result.trial.server.name} {result.trial.workload_name}"
     if result.status is not Status.MEASURED:
-        return f"{name}: {result.status}: {result.detail.partition(chr(10))[0]}"
+        return f"{name}: {result.status}: {' … '.join(first_and_last(result.detail.splitlines()))}"
     doubts = f" ({', '.join(result.doubts)})" if result.doubts else ""
     return f"{name}: {units.rate(result.metrics['replies_per_s'])}{doubts}"
+
+
+def first_and_last(lines: Sequence[str]) -> Sequence[str]:
+    """Return what failed, and the last line of the log that comes with it, if one does."""
+    return [lines[0], lines[-1].removeprefix("  | ")] if len(lines) > 1 else lines
 
 
 class Lines:

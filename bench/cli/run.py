@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ Examples:
 Exit status: 0 if every trial was measured, 2 wrong use, 4 if some could not be.
 """
 MINUTE_S = 60.0
+WIDE = 160
+"""Columns of what is not a terminal: a table in a file or a CI log need not be folded."""
 OVERHEAD_S = 0.5
 """A trial takes about so much longer than its load: for --dry-run only."""
 
@@ -72,7 +75,7 @@ def run(plan: str, out: Path, resume: Path | None, *, anyway: bool, dry_run: boo
 
     Ctrl-C keeps what was measured; --resume goes on.
     """
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=WIDE)
     if resume is not None:
         if any(value for value in options.values()):
             raise UsageError("--resume goes on with the plan of the run: leave the other options out")
@@ -139,11 +142,13 @@ def _measure(ready: Campaign, console: Console) -> ExitCode:
 
 
 def _report(store: Store, console: Console) -> None:
-    from bench.analysis import frame, report  # noqa: PLC0415 - pandas and matplotlib only after measuring
+    from bench.analysis import frame  # noqa: PLC0415 - pandas only after measuring
     from bench.cli import summary  # noqa: PLC0415 - as above
 
     frame.assemble(store.path)
     summary.show(frame.load(store.path), console)
     console.print(summary.time_spent(store.info))
+    from bench.analysis import report  # noqa: PLC0415 - matplotlib only when all else is said
+
     page = report.build(store.path)
     console.print(f"Report: {page}", soft_wrap=True)

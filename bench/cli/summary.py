@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from bench.analysis.table import Cell, Metric
 
 NOT_KNOWN = "-"
+ROUGH = 0.1
+"""An interval so wide is told in whole percents."""
 
 
 def show(run: Run, console: Console) -> None:
@@ -52,8 +54,10 @@ def estimates(found: Digest) -> Table:
         first = next(iter(row.values()))
         trials = str(first.trials) if first.measured == first.trials else f"{first.measured} of {first.trials}"
         table.add_row(server, workload, trials, *(_words(metric, row[metric.column]) for metric in METRICS))
+    for text in table.columns[:2]:
+        text.no_wrap = True
     for number in table.columns[2:]:
-        number.justify = "right"
+        number.justify, number.overflow = "right", "fold"
     return table
 
 
@@ -66,7 +70,8 @@ def _words(metric: Metric, cell: Cell) -> str:
     value = bound + metric.words(estimate.value)
     if not estimate.bounded or not estimate.value:
         return value
-    return f"{value} ±{units.percent((estimate.high - estimate.low) / 2 / estimate.value, signed=False)}"
+    half = round((estimate.high - estimate.low) / 2 / estimate.value, 3)
+    return f"{value} ±{units.percent(half if half < ROUGH else round(half, 2), signed=False)}"
 
 
 def failures(run: Run) -> list[str]:

@@ -21,12 +21,13 @@ from bench.experiment.selection import resolve
 from bench.experiment.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
 
     from bench.experiment.model import Server
     from bench.experiment.plan import Plan
     from bench.experiment.runner import Tally, Watcher
 
-REFUSED = "refused: it failed `bench check`"
+REFUSED = "refused (--anyway measures it all the same): it failed `bench check`"
 
 
 @dataclass(slots=True)
@@ -72,16 +73,25 @@ def resume(path: Path) -> Campaign:
     """Take up an interrupted run. Raises UsageError if it cannot be, or if what its numbers rest on has changed."""
     began_s = time.monotonic()
     store = Store.open(path)
-    file = check_plan(store.info["plan"], f"{path}/run.json")
-    plan, nonconforming = _looked_over(file, path.resolve().parent, anyway=store.info["anyway"])
-    cores = _cores(plan)
-    now = _facts(file, plan, cores, anyway=store.info["anyway"])
-    for name in ("machine", "interpreter", "interpreters", "libraries", "git", "cells"):
-        if store.info[name] != now[name]:
-            changed = _changed(store.info[name], now[name])
-            raise UsageError(f"{path} cannot be resumed: {changed or name} is not what it was; start a new run")
+    try:
+        anyway = store.info["anyway"]
+        file = check_plan(store.info["plan"], f"{path}/run.json")
+        plan, nonconforming = _looked_over(file, path.resolve().parent, anyway=anyway)
+        cores = _cores(plan)
+        _check_same(store, _facts(file, plan, cores, anyway=anyway))
+    except BaseException:
+        store.close()
+        raise
     store.restart()
     return Campaign(plan, store, cores, nonconforming, began_s)
+
+
+def _check_same(store: Store, now: Mapping[str, Any]) -> None:
+    """Raise UsageError if the rest of a run would not be measured as its beginning was."""
+    for name in ("machine", "interpreter", "interpreters", "libraries", "git", "cells"):
+        if store.info[name] != now[name]:
+            changed = _changed(store.info[name], now[name]) or name
+            raise UsageError(f"{store.path} cannot be resumed: {changed} is not what it was; start a new run")
 
 
 def _looked_over(file: PlanFile, out: Path, *, anyway: bool) -> tuple[Plan, frozenset[str]]:

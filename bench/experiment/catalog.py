@@ -49,7 +49,7 @@ print(json.dumps({
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
-    """A Python that can run servers, as it describes itself; `label` is what it was asked for as."""
+    """A Python that can run servers, as it describes itself; `label` is a short name with a version in it."""
 
     label: str
     executable: str
@@ -141,7 +141,10 @@ def describe(python: str) -> Interpreter:
     if command is None:
         raise UsageError(f"there is no Python interpreter {python!r}: give a path, or a name that is on the PATH")
     facts = json.loads(_ask([command, "-c", _DESCRIBE]))
-    return msgspec.convert({"label": Path(python).name, **facts}, Interpreter)
+    name = Path(python).name
+    if not any(letter.isdigit() for letter in name):  # .venv/bin/python says nothing
+        name += facts["version"] + ("t" if facts["free_threaded"] else "")
+    return msgspec.convert({"label": name, **facts}, Interpreter)
 
 
 def _run_servers(interpreter: Interpreter) -> tuple[str, ...]:

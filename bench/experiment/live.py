@@ -38,7 +38,7 @@ RESULT_TIMEOUT_S = 30.0
 START_LEAD_NS = 5_000_000
 """From the word to go to the start: for the generator to read it."""
 
-_COLUMNS = frozenset(column.name for column in schema.TRIALS)
+_NUMBERS = frozenset(column.name for column in schema.TRIALS if column.dtype in {"Int64", "Float64"})
 _WRONG_ECHO = ("mismatch", "short_reply")
 
 
@@ -181,7 +181,7 @@ def verdict(result: Mapping[str, Any], running: RunningServer) -> tuple[Status, 
 def trial_metrics(result: Mapping[str, Any], usage: Usage) -> dict[str, Any]:
     """Return the metrics of a trial by column: the generator's, the monitor's, and what takes both."""
     errors: Mapping[str, int] = result["errors"]
-    metrics = {name: value for name, value in result.items() if name in _COLUMNS and value is not None}
+    metrics = {name: value for name, value in result.items() if name in _NUMBERS and value is not None}
     metrics |= {name: value for name, value in usage.metrics.items() if value is not None}
     metrics["errors"] = sum(errors.values())
     metrics |= {f"errors_{name}": errors.get(name, 0) for name in schema.ERROR_CLASSES}

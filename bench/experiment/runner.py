@@ -43,8 +43,8 @@ class Tally:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all trials were measured, those that nobody expected to run here apart."""
-        return not self.was_interrupted and not set(self.statuses) - {Status.MEASURED, Status.SKIPPED}
+        """Whether trials were measured, and all of them, those apart that cannot be here."""
+        return not self.was_interrupted and set(self.statuses) | {Status.SKIPPED} == {Status.MEASURED, Status.SKIPPED}
 
 
 def run(

@@ -72,22 +72,26 @@ class ServerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def checked(self, where: str) -> ServerTable:
         """Return it if its keys go together. Raises UsageError otherwise, naming `where`."""
+        try:
+            self._check()
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
+        return self
+
+    def _check(self) -> None:
         kinds = [kind for kind in ("command", "file", "target") if getattr(self, kind) is not None]
         if len(kinds) != 1:
-            raise UsageError(
-                f"{where}: {self.name} needs one of command, file and target, and has {len(kinds)} of them"
-            )
+            raise UsageError(f"{self.name} needs one of command, file and target, and has {len(kinds)} of them")
         if self.pid is not None and self.target is None:
-            raise UsageError(f"{where}: pid belongs to a target: the process of a server that is started here is known")
+            raise UsageError("pid belongs to a target: the process of a server that is started here is known")
         if self.stop_signal not in signal.Signals.__members__:
-            raise UsageError(f"{where}: {unknown_name('signal', self.stop_signal, signal.Signals.__members__)}")
+            raise unknown_name("signal", self.stop_signal, signal.Signals.__members__)
         if self.target is not None:
             split_address(self.target)
         if self.command is not None and not self.words:
-            raise UsageError(f"{where}: the command of {self.name} is empty")
+            raise UsageError(f"the command of {self.name} is empty")
         if self.command is not None and self.ready in {"port", "either"} and not self.knows_port:
-            raise UsageError(f"{where}: {self.name} must know its port: put {{port}} into the command, or give port")
-        return self
+            raise UsageError(f"{self.name} must know its port: put {{port}} into the command, or give port")
 
     def placed(self, folder: Path) -> ServerTable:
         """Return it with absolute paths, those in it being seen from `folder`."""

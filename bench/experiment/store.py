@@ -12,6 +12,7 @@ written beside its place, flushed to the disk, and moved there.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import os
 import re
@@ -46,10 +47,11 @@ class State(StrEnum):
 
 @dataclass(slots=True)
 class Store:
-    """An open run folder. `info` is what run.json holds."""
+    """An open run folder. `info` is what run.json holds; until `finish` nobody else can open the folder."""
 
     path: Path
     info: dict[str, Any]
+    lock: int
 
     @classmethod
     def create(cls, out: Path, name: str, info: Mapping[str, Any]) -> Self:
@@ -64,7 +66,7 @@ class Store:
         except OSError as error:
             raise UsageError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
         head = {"schema_version": SCHEMA_VERSION, "run": path.name, "state": State.RUNNING}
-        store = cls(path, {**head, "started_at": now.isoformat(timespec="seconds"), **info})
+        store = cls(path, {**head, "started_at": now.isoformat(timespec="seconds"), **info}, _locked(path))
         store.write_info()
         (path / LATENCY_FILE).write_text(hlog.header(now.timestamp()))
         return store
@@ -81,7 +83,7 @@ class Store:
             raise UsageError(f"{path} cannot be resumed: its schema is {version}, and ours {SCHEMA_VERSION}")
         if info["state"] == State.COMPLETE:
             raise UsageError(f"{path} is complete: there is nothing left to measure")
-        return cls(path, info)
+        return cls(path, info, _locked(path))
 
     def restart(self) -> None:
         """Go on with an interrupted run. What a trial left that was torn is dropped: it is measured again."""
@@ -121,10 +123,26 @@ class Store:
         state = State.COMPLETE if complete else State.PARTIAL
         self.info |= {"state": state, "ended_at": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
         self.write_info()
+        self.close()
+
+    def close(self) -> None:
+        """Let others open the folder; so does the end of this process."""
+        os.close(self.lock)
 
     def write_info(self) -> None:
         """Write run.json."""
         write_atomically(self.path / INFO_FILE, json.dumps(self.info, indent=1) + "\n")
+
+
+def _locked(path: Path) -> int:
+    """Return a descriptor that holds the folder for us. Raise UsageError if another process measures into it."""
+    lock = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise UsageError(f"{path} is being measured by another process: wait until that has ended") from error
+    return lock
 
 
 def _is_kept(line: str, done: frozenset[int]) -> bool:
