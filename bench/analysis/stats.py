@@ -29,6 +29,9 @@ WILCOXON_EFFICIENCY = 0.977
 """sqrt(3/pi): how much wider the signed-rank interval is than Student's when the noise is normal (Lehmann 1975)."""
 
 
+_ROUNDING = 1e-12
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A point with the interval that holds the true value with probability `level`; NaN bounds: cannot tell."""
@@ -166,12 +169,12 @@ def pairs_needed(sd: float, effect: float, *, alpha: float = 0.01, power: float 
 
 
 def lag1(d: Values) -> float:
-    """Correlation of each pair with the next; NaN below 4 pairs or without any spread."""
+    """Correlation of each pair with the next; NaN below 4 pairs or without any spread but that of rounding."""
     x = _finite(d)
-    spread = x - x.mean() if x.size else x
-    power = float(spread @ spread)
-    if x.size < 4 or power == 0:  # noqa: PLR2004 - below four it is noise only
+    if x.size < 4 or np.ptp(x) <= _ROUNDING * np.abs(x).max():  # noqa: PLR2004 - below four it is noise only
         return math.nan
+    spread = x - x.mean()
+    power = float(spread @ spread)
     return float(spread[:-1] @ spread[1:]) / power
 
 
