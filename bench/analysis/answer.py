@@ -14,7 +14,7 @@ from bench.analysis.stats import Estimate, mean_interval
 from bench.analysis.table import LEVEL, METRICS, THROUGHPUT, Cell, Metric, Panel, Sweep, cells, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     import pandas as pd
 
@@ -70,31 +70,40 @@ class Digest:
         return next((there for there in self.standings[metric.column] if there.best.workload == peak), None)
 
 
-def digest(trials: pd.DataFrame, level: float = LEVEL) -> Digest:
-    """Reduce the trials of a run to its estimates and standings, each computed once."""
+def digest(trials: pd.DataFrame, planned: Collection[tuple[str, str]] = (), level: float = LEVEL) -> Digest:
+    """Reduce the trials of a run to its estimates and standings, each computed once.
+
+    `planned` names the cells (server, workload) that are to be shown as missing where they have no trial.
+    """
     swept = sweep(trials)
-    found = {metric.column: cells(trials, swept, metric, level) for metric in METRICS}
+    found = {metric.column: cells(trials, swept, metric, planned, level) for metric in METRICS}
     return Digest(
         swept, found, {metric.column: tuple(_standings(found[metric.column], swept, metric)) for metric in METRICS}
     )
 
 
 def sentence(standing: Standing, swept: Sweep) -> str:
-    """State the answer in one line: who, what, how much, where; and no rank that the data do not show."""
-    metric, best = standing.metric, standing.best
+    """State the answer in one line: who, what, how much, where."""
+    best = standing.best
     bound = "at least " if best.lower_bound else ""
-    value = f"{bound}{metric.words(best.estimate.value)} {swept.phrase(standing.panel, best.x)}"
-    if standing.runner_up is None:
-        return f"{best.server}: {metric.title.lower()} {value}"
-    if not best.estimate.bounded:
-        return f"{best.server} {metric.claim} in a single trial: {value}"
+    value = f"{bound}{standing.metric.words(best.estimate.value)} {swept.phrase(standing.panel, best.x)}"
+    return f"{claim(standing)}: {value}"
+
+
+def claim(standing: Standing) -> str:
+    """Say who is best, and claim no rank that the data do not show."""
+    metric, best = standing.metric, standing.best
     level = (best.server, *standing.level_with)
+    if standing.runner_up is None:
+        return f"{best.server}, {metric.title.lower()}"
+    if not best.estimate.bounded:
+        return f"{best.server} {metric.claim} in a single trial"
     if len(level) == 1:
-        return f"{best.server} {metric.claim}: {value}"
+        return f"{best.server} {metric.claim}"
     if len(level) == len(standing.cells):
-        return f"{metric.title} tells no server from another: {value}"
+        return f"{metric.title} tells no server from another"
     who = " or ".join(level) if len(level) == 2 else f"one of {len(level)} servers"  # noqa: PLR2004 - a title's width
-    return f"{who} {metric.claim}, too close to tell: {value}"
+    return f"{who} {metric.claim}, not told apart"
 
 
 def lead(best: Cell, other: Cell, metric: Metric, level: float = LEVEL) -> Estimate:

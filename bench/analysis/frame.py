@@ -7,7 +7,6 @@ trials of a cell at once (the doubt about modes); missing stays NA. No statistic
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from bench.errors import MeasurementError, UsageError
 from bench.experiment import schema
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
+from bench.experiment.store import INFO_FILE, LATENCY_FILE, TRIALS_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
     from bench.experiment.schema import Column
 
-INFO_FILE = "run.json"
-RECORDS_FOLDER = "trials"
-LATENCY_FILE = "latency.hlog"
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "trials": schema.TRIALS,
     "timeline": schema.TIMELINE,
@@ -59,6 +57,11 @@ class Run:
         return self.trials[self.trials["status"] == Status.MEASURED]
 
     @property
+    def planned(self) -> list[tuple[str, str]]:
+        """The cells (server, workload) of the plan, whether they were measured or not."""
+        return [(cell["server"], cell["workload"]) for cell in self.info.get("cells", ())]
+
+    @property
     def latency_log(self) -> Path:
         """The HDR interval log, which a run without a single reply does not have."""
         return self.path / LATENCY_FILE
@@ -74,16 +77,16 @@ def assemble(run_dir: Path) -> None:
     for name, frame in _frames(run_dir).items():
         part = run_dir / f".{name}.parquet.part"
         frame.to_parquet(part, index=False)
-        os.replace(part, run_dir / f"{name}.parquet")  # noqa: PTH105 - os.replace is the atomic one by name
+        part.replace(run_dir / f"{name}.parquet")
 
 
-def load(run_dir: Path) -> Run:
-    """Read a run: from its parquet files, or from its records where these were not assembled yet.
+def load(run_dir: Path, *, from_records: bool = False) -> Run:
+    """Read a run: from its parquet files, or from its records where these were not assembled yet or it is asked for.
 
     Raises what `assemble` raises, and UsageError if a parquet file lacks a column.
     """
     info = read_info(run_dir)
-    if (run_dir / "trials.parquet").is_file():
+    if not from_records and (run_dir / "trials.parquet").is_file():
         frames = {name: _read_table(run_dir / f"{name}.parquet", columns) for name, columns in TABLES.items()}
     else:
         frames = _frames(run_dir)
@@ -94,7 +97,7 @@ def load(run_dir: Path) -> Run:
 
 def has_records(run_dir: Path) -> bool:
     """Whether the folder still has the records its parquet files came from; a published run may lack them."""
-    return any((run_dir / RECORDS_FOLDER).glob("*.json"))
+    return any((run_dir / TRIALS_FOLDER).glob("*.json"))
 
 
 def read_info(run_dir: Path) -> dict[str, Any]:
@@ -122,7 +125,7 @@ def read_info(run_dir: Path) -> dict[str, Any]:
 def _frames(run_dir: Path) -> dict[str, pd.DataFrame]:
     """Return the three frames of a run from its records, in the order of the trials."""
     rows: dict[str, list[Mapping[str, Any]]] = {name: [] for name in TABLES}
-    for path in sorted((run_dir / RECORDS_FOLDER).glob("*.json")):
+    for path in sorted((run_dir / TRIALS_FOLDER).glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             row = _trial_row(run_dir.resolve().name, record)

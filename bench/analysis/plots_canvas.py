@@ -32,6 +32,7 @@ WIDTH = 8.8
 MARGIN = 0.18
 AXIS_LEFT = 0.72
 LABEL_POINTS = 8.5
+TICK_POINTS = 8.5
 LABEL_GAP_POINTS = 11.5
 POINTS = 72
 
@@ -112,7 +113,7 @@ class Page:
         axes = self.figure.add_axes(box, facecolor="none")
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.spines["bottom"].set_color(self.theme.muted)
-        axes.tick_params(length=0, pad=5, labelsize=8.5, labelcolor=self.theme.muted)
+        axes.tick_params(length=0, pad=5, labelsize=TICK_POINTS, labelcolor=self.theme.muted)
         axes.set_axisbelow(True)
         return axes
 
@@ -149,6 +150,20 @@ def set_ticks(axes: Axes, which: str, places: Sequence[float], text: Callable[[f
     axis.set_major_locator(FixedLocator(list(places)))
     axis.set_minor_locator(NullLocator())
     axis.set_ticklabels([text(place) if place else "0" for place in places])
+
+
+def fitting(axes: Axes, places: Sequence[float], text: Callable[[float], str]) -> list[float]:
+    """Leave out the places on the x axis whose labels would run into the next; the last is kept."""
+    figure = axes.figure.figure
+    kept: list[float] = []
+    room = math.inf
+    for place in reversed(places):
+        middle = float(axes.transData.transform((place, axes.get_ylim()[0]))[0]) / figure.dpi
+        half = (text_width(figure, [text(place)], size=TICK_POINTS) + 0.06) / 2
+        if middle + half <= room:
+            kept.append(place)
+            room = middle - half
+    return kept[::-1]
 
 
 def nice_ticks(low: float, high: float, *, log: bool, base: float = 1.0) -> list[float]:

@@ -5,11 +5,20 @@ Where a run has but one load, the same numbers as a ranking. Drawn from the dige
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from bench.analysis.palette import ordered
-from bench.analysis.plots_canvas import AXIS_LEFT, LABEL_POINTS, MARGIN, WIDTH, Page, nice_ticks, set_ticks, text_width
+from bench.analysis.plots_canvas import (
+    AXIS_LEFT,
+    LABEL_POINTS,
+    MARGIN,
+    WIDTH,
+    Page,
+    fitting,
+    nice_ticks,
+    set_ticks,
+    text_width,
+)
 from bench.analysis.plots_marks import End, draw_missing, draw_names, draw_server
 from bench.analysis.plots_ranking import ranking_figure
 from bench.analysis.plots_scale import value_scale
@@ -60,20 +69,10 @@ def _frame(page: Page, axes: Axes, digest: Digest, panel: Panel, metric: Metric,
     axes.set_xscale("log")
     room = (places[-1] / places[0]) ** 0.045 if len(places) > 1 else 2.0
     axes.set_xlim(places[0] / room, places[-1] * room)
-    set_ticks(axes, "x", _apart(places), digest.sweep.axis.tick)
+    set_ticks(axes, "x", fitting(axes, places, digest.sweep.axis.tick), digest.sweep.axis.tick)
     set_ticks(axes, "y", nice_ticks(scale.low, scale.high, log=scale.log, base=metric.tick_base), metric.tick)
     axes.grid(axis="y", color=page.theme.grid, linewidth=0.8)
     axes.set_xlabel(digest.sweep.axis.title, color=page.theme.muted, fontsize=8.5, labelpad=3)
-
-
-def _apart(places: Sequence[float]) -> list[float]:
-    """Leave out places whose labels would run into the one before, on a logarithmic axis."""
-    least = math.log(places[-1] / places[0]) / 14
-    kept = [places[0]]
-    for place in places[1:]:
-        if math.log(place / kept[-1]) >= least:
-            kept.append(place)
-    return kept
 
 
 def _ends(here: Sequence[Cell], panel: Panel, tick: Callable[[float], str]) -> dict[str, End]:

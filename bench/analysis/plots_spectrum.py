@@ -14,7 +14,17 @@ import numpy as np
 
 from bench import units
 from bench.analysis.palette import ordered
-from bench.analysis.plots_canvas import LABEL_POINTS, MARGIN, WIDTH, Page, Words, nice_ticks, set_ticks, text_width
+from bench.analysis.plots_canvas import (
+    LABEL_POINTS,
+    MARGIN,
+    WIDTH,
+    Page,
+    Words,
+    fitting,
+    nice_ticks,
+    set_ticks,
+    text_width,
+)
 from bench.analysis.plots_marks import End, draw_names, line_style
 from bench.analysis.plots_words import capital, shared_load
 from bench.analysis.table import P99
@@ -97,7 +107,8 @@ def _frame(page: Page, axes: Axes, furthest: float, limits: tuple[float, float])
     axes.set_yscale("log")
     axes.set_xlim(0.93, furthest * 1.1)
     axes.set_ylim(limits)
-    set_ticks(axes, "x", [nine for nine in _NINES if 1 < nine <= furthest * 1.05], percentile)
+    nines = [nine for nine in _NINES if 1 < nine <= furthest * 1.05]
+    set_ticks(axes, "x", fitting(axes, nines, percentile), percentile)
     set_ticks(axes, "y", nice_ticks(*limits, log=True), units.duration)
     axes.grid(color=page.theme.grid, linewidth=0.8)
     axes.set_xlabel("percentile of the response time", color=page.theme.muted, fontsize=8.5, labelpad=3)

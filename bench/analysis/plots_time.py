@@ -43,7 +43,7 @@ Throughput as a share of its trial's mean, or log2 of the p99 of a slice over th
 _ROW = 0.49
 _PICTURE = 0.34
 _COLUMN_GAP = 0.16
-_HEAD = 0.42
+_HEAD = 0.48
 _FOOT = 0.3
 _TICKS_WIDTH = 0.55
 _TICK_POINTS = 7.5
@@ -139,7 +139,7 @@ class _Grid:
         below = _HEAD + len(self.servers) * _ROW + 0.05
         for column, x in enumerate(self.panel.places.values()):
             box = self.box(0, column)
-            self.write(box.x0, _HEAD - 0.14, digest.sweep.axis.phrase(x), self.page.theme.ink, LABEL_POINTS)
+            self.write(box.x0, _HEAD - 0.19, digest.sweep.axis.phrase(x), self.page.theme.ink, LABEL_POINTS)
             self.write(box.x0, below, "0")
             self.write(box.x1, below, f"{self.scale.end_s:g} s", ha="right")
 

@@ -14,7 +14,7 @@ from bench.analysis.stats import Estimate, mean_interval
 from bench.experiment.model import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     import pandas as pd
 
@@ -195,18 +195,35 @@ class Cell:
         return not self.by_round
 
 
-def cells(trials: pd.DataFrame, sweep: Sweep, metric: Metric, level: float = LEVEL) -> tuple[Cell, ...]:
-    """Estimate a metric for every cell that has a trial, along the axis: the mean over its trials with its interval."""
+def cells(
+    trials: pd.DataFrame,
+    sweep: Sweep,
+    metric: Metric,
+    planned: Collection[tuple[str, str]] = (),
+    level: float = LEVEL,
+) -> tuple[Cell, ...]:
+    """Estimate a metric for every cell, along the axis: the mean over its trials with its interval.
+
+    A cell that was `planned` (server, workload) and has no trial, as in an interrupted run, is there and missing.
+    """
     places = {name: x for panel in sweep.panels for name, x in panel.places.items()}
-    return tuple(
-        sorted(
-            (
-                _cell(rows, metric, server=str(server), workload=str(workload), x=places[str(workload)], level=level)
-                for (server, workload), rows in trials.groupby(["server", "workload"], sort=False)
-            ),
-            key=lambda cell: (cell.x, cell.workload, cell.server),
+    by_cell = {
+        (str(server), str(workload)): rows for (server, workload), rows in trials.groupby(["server", "workload"])
+    }
+    nothing = trials.iloc[:0]
+    keys = by_cell.keys() | {cell for cell in planned if cell[1] in places}
+    found = (
+        _cell(
+            by_cell.get((server, workload), nothing),
+            metric,
+            server=server,
+            workload=workload,
+            x=places[workload],
+            level=level,
         )
+        for server, workload in keys
     )
+    return tuple(sorted(found, key=lambda cell: (cell.x, cell.workload, cell.server)))
 
 
 def _cell(rows: pd.DataFrame, metric: Metric, *, server: str, workload: str, x: float, level: float) -> Cell:
@@ -217,11 +234,16 @@ def _cell(rows: pd.DataFrame, metric: Metric, *, server: str, workload: str, x: 
         server=server,
         workload=workload,
         x=x,
-        estimate=mean_interval(list(by_round.values()), level),
+        estimate=_not_negative(mean_interval(list(by_round.values()), level)),
         by_round=by_round,
         trials=len(rows),
         measured=int(measured.sum()),
         lower_bound=metric is THROUGHPUT
         and bool(rows["throughput_is_lower_bound"][measured].fillna(value=False).any()),
-        statuses=tuple(sorted(set(rows["status"][~measured]))),
+        statuses=tuple(sorted(set(rows["status"][~measured]))) if len(rows) else ("not run",),
     )
+
+
+def _not_negative(estimate: Estimate) -> Estimate:
+    """Cut the interval at zero: no rate, time or size lies below, so nothing that could be true is cut off."""
+    return estimate.map(lambda value: 0.0 if value < 0 else value)

@@ -69,12 +69,15 @@ class Builder:
         (self.folder / "latency.hlog").write_text("".join(self._log))
         facts = {
             "schema_version": SCHEMA_VERSION,
-            "status": "complete",
+            "run": "a-run",
+            "state": "complete",
             "started_at": "2025-11-24T16:00:00Z",
-            "command": ["python", "-m", "bench", "run", "quick"],
-            "plan": {"name": "synthetic", "seed": 7, "rounds": rounds, "servers": list(servers)},
+            "ended_at": "2025-11-24T16:04:00Z",
+            "plan": {"name": "synthetic", "seed": 7, "trials": rounds, "servers": list(servers)},
             "machine": {"cpu_model": "Test CPU", "cpus": 2, "kernel": "Linux 6.1", "memory_bytes": 8 * 2**30},
-            "versions": {"python": "CPython 3.11.9", "numpy": "2.4.6"},
+            "interpreter": {"implementation": "CPython", "version": "3.11.9"},
+            "libraries": {"numpy": "2.4.6", "trio": None},
+            "cells": [{"server": server, "workload": f"c{count}", "measured": True} for server, count in cells],
             "git": {"revision": "0123abcd", "dirty": False},
         }
         (self.folder / "run.json").write_text(json.dumps(facts | dict(info or {})))

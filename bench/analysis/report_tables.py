@@ -1,0 +1,232 @@
+"""The tables of a report as plain values: estimates by load, leads, doubts, failures, facts. No markup."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench import units
+from bench.analysis.palette import looks
+from bench.analysis.plots_words import capital
+from bench.analysis.report_words import interval, ratio
+from bench.analysis.table import CPU, METRICS, P99, THROUGHPUT
+from bench.experiment.doubts import ADVICE, Doubt
+from bench.experiment.model import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bench.analysis.answer import Digest
+    from bench.analysis.frame import Run
+    from bench.analysis.table import Cell
+
+NOT_KNOWN = "not known"
+"""What a fact that is None reads as."""
+
+_SHOWN_APART = {"plan", "command", "cells", "servers", "workloads", "schema_version", "run", "state"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One number of the table: value and interval as written, and whether it is the best of its column."""
+
+    value: str
+    interval: str
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One cell of the run: its server with the index of its hue, how many trials, its numbers, its doubts' codes."""
+
+    server: str
+    hue: int
+    trials: str
+    entries: tuple[Entry | None, ...]
+    doubts: tuple[str, ...]
+    why_missing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The cells of one load, best throughput first."""
+
+    caption: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Who is fastest at one load, by how much, and at what price."""
+
+    where: str
+    server: str
+    throughput: str
+    lead: str
+    level_with: str
+    cpu: str
+    p99: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtRow:
+    """A doubt with its advice, the number of trials it is about, and their cells."""
+
+    code: str
+    advice: str
+    trials: int
+    cells: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Trials of a cell that ended in the same way: their numbers, and the sentence with the tail of the log."""
+
+    server: str
+    workload: str
+    status: str
+    trials: str
+    detail: str
+
+
+def blocks(run: Run, digest: Digest) -> list[Block]:
+    """Return the estimates of every cell, by load."""
+    by_cell: defaultdict[tuple[str, str], dict[str, Cell]] = defaultdict(dict)
+    for column, found in digest.cells.items():
+        for cell in found:
+            by_cell[cell.workload, cell.server][column] = cell
+    doubts = _doubts_by_cell(run)
+    best = {
+        (metric, standing.best.workload, standing.best.server)
+        for metric, standings in digest.standings.items()
+        for standing in standings
+    }
+    hues = {server: look.hue for server, look in looks(digest.servers).items()}
+    found_blocks = []
+    for panel in digest.sweep.panels:
+        for workload, x in panel.places.items():
+            here = {server: row for (name, server), row in by_cell.items() if name == workload}
+            order = sorted(here, key=lambda server: (-_throughput(here[server]), server))
+            rows = tuple(_row(here[s], hues[s], best, tuple(doubts[s, workload])) for s in order)
+            caption = capital(digest.sweep.phrase(panel, x).removeprefix("at "))
+            found_blocks.append(Block(caption, rows))
+    return found_blocks
+
+
+def _throughput(row: Mapping[str, Cell]) -> float:
+    cell = row[THROUGHPUT.column]
+    return float("-inf") if cell.missing else cell.estimate.value
+
+
+def _row(row: Mapping[str, Cell], hue: int, best: set[tuple[str, str, str]], doubts: tuple[str, ...]) -> Row:
+    first = row[THROUGHPUT.column]
+    entries = []
+    for metric in METRICS:
+        cell = row[metric.column]
+        value = ("≥ " if cell.lower_bound else "") + metric.words(cell.estimate.value)
+        is_best = (metric.column, cell.workload, cell.server) in best
+        entries.append(None if cell.missing else Entry(value, interval(metric, cell), is_best))
+    trials = str(first.trials) if first.measured == first.trials else f"{first.measured} of {first.trials}"
+    return Row(first.server, hue, trials, tuple(entries), doubts, ", ".join(first.statuses) if first.missing else "")
+
+
+def leads(digest: Digest) -> list[Lead]:
+    """Return who is fastest at each load."""
+    by_cell = {
+        (metric.column, cell.server, cell.workload): metric.words(cell.estimate.value)
+        for metric in (CPU, P99)
+        for cell in digest.cells[metric.column]
+        if not cell.missing
+    }
+    return [
+        Lead(
+            where=capital(digest.sweep.phrase(standing.panel, standing.best.x).removeprefix("at ")),
+            server=standing.best.server,
+            throughput=("≥ " if standing.best.lower_bound else "") + THROUGHPUT.words(standing.best.estimate.value),
+            lead=f"{ratio(standing.lead)} {standing.runner_up.server}" if standing.lead and standing.runner_up else "",
+            level_with=", ".join(standing.level_with),
+            cpu=by_cell.get((CPU.column, standing.best.server, standing.best.workload), ""),
+            p99=by_cell.get((P99.column, standing.best.server, standing.best.workload), ""),
+        )
+        for standing in digest.standings[THROUGHPUT.column]
+    ]
+
+
+def _doubts_by_cell(run: Run) -> defaultdict[tuple[str, str], Counter[str]]:
+    found: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for server, workload, codes in run.trials[["server", "workload", "doubts"]].itertuples(index=False):
+        found[server, workload].update(filter(None, codes.split(",")))
+    return found
+
+
+def doubts(run: Run) -> list[DoubtRow]:
+    """Return every doubt that any trial carries, in the order of the enumeration."""
+    by_cell = _doubts_by_cell(run)
+    rows = []
+    for doubt in Doubt:
+        where = {cell: codes[doubt] for cell, codes in by_cell.items() if codes[doubt]}
+        if where:
+            cells = ", ".join(f"{server} {workload}" for server, workload in sorted(where))
+            rows.append(DoubtRow(str(doubt), ADVICE[doubt], sum(where.values()), cells))
+    return rows
+
+
+def failures(run: Run) -> list[Failure]:
+    """Return the trials that were not measured, those of a cell that ended alike together."""
+    failed = run.trials[run.trials["status"] != Status.MEASURED]
+    columns = failed[["server", "workload", "status", "status_detail", "trial"]].itertuples(index=False)
+    alike: defaultdict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    for server, workload, status, detail, trial in columns:
+        alike[server, workload, status, detail].append(str(trial))
+    return [
+        Failure(server, workload, status, ", ".join(numbers), detail)
+        for (server, workload, status, detail), numbers in alike.items()
+    ]
+
+
+def facts(info: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return what run.json says about the machine and the software: sections of (name, value as written)."""
+    sections = [("Run", [(_label(key), _fact(key, value)) for key, value in info.items() if _is_plain(key, value)])]
+    for key, value in info.items():
+        if isinstance(value, dict) and key not in _SHOWN_APART and value:
+            sections.append((_label(key), [(_label(name), _fact(name, fact)) for name, fact in value.items()]))
+    return [(name, rows) for name, rows in sections if rows]
+
+
+def plan_text(info: Mapping[str, Any]) -> str:
+    """Return the plan of a run with its seed, as it is stored."""
+    return json.dumps(info.get("plan", {}), indent=2, ensure_ascii=False)
+
+
+def commands(run: Run) -> Iterator[tuple[str, str]]:
+    """Yield the commands that make this page again, and the numbers behind it, each with what it does."""
+    folder = shlex.quote(f"{run.path.parent.name}/{run.id}")
+    yield "Rebuild this page, its tables and plots from the records", f"python -m bench report {folder}"
+    if command := run.info.get("command"):
+        yield "Measure again", shlex.join(command)
+
+
+def _is_plain(key: str, value: object) -> bool:
+    return key not in _SHOWN_APART and not isinstance(value, dict | list)
+
+
+def _label(name: str) -> str:
+    """Write a key for people; its unit is in the value."""
+    return capital(name.removesuffix("_bytes").removesuffix("_s").replace("_", " "))
+
+
+def _fact(name: str, value: object) -> str:
+    if value is None:
+        return NOT_KNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float) and name.endswith("_bytes"):
+        return units.size(value)
+    if isinstance(value, int | float) and name.endswith("_s"):
+        return f"{value:.1f} s"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)

@@ -1,0 +1,24 @@
+"""`echobench report`: rebuild tables, plots and report of a run. What they show is decided elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report", short_help="Rebuild plots and report of a run.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for report.html and plots/; the run's own is then left alone.  [default: RUN]",
+)
+def report(*, run: Path, out: Path | None) -> None:
+    """Rebuild tables, plots and report of the run in the folder RUN, and print the path of the report.
+
+    Nothing is measured. The same run gives the same files.
+    """
+    from bench.analysis import report as page  # noqa: PLC0415 - pandas and matplotlib only once they are needed
+
+    click.echo(page.build(run, out))
