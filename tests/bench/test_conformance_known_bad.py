@@ -33,14 +33,14 @@ MEANT_FOR = {
     "freezes": ("idle", r"connection 1 of 16, after 2 s of silence: nothing happened"),
     "spins_on_emfile": ("descriptors", r"it spins: [\d.]+ s of CPU"),
     "ignores_sigterm": ("stop", r"SIGTERM did not end it within 3 s"),
-    "leaks_memory": ("churn-short", r"memory grew by [\d.]+ MiB over [\d,]+ connections"),
+    "leaks_memory": ("churn-short", r"memory grew in every round, by 1[23]\d,\d+ bytes or more"),
 }
 
 SCALES = {
     "crowd-500": {"count": 100},
     "vanish": {"clients": 60},
     "connect-close": {"clients": 300},
-    "churn-short": {"seconds": 0.8},
+    "churn-short": {"seconds": 0.8, "rounds_max": 5},
     "descriptors": {"seconds": 0.3},
 }
 PATIENCE_S = 2.0

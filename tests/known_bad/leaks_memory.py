@@ -1,4 +1,4 @@
-"""Keeps 256 KiB of memory for ever for each connection that sent 1 KiB or more."""
+"""Keeps 128 KiB of memory for ever for each connection that sent 1 KiB or more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from _models import RECV_SIZE, in_threads
 if TYPE_CHECKING:
     import socket
 
-KEPT = b"\1" * 256 * 1024
+KEPT = b"\1" * 128 * 1024
 
 history: list[bytearray] = []
 
