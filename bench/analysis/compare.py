@@ -132,10 +132,10 @@ def judge(
 
 def _evidence(found: Sample, rule: Rule) -> _Evidence | Problem:
     """Check what the logarithm and the pairing need, before any statistic."""
+    if not found.pairs:
+        return Problem(Word.NO_BASELINE, "there are no trials of both arms to compare")
     if found.lost:
         return Problem(Word.INVALID, f"the arms have unequal numbers of trials ({found.lost} without a partner)")
-    if not found.pairs:
-        return Problem(Word.NO_BASELINE, "there are no trials to compare with")
     bad = found.first_bad()
     if bad is not None:
         arm, pair, value = bad

@@ -46,7 +46,7 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 @click.option(
     "--ready",
     type=click.Choice(["either", "line", "port"]),
-    help="How a command shows that it listens: READY HOST PORT on stdout, the port itself, or whichever comes first.  [default: either]",
+    help="How a command shows that it listens: READY HOST PORT on stdout, or the port itself.  [default: either]",
 )
 @click.option("--server", "servers", metavar="NAME", multiple=True, help="Server of this project; may be repeated.")
 @click.option("-c", "--connections", type=click.IntRange(1), default=16, show_default=True)

@@ -127,11 +127,10 @@ def not_steady(log: Log) -> str:
     if not log.pairs or not all(np.isfinite(slope).all() for slope in slopes.values()):
         return ""
     limit = math.log1p(STEADY_LIMIT)
-    for arm, slope in slopes.items():
-        moved = hodges_lehmann(slope)
-        if moved.low > limit or moved.high < -limit:
-            change = percent(math.expm1(moved.value))
-            return f"not steady: within the window the rate of the {arm} moved by {change}; lengthen the warm-up"
+    moved = hodges_lehmann(np.concatenate([slopes[arm] for arm in Arm]))
+    if moved.low > limit or moved.high < -limit:
+        change = percent(math.expm1(moved.value))
+        return f"not steady: the rate moved by {change} within the window; lengthen the warm-up"
     apart = hodges_lehmann(slopes[Arm.CANDIDATE] - slopes[Arm.BASELINE])
     if apart.low > limit or apart.high < -limit:
         change = percent(math.expm1(apart.value))
