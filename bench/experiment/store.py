@@ -51,7 +51,7 @@ class Store:
 
     path: Path
     info: dict[str, Any]
-    lock: int
+    lock: int | None
 
     @classmethod
     def create(cls, out: Path, name: str, info: Mapping[str, Any]) -> Self:
@@ -127,7 +127,9 @@ class Store:
 
     def close(self) -> None:
         """Let others open the folder; so does the end of this process."""
-        os.close(self.lock)
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
 
     def write_info(self) -> None:
         """Write run.json."""
