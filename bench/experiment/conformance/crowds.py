@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.experiment.conformance.case import BrokenError, Group, case
@@ -14,14 +15,16 @@ if TYPE_CHECKING:
     from bench.experiment.conformance.wire import Connection
 
 NOT_SERVED_S = 0.5
+CROWD = 1000  # so many that are answered at once may each take as long as one that is alone
 
 
 @case("crowd-500", group=Group.STANDARD, limit_s=60, connections=500, needs=("turns",), count=500)
 @case("crowd-10000", group=Group.HEAVY, limit_s=300, connections=10_000, needs=("turns",), fresh=True, count=10_000)
 def serve_many_at_once(target: Target, *, count: int) -> None:
     """Answer every one of many connections that stand at once, when it comes and when all are there."""
+    patient = replace(target, patience_s=target.patience_s * (1 + count / CROWD))
     with ExitStack() as stack:
-        connections = stand(target, count, stack)
+        connections = stand(patient, count, stack)
         for number, connection in enumerate(connections):
             connection.send(b"from %d\n" % number)
         for number, connection in enumerate(connections):
