@@ -11,6 +11,7 @@ import socket
 import stat
 import time
 from pathlib import Path
+from typing import Any
 
 from servers import BACKLOG
 from servers._catalog import ServerError
@@ -102,7 +103,7 @@ def _answers(path: Path) -> bool:
         return probe.connect_ex(str(path)) == 0
 
 
-def _listen(listener: Listener, address: object) -> Listener:
+def _listen(listener: Listener, address: tuple[Any, ...] | str) -> Listener:
     try:
         listener.bind(address)
         listener.listen(BACKLOG)

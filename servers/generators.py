@@ -4,85 +4,97 @@ from __future__ import annotations
 
 import select
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from servers import RECV_SIZE
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
-DESCRIPTORS_MAX = 1024  # select cannot watch descriptor 1024 or above (FD_SETSIZE)
-CONNECTIONS_MAX = 1019  # of these, five are taken: standard input, output and error, the listener and its spare
+    Task = Generator[str, None, None]
+
+DESCRIPTORS_MAX = 1024  # select cannot watch descriptor 1024 or above: FD_SETSIZE
+CONNECTIONS_MAX = 1019  # of these, standard input, output and error, the listener and its spare take five
 REFUSES_BEYOND = True
 
-READ, WRITE = "read", "write"  # what a generator yields: the thing it waits for
+READ, WRITE = "read", "write"  # what a generator yields: what it waits for
 
-waiting: dict[str, dict[int, Callable[[], str]]] = {READ: {}, WRITE: {}}  # descriptor -> how to resume the one that waits for it
+
+class Loop:
+    """Which generator waits for which descriptor."""
+
+    def __init__(self) -> None:
+        self.readers: dict[int, Task] = {}
+        self.writers: dict[int, Task] = {}
+
+    def spawn(self, descriptor: int, task: Task) -> None:
+        """Start a generator; it begins by waiting for its descriptor to be readable."""
+        task.send(None)
+        self.readers[descriptor] = task
+
+    def run(self) -> None:
+        """Ask which descriptors are ready, resume those who wait for them, and again."""
+        readers, writers = self.readers, self.writers
+        while True:
+            readable, writable, _ = select.select(readers, writers, ())
+            for ready, tasks, others, other in (readable, readers, writers, WRITE), (writable, writers, readers, READ):
+                for descriptor in ready:
+                    try:
+                        if tasks[descriptor].send(None) is other:
+                            others[descriptor] = tasks.pop(descriptor)
+                    except StopIteration:
+                        del tasks[descriptor]
 
 
 def serve(listener: socket.socket) -> None:
-    """Ask which sockets are ready, resume the generators that wait for them, and again."""
-    listener.setblocking(False)
-    readers, writers = waiting[READ], waiting[WRITE]
-    spawn(listener.fileno(), accept(listener))
-    while True:
-        readable, writable, _ = select.select(readers, writers, ())
-        for descriptor in readable:
-            try:
-                if readers[descriptor]() is WRITE:
-                    writers[descriptor] = readers.pop(descriptor)
-            except StopIteration:
-                del readers[descriptor]
-        for descriptor in writable:
-            try:
-                if writers[descriptor]() is READ:
-                    readers[descriptor] = writers.pop(descriptor)
-            except StopIteration:
-                del writers[descriptor]
+    """Run one generator that accepts, and one for every connection."""
+    loop = Loop()
+    loop.spawn(listener.fileno(), accept(loop, listener))
+    loop.run()
 
 
-def spawn(descriptor: int, task: Generator[str, None, None]) -> None:
-    """Run a new generator up to its first wait."""
-    waiting[next(task)][descriptor] = task.__next__
-
-
-def accept(listener: socket.socket) -> Generator[str, None, None]:
+def accept(loop: Loop, listener: socket.socket) -> Task:
     """Give every connection a generator of its own, or refuse it if select could not watch it."""
-    said = False
+    listener.setblocking(False)
+    refused = False
     while True:
-        yield READ
-        with suppress(BlockingIOError):
-            while True:
-                connection, _ = listener.accept()
-                if connection.fileno() < DESCRIPTORS_MAX:
-                    spawn(connection.fileno(), echo(connection))
-                    continue
-                connection.close()
-                if not said:
-                    said = True
-                    reason = f"select cannot watch descriptor {DESCRIPTORS_MAX} or above"
-                    print(f"generators: connections are refused: {reason}", file=sys.stderr, flush=True)
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:
+            yield READ
+            continue
+        if connection.fileno() < DESCRIPTORS_MAX:
+            loop.spawn(connection.fileno(), echo(connection))
+            continue
+        connection.close()
+        if not refused:
+            refused = True
+            print(f"generators: connections refused, select stops at descriptor {DESCRIPTORS_MAX}", file=sys.stderr)
 
 
-def echo(connection: socket.socket) -> Generator[str, None, None]:
+def echo(connection: socket.socket) -> Task:
     """Send back what comes until the client has finished, or is gone."""
     connection.setblocking(False)
-    with connection, suppress(OSError):
+    try:
         while True:
             yield READ
             data = connection.recv(RECV_SIZE)
             if not data:
                 return
-            data = data[try_send(connection, data) :]
-            while data:  # the client does not take it: read no more until it has
+            sent = send(connection, data)
+            while sent < len(data):  # the client does not take it: nothing is read from it until it does
                 yield WRITE
-                data = data[try_send(connection, data) :]
+                sent += send(connection, data[sent:])
+            del data  # or every idle connection would hold its last message
+    except OSError:
+        pass  # a reset is the end of this client, not of the server
+    finally:
+        connection.close()
 
 
-def try_send(connection: socket.socket, data: bytes) -> int:
-    """Return how many bytes the kernel took: none if its buffer is full."""
+def send(connection: socket.socket, data: bytes) -> int:
+    """Return how many bytes the kernel took: none if it has no room."""
     try:
         return connection.send(data)
     except BlockingIOError:
