@@ -72,7 +72,8 @@ def resolve(where: Repository, name: str, error: type[BenchError]) -> Revision:
         raise error(
             f"there is no revision {name!r} in {where.root}: fetch it (a shallow clone in CI needs fetch-depth: 0)"
         ) from failed
-    return Revision(commit, _git(where.root, "rev-parse", f"{commit}^{{tree}}").strip(), f"{name} ({commit[:8]})")
+    label = commit[:8] if commit.startswith(name) else f"{name} ({commit[:8]})"
+    return Revision(commit, _git(where.root, "rev-parse", f"{commit}^{{tree}}").strip(), label)
 
 
 def working_tree(where: Repository) -> Revision:

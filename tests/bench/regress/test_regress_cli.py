@@ -1,0 +1,318 @@
+"""`echobench regress` on repositories not written here: what is built is real, what is measured reads the built code.
+
+The numbers come from the fake host; how slow the candidate is stands in the arm's own tree, so that a check that
+measured the wrong files would be found out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import click
+import junitparser
+import pytest
+
+from bench.analysis.pairs import Arm
+from bench.cli.regress import regress
+from bench.errors import BenchError, NoBaselineError, UsageError
+from bench.experiment.model import Status
+from bench.regress import arms, check, revisions
+
+COMMAND = "python -m myserver --port {port}"
+
+
+class Bench:
+    """A `Measure` that reads in the arm's tree how much its server burns."""
+
+    def __init__(self, hosts):
+        self.hosts = hosts
+        self.host = hosts.FakeHost(hosts.Host(drift_sd=0.03, trial_sd=0.01, outlier_chance=0), trials=2000)
+        self.trees = {}
+        self.trials = []
+
+    def __call__(self, trial):
+        self.trials.append(trial)
+        folder = Path(trial.server.cwd)
+        code = folder / "myserver" / "__init__.py"
+        self.trees[trial.server.name] = (folder, sorted(path.name for path in folder.iterdir()))
+        result = self.host(trial)
+        if not code.exists():
+            return self.hosts.failed(result, Status.NOT_READY, "No module named myserver")
+        burn = int(code.read_text().split("=")[1])
+        slower = 1 + burn / 100
+        metrics = {"replies_per_s": 1e4 / slower, "server_cpu_us_per_reply": 20 * slower}
+        return self.hosts.with_metrics(
+            result,
+            **{
+                name: value * (result.metrics[name] / base)
+                for (name, value), base in zip(metrics.items(), (1e4, 20), strict=True)
+            },
+        )
+
+
+@pytest.fixture
+def bench(hosts, monkeypatch, tmp_path):
+    fake = Bench(hosts)
+    monkeypatch.setattr(check, "live_bench", lambda: contextlib.nullcontext(fake))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    monkeypatch.setenv("PATH", path)
+    return fake
+
+
+@pytest.fixture
+def run(bench, monkeypatch, capsys):
+    """Return a function that runs the command in a folder and gives its exit status and what it printed."""
+
+    def invoke(folder, *arguments):
+        monkeypatch.chdir(folder)
+        try:
+            code = regress.main(list(arguments), prog_name="echobench regress", standalone_mode=False)
+        except BenchError as error:
+            code = error.exit_code
+            print(f"echobench: {error}")
+        except click.UsageError as error:
+            code = error.exit_code
+            print(error.format_message())
+        return int(code or 0), capsys.readouterr().out
+
+    return invoke
+
+
+def test_a_slower_second_commit_is_regressed(project, run, bench):
+    base = project.commit(0)
+    project.commit(20)
+    code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "")
+    assert code == 1
+    assert "REGRESSED     somebody/c16/1024B" in said
+    assert re.search(r"server CPU per reply changed by \+(19|2[01])\.\d %", said)
+    assert "slower, and beyond chance among 2 tests" in said
+    (base_tree, _), (head_tree, _) = bench.trees["somebody@base"], bench.trees["somebody@head"]
+    assert len(str(base_tree)) == len(str(head_tree))
+    assert not base_tree.exists(), "the worktrees are taken away"
+    assert project.git("worktree", "list").count("\n") == 0
+
+
+def test_the_same_code_in_two_commits_is_fine_and_is_remembered(project, run, tmp_path):
+    base = project.commit(5)
+    project.commit()
+    code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "")
+    assert code == 0
+    assert "of 1 comparisons of equal code 0 were called REGRESSED" in said
+    entry = json.loads((tmp_path / "cache" / "echobench" / "regress.jsonl").read_text())
+    assert (entry["same"], entry["word"]) == (True, "OK")
+
+
+def test_the_working_tree_is_the_head_with_files_that_git_does_not_know_yet(project, run, bench):
+    project.commit(0)
+    project.write(30)
+    (project.root / "new.py").write_text("")
+    (project.root / ".gitignore").write_text("secret\n")
+    (project.root / "secret").write_text("")
+    before = project.git("status", "--porcelain")
+    code, said = run(project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", "")
+    assert code == 1
+    assert "working tree" in said
+    assert "new.py" in bench.trees["somebody@head"][1]
+    assert "secret" not in bench.trees["somebody@head"][1]
+    assert "new.py" not in bench.trees["somebody@base"][1]
+    assert project.git("status", "--porcelain") == before, "the user's index is untouched"
+
+
+def test_it_can_be_asked_from_a_folder_within(project, run, bench):
+    (project.root / "sub").mkdir()
+    inner = project.root / "sub"
+    project.write(0)
+    (project.root / "myserver").rename(inner / "myserver")
+    project.commit()
+    code, _ = run(inner, "--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", "")
+    assert code in {0, 3}
+    assert bench.trees["somebody@head"][0].name == "sub"
+
+
+def test_setup_runs_in_each_arms_own_environment(project, run, bench):
+    project.commit(0)
+    setup = 'python -c \'import sys; open("prefix", "w").write(sys.prefix)\' && test -f myserver/__init__.py'
+    code, _ = run(project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", setup)
+    assert code in {0, 3}
+    servers = {trial.server.name: trial.server for trial in bench.trials}
+    programs = [servers[f"somebody@{folder}"].command[0] for folder in ("base", "head")]
+    assert [Path(program).parts[-4:-1] for program in programs] == [("base", "venv", "bin"), ("head", "venv", "bin")]
+    assert "prefix" in bench.trees["somebody@base"][1]
+
+
+BAD = [
+    (["--base", "no-such-rev"], 5, "there is no revision 'no-such-rev'"),
+    (["--base", "HEAD", "--head", "no-such-rev"], 2, "there is no revision 'no-such-rev'"),
+    (["--base", "HEAD", "--setup", "echo reading; echo 'no such wheel' >&2; exit 7"], 5, "no such wheel"),
+    (["--base", "HEAD", "--command", "no-such-program --port {port}"], 5, "no program 'no-such-program'"),
+    (["--base", "HEAD", "--command", ""], 2, "say how to start the server"),
+    (["--base", "HEAD", "--minutes", "1", "--pairs", "3"], 2, "give one"),
+    (["--base", "HEAD", "--gate", "throughput"], 2, "unknown metric 'throughput'"),
+    (["--base", "HEAD", "--gate", "replies_per_s=lots"], 2, "a budget is a number of percent"),
+    (["--base", "HEAD", "--duration", "soon"], 2, "duration 'soon' is not understood"),
+    (["--a", "threads"], 2, "--a is half of a comparison"),
+    (["--a", "threads", "--b", "threads", "--base", "HEAD"], 2, "leave out --base"),
+    (["--a", "treads", "--b", "threads"], 2, "did you mean 'threads'"),
+    ([], 2, "say what to compare with"),
+    (["--base", "HEAD", "--pairs", "5"], 3, "5 pairs cannot decide anything"),
+    (["--base", "HEAD", "--pairs", "0"], 2, "--pairs"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "said"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_bad_input_has_its_word_and_is_never_green(project, run, arguments, expected, said):
+    project.commit(0)
+    given = list(arguments)
+    if "--base" in given and "--command" not in given and "--a" not in given:
+        given += ["--command", COMMAND]
+    if "--base" in given and "--setup" not in given and "--a" not in given:
+        given += ["--setup", ""]
+    code, out = run(project.root, *given)
+    assert code == expected
+    assert said in out
+    assert "Traceback" not in out
+
+
+def test_a_set_up_that_fails_for_the_candidate_only_is_invalid(project, run):
+    base = project.commit(0)
+    (project.root / "broken").write_text("")
+    project.commit()
+    code, said = run(project.root, "--base", base, "--command", COMMAND, "--setup", "echo checking; test ! -f broken")
+    assert code == 4
+    assert "the set-up of working tree" in said
+    assert "checking" in said
+
+
+def test_a_server_that_the_baseline_does_not_have_is_no_baseline(project, run):
+    (project.root / "README").write_text("")
+    base = project.commit()
+    project.commit(0)
+    code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "8", "--setup", "")
+    assert code == 5
+    assert "works in one arm only" in said
+    assert "No module named myserver" in said
+
+
+def test_outside_a_repository_is_wrong_use(run, tmp_path):
+    code, said = run(tmp_path, "--base", "HEAD", "--command", COMMAND)
+    assert code == 2
+    assert "is in no git repository" in said
+
+
+def test_a_command_that_names_the_checkout_would_compare_it_with_itself(project, run):
+    project.commit(0)
+    command = f"python {project.root}/myserver/__main__.py --port {{port}}"
+    code, said = run(project.root, "--base", "HEAD", "--command", command, "--setup", "")
+    assert code == 2
+    assert "the same file for both arms" in said
+
+
+def test_python_path_of_the_checkout_moves_with_the_arm(project, run, bench, monkeypatch):
+    project.commit(0)
+    monkeypatch.setenv("PYTHONPATH", f"{project.root}/lib{os.pathsep}/elsewhere")
+    run(project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", "")
+    path = bench.trials[0].server.env["PYTHONPATH"].split(os.pathsep)
+    assert path[1] == "/elsewhere"
+    assert path[0].endswith("/tree/lib")
+    assert not path[0].startswith(str(project.root))
+
+
+@pytest.fixture
+def with_submodule(project, tmp_path):
+    other = type(project)(tmp_path / "library")
+    other.commit(0)
+    project.commit(0)
+    project.git("submodule", "--quiet", "add", str(other.root), "library")
+    project.commit()
+    return project
+
+
+def test_submodules_are_filled_from_the_clone_that_is_here(with_submodule, run, bench):
+    code, _ = run(with_submodule.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", "")
+    assert code in {0, 3}
+    assert "library" in bench.trees["somebody@base"][1]
+
+
+def test_submodules_hold_their_files(with_submodule, tmp_path):
+    where = revisions.repository(with_submodule.root)
+    head = revisions.resolve(where, "HEAD", UsageError)
+    with revisions.checked_out(where, {Arm.BASELINE: head}, tmp_path / "work") as trees:
+        assert (trees[Arm.BASELINE] / "library" / "myserver" / "__init__.py").read_text() == "BURN = 0\n"
+
+
+def test_a_dirty_submodule_is_wrong_use(with_submodule, run):
+    (with_submodule.root / "library" / "myserver" / "__init__.py").write_text("BURN = 99\n")
+    code, said = run(with_submodule.root, "--base", "HEAD", "--command", COMMAND, "--setup", "")
+    assert code == 2
+    assert "submodule library has changes that are not committed" in said
+
+
+def test_a_submodule_commit_that_is_not_here_is_no_baseline(with_submodule, tmp_path):
+    with_submodule.git("update-index", "--cacheinfo", f"160000,{'1' * 40},library")
+    with_submodule.git("commit", "--quiet", "--message=points nowhere")
+    where = revisions.repository(with_submodule.root)
+    revision = revisions.resolve(where, "HEAD", NoBaselineError)
+    with (
+        pytest.raises(NoBaselineError, match="git -C library fetch"),
+        revisions.checked_out(where, {Arm.BASELINE: revision}, tmp_path / "work"),
+    ):
+        pass
+    assert with_submodule.git("worktree", "list").count("\n") == 0
+
+
+def test_an_inconclusive_answer_says_what_would_settle_it_and_may_be_allowed(project, run, bench):
+    project.commit(0)
+    bench.host = bench.hosts.FakeHost(bench.hosts.NOISY, trials=2000)
+    given = ["--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", ""]
+    code, said = run(project.root, *given)
+    assert code == 3
+    (line,) = [line for line in said.splitlines() if "to settle it" in line]
+    assert line.split("to settle it: ")[1].startswith(
+        "echobench regress --base HEAD --command 'python -m myserver --port {port}' --setup '' --pairs "
+    )
+    assert run(project.root, *given, "--allow-inconclusive")[0] == 0
+
+
+def test_json_junit_and_summary_say_the_same(project, run, tmp_path):
+    base = project.commit(0)
+    project.commit(20)
+    files = ["--junit", str(tmp_path / "junit.xml"), "--summary", str(tmp_path / "summary.md")]
+    (tmp_path / "summary.md").write_text("before\n")
+    code, out = run(
+        project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "", "--json", *files
+    )
+    found = json.loads(out)
+    assert (code, found["exit_code"], found["word"]) == (1, 1, "REGRESSED")
+    assert found["facts"]["trials"] == 24
+    (suite,) = junitparser.JUnitXml.fromstring((tmp_path / "junit.xml").read_bytes())
+    assert suite.failures == 1
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("before\n### REGRESSED: ")
+    assert re.search(r"\| somebody/c16/1024B \| server CPU per reply \| \+(19|2[01])\.\d % \|", summary)
+
+
+def test_a_file_that_cannot_be_written_is_wrong_use(project, run, tmp_path):
+    project.commit(0)
+    where = str(tmp_path / "no" / "such" / "junit.xml")
+    code, said = run(
+        project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", "", "--junit", where
+    )
+    assert code == 2
+    assert "cannot write" in said
+
+
+def test_the_default_set_up_is_read_from_the_tree(tmp_path, checkout):
+    assert arms.default_setup(tmp_path) is None
+    (tmp_path / "requirements.txt").write_text("")
+    assert arms.default_setup(tmp_path) == "python -m pip install -r requirements.txt"
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert arms.default_setup(tmp_path) == "python -m pip install -e ."
+    assert arms.default_setup(checkout) is None, "our servers run from a checkout"
