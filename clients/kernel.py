@@ -88,6 +88,7 @@ class Kernel:
     def run(self, main: Coroutine[Any, None, T]) -> T:
         """Return or raise what `main` does, after ending every task that it left."""
         task = self.spawn(main)
+        task.joiners.append(_NOBODY)  # something to run at its end, which therefore no wait delays
         try:
             while not task.done:
                 self._turn()
@@ -124,12 +125,9 @@ class Kernel:
         runnable = self._runnable
         for _ in range(len(runnable)):
             self._step(runnable.popleft())
-        alarms = self._alarms
         now_ns = self._now_ns()
-        while alarms and alarms[0][0] <= now_ns:
-            due_ns, _, task = heapq.heappop(alarms)
-            if task.alarm_ns == due_ns:  # else it was woken before, and has another alarm or none
-                self._step(task)
+        if self._alarms and self._alarms[0][0] <= now_ns:
+            now_ns = self._ring(now_ns)
         wait_ns = 0 if runnable else self._wait_ns(now_ns)
         watchers = self._watchers
         ready = self._poller.wait(wait_ns)
@@ -145,10 +143,27 @@ class Kernel:
         if not ready and wait_ns == 0 and not runnable:
             self.spun_ns += self._now_ns() - now_ns
 
+    def _ring(self, now_ns: int) -> int:
+        """Resume the tasks whose alarms are due, and return the time after that.
+
+        The due ones are taken out first: a task that asks again for a time gone by must not keep descriptors waiting.
+        """
+        alarms = self._alarms
+        due = []
+        while alarms and alarms[0][0] <= now_ns:
+            due.append(heapq.heappop(alarms))
+        for due_ns, _, task in due:
+            if task.alarm_ns == due_ns:  # else it was woken before, and has another alarm or none
+                self._step(task)
+        return self._now_ns()
+
     def _wait_ns(self, now_ns: int) -> int:
-        if not self._alarms:
+        alarms = self._alarms
+        while alarms and alarms[0][2].alarm_ns != alarms[0][0]:
+            heapq.heappop(alarms)  # nobody waits for it any more, so it is no reason to spin
+        if not alarms:
             return _PATIENCE_NS
-        left_ns = self._alarms[0][0] - now_ns
+        left_ns = alarms[0][0] - now_ns
         return 0 if left_ns <= _SPIN_NS else min(left_ns - _SPIN_NS, _PATIENCE_NS)
 
     def _step(self, task: Task[Any], exception: BaseException | None = None) -> None:
@@ -165,6 +180,8 @@ class Kernel:
 
     def _end(self, task: Task[Any], reason: BaseException) -> None:
         task.done = True
+        task.alarm_ns = None
+        task.send = _NOBODY.send  # it may still be the watcher of a descriptor
         task.result = getattr(reason, "value", None)
         self._tasks.discard(task)
         self._runnable.extend(task.joiners)
