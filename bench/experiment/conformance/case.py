@@ -20,6 +20,10 @@ class BrokenError(Exception):
     """The server did not behave as the case states: a sentence that says what happened instead."""
 
 
+class UntriedError(Exception):
+    """The case cannot be tried on this machine, which says nothing about the server: why not."""
+
+
 class Group(StrEnum):
     """What a case costs: BASIC comes before every measurement, STANDARD takes seconds, HEAVY up to minutes."""
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 import psutil
 
 from bench.experiment.child import descendants
-from bench.experiment.conformance.case import Access, BrokenError, Group, case
+from bench.experiment.conformance.case import Access, BrokenError, Group, UntriedError, case
 from bench.experiment.conformance.crowds import stand
 from bench.experiment.conformance.echoes import KIB
 from bench.experiment.conformance.footprint import has_ended, wait_until
@@ -57,6 +57,8 @@ def outlive_want_of_descriptors(target: Target, *, seconds: float) -> str:
 
 def _leave_room(target: Target) -> int:
     """Lower the limit of every process of the server to a few descriptors more than it holds; return how many."""
+    if not hasattr(psutil.Process, "rlimit"):
+        raise UntriedError("this system does not let us lower the limits of another process")
     processes = [psutil.Process(target.known_pid), *descendants(target.known_pid)]
     for process in processes:
         with suppress(psutil.NoSuchProcess):

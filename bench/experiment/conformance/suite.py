@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import ServerError, UsageError
 from bench.experiment.child import STOP_TIMEOUT_S
-from bench.experiment.conformance.case import CASES, Access, BrokenError, Case, CaseResult, Group, Outcome
+from bench.experiment.conformance.case import CASES, Access, BrokenError, Case, CaseResult, Group, Outcome, UntriedError
 from bench.experiment.conformance.crowds import verify_limit
 from bench.experiment.conformance.target import Target
 from bench.experiment.conformance.wire import Deadline
@@ -123,7 +123,6 @@ class _Host:
                 host=running.host,
                 port=running.port,
                 pid=running.pid,
-                owned=running.child is not None,
                 connections_max=self.server.connections_max,
                 stop_signal=self.server.stop_signal,
                 deadline=Deadline(case.limit_s),
@@ -136,9 +135,12 @@ class _Host:
             detail = self._explained(str(error))
             self._discard()
             return _ended(case.name, Outcome.FAILED, detail, began_s)
-        except OSError as error:  # on our side: no ports or no descriptors left says nothing about the server
+        except (
+            UntriedError,
+            OSError,
+        ) as error:  # no ports or descriptors left on our side say nothing about the server
             self._discard()
-            return _ended(case.name, Outcome.SKIPPED, f"the client could not go on: {error}", began_s)
+            return _ended(case.name, Outcome.SKIPPED, f"could not be tried here: {error}", began_s)
         if case.fresh:
             self._discard()
         return _ended(case.name, Outcome.PASSED, detail, began_s)

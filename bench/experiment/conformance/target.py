@@ -17,16 +17,14 @@ LET_GO_S = 0.5
 class Target:
     """Where the server listens, and what a case may use.
 
-    `pid` is None when the process is not known; `owned` says that we started it, and may end it and lower its limits.
-    `connections_max` is the server's own declaration. `patience_s` is how long a single answer may take: generous,
-    because a case judges bytes and not speed.
+    `pid` is None when the process is not known. `connections_max` is the server's own declaration. `patience_s` is how
+    long a single answer may take: generous, because a case judges bytes and not speed.
     """
 
     host: str
     port: int
     deadline: Deadline
     pid: int | None = None
-    owned: bool = False
     connections_max: int | None = None
     stop_signal: str = "SIGTERM"
     patience_s: float = 5.0
