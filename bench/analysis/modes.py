@@ -20,6 +20,9 @@ SMALLEST_GROUP = 2
 SMALLEST_DISTANCE = 1.05
 """Groups nearer than 5 % are of no interest, however clean."""
 
+CLEARER = 2.0
+"""The gap between the groups is so many times as wide as any within them."""
+
 _TRIALS = (6, 7, 8, 10, 12, 15, 20, 30, 50, 100)
 _CRITICAL = (29.9, 20.0, 14.6, 10.0, 7.74, 6.20, 4.87, 3.87, 3.12, 2.58)
 
@@ -48,13 +51,14 @@ def has_modes(values: Sequence[float] | NDArray[np.float64]) -> bool:
     left = np.arange(SMALLEST_GROUP, n - SMALLEST_GROUP + 1)  # sizes of the lower group
     sums = np.cumsum(x)[left - 1]
     between = sums**2 * (1 / left + 1 / (n - left))
-    gaps = x[left] - x[left - 1]
     best = int(between.argmax())
+    gaps = np.diff(x)
+    gap = gaps[left[best] - 1]
     distance = -sums[best] * (1 / left[best] + 1 / (n - left[best]))
     within = max(float((x**2).sum() - between[best]), 0.0)
     return bool(
         distance >= np.log(SMALLEST_DISTANCE)
-        and gaps[best] >= gaps.max()
+        and gap >= CLEARER * np.delete(gaps, left[best] - 1).max()
         and between[best] > _critical_ratio(n) * within
     )
 

@@ -84,6 +84,7 @@ def write(plots: list[Plot], folder: Path) -> None:
 
 def _rendered(name: str, figure: Figure) -> Plot:
     title = " ".join(text.get_text() for text in figure.texts if text.get_fontweight() == "bold")
+    title = title.replace("\N{NO-BREAK SPACE}", " ")
     vector = io.StringIO()
     figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     return Plot(name, title, tidy(vector.getvalue(), title), _pixels(figure))

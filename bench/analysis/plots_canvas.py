@@ -7,6 +7,7 @@ figure changes what is drawn. Lengths are in inches unless a name says points.
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,8 @@ class Page:
         self._write(notes, self._top + body, 0.16, size=8, color=theme.muted)
 
     def _wrapped(self, text: str, **font: Any) -> list[str]:
-        """Break text into as few lines as fit the page, as even in length as can be."""
+        """Break text into as few lines as fit the page, as even in length as can be; a number keeps its unit."""
+        text = re.sub(r"(?<=\d) (?=\S)", "\N{NO-BREAK SPACE}", text)
         per_inch = len(text) / max(text_width(self.figure, [text], **font), 0.01)
         widest = int(per_inch * (WIDTH - 2 * MARGIN) * 0.97)
         lines = textwrap.wrap(text, widest, break_on_hyphens=False)

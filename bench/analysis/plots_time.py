@@ -63,19 +63,30 @@ class _Scale:
 
 
 def courses(run: Run, course: Course) -> pd.DataFrame:
-    """Return a row per slice of a measured trial: server, workload, trial, at_s (its middle), end_s and `value`."""
+    """Return a row per slice of a measured trial: server, workload, trial, slice, at_s (its middle), end_s, value.
+
+    `slice` counts from 0 in each trial. What a window leaves over, less than half a usual slice, is left out.
+    """
     of_trial = run.measured[["trial", "server", "workload", "replies_per_s"]]
-    slices = run.timeline.merge(of_trial, on="trial")
-    length = slices["slice_s"].astype(float)
-    start = slices["at_s"].astype(float)
+    slices = run.timeline.merge(of_trial, on="trial").sort_values(["trial", "at_s"], ignore_index=True)
+    length, start = slices["slice_s"].astype(float), slices["at_s"].astype(float)
+    usual = length.groupby(slices["trial"]).transform("median")
     if course == "throughput":
         value = slices["replies"] / length / slices["replies_per_s"]
     else:
         value = slices["response_p99_ns"] / slices.groupby("trial")["response_p99_ns"].transform("median")
         value = value.astype(float).map(math.log2)
     return slices[["server", "workload", "trial"]].assign(
-        at_s=(start + length / 2).round(4), end_s=(start + length).round(4), value=value.astype(float)
-    )
+        slice=slices.groupby("trial").cumcount(),
+        at_s=start + length / 2,
+        end_s=start + length,
+        value=value.astype(float),
+    )[length >= usual / 2]
+
+
+def median_course(slices: pd.DataFrame) -> pd.DataFrame:
+    """Return the median course of a cell's trials: mean at_s and median value of each slice, from its `courses`."""
+    return slices.groupby("slice").agg(at_s=("at_s", "mean"), value=("value", "median"))
 
 
 def time_figure(run: Run, digest: Digest, course: Course, theme: Theme, looks: Mapping[str, Look]) -> Figure | None:
@@ -141,7 +152,7 @@ class _Grid:
             box = self.box(0, column)
             self.write(box.x0, _HEAD - 0.19, digest.sweep.axis.phrase(x), self.page.theme.ink, LABEL_POINTS)
             self.write(box.x0, below, "0")
-            self.write(box.x1, below, f"{self.scale.end_s:g} s", ha="right")
+            self.write(box.x1, below, f"{self.scale.end_s:.2g} s", ha="right")
 
     def picture(self, cell: Cell, slices: pd.DataFrame | None, remark: str) -> None:
         """Draw the trials of a cell and their median, or a hollow cross where there is none."""
@@ -169,14 +180,9 @@ class _Grid:
         fine.set_label(f"{cell.server} {cell.workload}: trials")
         fine.set_clip_box(within)
         self.axes.add_collection(fine, autolim=False)
-        median = slices.groupby("at_s")["value"].median()
+        median, name = median_course(slices), f"{cell.server} {cell.workload}: median"
         (bold,) = self.axes.plot(
-            median.index,
-            median,
-            color=colour,
-            linewidth=1.5,
-            transform=upright,
-            label=f"{cell.server} {cell.workload}: median",
+            median["at_s"], median["value"], color=colour, linewidth=1.5, transform=upright, label=name
         )
         bold.set_clip_box(within)
         self.write(box.x1, box.y0 - 0.03, remark, size=7, ha="right")
@@ -222,10 +228,8 @@ def _words(run: Run, digest: Digest, rows: pd.DataFrame, course: Course) -> Word
             title = f"The rate held within the window in all {measured} trials"
         reading = "Throughput in each moment as a share of its trial's mean; a steady server is a level line."
         return Words(title, " ".join([*shared_load(digest), reading, fine]))
-    median = rows.groupby(["server", "workload", "at_s"])["value"].median()
-    moved = {
-        cell: float(line["value"].max() - line["value"].min()) for cell, line in _by_cell(median.reset_index()).items()
-    }
+    courses_of = {cell: median_course(slices)["value"] for cell, slices in _by_cell(rows).items()}
+    moved = {cell: float(course_of.max() - course_of.min()) for cell, course_of in courses_of.items()}
     server, workload = max(moved, key=moved.__getitem__)
     panel = next(panel for panel in digest.sweep.panels if workload in panel.places)
     where = digest.sweep.phrase(panel, panel.places[workload])

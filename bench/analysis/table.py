@@ -147,7 +147,7 @@ def sweep(trials: pd.DataFrame) -> Sweep:
     panels = []
     for _, alike in workloads.groupby(rest, dropna=False, sort=True):
         label = _describe(alike.iloc[0], axis.column)
-        places = {str(name): float(x) for name, x in alike[axis.column].sort_values().items()}
+        places = {str(name): float(x) for name, x in alike[axis.column].sort_index().sort_values(kind="stable").items()}
         if len(set(places.values())) == len(places):
             panels.append(Panel(label, places))
         else:  # they differ in something that is no column: only their names tell them apart

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from bench.analysis import frame, plots
+from bench.analysis.answer import digest
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
 from bench.experiment.schema import SCHEMA_VERSION
@@ -19,6 +21,9 @@ from clients.workload import Workload
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from bench.analysis.answer import Digest
+    from bench.analysis.frame import Run
 
 ARTICLE = (
     "sequential",
@@ -166,8 +171,21 @@ def saturated(record: dict[str, Any]) -> None:
 
 
 def failed(record: dict[str, Any], status: Status = Status.SERVER_DIED) -> None:
-    """Let a trial fail, with a log's tail."""
-    record |= {"status": str(status), "detail": "exit status 1\nOSError: too many open files"}
+    """Let a trial fail, with a log's tail that would be markup if it were not escaped."""
+    record |= {"status": str(status), "detail": "exit status 1\n<OSError>: too many open files & more"}
+
+
+def mishaps(record: dict[str, Any]) -> None:
+    """Let some trials of the article's run fail, saturate or drift."""
+    server, connections = record["trial"]["server"]["name"], record["trial"]["workload"]["connections"]
+    if (server, connections) == ("generators", 1000):
+        failed(record)
+    if (server, connections, record["trial"]["round"]) == ("threads", 1000, 1):
+        failed(record, Status.NO_REPLIES)
+    if server == "uvloop-protocol" and connections >= 128:
+        saturated(record)
+    if (server, connections) == ("threads", 1):
+        record["doubts"].append(str(Doubt.NOT_STEADY))
 
 
 @pytest.fixture
@@ -176,12 +194,17 @@ def builder(tmp_path: Path) -> Builder:
     return Builder(tmp_path / "a-run")
 
 
-@pytest.fixture(name="saturated")
+@pytest.fixture(scope="session", name="Builder")
+def _builder() -> type[Builder]:
+    return Builder
+
+
+@pytest.fixture(scope="session", name="saturated")
 def _saturated() -> Callable[[dict[str, Any]], None]:
     return saturated
 
 
-@pytest.fixture(name="failed")
+@pytest.fixture(scope="session", name="failed")
 def _failed() -> Callable[..., None]:
     return failed
 
@@ -196,3 +219,30 @@ def article() -> tuple[str, ...]:
 def fifteen() -> tuple[str, ...]:
     """Return fifteen names, one with spaces."""
     return ARTICLE + MORE
+
+
+@pytest.fixture(scope="session")
+def article_builder(tmp_path_factory: pytest.TempPathFactory) -> Builder:
+    """Return the builder of a run of the article's servers in which some things went wrong; do not change it."""
+    built = Builder(tmp_path_factory.mktemp("results") / "article")
+    built.run(ARTICLE, change=mishaps, skip=lambda server, connections: server == "sequential" and connections > 1)
+    frame.assemble(built.folder)
+    return built
+
+
+@pytest.fixture(scope="session")
+def article_run(article_builder: Builder) -> Run:
+    """Return the article's run, loaded."""
+    return frame.load(article_builder.folder)
+
+
+@pytest.fixture(scope="session")
+def article_digest(article_run: Run) -> Digest:
+    """Return the article's run, digested."""
+    return digest(article_run.trials, article_run.planned)
+
+
+@pytest.fixture(scope="session")
+def article_plots(article_run: Run, article_digest: Digest) -> list[plots.Plot]:
+    """Return the figures of the article's run, drawn once for all tests."""
+    return plots.draw(article_run, article_digest)
