@@ -154,6 +154,10 @@ def _look(baseline: Run, candidate: Run, cell: tuple[str, str], rule: Rule) -> C
         change = ratio_interval(values[1], values[0], LEVEL).map(lambda ratio: ratio - 1)
         look = _word(change, rule)
         reason = f"{rule.title} {percent(change.value)} [{percent(change.low)}, {percent(change.high)}]"
+        if rule.metric == "replies_per_s" and any(
+            rows["throughput_is_lower_bound"].fillna(value=False).any() for rows in sides
+        ):
+            look, reason = Look.CANNOT_TELL, f"{reason}, but the load generator was the limit: a lower bound"
     return CellLook(
         server=cell[0],
         workload=cell[1],
