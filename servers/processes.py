@@ -1,0 +1,32 @@
+"""Worker processes forked in advance, each with the coroutines' event loop, all accepting from one listener."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from servers import coroutines
+
+if TYPE_CHECKING:
+    import socket
+
+WORKERS_MIN = 2  # one would be no other model than `coroutines`
+
+
+def serve(listener: socket.socket) -> None:
+    """Fork a worker for every CPU this process may use, and wait: the kernel hands out the connections."""
+    gone, _open_while_we_live = os.pipe()
+    for _ in range(max(WORKERS_MIN, len(os.sched_getaffinity(0)))):
+        if os.fork() == 0:
+            os.close(_open_while_we_live)
+            threading.Thread(target=die_with_parent, args=(gone,), daemon=True).start()
+            coroutines.serve(listener)
+    worker, status = os.wait()
+    raise RuntimeError(f"worker {worker} ended with wait status {status}")
+
+
+def die_with_parent(gone: int) -> None:
+    """End the worker when the parent has gone, whatever ended it: only then does the pipe come to its end."""
+    os.read(gone, 1)
+    os._exit(0)
