@@ -69,8 +69,11 @@ OVERHEAD_S = 0.5
     "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Measure the rest of an interrupted run."
 )
 @click.option("--anyway", is_flag=True, help="Measure, and mark, servers that fail the basic cases of `check` too.")
+@click.option("--no-report", is_flag=True, help="Leave plots and report to `echobench report`.")
 @click.option("--dry-run", is_flag=True, help="Say what would be measured, and for how long.")
-def run(plan: str, out: Path, resume: Path | None, *, anyway: bool, dry_run: bool, **options: Any) -> ExitCode:
+def run(
+    plan: str, out: Path, resume: Path | None, *, anyway: bool, no_report: bool, dry_run: bool, **options: Any
+) -> ExitCode:
     """Measure every server of a plan under every workload, each trial in a fresh process, in shuffled rounds.
 
     Ctrl-C keeps what was measured; --resume goes on.
@@ -79,12 +82,12 @@ def run(plan: str, out: Path, resume: Path | None, *, anyway: bool, dry_run: boo
     if resume is not None:
         if any(value for value in options.values()):
             raise UsageError("--resume goes on with the plan of the run: leave the other options out")
-        return _measure(campaign.resume(resume), console)
+        return _measure(campaign.resume(resume), console, no_report=no_report)
     file = overridden(read_plan(find_plan(plan)), workload=_workload(options), **options)
     if dry_run:
         _describe(resolve(file), console)
         return ExitCode.FINE
-    return _measure(campaign.begin(file, out, anyway=anyway), console)
+    return _measure(campaign.begin(file, out, anyway=anyway), console, no_report=no_report)
 
 
 def _workload(options: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +127,7 @@ def _time(trials: Collection[Trial]) -> str:
     return f"about {units.duration(1e9 * seconds)}" if seconds < MINUTE_S else f"about {seconds / MINUTE_S:.0f} min"
 
 
-def _measure(ready: Campaign, console: Console) -> ExitCode:
+def _measure(ready: Campaign, console: Console, *, no_report: bool) -> ExitCode:
     """Measure, then make tables, plots and report of what there is, interrupted or not."""
     done = ready.store.done()
     todo = [trial for trial in ready.plan.trials() if trial.number not in done]
@@ -135,20 +138,24 @@ def _measure(ready: Campaign, console: Console) -> ExitCode:
     if not ready.store.done():
         console.print("Interrupted before the first trial ended: there is nothing to report.")
         return ExitCode.INVALID
-    _report(ready.store, console)
+    _sum_up(ready.store, console)
+    if not no_report:
+        _report(ready.store, console)
     if tally.was_interrupted:
         console.print(f"Interrupted: go on with `echobench run --resume {ready.store.path}`.", soft_wrap=True)
     return ExitCode.FINE if tally.is_whole else ExitCode.INVALID
 
 
-def _report(store: Store, console: Console) -> None:
+def _sum_up(store: Store, console: Console) -> None:
     from bench.analysis import frame  # noqa: PLC0415 - pandas only after measuring
     from bench.cli import summary  # noqa: PLC0415 - as above
 
     frame.assemble(store.path)
     summary.show(frame.load(store.path), console)
     console.print(summary.time_spent(store.info))
+
+
+def _report(store: Store, console: Console) -> None:
     from bench.analysis import report  # noqa: PLC0415 - matplotlib only when all else is said
 
-    page = report.build(store.path)
-    console.print(f"Report: {page}", soft_wrap=True)
+    console.print(f"Report: {report.build(store.path)}", soft_wrap=True)

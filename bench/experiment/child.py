@@ -5,6 +5,7 @@ It lives in a session of its own, so that its whole group can be ended. Nothing 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import select
@@ -22,6 +23,7 @@ from bench.errors import MeasurementError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
+    from types import FrameType
 
 STOP_TIMEOUT_S = 3.0
 POLL_S = 0.01
@@ -56,8 +58,8 @@ class Child:
         self._stop_signal = stop_signal
         self._buffer = bytearray()
         self._drain: threading.Thread | None = None
-        with log.open("ab") as sink, _bound_to(cpus):
-            try:
+        try:
+            with log.open("ab") as sink, _bound_to(cpus), _interrupts_put_off():
                 self._process = subprocess.Popen(
                     list(command),
                     stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
@@ -67,9 +69,13 @@ class Child:
                     cwd=cwd,
                     start_new_session=True,
                 )
-            except OSError as error:
-                raise ChildError(f"cannot start {command[0]}: {error.strerror or error}") from error
-        self.pid = self._process.pid
+                _running.add(self)
+        except OSError as error:
+            raise ChildError(f"cannot start {command[0]}: {error.strerror or error}") from error
+        except KeyboardInterrupt:
+            if self in _running:
+                self.stop()
+            raise
         os.set_blocking(self._stdout.fileno(), False)
 
     def __enter__(self) -> Self:
@@ -77,6 +83,11 @@ class Child:
 
     def __exit__(self, *_exception: object) -> None:
         self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is that of its group too."""
+        return self._process.pid
 
     @property
     def _stdout(self) -> IO[bytes]:
@@ -171,6 +182,7 @@ class Child:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             self._process.wait()
+            _running.discard(self)
             _all_gone(started, time.monotonic() + STOP_TIMEOUT_S)
             self._close()
         return outlived
@@ -189,6 +201,39 @@ class Child:
             self._stdout.close()
         else:
             self._drain.join(timeout=1.0)  # a grandchild in a session of its own may still hold the pipe
+
+
+_running: set[Child] = set()
+"""Those that have not been stopped: whatever way this process ends, they end with it."""
+
+
+@atexit.register
+def _stop_all() -> None:
+    while _running:
+        _running.pop().stop()
+
+
+@contextlib.contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Hold an interrupt back until it is known which child was started: else nobody would end that.
+
+    A mask would be inherited by the child; handlers are not.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is ever interrupted
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in ours:
+        signal.signal(number, lambda *call: came.append(call))
+    try:
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+    for call in came:
+        ours[signal.Signals(call[0])](*call)
 
 
 @contextlib.contextmanager

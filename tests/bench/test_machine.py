@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -116,8 +117,22 @@ def test_what_is_not_installed_has_no_version():
     assert library_versions(["psutil"])["psutil"]
 
 
-def test_outside_a_repository_there_is_no_revision(tmp_path):
+def test_a_repository_has_a_revision_and_perhaps_changes(tmp_path):
     assert git_facts(tmp_path) is None
+
+    def git(*arguments):
+        me = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+        done = subprocess.run(["git", *me, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet")
+    assert git_facts(tmp_path) is None
+    (tmp_path / "file").write_text("one")
+    git("add", "file")
+    git("commit", "--quiet", "--message", "first")
+    assert git_facts(tmp_path) == {"revision": git("rev-parse", "HEAD"), "dirty": False}
+    (tmp_path / "file").write_text("two")
+    assert git_facts(tmp_path) == {"revision": git("rev-parse", "HEAD"), "dirty": True}
 
 
 def test_cpus_are_written_for_a_table():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from bench.errors import ServerError, UsageError
+from bench.experiment import child
 from bench.experiment.address import split_address
 from bench.experiment.child import Child, ChildError
 from bench.experiment.model import Server
@@ -138,10 +140,10 @@ def test_a_server_that_dies_in_the_middle_is_seen(log):
 
 
 def test_a_target_is_not_started_and_not_stopped(log):
-    with Child([sys.executable, "-c", FOREVER.join(["import time; ", ""])], log=log) as child:
-        with launch(Server(name="theirs", target="[::1]:5433", pid=child.pid), log=log) as running:
-            assert (running.address, running.pid, running.child) == ("[::1]:5433", child.pid, None)
-        assert child.returncode is None
+    with Child([sys.executable, "-c", "import time; " + FOREVER], log=log) as theirs:
+        with launch(Server(name="theirs", target="[::1]:5433", pid=theirs.pid), log=log) as running:
+            assert (running.address, running.pid, running.child) == ("[::1]:5433", theirs.pid, None)
+        assert theirs.returncode is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes can be bound to CPUs on Linux only")
@@ -187,12 +189,45 @@ def test_a_host_that_is_not_here_is_said():
 
 def test_lines_are_read_as_they_come_until_the_end_of_file_or_the_deadline(log):
     code = "import sys; print('one\\ntw', end='', flush=True); input(); print('o', flush=True)"
-    with Child([sys.executable, "-c", code], log=log, stdin=True) as child:
-        assert child.read_line(time.monotonic() + 10) == "one"
-        assert child.read_line(time.monotonic() + 0.05) is None
-        child.write_line("go on")
-        assert child.read_line(time.monotonic() + 10) == "two"
-        assert child.read_line(time.monotonic() + 10) is None
-        assert child.ended_within(10)
+    with Child([sys.executable, "-c", code], log=log, stdin=True) as talker:
+        assert talker.read_line(time.monotonic() + 10) == "one"
+        assert talker.read_line(time.monotonic() + 0.05) is None
+        talker.write_line("go on")
+        assert talker.read_line(time.monotonic() + 10) == "two"
+        assert talker.read_line(time.monotonic() + 10) is None
+        assert talker.ended_within(10)
         with pytest.raises(ChildError, match="closed its stdin"):
-            child.write_line("anybody there?")
+            talker.write_line("anybody there?")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_a_child_is_being_started_does_not_lose_it(log, monkeypatch, number):
+    pids = []
+    popen = subprocess.Popen
+
+    def interrupted(*args, **kwargs):
+        process = popen(*args, **kwargs)
+        pids.append(process.pid)
+        os.kill(os.getpid(), number)  # it comes before the caller knows of the process
+        return process
+
+    monkeypatch.setattr(child.subprocess, "Popen", interrupted)
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Child([sys.executable, "-c", "import time; " + FOREVER], log=log)
+    finally:
+        signal.signal(number, before)
+    assert len(pids) == 1
+    assert not psutil.pid_exists(pids[0])
+
+
+def test_children_end_with_the_process_that_started_them(tmp_path, checkout):
+    code = (
+        "import sys; from pathlib import Path; from bench.experiment.child import Child\n"
+        "print(Child(['sleep', '600'], log=Path(sys.argv[1])).pid)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(checkout)}
+    arguments = [sys.executable, "-c", code, str(tmp_path / "log")]
+    done = subprocess.run(arguments, env=env, capture_output=True, text=True, check=True, timeout=30)
+    assert not psutil.pid_exists(int(done.stdout))

@@ -1,0 +1,254 @@
+"""`echobench run` as a person runs it: whole, wrong, interrupted and resumed; and `echobench servers`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pandas as pd
+import psutil
+import pytest
+
+from bench.cli import COMMANDS
+
+SHORT = ("--connections", "1", "--duration", "200ms", "--warmup", "50ms", "--trials", "1", "--seed", "3")
+PLAIN = (*SHORT, "--no-report")
+
+
+@pytest.fixture(scope="module")
+def frozen(checkout, tmp_path_factory):
+    """Copy the packages: a run is resumed only with the code that began it, and the checkout may be worked on."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for package in ("bench", "clients", "servers"):
+        shutil.copytree(checkout / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture
+def echobench(frozen, tmp_path):
+    """Run the command in a folder of its own, with nothing installed."""
+    env = {**os.environ, "PYTHONPATH": str(frozen), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    def start(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "bench", *map(str, arguments)],
+            cwd=tmp_path,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(*arguments):
+        process = start(*arguments)
+        out, err = process.communicate(timeout=100)
+        return process.returncode, out, err
+
+    run.start = start
+    return run
+
+
+def the_run(folder):
+    (found,) = folder.iterdir()
+    return found
+
+
+def test_a_whole_run_leaves_the_folder_of_the_contract(echobench, tmp_path):
+    status, out, err = echobench("run", "smoke", "--server", "threads", *SHORT, "--out", tmp_path / "out")
+    assert (status, err) == (0, "")
+    run = the_run(tmp_path / "out")
+    assert {"run.json", "trials.parquet", "monitor.parquet", "timeline.parquet", "latency.hlog", "report.html"} <= {
+        path.name for path in run.iterdir()
+    }
+    assert list((run / "plots").glob("*.svg"))
+    info = json.loads((run / "run.json").read_text())
+    assert (info["schema_version"], info["state"], info["plan"]["seed"]) == (1, "complete", 3)
+    assert info["machine"]["cpus"] == os.cpu_count()
+    assert info["interpreter"]["executable"] == sys.executable
+    assert info["libraries"]["psutil"] == psutil.__version__
+    assert info["git"] is None
+    trials = pd.read_parquet(run / "trials.parquet")
+    assert list(trials["status"]) == ["measured"]
+    assert list(trials["workload"]) == ["c1-1KiB"]
+    assert f"Report: {run}/report.html" in out
+    share = info["windows_s"] / info["wall_s"]
+    assert info["windows_s"] == pytest.approx(0.2, rel=0.2)
+    assert f"({100 * share:.3g}"[:4] in out
+
+
+BAD = """
+    [[server]]
+    name = "silent"
+    command = "sleep 60"
+    ready = "line"
+    ready_timeout_s = 0.2
+    [[server]]
+    name = "dies"
+    command = ["sh", "-c", "echo 'no such loop' >&2; exit 3"]
+    [[server]]
+    name = "wrong"
+    command = ["{python}", "{server}", "{{port}}"]
+    [[workload]]
+    duration_s = 0.2
+    warmup_s = 0.05
+"""
+WRONG = """
+    import socket, sys, threading
+    def talk(client):
+        with client:
+            while data := client.recv(65536):
+                client.sendall(bytes(len(data)))
+    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+    while True:
+        threading.Thread(target=talk, args=(listener.accept()[0],), daemon=True).start()
+"""
+
+
+def test_bad_servers_are_rows_with_a_status_and_the_run_goes_on(echobench, tmp_path):
+    (tmp_path / "wrong.py").write_text(textwrap.dedent(WRONG))
+    plan = tmp_path / "bad.toml"
+    plan.write_text(BAD.format(python=sys.executable, server=tmp_path / "wrong.py"))
+    status, out, _ = echobench("run", plan, "--trials", "1", "--no-report", "--out", tmp_path / "refused")
+    assert status == 4
+    trials = pd.read_parquet(the_run(tmp_path / "refused") / "trials.parquet").set_index("server")
+    assert trials["status"].to_dict() == {"silent": "not-ready", "dies": "not-ready", "wrong": "nonconforming"}
+    assert "no such loop" in trials["status_detail"]["dies"]
+    assert "echo: " in trials["status_detail"]["wrong"]
+    assert "no such loop" in out
+
+    status, out, _ = echobench(
+        "run", plan, "--trials", "1", "--anyway", "--server", "wrong", "--out", tmp_path / "anyway"
+    )
+    assert status == 4
+    trials = pd.read_parquet(the_run(tmp_path / "anyway") / "trials.parquet")
+    assert list(trials["status"]) == ["wrong-echo"]
+    assert "nonconforming" in trials["doubts"][0]
+
+
+def test_an_interrupt_keeps_what_was_measured_and_resume_measures_the_rest(echobench, tmp_path):
+    process = echobench.start("run", "smoke", "--server", "threads", *PLAIN, "--trials", "4", "--out", tmp_path / "out")
+    first = [process.stdout.readline() for _ in range(2)]
+    assert first[1].startswith("[1/4] threads c1-1KiB: ")
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (4, "")
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    run = the_run(tmp_path / "out")
+    assert f"echobench run --resume {run}" in out
+    assert json.loads((run / "run.json").read_text())["state"] == "partial"
+    assert 1 <= len(pd.read_parquet(run / "trials.parquet")) < 4
+
+    status, out, err = echobench("run", "--resume", run, "--no-report")
+    assert (status, err) == (0, "")
+    assert json.loads((run / "run.json").read_text())["state"] == "complete"
+    trials = pd.read_parquet(run / "trials.parquet")
+    assert list(trials["trial"]) == [1, 2, 3, 4]
+    assert list(trials["status"]) == ["measured"] * 4
+
+    status, _, err = echobench("run", "--resume", run)
+    assert (status, err) == (2, f"echobench: {run} is complete: there is nothing left to measure\n")
+
+
+def test_a_terminated_run_ends_its_children_too(echobench, tmp_path):
+    process = echobench.start(
+        "run", "smoke", "--server", "threads", *PLAIN, "--duration", "60s", "--out", tmp_path / "out"
+    )
+    process.stdout.readline()
+    parent = psutil.Process(process.pid)
+    deadline = time.monotonic() + 30
+    while len(children := parent.children()) < 2 and time.monotonic() < deadline:
+        os.sched_yield()
+    process.terminate()
+    process.communicate(timeout=60)
+    assert len(children) == 2
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rnu"], "unknown command 'rnu': did you mean 'run'?"),
+        (["run", "quikc"], "unknown preset 'quikc': did you mean 'quick'?"),
+        (["run", "smoke", "--server", "treads"], "unknown server 'treads': did you mean 'threads'?"),
+        (["run", "smoke", "--server", "x=/no/such"], "x: cannot run '/no/such': there is no such program"),
+        (["run", "smoke", "--server", "./noserve.py"], "it defines no serve(listener)"),
+        (["run", "smoke", "--connections", "1,x"], "connections is 'x', and must be a whole number, 1 or more"),
+        (["run", "smoke", "--duration", "0s"], "duration_s is 0.0, and must be a number of seconds above 0"),
+        (["run", "smoke", "--target", "127.0.0.1"], "write HOST:PORT"),
+        (["run", "smoke", "--out", "/proc/nowhere"], "choose another folder with --out"),
+        (["run", "--resume", ".", "--trials", "3"], "leave the other options out"),
+        (["run", "--trials", "0"], "Invalid value for '--trials'"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_status_2_before_any_trial(echobench, tmp_path, arguments, words):
+    (tmp_path / "noserve.py").write_text("x = 1\n")
+    status, out, err = echobench(*arguments)
+    assert status == 2
+    assert words in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not (tmp_path / "results").exists() or not list((tmp_path / "results").iterdir())
+
+
+def test_a_dry_run_says_what_would_be_measured_and_measures_nothing(echobench, tmp_path):
+    status, out, err = echobench("run", "quick", "--server", "sequential", "--server", "threads", "--dry-run")
+    assert (status, err) == (0, "")
+    assert "15 trials, seed" in out
+    assert "sequential serves 1 at a time, at most" in out
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_server_that_runs_already_is_measured_and_left_alone(echobench, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        textwrap.dedent("""
+            import socket, threading
+            def talk(client):
+                try:
+                    while data := client.recv(65536):
+                        client.sendall(data)
+                except OSError:
+                    pass
+                client.close()
+            listener = socket.create_server(("127.0.0.1", 0))
+            print(listener.getsockname()[1], flush=True)
+            while True:
+                threading.Thread(target=talk, args=(listener.accept()[0],), daemon=True).start()
+        """)
+    )
+    with subprocess.Popen([sys.executable, tmp_path / "mine.py"], stdout=subprocess.PIPE, text=True) as theirs:
+        try:
+            target = f"127.0.0.1:{int(theirs.stdout.readline())}"
+            for more, known in (((), False), (("--pid", theirs.pid), True)):
+                out = tmp_path / f"out-{known}"
+                status, _, err = echobench("run", "smoke", "--target", target, *more, *PLAIN, "--out", out)
+                assert (status, err) == (0, "")
+                trials = pd.read_parquet(the_run(out) / "trials.parquet")
+                assert trials["server_cpu_s"].notna().all() == known
+            assert theirs.poll() is None
+        finally:
+            theirs.kill()
+
+
+def test_help_lists_every_command_that_there_is(echobench, checkout):
+    status, out, _ = echobench("--help")
+    assert status == 0
+    for name in COMMANDS:
+        assert f"  {name} " in out
+        assert (checkout / "bench" / "cli" / f"{name}.py").exists(), f"{name} is listed and not written"
+
+
+def test_servers_are_listed_for_people_and_for_programs(echobench):
+    status, out, err = echobench("servers")
+    assert (status, err) == (0, "")
+    assert "  threads " in out
+    status, out, err = echobench("servers", "--json")
+    rows = {row["name"]: row for place in json.loads(out)["interpreters"] for row in place["servers"]}
+    assert rows["threads"]["runnable"] is True
+    assert rows["sequential"]["connections_max"] == 1
