@@ -6,14 +6,16 @@ Everything that must be known before the first trial is found out here; how tria
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.experiment import ceiling, machine, preflight, runner
-from bench.experiment.catalog import ROOT, describe
+from bench.experiment import calibrate, ceiling, machine, preflight, runner
+from bench.experiment.catalog import ROOT, catalog, describe
+from bench.experiment.ceiling import Ceilings
 from bench.experiment.conformance import START, Outcome, basic
 from bench.experiment.live import LiveBench
 from bench.experiment.planfile import PlanFile, check_plan
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from bench.experiment.model import Server
     from bench.experiment.plan import Plan
     from bench.experiment.runner import Tally, Watcher
+
+BRIEF_CALIBRATION_FROM = 40
+"""Trials of a plan from which a few seconds of calibration are small beside it."""
 
 REFUSED = "refused (--anyway measures it all the same): it failed `bench check`"
 
@@ -42,19 +47,37 @@ class Campaign:
 
     def measure(self, watcher: Watcher) -> Tally:
         """Measure what is not measured yet, keep each trial as it ends, and record how the run ended."""
-        ceilings = ceiling.load(ceiling.default_path())
+        ceilings = self._ceilings()
         bench = LiveBench(
             logs=self.store.logs,
             cores=self.cores,
             workers=self.plan.workers,
             nonconforming=self.nonconforming,
-            **({} if ceilings is None else {"ceiling_per_s": ceilings.of}),
+            ceiling_per_s=ceilings.of,
         )
         tally = runner.run(self.plan, bench, self.store.save, watcher, self.store.done())
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
         self.store.finish(complete=not tally.was_interrupted, **so_far)
         return tally
+
+    def _ceilings(self) -> Ceilings:
+        """Return what the generator can do at most: calibrated on this machine, or else measured briefly now.
+
+        A small plan is not made longer for it: then a busy generator beside an idle server is all that can be seen.
+        """
+        if self.plan.workers > 1:
+            return Ceilings({})
+        kept = ceiling.load(ceiling.default_path())
+        if kept is not None:
+            return kept
+        trials = list(self.plan.trials())
+        if len(trials) < BRIEF_CALIBRATION_FROM:
+            return Ceilings({})
+        server, _ = calibrate.fastest_server(catalog())
+        workloads = [named.workload for named in self.plan.workloads]
+        with tempfile.TemporaryDirectory(prefix="echobench-") as logs:
+            return calibrate.brief(server, workloads, cores=self.cores, logs=Path(logs), seed=self.plan.seed)
 
 
 def begin(file: PlanFile, out: Path, *, anyway: bool = False) -> Campaign:
