@@ -8,6 +8,7 @@ arrival, or a Poisson process of a W-th of the rate: both merge into the whole s
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from clients.workload import Profile, Workload
 
 _CHUNK = 512
+_STANDSTILL_PER_S = 1e-100
+_NEVER_NS = 2.0**62
 
 
 class RateCurve:
@@ -39,7 +42,7 @@ class RateCurve:
         start, slope, left = self._starts[piece], self._slopes[piece], counts - self._counts[piece]
         # The root of start*t + slope*t**2/2 = left in the form that does not cancel when the slope is small.
         root = np.sqrt(np.maximum(start**2 + 2 * slope * left, 0.0))
-        speed = np.maximum(start + root, np.finfo(float).tiny)
+        speed = np.maximum(start + root, _STANDSTILL_PER_S)
         times: np.ndarray[Any, np.dtype[np.float64]] = self._times_s[piece] + 2 * left / speed
         return times
 
@@ -48,7 +51,7 @@ def due_times_ns(workload: Workload, *, worker: int = 0, workers: int = 1) -> It
     """Yield the due times of one worker's requests without end, in order, in ns after the start.
 
     The profile of a rate spans the window; warm-up has the rate with which it begins. Raises nothing; the workload has
-    been checked.
+    been checked. A rate that has ended at 0 is due again in a hundred years.
     """
     assert workload.rate_per_s is not None
     profile: Profile = workload.rate_profile or ((1.0, workload.rate_per_s, workload.rate_per_s),)
@@ -65,7 +68,7 @@ def due_times_ns(workload: Workload, *, worker: int = 0, workers: int = 1) -> It
         else:
             counts = (count + steps) * workers + worker
             count += _CHUNK
-        yield from (curve.times_s(counts) * 1e9).astype(np.int64).tolist()
+        yield from np.minimum(curve.times_s(counts) * 1e9, _NEVER_NS).astype(np.int64).tolist()
 
 
 def start_delay_s(workload: Workload, number: int) -> float:
@@ -85,7 +88,7 @@ def start_delay_s(workload: Workload, number: int) -> float:
 class Schedule:
     """The due times that all connections of a worker share; each is taken by the next connection that is free.
 
-    A due time that a connection took and could not serve is given back and served first.
+    A due time that a connection took and could not serve is given back. The earliest is always taken first.
     """
 
     def __init__(self, due_times: Iterator[int], start_ns: int) -> None:
@@ -100,10 +103,10 @@ class Schedule:
 
     def give_back(self, due_ns: int) -> None:
         """Return a due time that was taken and not served."""
-        self._waiting.appendleft(due_ns)
+        insort(self._waiting, due_ns)
 
     def backlog(self, at_ns: int) -> int:
-        """Return how many requests were due before `at_ns` and have not been taken."""
+        """Return how many requests were due before `at_ns` and have been taken by no connection."""
         while not self._waiting or self._waiting[-1] < at_ns:
             self._waiting.append(self._start_ns + next(self._due_times))
-        return sum(due_ns < at_ns for due_ns in self._waiting)
+        return bisect_left(self._waiting, at_ns)
