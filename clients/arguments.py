@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import ssl
 import sys
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 from clients.load import Share
@@ -15,6 +17,7 @@ from clients.target import Target, TargetError, parse_target
 from clients.workload import Workload, WorkloadError, parse_duration_s
 
 _SPARE_DESCRIPTORS = 32
+_RATE_MAX_PER_S = 1_000_000
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _EXAMPLES = """\
 examples:
@@ -69,7 +72,9 @@ def _share(text: str) -> Share:
 def workload_of(options: argparse.Namespace) -> Workload:
     """Return the workload that the arguments describe. Raise WorkloadError."""
     _, connections_profile = parse_profile(options.connections, _whole)
-    connections = max([level for _, *levels in connections_profile for level in levels], default=0)
+    levels = [level for _, *ends in connections_profile for level in ends]
+    if levels != sorted(levels):
+        raise WorkloadError(f"connections {options.connections!r}: they can only become more, as in 1..64 or 1,8,64")
     rate, rate_profile = parse_profile(options.rate) if options.rate is not None else (None, ())
     if options.arrivals and rate is None:
         raise WorkloadError("--arrivals spaces the requests of an open loop: give --rate too")
@@ -81,7 +86,7 @@ def workload_of(options: argparse.Namespace) -> Workload:
         raise WorkloadError(f"workers is {options.workers}, and must be 1 or more")
     fixed = isinstance(parse_sizes(options.message_bytes), int)
     return Workload(
-        connections=round(connections) if connections_profile else round(_whole(options.connections)),
+        connections=round(levels[-1] if levels else _whole(options.connections)),
         connections_profile=connections_profile,
         message_bytes=largest_size(options.message_bytes),
         message_sizes="" if fixed else options.message_bytes,
@@ -135,7 +140,7 @@ def _try_tls(target: Target, timeout_s: float) -> None:
 
 
 def preflight(workload: Workload, target: Target, workers: int, descriptors: int) -> None:
-    """Raise WorkloadError if the machine cannot hold the connections, before any is made."""
+    """Raise WorkloadError if the machine cannot hold the load, before any connection is made."""
     if workers > workload.connections:
         raise WorkloadError(f"{workers} workers cannot share {workload.connections} connections: use fewer workers")
     per_worker = -(-workload.connections // workers)
@@ -144,6 +149,17 @@ def preflight(workload: Workload, target: Target, workers: int, descriptors: int
             f"{per_worker} connections in a process need {per_worker + _SPARE_DESCRIPTORS} descriptors, and the limit "
             f"is {descriptors}: raise it (ulimit -Hn), or use more --workers"
         )
+    if (workload.rate_per_s or 0) > workers * _RATE_MAX_PER_S:
+        raise WorkloadError(
+            f"a rate of {workload.rate_per_s:,.0f}/s is more than {workers} process(es) can keep a schedule of "
+            f"({_RATE_MAX_PER_S:,}/s each): lower it, or use more --workers"
+        )
+    needed, there_are = workload.connections * workload.pipeline * workload.message_bytes, _memory_bytes()
+    if needed > there_are // 2:
+        raise WorkloadError(
+            f"messages of {workload.message_bytes:,} B on {workload.connections} connections, {workload.pipeline} in "
+            f"flight on each, are {needed / 2**30:,.1f} GiB, and the machine has {there_are / 2**30:,.1f} GiB of memory"
+        )
     if target.is_tcp and _PORT_RANGE.exists():
         first, last = map(int, _PORT_RANGE.read_text().split())
         if workload.connections > last - first + 1:
@@ -151,3 +167,19 @@ def preflight(workload: Workload, target: Target, workers: int, descriptors: int
                 f"{workload.connections} connections to one address need as many local ports, and there are "
                 f"{last - first + 1} ({_PORT_RANGE}): widen the range or use fewer connections"
             )
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Raise WorkloadError if a file that was asked for cannot be written, before the load rather than after it."""
+    for path in (options.hlog, options.samples):
+        if path is not None:
+            try:
+                path.open("ab").close()
+            except OSError as error:
+                raise WorkloadError(f"file {str(path)!r} cannot be written: {error.strerror}") from error
+    if options.samples is not None and find_spec("pyarrow") is None:
+        raise WorkloadError("--samples writes parquet, and needs pyarrow: python -m pip install pyarrow")

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from clients import hlog, report, samples
-from clients.arguments import parser, preflight, target_of, workload_of
+from clients.arguments import check_outputs, parser, preflight, target_of, workload_of
 from clients.load import Announce, Load, Share, soon
 from clients.recorder import RawRecorder
 from clients.workers import WorkerGroup
@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         target = target_of(options)
         workload = workload_of(options)
         preflight(workload, target, options.workers, hard)
+        check_outputs(options)
     except WorkloadError as error:
         print(f"clients: {error}", file=sys.stderr)
         return WRONG_USE
@@ -73,12 +74,13 @@ def _alone(options: argparse.Namespace, target: Target, workload: Workload, scra
 def _several(options: argparse.Namespace, arguments: list[str], workload: Workload, scratch: Path) -> Result:
     announce = _coordinated if options.coordinated else _soon_for_all
     parts = [*arguments, "--parts", str(scratch)]
+    began_s = time.time()
     with WorkerGroup(parts, options.workers) as group:
         _on_interrupt(group.interrupt)
         result = group.run(workload, announce)
     if options.hlog is not None:
         with options.hlog.open("w") as stream:
-            stream.write(hlog.header(time.time()))
+            stream.write(hlog.header(began_s))
             hlog.merge(sorted(scratch.glob("*.hlog")), stream)
     if options.samples is not None:
         samples.write_parquet(sorted(scratch.glob("*.npy")), options.samples)
@@ -128,9 +130,15 @@ def _on_interrupt(interrupt: Callable[[], None]) -> None:
 
 
 def _coordinated(established: int, requested: int) -> int | None:
-    """Say that the connections stand; wait for the word to go. None if whoever started us went away instead."""
+    """Say that the connections stand; wait for the word to go. None if there will be none: stdin ended, or Ctrl-C."""
     print(f"CONNECTED {established} {requested}", flush=True)
-    words = sys.stdin.readline().split()
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # else reading goes on after an interrupt
+    try:
+        words = sys.stdin.readline().split()
+    except KeyboardInterrupt:
+        return None
+    finally:
+        signal.signal(signal.SIGINT, handler)
     return int(words[1]) if words[:1] == ["GO"] else None
 
 

@@ -117,8 +117,8 @@ class Histogram:
         histogram = HdrHistogram(1, HIGHEST_NS, DIGITS)
         np.frombuffer(histogram.counts, dtype=np.uint64)[:] = self.counts
         histogram.total_count = self.count
-        histogram.min_value = self.min_ns or 0
-        histogram.max_value = min(self.max_ns or 0, HIGHEST_NS)
+        histogram.min_value = min(max(self.min_ns or 0, 0), HIGHEST_NS)
+        histogram.max_value = min(max(self.max_ns or 0, 0), HIGHEST_NS)
         payload: bytes = histogram.encode()
         return payload.decode("ascii")
 

@@ -7,12 +7,14 @@ that logs of several runs can be joined. Intervals that several workers wrote ar
 from __future__ import annotations
 
 import time
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from clients.histogram import Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
@@ -53,16 +55,34 @@ class IntervalLog:
 
 
 def merge(parts: Iterable[Path], stream: TextIO) -> None:
-    """Join the logs that workers wrote about the same seconds into one."""
-    merged: dict[tuple[float, str], tuple[float, Histogram]] = {}
+    """Join the logs that workers wrote about the same seconds into one.
+
+    Intervals of a tag belong together if they began within half an interval of each other. What a worker that was
+    killed left of a line is passed over.
+    """
+    merged: dict[str, list[_Interval]] = defaultdict(list)
+    for tag, interval in sorted(_intervals(parts), key=lambda pair: pair[1].start_s):
+        known = merged[tag]
+        if known and interval.start_s - known[-1].start_s < max(known[-1].length_s, interval.length_s) / 2:
+            known[-1].histogram.merge(interval.histogram)
+            known[-1].length_s = max(known[-1].length_s, interval.length_s)
+        else:
+            known.append(interval)
+    lines = [(interval.start_s, tag, interval) for tag, known in merged.items() for interval in known]
+    for start_s, tag, interval in sorted(lines, key=lambda item: item[:2]):
+        stream.write(line(tag, start_s, interval.length_s, interval.histogram))
+
+
+@dataclass(slots=True)
+class _Interval:
+    start_s: float
+    length_s: float
+    histogram: Histogram
+
+
+def _intervals(parts: Iterable[Path]) -> Iterator[tuple[str, _Interval]]:
     for part in parts:
-        for text in part.read_text().splitlines():
-            if not text.startswith("Tag="):
-                continue
-            tag, start, length, _, payload = text.removeprefix("Tag=").split(",", 4)
-            key = (round(float(start), 1), tag)
-            length_s, histogram = merged.setdefault(key, (float(length), Histogram()))
-            histogram.merge(Histogram.decode(payload))
-            merged[key] = (max(length_s, float(length)), histogram)
-    for (start_s, tag), (length_s, histogram) in sorted(merged.items(), key=lambda item: item[0]):
-        stream.write(line(tag, start_s, length_s, histogram))
+        for text in part.read_text().splitlines(keepends=True):
+            if text.startswith("Tag=") and text.endswith("\n"):
+                tag, start, length, _, payload = text.removeprefix("Tag=").rstrip().split(",", 4)
+                yield tag, _Interval(float(start), float(length), Histogram.decode(payload))

@@ -16,6 +16,7 @@ Arrivals = Literal["closed", "constant", "poisson"]
 Profile = tuple[tuple[float, float, float], ...]
 """Pieces of the window, each (share of the window, level at its start, level at its end); empty means level."""
 
+MESSAGE_MAX_BYTES = 2**30
 _DURATION_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "": 1.0}
 _SIZE_UNITS_BYTES = {"": 1, "b": 1, "kb": 1000, "kib": 1024, "k": 1024, "mb": 10**6, "mib": 2**20, "m": 2**20}
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*")
@@ -76,9 +77,12 @@ class Workload:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        for field in ("connections", "message_bytes", "pipeline"):
+        for field in ("connections", "pipeline"):
             self._require(field, getattr(self, field) >= 1, "1 or more")
-        self._require("requests_per_connection", (self.requests_per_connection or 1) >= 1, "1 or more, or nothing")
+        self._require("message_bytes", 1 <= self.message_bytes <= MESSAGE_MAX_BYTES, f"from 1 to {MESSAGE_MAX_BYTES}")
+        limit = self.requests_per_connection
+        self._require("requests_per_connection", limit is None or limit >= 1, "1 or more, or nothing")
+        self._require("seed", self.seed >= 0, "0 or more")
         for field in ("duration_s", "timeout_s"):
             value = getattr(self, field)
             self._require(field, math.isfinite(value) and value > 0, "a number of seconds above 0")
