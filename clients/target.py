@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ class TargetError(WorkloadError):
 
 
 _LAST_PORT = 65_535
+_PATH_MAX_BYTES = 107  # of a UNIX socket on Linux; elsewhere a few less
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,10 @@ def parse_target(text: str, *, tls: bool = False, cafile: str | None = None, ins
     """Resolve `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`. Raise TargetError."""
     context = _tls_context(cafile, insecure=insecure) if tls else None
     if text.startswith("unix:"):
-        if not text.removeprefix("unix:"):
-            raise TargetError(f"target {text!r} has no path: write unix:PATH")
-        return Target(text, socket.AF_UNIX, text.removeprefix("unix:"), context, "localhost" if tls else None)
+        path = text.removeprefix("unix:")
+        if not 0 < len(os.fsencode(path)) <= _PATH_MAX_BYTES:
+            raise TargetError(f"target {text!r}: write unix:PATH with a path of 1 to {_PATH_MAX_BYTES} bytes")
+        return Target(text, socket.AF_UNIX, path, context, "localhost" if tls else None)
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if ":" in host and not bracketed:
@@ -57,8 +60,8 @@ def parse_target(text: str, *, tls: bool = False, cafile: str | None = None, ins
         raise TargetError(f"target {text!r} is not understood: write HOST:PORT, [IPV6]:PORT or unix:PATH")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise TargetError(f"host {host!r} does not resolve: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:
+        raise TargetError(f"host {host!r} does not resolve: {getattr(error, 'strerror', 'no such name')}") from error
     return Target(text, family, address, context, host if tls else None)
 
 

@@ -1,0 +1,61 @@
+"""What is sent: no message can be taken for another, on its connection or on any other."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clients.messages import STAMP_BYTES, messages
+from clients.workload import Workload
+
+
+def taken(workload, connection, count):
+    """Return copies: a message is valid only until `pipeline` more were taken."""
+    return [bytes(message) for message in islice(messages(workload, connection), count)]
+
+
+@given(
+    size=st.integers(STAMP_BYTES, 5_000),
+    pipeline=st.integers(1, 8),
+    connections=st.sets(st.integers(0, 100_000), min_size=1, max_size=5),
+)
+def test_no_two_messages_are_equal_on_a_connection_or_among_connections(size, pipeline, connections):
+    workload = Workload(message_bytes=size, pipeline=pipeline)
+    everything = [message for number in connections for message in taken(workload, number, 50)]
+    assert len(set(everything)) == len(everything)
+    assert {len(message) for message in everything} == {size}
+
+
+@pytest.mark.parametrize("size", range(1, STAMP_BYTES))
+def test_a_message_too_short_for_its_number_still_differs_from_those_in_flight_with_it(size):
+    sent = taken(Workload(message_bytes=size, pipeline=16), 3, 300)
+    for at in range(len(sent) - 17):
+        assert len(set(sent[at : at + 17])) == 17
+
+
+@given(seed=st.integers(0, 9), text=st.sampled_from(["8..5000", "100:1,8:3", "16..17"]))
+def test_messages_of_drawn_sizes_are_unique_too(seed, text):
+    workload = Workload(message_bytes=5_000, message_sizes=text, seed=seed)
+    everything = [message for number in (0, 1, 2) for message in taken(workload, number, 50)]
+    assert len(set(everything)) == len(everything)
+
+
+def test_messages_hold_every_byte_value():
+    message = taken(Workload(message_bytes=16_384), 0, 1)[0]
+    assert set(message) == set(range(256))
+
+
+@pytest.mark.parametrize("pipeline", [1, 3])
+def test_a_message_stays_as_it_is_while_as_many_more_are_taken_as_can_be_in_flight(pipeline):
+    source = messages(Workload(message_bytes=64, pipeline=pipeline), 0)
+    for _ in range(10):
+        batch = [next(source) for _ in range(pipeline)]
+        assert len({bytes(message) for message in batch}) == pipeline
+
+
+def test_a_message_differs_from_the_one_before_at_its_first_byte_so_that_a_stale_echo_shows_at_once():
+    first, second = taken(Workload(message_bytes=1_024), 0, 2)
+    assert first[0] != second[0]
