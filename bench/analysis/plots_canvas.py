@@ -96,8 +96,10 @@ class Page:
 
     def _wrapped(self, text: str, **font: Any) -> list[str]:
         """Break text into as few lines as fit the page, as even in length as can be; a number keeps its unit."""
+        if not text:
+            return []
         text = re.sub(r"(?<=\d) (?=\S)", "\N{NO-BREAK SPACE}", text)
-        per_inch = len(text) / max(text_width(self.figure, [text], **font), 0.01)
+        per_inch = len(text) / text_width(self.figure, [text], **font)
         widest = int(per_inch * (WIDTH - 2 * MARGIN) * 0.97)
         lines = textwrap.wrap(text, widest, break_on_hyphens=False)
         while len(shorter := textwrap.wrap(text, widest - 1, break_on_hyphens=False)) == len(lines) > 1:
