@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from bench.experiment.runner import Watcher
 
 
+REFRESHES_PER_S = 2
+"""Seldom: drawing takes CPU from the trial that is being measured."""
+
+
+SPEED_PERIOD_S = 600.0
+"""The time left is told from the trials of the last so many seconds."""
+
+
 def outcome(result: TrialResult) -> str:
     """Say in a few words what a trial gave."""
     name = f"{result.trial.server.name} {result.trial.workload_name}"
@@ -52,11 +60,12 @@ class Lines:
         """Say nothing."""
 
     def ended(self, result: TrialResult) -> None:
-        """Print the outcome."""
-        self._ended += 1
-        self._console.print(
-            f"[{self._ended}/{self._trials}] {outcome(result)}", markup=False, highlight=False, soft_wrap=True
-        )
+        """Print the outcome; a gap is none of the trials that are counted."""
+        line = outcome(result)
+        if result.trial.round:
+            self._ended += 1
+            line = f"[{self._ended}/{self._trials}] {line}"
+        self._console.print(line, markup=False, soft_wrap=True)
 
 
 class Bar:
@@ -72,9 +81,10 @@ class Bar:
 
     def ended(self, result: TrialResult) -> None:
         """Advance; a trial that was not measured, and was expected to be, is said at once."""
-        self._progress.advance(self._task)
+        if result.trial.round:
+            self._progress.advance(self._task)
         if result.status not in {Status.MEASURED, Status.SKIPPED}:
-            self._progress.console.print(outcome(result), style="red", markup=False, highlight=False)
+            self._progress.console.print(outcome(result), style="red", markup=False)
 
 
 @contextmanager
@@ -91,5 +101,12 @@ def watching(console: Console, trials: int) -> Iterator[Watcher]:
         TimeRemainingColumn(),
         TextColumn("{task.description}", markup=False),
     )
-    with Progress(*columns, console=console, transient=True, speed_estimate_period=600) as progress:
+    progress = Progress(
+        *columns,
+        console=console,
+        transient=True,
+        speed_estimate_period=SPEED_PERIOD_S,
+        refresh_per_second=REFRESHES_PER_S,
+    )
+    with progress:
         yield Bar(progress, progress.add_task("", total=trials))

@@ -78,7 +78,7 @@ def run(
 
     Ctrl-C keeps what was measured; --resume goes on.
     """
-    console = Console() if sys.stdout.isatty() else Console(width=WIDE)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
     if resume is not None:
         if any(value for value in options.values()):
             raise UsageError("--resume goes on with the plan of the run: leave the other options out")
@@ -115,10 +115,15 @@ def _describe(plan: Plan, console: Console) -> None:
     gaps = {gap.trial.cell: gap.detail for gap in plan.gaps()}
     table = Table("workload", "server", "", box=None, pad_edge=False)
     for server, named in plan.cells():
-        table.add_row(named.name, server.name, gaps.get((server.name, named.name), f"{plan.trials_per_cell} trials"))
+        table.add_row(named.name, server.name, gaps.get((server.name, named.name), _trials(plan.trials_per_cell)))
     console.print(table)
     trials = list(plan.trials())
-    console.print(f"{len(trials)} trials, seed {plan.seed}, {_time(trials)}.")
+    console.print(f"{_trials(len(trials))}, seed {plan.seed}, {_time(trials)}.")
+
+
+def _trials(number: int) -> str:
+    """Write 1 as `1 trial` and 3 as `3 trials`."""
+    return f"{units.count(number)} trial{'' if number == 1 else 's'}"
 
 
 def _time(trials: Collection[Trial]) -> str:
@@ -131,9 +136,8 @@ def _measure(ready: Campaign, console: Console, *, no_report: bool) -> ExitCode:
     """Measure, then make tables, plots and report of what there is, interrupted or not."""
     done = ready.store.done()
     todo = [trial for trial in ready.plan.trials() if trial.number not in done]
-    gaps = [gap for gap in ready.plan.gaps() if gap.trial.number not in done]
-    console.print(f"{len(todo)} trials, seed {ready.plan.seed}, {_time(todo)}, in {ready.store.path}", soft_wrap=True)
-    with watching(console, len(todo) + len(gaps)) as watcher:
+    console.print(f"{_trials(len(todo))}, seed {ready.plan.seed}, {_time(todo)}, in {ready.store.path}", soft_wrap=True)
+    with watching(console, len(todo)) as watcher:
         tally = ready.measure(watcher)
     if not ready.store.done():
         console.print("Interrupted before the first trial ended: there is nothing to report.")

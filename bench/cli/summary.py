@@ -37,10 +37,8 @@ def show(run: Run, console: Console) -> None:
     level = next((cell.estimate.level for cells in found.cells.values() for cell in cells), None)
     if level is not None:
         console.print(f"Means over trials, with the half width of their {units.percent(level, signed=False)} interval.")
-    for line in failures(run):
-        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
-    for line in doubts(run):
-        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for line, style in [*failures(run), *((line, "yellow") for line in doubts(run))]:
+        console.print(line, style=style, markup=False, soft_wrap=True)
 
 
 def estimates(found: Digest) -> Table:
@@ -74,13 +72,14 @@ def _words(metric: Metric, cell: Cell) -> str:
     return f"{value} ±{units.percent(half if half < ROUGH else round(half, 2), signed=False)}"
 
 
-def failures(run: Run) -> list[str]:
-    """Say how each cell failed that has trials which were not measured."""
-    trials = run.trials[run.trials["status"] != Status.MEASURED]
+def failures(run: Run) -> list[tuple[str, str]]:
+    """Say where and how each server has trials that were not measured, each with its style."""
+    missing = run.trials[run.trials["status"] != Status.MEASURED]
     lines = []
-    for (server, workload, status), rows in trials.groupby(["server", "workload", "status"], sort=False):
-        times = f"{len(rows)} trials " if len(rows) > 1 else ""
-        lines.append(f"{server} {workload}: {times}{status}: {rows['status_detail'].iloc[0]}")
+    for (server, status), rows in missing.groupby(["server", "status"], sort=False):
+        where = ", ".join(dict.fromkeys(rows["workload"]))
+        style = "yellow" if status == Status.SKIPPED else "red"
+        lines.append((f"{server} {where}: {status}: {rows['status_detail'].iloc[0]}", style))
     return lines
 
 

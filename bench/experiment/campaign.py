@@ -37,12 +37,16 @@ REFUSED = "refused (--anyway measures it all the same): it failed `bench check`"
 
 @dataclass(slots=True)
 class Campaign:
-    """A run that is ready to be measured, or to be continued; `began_s` is when it began to be made ready."""
+    """A run that is ready to be measured, or to be continued; `began_s` is when it began to be made ready.
+
+    `ceilings` are those of a single worker of the load generator, if this machine was calibrated.
+    """
 
     plan: Plan
     store: Store
     cores: machine.Cores
     nonconforming: frozenset[str]
+    ceilings: ceiling.Ceilings | None
     began_s: float
 
     def measure(self, watcher: Watcher) -> Tally:
@@ -87,9 +91,9 @@ def begin(file: PlanFile, out: Path, *, anyway: bool = False) -> Campaign:
     """
     began_s = time.monotonic()
     plan, nonconforming = _looked_over(file, out, anyway=anyway)
-    cores = _cores(plan)
+    cores, ceilings = _cores(plan), _ceilings(plan)
     store = Store.create(out, plan.name, _facts(file, plan, cores, anyway=anyway))
-    return Campaign(plan, store, cores, nonconforming, began_s)
+    return Campaign(plan, store, cores, nonconforming, ceilings, began_s)
 
 
 def resume(path: Path) -> Campaign:
@@ -100,13 +104,13 @@ def resume(path: Path) -> Campaign:
         anyway = store.info["anyway"]
         file = check_plan(store.info["plan"], f"{path}/run.json")
         plan, nonconforming = _looked_over(file, path.resolve().parent, anyway=anyway)
-        cores = _cores(plan)
+        cores, ceilings = _cores(plan), _ceilings(plan)
         _check_same(store, _facts(file, plan, cores, anyway=anyway))
     except BaseException:
         store.close()
         raise
     store.restart()
-    return Campaign(plan, store, cores, nonconforming, began_s)
+    return Campaign(plan, store, cores, nonconforming, ceilings, began_s)
 
 
 def _check_same(store: Store, now: Mapping[str, Any]) -> None:
@@ -147,6 +151,10 @@ def nonconformance(server: Server) -> str | None:
 
 def _cores(plan: Plan) -> machine.Cores:
     return machine.plan_cores(machine.allowed_cores(), plan.workers, machine.cpu_quota())
+
+
+def _ceilings(plan: Plan) -> ceiling.Ceilings | None:
+    return ceiling.load(ceiling.default_path()) if plan.workers == 1 else None
 
 
 def _facts(file: PlanFile, plan: Plan, cores: machine.Cores, *, anyway: bool) -> dict[str, Any]:

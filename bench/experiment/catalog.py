@@ -10,7 +10,6 @@ import atexit
 import functools
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -185,5 +184,11 @@ def _ask(command: list[str], *, env: dict[str, str] | None = None, cwd: str | No
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"cannot run {command[0]}: {error}") from error
     except subprocess.CalledProcessError as error:
-        raise UsageError(f"{shlex.join(command[:4])} failed: {error.stderr.strip()[-500:]}") from error
+        raise UsageError(f"{command[0]} cannot be used: {_gist(error.stderr)}") from error
     return done.stdout
+
+
+def _gist(stderr: str) -> str:
+    """Return the line that says most: the last of a traceback, the first of anything else."""
+    lines = stderr.strip().splitlines() or ["it failed without a word"]
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0]

@@ -208,10 +208,24 @@ def test_our_own_interpreter_can_run_our_servers():
     assert found.entries["sequential"].connections_max == 1
 
 
-@pytest.mark.parametrize(("text", "words"), [("no-such-python", "give a path, or a name"), ("false", "failed")])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("no-such-python", "give a path, or a name"), ("false", "bin/false cannot be used: it failed without a word")],
+)
 def test_an_interpreter_that_cannot_be_asked_is_said(text, words):
     with pytest.raises(UsageError, match=words):
         describe(text)
+
+
+def test_a_shim_that_cannot_run_is_quoted_in_one_line(tmp_path):
+    shim = tmp_path / "python3.99"
+    shim.write_text(
+        "#!/bin/sh\necho 'shim: python3.99: not installed' >&2\necho 'Note: see the manual' >&2\nexit 127\n"
+    )
+    shim.chmod(0o755)
+    with pytest.raises(UsageError) as caught:
+        describe(str(shim))
+    assert str(caught.value) == f"{shim} cannot be used: shim: python3.99: not installed"
 
 
 def test_another_interpreter_sees_our_servers_and_nothing_else_of_ours(tmp_path):
