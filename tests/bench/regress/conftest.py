@@ -148,11 +148,14 @@ listener = socket.create_server(("127.0.0.1", int(sys.argv[sys.argv.index("--por
 while True:
     connection, _ = listener.accept()
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with connection:
+    try:
         while data := connection.recv(65536):
             for _ in range(BURN):
                 pass
             connection.sendall(data)
+    except OSError:
+        pass
+    connection.close()
 """
 
 

@@ -225,6 +225,16 @@ def test_python_path_of_the_checkout_moves_with_the_arm(project, run, bench, mon
     assert not path[0].startswith(str(project.root))
 
 
+def test_both_arms_get_a_steady_allocator_unless_the_user_has_set_one(project, run, bench, monkeypatch):
+    project.commit(0)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    run(project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", "")
+    for trial in bench.trials:
+        assert "MALLOC_TRIM_THRESHOLD_" not in trial.server.env
+        assert trial.server.env["MALLOC_MMAP_THRESHOLD_"] == "33554432"
+
+
 @pytest.fixture
 def with_submodule(project, tmp_path):
     other = type(project)(tmp_path / "library")
