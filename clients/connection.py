@@ -149,8 +149,9 @@ class Connection:
     async def open(self) -> bool:
         """Connect; return whether the connection stands. A failure is counted."""
         try:
-            await self._standing()
-        except (Fault, Overdue, OSError):
+            sock = await self._standing()
+            self._kernel.unwatch(sock.fileno())  # the opener goes on to the next, and must not be woken by this one
+        except (Fault, OSError):
             self._fail(Failure.REFUSED)
         return self.stands
 
@@ -229,7 +230,7 @@ class Connection:
         while left or outstanding:
             if left and not self._unsent and len(outstanding) < depth:
                 left -= self._send_due(sock, min(left, depth - len(outstanding)))
-            if self._due_ns is None:
+            if self._due_ns is None or self._unsent:  # nothing falls due for who is still sending
                 await ready
             else:
                 await alarm(self._due_ns)
@@ -280,7 +281,7 @@ class Connection:
         self._due_ns = due_ns
         return due_ns
 
-    def release_due(self) -> None:
+    def _release_due(self) -> None:
         """Give back the due time that this connection holds and has not served."""
         if self._schedule is not None and self._due_ns is not None:
             self._schedule.give_back(self._due_ns)
@@ -350,5 +351,5 @@ class Connection:
         self._waiting_since_ns = None
         self._unsent = memoryview(b"")
         self._received = 0
-        self.release_due()
+        self._release_due()
         self.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,13 @@ from clients.faults import Failure, Fault
 from clients.kernel import Kernel, alarm, sleep_until, watch
 
 if TYPE_CHECKING:
+    import socket
+
     from clients.clock import NowNs
     from clients.target import Target
 
 _RETRY_NS = 1_000_000
+_UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
 
 
 async def dial(target: Target, kernel: Kernel, clock: NowNs, deadline_ns: int) -> socket.socket:
@@ -52,12 +54,13 @@ async def _connect(sock: socket.socket, target: Target, kernel: Kernel, clock: N
         fd = sock.fileno()
         await watch(fd)
         kernel.want_write(fd, wanted=True)
-        await alarm(deadline_ns)
-        if clock() >= deadline_ns:
-            raise Fault(Failure.REFUSED)
+        while code in _UNDER_WAY:
+            if clock() >= deadline_ns:
+                raise Fault(Failure.REFUSED)
+            await alarm(deadline_ns)
+            code = sock.connect_ex(target.address)  # asked again, it says how the first call went
         kernel.want_write(fd, wanted=False)
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if code:
+    if code not in (0, errno.EISCONN):
         raise OSError(code, os.strerror(code))
 
 

@@ -10,7 +10,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clients.clock import NowNs, best_poller, now_ns
 from clients.connection import Connection
@@ -49,6 +49,14 @@ Announce = Callable[[int, int], int | None]
 """Told (established, requested) when the connections stand; returns the start in clock ns, None to go without load."""
 
 
+def next_tick_ns(time_ns: int, end_ns: int) -> int:
+    """Return the next moment at which recorders are emptied.
+
+    Ticks lie on a grid that ends at `end_ns`, so that a late one delays no other, and all workers have the same.
+    """
+    return end_ns - (end_ns - time_ns - 1) // _TICK_NS * _TICK_NS
+
+
 def soon(_established: int, _requested: int) -> int | None:
     """Start at once."""
     return now_ns() + 1_000_000
@@ -73,7 +81,7 @@ class Load:
         self._kernel = Kernel(clock=clock, poller=best_poller(batch=batch))
         self._result = Result(workload=workload)
         self._second = {kind: Histogram() for kind in KINDS}
-        self._second_start_ns = 0
+        self._second_start_ns = self._second_end_ns = 0
         self._schedule: Schedule | None = None
         self._connections: list[Connection] = []
 
@@ -99,21 +107,25 @@ class Load:
         await self._open_all()
         opened = self._recorder.drain()
         self._result.histograms["connect"].add(opened.connect)
+        self._second["connect"].add(opened.connect)
         self._result.failures.update(opened.failures)
         established = sum(connection.stands for connection in self._connections)
         self._result.connections_established = established
-        start_ns = announce(established, len(numbers))
+        start_ns = None if self._result.interrupted else announce(established, len(numbers))
         if start_ns is None:
             self._result.interrupted = True
-            return self._result
+        else:
+            await self._converse(start_ns)
+        self._conclude()
+        return self._result
+
+    async def _converse(self, start_ns: int) -> None:
         window_ns = start_ns + round(self._workload.warmup_s * 1e9)
         tasks = self._start(start_ns)
         await self._tick_until(window_ns, self._discard)
         await self._window(window_ns + round(self._workload.duration_s * 1e9))
         for task in tasks:
             self._kernel.cancel(task)
-        self._conclude()
-        return self._result
 
     def _connection(self, number: int) -> Connection:
         return Connection(
@@ -133,8 +145,16 @@ class Load:
                 await connection.open()
 
         openers = [self._kernel.spawn(open_next(waiting)) for _ in range(min(_OPENERS, len(self._connections)))]
+        guard = self._kernel.spawn(self._stop_when_interrupted(openers))
         for opener in openers:
             await join(opener)
+        self._kernel.cancel(guard)
+
+    async def _stop_when_interrupted(self, tasks: list[Task[None]]) -> None:
+        while not self._result.interrupted:
+            await sleep_until(self._now_ns() + _TICK_NS, self._now_ns)
+        for task in tasks:
+            self._kernel.cancel(task)
 
     def _start(self, start_ns: int) -> list[Task[None]]:
         workload = self._workload
@@ -164,7 +184,7 @@ class Load:
     async def _tick_until(self, end_ns: int, keep: Callable[[Slice, int], None]) -> None:
         """Empty the recorder every tick until `end_ns` (or an interruption), passing on what it held."""
         while not self._result.interrupted and (time_ns := self._now_ns()) < end_ns:
-            await sleep_until(min(time_ns + _TICK_NS, end_ns), self._now_ns)
+            await sleep_until(next_tick_ns(time_ns, end_ns), self._now_ns)
             keep(self._recorder.drain(), self._now_ns())
 
     def _discard(self, taken: Slice, at_ns: int) -> None:
@@ -173,49 +193,57 @@ class Load:
     async def _window(self, end_ns: int) -> None:
         result = self._result
         result.window_start_ns = self._second_start_ns = begin_ns = self._now_ns()
-        settled = sum(connection.answered + connection.failed for connection in self._connections)
-        failed = sum(connection.failed for connection in self._connections)
-        spun_ns, cpu_ns = self._kernel.spun_ns, time.process_time_ns()
-        sent = sum(connection.sent for connection in self._connections)
-        backlog = self._schedule.backlog(begin_ns) if self._schedule else 0
         length_ns = max(_TICK_NS, (end_ns - begin_ns) // _TIMELINE_LENGTH)
         interval = _OpenInterval(begin_ns)
+        before = self._totals(begin_ns)
 
         def keep(taken: Slice, at_ns: int) -> None:
             nonlocal interval
             result.add(taken)
-            interval.add(taken)
-            self._keep_second(taken, at_ns, last=at_ns >= end_ns)
-            if at_ns - interval.begin_ns >= length_ns - _TICK_NS // 2 or at_ns >= end_ns:
-                result.timeline.append(interval.close(begin_ns, at_ns))
+            interval.add(taken, at_ns)
+            self._keep_second(taken, at_ns)
+            if at_ns - interval.begin_ns >= length_ns - _TICK_NS // 2:
+                result.timeline.append(interval.close(begin_ns))
                 interval = _OpenInterval(at_ns)
 
         await self._tick_until(end_ns, keep)
         result.window_end_ns = self._now_ns()
-        result.cpu_s = (time.process_time_ns() - cpu_ns) / 1e9
-        result.spin_s = (self._kernel.spun_ns - spun_ns) / 1e9
-        result.sent = sum(connection.sent for connection in self._connections) - settled
-        result.failed = sum(connection.failed for connection in self._connections) - failed
+        after = self._totals(result.window_end_ns)
+        if interval.end_ns > interval.begin_ns:
+            result.timeline.append(interval.close(begin_ns))
+        self._write_second()
+        result.cpu_s = (after.cpu_ns - before.cpu_ns) / 1e9
+        result.spin_s = (after.spun_ns - before.spun_ns) / 1e9
+        result.sent = after.sent - before.settled
+        result.failed = after.failed - before.failed
         result.in_flight = sum(connection.in_flight for connection in self._connections)
-        result.due = sum(connection.sent for connection in self._connections) - sent - backlog
-        for connection in self._connections:
-            connection.release_due()
-        if self._schedule is not None:
-            result.due += result.failures[Failure.UNSENT]
-            waiting = self._schedule.backlog(result.window_end_ns)
-            result.failures[Failure.UNSENT] += waiting
-            result.due += waiting
+        result.due = after.sent - before.sent + result.failures[Failure.UNSENT] + after.waiting - before.waiting
+        result.failures[Failure.UNSENT] += after.waiting
 
-    def _keep_second(self, taken: Slice, at_ns: int, *, last: bool) -> None:
+    def _totals(self, at_ns: int) -> _Totals:
+        """Return what has been counted since the start."""
+        sent = sum(connection.sent for connection in self._connections)
+        failed = sum(connection.failed for connection in self._connections)
+        settled = sum(connection.answered for connection in self._connections) + failed
+        waiting = self._schedule.backlog(at_ns) if self._schedule else 0
+        return _Totals(sent, failed, settled, waiting, time.process_time_ns(), self._kernel.spun_ns)
+
+    def _keep_second(self, taken: Slice, at_ns: int) -> None:
         if self._log is None:
             return
         for kind, histogram in self._second.items():
             histogram.add(getattr(taken, kind))
-        if last or at_ns - self._second_start_ns >= _SECOND_NS - _TICK_NS // 2:
-            since_epoch_s = time.time() - (self._now_ns() - self._second_start_ns) / 1e9
-            self._log.write(since_epoch_s, (at_ns - self._second_start_ns) / 1e9, self._second)
-            self._second = {kind: Histogram() for kind in KINDS}
-            self._second_start_ns = at_ns
+        self._second_end_ns = at_ns
+        if at_ns - self._second_start_ns >= _SECOND_NS - _TICK_NS // 2:
+            self._write_second()
+
+    def _write_second(self) -> None:
+        if self._log is None or self._second_end_ns <= self._second_start_ns:
+            return
+        since_epoch_s = time.time() - (self._now_ns() - self._second_start_ns) / 1e9
+        self._log.write(since_epoch_s, (self._second_end_ns - self._second_start_ns) / 1e9, self._second)
+        self._second = {kind: Histogram() for kind in KINDS}
+        self._second_start_ns = self._second_end_ns
 
     def _conclude(self) -> None:
         result = self._result
@@ -228,17 +256,30 @@ class Load:
         )
 
 
+class _Totals(NamedTuple):
+    """Counts over all connections and clocks of the process, at one moment; `waiting` is the schedule's backlog."""
+
+    sent: int
+    failed: int
+    settled: int
+    waiting: int
+    cpu_ns: int
+    spun_ns: int
+
+
 class _OpenInterval:
     """The interval of the timeline that is being filled."""
 
     def __init__(self, begin_ns: int) -> None:
-        self.begin_ns = begin_ns
+        self.begin_ns = self.end_ns = begin_ns
         self._errors = 0
         self._response = Histogram()
 
-    def add(self, taken: Slice) -> None:
+    def add(self, taken: Slice, at_ns: int) -> None:
+        self.end_ns = at_ns
         self._errors += taken.failures.total()
         self._response.add(taken.response)
 
-    def close(self, window_ns: int, end_ns: int) -> Interval:
-        return Interval(self.begin_ns - window_ns, end_ns - self.begin_ns, self._errors, self._response.compact())
+    def close(self, window_ns: int) -> Interval:
+        length_ns = self.end_ns - self.begin_ns
+        return Interval(self.begin_ns - window_ns, length_ns, self._errors, self._response.compact())

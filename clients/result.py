@@ -101,12 +101,16 @@ class Result:
         self.cpu_s += other.cpu_s
         self.spin_s += other.spin_s
         self.interrupted |= other.interrupted
-        self.window_start_ns = min(self.window_start_ns, other.window_start_ns)
+        starts = [result.window_start_ns for result in (self, other) if result.window_end_ns]
+        self.window_start_ns = min(starts, default=0)  # a worker that was interrupted too soon has no window
         self.window_end_ns = max(self.window_end_ns, other.window_end_ns)
-        # Workers cut the window at the same planned times, so that intervals match by their position.
-        for mine, theirs in zip(self.timeline, other.timeline, strict=False):
-            mine.merge(theirs)
-        self.timeline.extend(other.timeline[len(self.timeline) :])
+        timeline: list[Interval] = []
+        for interval in sorted([*self.timeline, *other.timeline], key=lambda interval: interval.at_ns):
+            if timeline and interval.at_ns - timeline[-1].at_ns < timeline[-1].length_ns // 2:
+                timeline[-1].merge(interval)
+            else:  # workers cut the window at the same planned times, but one that was held up may have missed some
+                timeline.append(interval)
+        self.timeline = timeline
 
     @property
     def is_right(self) -> bool:

@@ -32,6 +32,7 @@ def write_parquet(parts: Iterable[Path], path: Path) -> None:
     import pyarrow as pa  # noqa: PLC0415  # see above
     import pyarrow.parquet as pq  # noqa: PLC0415  # see above
 
-    rows = np.concatenate([np.load(part) for part in parts], axis=1)
+    none = np.empty((len(COLUMNS), 0), dtype=np.int64)
+    rows = np.concatenate([none, *(np.load(part) for part in parts)], axis=1)
     rows = rows[:, np.argsort(rows[2], kind="stable")]
     pq.write_table(pa.table(dict(zip(COLUMNS, rows, strict=True))), path)

@@ -63,11 +63,9 @@ class WorkerGroup:
 
     def run(self, workload: Workload, announce: Announce) -> Result:
         """Line the children up, start them together and return their merged result."""
-        established = 0
-        for child in self._children:
-            assert child.stdout is not None
-            words = child.stdout.readline().split()
-            established += int(words[1]) if words[:1] == ["CONNECTED"] else 0
+        answers = [_line(child) for child in self._children]
+        connected = [answer.split()[1] for answer in answers if answer.startswith("CONNECTED ")]
+        established = sum(map(int, connected))
         start_ns = announce(established, workload.connections)
         for child in self._children:
             assert child.stdin is not None
@@ -76,9 +74,9 @@ class WorkerGroup:
             _close(child.stdin)
         merged: Result | None = None
         lost = 0
-        for child in self._children:
-            assert child.stdout is not None
-            line = child.stdout.readline()
+        for child, answer in zip(self._children, answers, strict=True):
+            # A child that was interrupted before its connections stood answers with its result at once.
+            line = _line(child) if answer.startswith("CONNECTED ") else answer
             child.wait()
             if not line.endswith("\n"):
                 lost += 1
@@ -92,6 +90,12 @@ class WorkerGroup:
         merged = merged or Result(workload=workload, workers=0)
         merged.workers_lost += lost
         return merged
+
+
+def _line(child: subprocess.Popen[str]) -> str:
+    """Return a child's next line; one without an end if it died."""
+    assert child.stdout is not None
+    return child.stdout.readline()
 
 
 def _say(stream: IO[str], text: str) -> None:

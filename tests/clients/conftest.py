@@ -266,12 +266,13 @@ def clients(start_clients):
 def load(clients):
     """Return a function that puts load on an address without warm-up and returns its result as JSON.
 
-    What holds for every result is asserted for each: nothing sent is lost count of, and what failed has no latency.
+    What holds for every result is asserted for each, and that nothing was written to standard error.
     """
 
     def run(address: str, *arguments: str, **options: Any) -> Run:
         run = clients(address, "--json", "--warmup", "0s", *arguments, **options)
         assert run.out, run.err
+        assert not run.err
         check_result(run.result)
         return run
 

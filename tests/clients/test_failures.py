@@ -1,0 +1,249 @@
+"""What a server does wrong lands in its own class, is no reply, and has no latency. Through real sockets.
+
+How a reset is told from the rest: a connection that the peer resets is `reset`, whether or not a part of the reply came
+before; `short_reply` is a reply that ends before its time in any other way, by a close or by silence.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from contextlib import contextmanager
+
+import pytest
+
+TIMEOUT_S = 0.25
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+
+
+def wrong(run, *failures, replies=None):
+    """Assert that nothing but these failures was counted; `replies` says whether there must be right replies.
+
+    In an open loop requests also stay unsent while a connection that failed is made anew.
+    """
+    allowed = {"unsent"} if run["workload"]["rate_per_s"] else set()
+    assert set(run["errors"]) - allowed == set(failures)
+    assert run["failed"] > 0
+    assert replies is None or (run["replies"] > 0) == replies
+    is_wrong_echo = {"mismatch", "short_reply"} & set(failures)
+    assert run.status == (4 if is_wrong_echo or not run["replies"] else 0)
+
+
+# ---- the bytes are wrong
+
+
+def test_a_wrong_byte_is_a_mismatch(load, known_bad):
+    with known_bad("wrong_byte") as served:
+        wrong(load(served.address, "-c", 3, "-d", "0.3s"), "mismatch", replies=False)
+
+
+def test_a_wrong_byte_beyond_the_message_is_not_met(load, known_bad):
+    with known_bad("wrong_byte") as served:
+        run = load(served.address, "-c", 3, "-s", 200, "-d", "0.3s")
+    assert (run["errors"], run.status) == ({}, 0)
+
+
+@pytest.mark.parametrize("load_model", [(), ("--pipeline", 4), ("--rate", 500), ("-s", "200..300"), ("-s", 4)])
+def test_the_echo_of_the_message_before_is_a_mismatch(load, known_bad, load_model):
+    """In each way of sending: in lockstep, several in flight, by the clock, in drawn sizes, in messages of 4 bytes."""
+    with known_bad("stale_echo") as served:
+        wrong(load(served.address, "-c", 2, "-d", "0.3s", *load_model), "mismatch", replies=None)
+
+
+def test_an_echo_of_another_connections_message_is_a_mismatch(load, answering):
+    waiting = []
+
+    def swaps(connection):
+        while data := connection.recv(65_536):
+            waiting.append((connection, data))
+            if len(waiting) == 2:
+                (one, first), (other, second) = waiting
+                waiting.clear()
+                one.sendall(second)
+                other.sendall(first)
+
+    with answering(swaps) as address:
+        run = load(address, "-c", 2, "-d", "0.3s", "--timeout", f"{TIMEOUT_S}s")
+    assert run["errors"]["mismatch"] >= 1
+    assert run.status == 4
+
+
+@pytest.mark.parametrize("load_model", [(), ("--rate", 100)])
+def test_bytes_that_nobody_asked_for_are_a_mismatch(load, answering, load_model):
+    def greets(connection):
+        connection.sendall(b"220 welcome\r\n")
+        while data := connection.recv(65_536):
+            connection.sendall(data)
+
+    with answering(greets) as address:
+        run = load(address, "-c", 2, "-d", "0.3s", *load_model)
+    assert (set(run["errors"]) - {"unsent"}, run["replies"], run.status) == ({"mismatch"}, 0, 4)
+
+
+def test_more_than_was_sent_is_a_mismatch(load, answering):
+    def adds(connection):
+        while data := connection.recv(65_536):
+            connection.sendall(data + b"!")
+
+    with answering(adds) as address:
+        wrong(load(address, "-c", 2, "-d", "0.3s"), "mismatch")
+
+
+# ---- the reply ends too soon, or does not come
+
+
+def test_half_a_reply_and_a_close_is_a_short_reply(load, known_bad):
+    with known_bad("short_reply") as served:
+        wrong(load(served.address, "-c", 2, "-d", "0.4s"), "short_reply", replies=True)
+
+
+def test_half_a_reply_and_silence_is_a_short_reply(load, answering):
+    def stops_halfway(connection):
+        connection.sendall(connection.recv(65_536)[:-1])
+        while connection.recv(65_536):
+            pass
+
+    with answering(stops_halfway) as address:
+        wrong(load(address, "-c", 2, "-d", "0.6s", "--timeout", f"{TIMEOUT_S}s"), "short_reply", replies=False)
+
+
+def test_a_close_instead_of_a_reply_is_closed_early(load, answering):
+    def hangs_up(connection):
+        connection.sendall(connection.recv(65_536))
+        connection.recv(65_536)
+
+    with answering(hangs_up) as address:
+        run = load(address, "-c", 2, "-d", "0.4s")
+    wrong(run, "closed_early", replies=True)
+    assert run["replies"] <= run["failed"] + 2  # one right reply each time
+
+
+def test_a_close_between_two_exchanges_is_closed_early_or_a_reset_if_a_request_was_under_way(load, known_bad):
+    with known_bad("early_close") as served:
+        run = load(served.address, "-c", 2, "-d", "0.4s")
+    assert set(run["errors"]) <= {"closed_early", "reset"}
+    assert run["failed"] > 0
+    assert run["replies"] <= 50 * (run["failed"] + 2)
+
+
+def test_an_idle_connection_that_is_closed_is_counted_and_made_anew(load, answering):
+    def answers_once(connection):
+        connection.sendall(connection.recv(65_536))
+
+    with answering(answers_once) as address:
+        run = load(address, "-c", 1, "--rate", 10, "-d", "0.5s")
+    assert run["replies"] >= 4
+    assert set(run["errors"]) == {"closed_early"}
+    assert run["failed"] == 0  # no request was under way
+
+
+def test_a_reset_is_a_reset(load, answering):
+    def resets(connection):
+        connection.recv(65_536)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+
+    with answering(resets) as address:
+        wrong(load(address, "-c", 2, "-d", "0.3s"), "reset", replies=False)
+
+
+def test_a_reset_in_mid_message_is_a_reset(load, known_bad):
+    with known_bad("reset_mid_message") as served:
+        wrong(load(served.address, "-c", 2, "-d", "0.4s"), "reset", replies=True)
+
+
+@pytest.mark.parametrize("load_model", [(), ("--pipeline", 3), ("--rate", 2_000)])
+def test_silence_is_a_timeout_and_no_latency(load, answering, load_model):
+    def falls_silent(connection):
+        for _ in range(20):
+            connection.sendall(connection.recv(65_536))
+        while connection.recv(65_536):
+            pass
+
+    with answering(falls_silent) as address:
+        run = load(address, "-c", 2, "-d", "0.8s", "--timeout", f"{TIMEOUT_S}s", *load_model)
+    assert set(run["errors"]) <= {"timeout", "unsent"}
+    assert run["errors"]["timeout"] >= run["failed"] >= 2
+    assert run["replies"] >= 20
+    assert run["service_max_ns"] < TIMEOUT_S * 1e9
+    assert run.status == 0
+
+
+# ---- the server does not take what is sent
+
+
+def test_a_server_that_never_reads_times_out_small_messages_and_stalls_large_ones(load, known_bad):
+    with known_bad("never_reads") as served:
+        patience = ("-d", "0.6s", "--timeout", f"{TIMEOUT_S}s")
+        wrong(load(served.address, "-c", 2, *patience), "timeout", replies=False)
+        wrong(load(served.address, "-c", 1, "-s", "16MiB", *patience), "stalled", replies=False)
+
+
+def test_a_connection_that_is_stalled_when_its_next_request_falls_due_waits_without_holding_up_anything(
+    load, known_bad
+):
+    """Several in flight, by the clock: the second falls due while the first is still being sent."""
+    with known_bad("never_reads") as served:
+        run = load(
+            served.address, "-c", 1, "-s", "16MiB", "--pipeline", 2, "--rate", 8, "-d", "0.8s", "--timeout", "0.4s"
+        )
+    assert run["errors"]["stalled"] >= 1
+    assert run["client_cpu_s"] < 0.5 * run["window_s"] + run["client_spin_s"]
+
+
+# ---- there is no connection
+
+
+def test_where_nobody_listens_every_connection_is_refused(load):
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        run = load(f"127.0.0.1:{bound.getsockname()[1]}", "-c", 3, "-d", "0.2s")
+    assert set(run["errors"]) == {"refused"}
+    assert run["errors"]["refused"] >= 3
+    assert (run["connections_requested"], run["connections_established"]) == (3, 0)
+    assert (run["sent"], run["failed"], run.status) == (0, 0, 4)
+
+
+def test_a_unix_socket_that_is_not_there_is_refused(load, tmp_path):
+    run = load(f"unix:{tmp_path}/none", "-c", 2, "-d", "0.1s")
+    assert (set(run["errors"]), run["connections_established"]) == ({"refused"}, 0)
+
+
+def test_a_server_that_refuses_beyond_a_number_is_measured_with_those_that_stand(load, known_bad):
+    with known_bad("refuses_after_n") as served:
+        run = load(served.address, "-c", 70, "-d", "0.4s", "--timeout", "2s")
+    # Some are made before the server stops listening, and reset when it does: the kernel had accepted them.
+    assert run["errors"]["refused"] >= 6
+    assert set(run["errors"]) <= {"refused", "reset", "closed_early"}
+    assert run["replies"] > 64
+
+
+@pytest.mark.parametrize("connections", [5, 150])
+def test_a_server_that_closes_at_once_gives_closed_early_or_reset_and_never_an_error_of_ours(
+    load, answering, connections
+):
+    """More connections than are opened at a time, so that one that was opened is closed while others are opened."""
+    with answering(lambda connection: None) as address:
+        run = load(address, "-c", connections, "-d", "0.3s")
+    assert set(run["errors"]) <= {"closed_early", "reset", "refused"}
+    assert (run["replies"], run.status) == (0, 4)
+
+
+@contextmanager
+def dead_end():
+    """Yield an address whose connections never stand: the queue of those not accepted is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        yield f"127.0.0.1:{address[1]}"
+        for filler in fillers:
+            filler.close()
+
+
+def test_a_connection_that_is_not_made_within_the_timeout_is_refused(load):
+    with dead_end() as address:
+        run = load(address, "-c", 2, "-d", "0.1s", "--timeout", "0.2s")
+    assert run["connections_established"] == 0
+    assert run["errors"] == {"refused": run["errors"]["refused"]}
