@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bench.analysis.frame import Run
 
+FOLLOWED = tuple(rule for rule in RULES if rule.metric in {"server_cpu_us_per_reply", "replies_per_s"})
 ALPHA = 0.01
 PERMUTATIONS = 1999
 FEWEST_RUNS = 8
@@ -71,7 +72,7 @@ class CellHistory:
 
 
 def history(runs: Sequence[Run]) -> list[CellHistory]:
-    """Follow every cell and metric that decides through the runs, in the order in which they began.
+    """Follow the CPU per reply and the throughput of every cell through the runs, in the order in which they began.
 
     Raises UsageError if there are fewer than two runs, or one is given twice.
     """
@@ -83,7 +84,7 @@ def history(runs: Sequence[Run]) -> list[CellHistory]:
             pair for run in ordered for pair in run.measured[["server", "workload"]].itertuples(index=False, name=None)
         )
     )
-    return [_cell(ordered, cell, rule) for cell in cells for rule in RULES[:2]]
+    return [_cell(ordered, cell, rule) for cell in cells for rule in FOLLOWED]
 
 
 def change_points(values: Floats, *, alpha: float = ALPHA, seed: int = 0) -> list[tuple[int, float]]:

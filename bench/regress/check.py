@@ -65,7 +65,7 @@ def run(
 def _question(arms: Prepared, amount: Amount) -> Question:
     return Question(
         cells=arms.cells,
-        rules=chosen_rules(arms.cells[0].workload, amount.gates, amount.tolerance),
+        rules=chosen_rules(amount.gates, amount.tolerance),
         seed=amount.seed,
         machine=machine_key(),
         pairs=amount.pairs,

@@ -15,7 +15,7 @@ import pytest
 
 from bench.analysis.compare import judge
 from bench.analysis.pairs import Arm, Observation
-from bench.analysis.verdict import Word
+from bench.analysis.verdict import EXIT_CODES, Word
 from bench.errors import ExitCode
 
 LOOKS = (10, 20, 30, 40)
@@ -57,10 +57,11 @@ def test_five_percent_is_found_on_a_quiet_host(words, hosts):
     assert found[Word.REGRESSED] >= 185
 
 
-def test_a_speedup_is_improved_and_fine(hosts):
-    outcome = hosts.run(hosts.FakeHost(hosts.NOISY, slower=-0.10), hosts.ask(pairs=30))
-    assert outcome.comparison.word is Word.IMPROVED
-    assert outcome.comparison.exit_code() is ExitCode.FINE
+def test_a_speedup_is_improved_and_fine(words, hosts):
+    found = words(200, hosts.NOISY, pairs=30, slower=-0.10)
+    print(f"-10 %, noisy, 30 pairs: {found[Word.IMPROVED]} of 200 called IMPROVED")
+    assert found[Word.IMPROVED] >= 175
+    assert EXIT_CODES[Word.IMPROVED] is ExitCode.FINE
 
 
 PAIRS_IN_TRAPS = 20
