@@ -42,6 +42,7 @@ Exit status: 0 if every trial was measured, 2 wrong use, 4 if some could not be.
 MINUTE_S = 60.0
 WIDE = 160
 """Columns of what is not a terminal: a table in a file or a CI log need not be folded."""
+LOOKING = "Looking over the plan, its servers and the load generator"
 OVERHEAD_S = 0.5
 """A trial takes about so much longer than its load: for --dry-run only."""
 
@@ -82,12 +83,16 @@ def run(
     if resume is not None:
         if any(value for value in options.values()):
             raise UsageError("--resume goes on with the plan of the run: leave the other options out")
-        return _measure(campaign.resume(resume), console, no_report=no_report)
+        with console.status(LOOKING):
+            ready = campaign.resume(resume)
+        return _measure(ready, console, no_report=no_report)
     file = overridden(read_plan(find_plan(plan)), workload=_workload(options), **options)
     if dry_run:
         _describe(resolve(file), console)
         return ExitCode.FINE
-    return _measure(campaign.begin(file, out, anyway=anyway), console, no_report=no_report)
+    with console.status(LOOKING):
+        ready = campaign.begin(file, out, anyway=anyway)
+    return _measure(ready, console, no_report=no_report)
 
 
 def _workload(options: dict[str, Any]) -> dict[str, Any]:

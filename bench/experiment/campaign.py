@@ -6,6 +6,7 @@ Everything that must be known before the first trial is found out here; how tria
 from __future__ import annotations
 
 import dataclasses
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.experiment import calibrate, ceiling, machine, preflight, runner
-from bench.experiment.catalog import ROOT, catalog, describe
+from bench.experiment.catalog import ROOT, catalog
 from bench.experiment.ceiling import Ceilings
 from bench.experiment.conformance import START, Outcome, basic
 from bench.experiment.live import LiveBench
@@ -37,51 +38,29 @@ REFUSED = "refused (--anyway measures it all the same): it failed `bench check`"
 
 @dataclass(slots=True)
 class Campaign:
-    """A run that is ready to be measured, or to be continued; `began_s` is when it began to be made ready.
-
-    `ceilings` are those of a single worker of the load generator, if this machine was calibrated.
-    """
+    """A run that is ready to be measured, or to be continued; `began_s` is when it began to be made ready."""
 
     plan: Plan
     store: Store
     cores: machine.Cores
     nonconforming: frozenset[str]
-    ceilings: ceiling.Ceilings | None
+    ceilings: Ceilings
     began_s: float
 
     def measure(self, watcher: Watcher) -> Tally:
         """Measure what is not measured yet, keep each trial as it ends, and record how the run ended."""
-        ceilings = self._ceilings()
         bench = LiveBench(
             logs=self.store.logs,
             cores=self.cores,
             workers=self.plan.workers,
             nonconforming=self.nonconforming,
-            ceiling_per_s=ceilings.of,
+            ceiling_per_s=self.ceilings.of,
         )
         tally = runner.run(self.plan, bench, self.store.save, watcher, self.store.done())
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
         self.store.finish(complete=not tally.was_interrupted, **so_far)
         return tally
-
-    def _ceilings(self) -> Ceilings:
-        """Return what the generator can do at most: calibrated on this machine, or else measured briefly now.
-
-        A small plan is not made longer for it: then a busy generator beside an idle server is all that can be seen.
-        """
-        if self.plan.workers > 1:
-            return Ceilings({})
-        kept = ceiling.load(ceiling.default_path())
-        if kept is not None:
-            return kept
-        trials = list(self.plan.trials())
-        if len(trials) < BRIEF_CALIBRATION_FROM:
-            return Ceilings({})
-        server, _ = calibrate.fastest_server(catalog())
-        workloads = [named.workload for named in self.plan.workloads]
-        with tempfile.TemporaryDirectory(prefix="echobench-") as logs:
-            return calibrate.brief(server, workloads, cores=self.cores, logs=Path(logs), seed=self.plan.seed)
 
 
 def begin(file: PlanFile, out: Path, *, anyway: bool = False) -> Campaign:
@@ -91,7 +70,8 @@ def begin(file: PlanFile, out: Path, *, anyway: bool = False) -> Campaign:
     """
     began_s = time.monotonic()
     plan, nonconforming = _looked_over(file, out, anyway=anyway)
-    cores, ceilings = _cores(plan), _ceilings(plan)
+    cores = _cores(plan)
+    ceilings = _ceilings(plan, cores)
     store = Store.create(out, plan.name, _facts(file, plan, cores, anyway=anyway))
     return Campaign(plan, store, cores, nonconforming, ceilings, began_s)
 
@@ -104,8 +84,9 @@ def resume(path: Path) -> Campaign:
         anyway = store.info["anyway"]
         file = check_plan(store.info["plan"], f"{path}/run.json")
         plan, nonconforming = _looked_over(file, path.resolve().parent, anyway=anyway)
-        cores, ceilings = _cores(plan), _ceilings(plan)
+        cores = _cores(plan)
         _check_same(store, _facts(file, plan, cores, anyway=anyway))
+        ceilings = _ceilings(plan, cores)
     except BaseException:
         store.close()
         raise
@@ -153,13 +134,27 @@ def _cores(plan: Plan) -> machine.Cores:
     return machine.plan_cores(machine.allowed_cores(), plan.workers, machine.cpu_quota())
 
 
-def _ceilings(plan: Plan) -> ceiling.Ceilings | None:
-    return ceiling.load(ceiling.default_path()) if plan.workers == 1 else None
+def _ceilings(plan: Plan, cores: machine.Cores) -> Ceilings:
+    """Return what the generator can do at most: calibrated on this machine, or else measured briefly now.
+
+    A small plan is not made longer for it: then a busy generator beside an idle server is all that can be seen.
+    """
+    if plan.workers > 1:
+        return Ceilings({})
+    kept = ceiling.load(ceiling.default_path())
+    if kept is not None:
+        return kept
+    if len(list(plan.trials())) < BRIEF_CALIBRATION_FROM:
+        return Ceilings({})
+    server, _ = calibrate.fastest_server(catalog())
+    workloads = [named.workload for named in plan.workloads]
+    with tempfile.TemporaryDirectory(prefix="echobench-") as logs:
+        return calibrate.brief(server, workloads, cores=cores, logs=Path(logs), seed=plan.seed)
 
 
 def _facts(file: PlanFile, plan: Plan, cores: machine.Cores, *, anyway: bool) -> dict[str, Any]:
     """Return what run.json says about a run before its first trial."""
-    pythons = {python: describe(python) for python in file.pythons}
+    places = {python: catalog(python) for python in file.pythons or [sys.executable]}
     gaps = {gap.trial.cell for gap in plan.gaps()}
     return {
         "plan": file.to_json(),
@@ -172,8 +167,11 @@ def _facts(file: PlanFile, plan: Plan, cores: machine.Cores, *, anyway: bool) ->
         ],
         "machine": machine.facts(cores),
         "interpreter": machine.interpreter_facts(),
-        "interpreters": {python: interpreter.description for python, interpreter in pythons.items()},
-        "libraries": machine.library_versions(),
+        "interpreters": {
+            python: {"description": place.interpreter.description, "libraries": place.libraries}
+            for python, place in places.items()
+        },
+        "libraries": {**machine.library_versions(), **catalog().libraries},
         "git": machine.git_facts(ROOT if (ROOT / ".git").exists() else Path.cwd()),
     }
 

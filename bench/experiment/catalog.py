@@ -112,6 +112,11 @@ class Catalog:
             raise UsageError(f"there is no server file {path}")
         return self._server(label or path.stem, str(path.resolve()))
 
+    @property
+    def libraries(self) -> dict[str, str | None]:
+        """The libraries that the servers are built on, with the version that this interpreter has of each."""
+        return {entry.library: entry.version for entry in self.entries.values() if entry.library is not None}
+
     def _server(self, label: str, argument: str, **fields: Any) -> Server:
         return Server(
             name=label,

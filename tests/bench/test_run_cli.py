@@ -178,7 +178,7 @@ def test_a_terminated_run_ends_its_children_too(echobench, tmp_path):
         (["run", "quikc"], "unknown preset 'quikc': did you mean 'quick'?"),
         (["run", "smoke", "--server", "treads"], "unknown server 'treads': did you mean 'threads'?"),
         (["run", "smoke", "--server", "x=/no/such"], "x: cannot run '/no/such': there is no such program"),
-        (["run", "smoke", "--server", "./noserve.py"], "it defines no serve(listener)"),
+        (["run", "smoke", "--server", "./noserve.py"], "defines no serve(listener)"),
         (["run", "smoke", "--connections", "1,x"], "connections is 'x', and must be a whole number, 1 or more"),
         (["run", "smoke", "--duration", "0s"], "duration_s is 0.0, and must be a number of seconds above 0"),
         (["run", "smoke", "--target", "127.0.0.1"], "write HOST:PORT"),
