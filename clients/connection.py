@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from clients.target import Target
     from clients.workload import Workload
 
-_RECEIVE_BYTES = 262_144
+# Above glibc's threshold of 128 KiB each buffer would be mapped and unmapped anew: page faults instead of an echo.
+_RECEIVE_BYTES_MAX = 65_536
 _PAUSE_FIRST_NS, _PAUSE_LONGEST_NS = 10_000_000, 1_000_000_000
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -47,6 +48,7 @@ class Connection:
         "_now_ns",
         "_outstanding",
         "_plain",
+        "_receive_bytes",
         "_received",
         "_recorder",
         "_schedule",
@@ -80,6 +82,7 @@ class Connection:
         self._outstanding: deque[tuple[int, int, bytes | bytearray]] = deque()
         self._due_ns: int | None = None
         self._unsent = memoryview(b"")
+        self._receive_bytes = min(workload.message_bytes * workload.pipeline, _RECEIVE_BYTES_MAX)
         self._received = 0
         self._waiting_since_ns: int | None = None
         self._free_since_ns = 0
@@ -111,6 +114,10 @@ class Connection:
     def oldest_sent_ns(self) -> int | None:
         """When the oldest open request was sent; None if there is none."""
         return self._outstanding[0][1] if self._outstanding else self._waiting_since_ns
+
+    def holds_due(self, at_ns: int) -> bool:
+        """Whether a request of the schedule was due before a moment, and is about to be sent here."""
+        return self._schedule is not None and self._due_ns is not None and self._due_ns < at_ns
 
     def check_conservation(self) -> None:
         """Raise AssertionError unless every request sent was answered, failed or is in flight."""
@@ -180,7 +187,7 @@ class Connection:
         send, receive, now_ns = sock.send, sock.recv, self._now_ns
         message, record = self._next_message(), self._recorder.response.append
         size = len(message)
-        receive_bytes = min(size, _RECEIVE_BYTES)
+        receive_bytes = self._receive_bytes
         for _ in self._share():
             self.sent += 1
             self._waiting_since_ns = sent_ns = now_ns()
@@ -304,12 +311,12 @@ class Connection:
             self._keep_unsent(sock, self._unsent[handed:])
         while True:
             try:
-                chunk = sock.recv(_RECEIVE_BYTES)
+                chunk = sock.recv(self._receive_bytes)
             except _WOULD_BLOCK:
                 return
             self._accept(chunk)
-            # A plain socket says by a short read that it is empty; TLS may hold a record that no poller sees.
-            if len(chunk) < _RECEIVE_BYTES and self._target.tls is None:
+            # Nothing more is owed, or a short read says that the socket is empty. TLS may hold what no poller sees.
+            if (len(chunk) < self._receive_bytes or not self._outstanding) and self._target.tls is None:
                 return
 
     def _accept(self, chunk: bytes) -> None:
