@@ -121,7 +121,8 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
     finally:
         for folder in folders.values():
             if folder.exists():
-                _git(where.root, "worktree", "remove", "--force", "--force", str(folder))
+                with contextlib.suppress(subprocess.CalledProcessError):  # never registered: goes with the workspace
+                    _git(where.root, "worktree", "remove", "--force", "--force", str(folder))
 
 
 def _fill_submodules(root: Path, commit: str, tree: Path, error: type[BenchError]) -> None:

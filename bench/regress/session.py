@@ -91,7 +91,6 @@ class Session:
     logs: dict[str, Log] = field(default_factory=dict)
     _cells: dict[str, Cell] = field(default_factory=dict)
     _live: list[str] = field(default_factory=list)
-    _warmed: set[str] = field(default_factory=set)
     _baseline_first: dict[str, bool] = field(default_factory=dict)
     _random: random.Random = field(default_factory=random.Random)
     _trials: int = 0
@@ -173,7 +172,7 @@ class Session:
         found = Knowledge(pair_sd=self._pair_sds(plan), trial_s=dict.fromkeys(self._cells, pace_s))
         again = self._plan(plan.cells, found)
         kept = {cell.name for cell in again.cells}
-        again = replace(again, left_out=plan.left_out + again.left_out, pairs=max(again.pairs, PILOT_PAIRS))
+        again = replace(again, left_out=plan.left_out + again.left_out)
         self._live = [name for name in self._live if name in kept]
         if self.watcher is not None:
             self.watcher.planned(again)

@@ -1,0 +1,102 @@
+"""From what was asked for to two arms: this project's own servers, any two servers, rules and budgets."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from bench.analysis.pairs import Arm
+from bench.errors import NoBaselineError, UsageError
+from bench.regress.request import GATE_SERVERS, Request, chosen_rules, prepared, spec
+from clients.workload import Workload
+
+WORKLOAD = Workload(connections=4)
+
+
+@pytest.fixture
+def ours(project, checkout):
+    """Return a repository that looks like this project: its servers, and a pyproject of its name."""
+    shutil.copytree(checkout / "servers", project.root / "servers", ignore=shutil.ignore_patterns("__pycache__"))
+    (project.root / "pyproject.toml").write_text('[project]\nname = "echobench"\n')
+    return project
+
+
+def test_our_own_servers_run_from_each_arms_tree(ours):
+    ours.commit()
+    request = Request(here=ours.root, workload=WORKLOAD, base="HEAD")
+    with prepared(request) as arms:
+        assert [cell.name.split("/")[0] for cell in arms.cells] == list(GATE_SERVERS)
+        assert arms.same
+        assert arms.may_leave_out
+        servers = arms.cells[0].servers
+        paths = {arm: server.env["PYTHONPATH"] for arm, server in servers.items()}
+        assert [path.rsplit("/", 2)[1:] for path in paths.values()] == [["base", "tree"], ["head", "tree"]]
+        assert servers[Arm.BASELINE].command == servers[Arm.CANDIDATE].command
+        assert arms.options[arms.cells[0].name] == ("--server", GATE_SERVERS[0])
+
+
+def test_a_server_that_is_new_has_a_gap_in_the_baseline_only(ours):
+    threads = (ours.root / "servers" / "threads.py").read_text()
+    (ours.root / "servers" / "threads.py").unlink()
+    base = ours.commit()
+    (ours.root / "servers" / "threads.py").write_text(threads)
+    ours.commit()
+    with prepared(Request(here=ours.root, workload=WORKLOAD, base=base, servers=("threads", "coroutines"))) as arms:
+        threads_cell, coroutines_cell = arms.cells
+        assert "no server to offer" in threads_cell.servers[Arm.BASELINE].gap
+        assert threads_cell.servers[Arm.CANDIDATE].gap is None
+        assert coroutines_cell.servers[Arm.BASELINE].gap is None
+
+
+def test_a_baseline_that_cannot_be_is_no_baseline(ours):
+    ours.commit()
+    with pytest.raises(NoBaselineError), prepared(Request(here=ours.root, workload=WORKLOAD, base="gone")):
+        pass
+
+
+def test_two_specs_have_names_of_equal_length():
+    request = Request(here=None, workload=WORKLOAD, a="threads", b="threads")
+    with prepared(request) as arms:
+        (cell,) = arms.cells
+        assert [cell.servers[arm].name for arm in Arm] == ["threads@a", "threads@b"]
+        assert arms.same
+        assert not arms.same_interpreter
+        assert cell.name == "threads/c4/1024B"
+
+
+def test_a_spec_may_be_a_name_a_file_or_a_command(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def serve(listener): ...")
+    assert spec("threads", "a").command[-5] == "threads"
+    assert spec(str(file), "b").name == "mine@b"
+    command = spec("go=sh -c 'exec ./echo {port}'", "a")
+    assert (command.name, command.command, command.ready) == ("go@a", ("sh", "-c", "exec ./echo {port}"), "either")
+    assert spec("sh -c 'exec ./echo {port}'", "b").name == "sh@b"
+    assert spec("go=sh -c './echo {port}'", "a", "port").ready == "port"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("treads", "did you mean 'threads'"), ("threads@no-such-python", "no-such-python")]
+)
+def test_a_spec_that_cannot_be_is_wrong_use(text, said):
+    with pytest.raises(UsageError, match=said):
+        spec(text, "a")
+
+
+def test_cpu_and_the_median_response_decide_unless_told_otherwise():
+    assert [rule.metric for rule in chosen_rules((), 0.02) if rule.gating] == [
+        "server_cpu_us_per_reply",
+        "response_p50_ns",
+    ]
+    chosen = {rule.metric: rule for rule in chosen_rules(("replies_per_s=7.5%", "response_p99_ns"), 0.01)}
+    assert {name for name, rule in chosen.items() if rule.gating} == {"replies_per_s", "response_p99_ns"}
+    assert chosen["replies_per_s"].budget == pytest.approx(0.075)
+    assert chosen["response_p99_ns"].budget == 0.25
+    assert {rule.tolerance for rule in chosen.values()} == {0.01}
+
+
+@pytest.mark.parametrize("gate", ["speed", "replies_per_s=", "replies_per_s=-1%", "replies_per_s=inf"])
+def test_a_gate_that_cannot_be_is_wrong_use(gate):
+    with pytest.raises(UsageError):
+        chosen_rules((gate,), 0.02)
