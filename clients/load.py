@@ -217,7 +217,8 @@ class Load:
         result.sent = after.sent - before.settled
         result.failed = after.failed - before.failed
         result.in_flight = sum(connection.in_flight for connection in self._connections)
-        result.due = after.sent - before.sent + result.failures[Failure.UNSENT] + after.waiting - before.waiting
+        result.due = after.sent - before.sent + result.failures[Failure.UNSENT]
+        result.due += after.waiting + after.held - before.waiting - before.held
         result.failures[Failure.UNSENT] += after.waiting
 
     def _totals(self, at_ns: int) -> _Totals:
@@ -226,7 +227,8 @@ class Load:
         failed = sum(connection.failed for connection in self._connections)
         settled = sum(connection.answered for connection in self._connections) + failed
         waiting = self._schedule.backlog(at_ns) if self._schedule else 0
-        return _Totals(sent, failed, settled, waiting, time.process_time_ns(), self._kernel.spun_ns)
+        held = sum(connection.holds_due(at_ns) for connection in self._connections)
+        return _Totals(sent, failed, settled, waiting, held, time.process_time_ns(), self._kernel.spun_ns)
 
     def _keep_second(self, taken: Slice, at_ns: int) -> None:
         if self._log is None:
@@ -257,12 +259,16 @@ class Load:
 
 
 class _Totals(NamedTuple):
-    """Counts over all connections and clocks of the process, at one moment; `waiting` is the schedule's backlog."""
+    """Counts over all connections and clocks of the process, at one moment.
+
+    Of the requests that were due and not sent, `waiting` had no connection that was free, `held` were about to go.
+    """
 
     sent: int
     failed: int
     settled: int
     waiting: int
+    held: int
     cpu_ns: int
     spun_ns: int
 

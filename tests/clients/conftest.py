@@ -37,6 +37,31 @@ LOOK_NS = 1_000
 LOOKS_MAX = 100_000
 
 
+ATTEMPTS = 5
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", f"timing: passes if one of {ATTEMPTS} attempts does")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Give a test marked `timing` several attempts.
+
+    Such a test claims that the instrument can measure something to within a bound. A busy machine may spoil an attempt,
+    but nothing can make one good by chance.
+    """
+    if pyfuncitem.get_closest_marker("timing") is None:
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    for _ in range(ATTEMPTS - 1):
+        with suppress(AssertionError):
+            pyfuncitem.obj(**arguments)
+            return True
+    pyfuncitem.obj(**arguments)
+    return True
+
+
 class ManualClock:
     """A clock that stands still until it is moved."""
 
