@@ -229,3 +229,12 @@ def test_a_profile_has_the_most_connections_it_reaches():
     (named,) = expand({"connections": "1..64"}, "here")
     assert named.workload.connections == 64
     assert named.workload.connections_profile == ((1.0, 1.0, 64.0),)
+
+
+def test_the_plan_in_the_docs_is_one(checkout, plan_file):
+    text = (checkout / "docs" / "plans.md").read_text()
+    plan = read_plan(plan_file(text.partition("```toml\n")[2].partition("```")[0]))
+    assert [table.name for table in plan.server] == ["ours", "staging", "mine"]
+    assert [len(expand(table, "docs")) for table in plan.workload] == [4, 2]
+    for name in preset_names():
+        assert f"| `{name}` |" in text
