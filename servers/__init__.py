@@ -12,11 +12,14 @@ constants below; the command line, the socket and the READY line belong to `serv
 a file. Its name is the server's (`_` reads `-`, a trailing `_` is dropped); the first line of its docstring is what
 `python -m servers` says about it. It may also state, as literals:
 
-    LIBRARY = "trio"         the distribution and module it needs
-    PROGRAM = "cc"           the program it needs
-    LOOPS = ("uvloop", …)    `asyncio-NAME` runs on these too: serve(listener, new_loop) takes a loop's factory
-    CONNECTIONS_MAX = 1      how many connections it serves at a time; beyond that one waits, or is refused if
-    REFUSES_BEYOND = True    this is stated too
+    LIBRARY = "trio"           the distribution and module it needs
+    PYTHON_BELOW = (3, 12)     the first Python that this library does not run on
+    PROGRAM = "cc"             the program it needs
+    LOOPS = ("uvloop", ...)    `asyncio-NAME` runs on these too: serve(listener, new_loop) takes a loop's factory
+    CONNECTIONS_MAX = 1        how many connections it serves at a time; one more waits, or is refused if
+    REFUSES_BEYOND = True      this is stated too
+
+and define `prepare()`, which is called before the server says that it is ready.
 """
 
 from __future__ import annotations

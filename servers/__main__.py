@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import signal
 import sys
 
 from servers._catalog import ServerError, entries, find, load
+from servers._injection import Injection
 from servers._listener import bind, ready_line
+
+PORT_MAX = 65535
 
 
 def main() -> int:
@@ -18,12 +22,17 @@ def main() -> int:
         if options.server is None:
             _list(as_json=options.json)
             return 0
-        serve = load(find(options.server))
+        entry = find(options.server)
+        new_listener = Injection(options.burn_us, options.delay_us, options.delay_every).new_listener(entry)
+        serve = load(entry)
         _raise_descriptor_limit()
-        listener = bind(options.host, options.port)
+        listener = bind(options.host, options.port, new_listener)
     except ServerError as error:
         print(f"python -m servers: {error}", file=sys.stderr)
         return 2
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # a server has nothing to save: Ctrl-C ends it at once, as SIGTERM does
     print(ready_line(listener), flush=True)
     serve(listener)
     return 0
@@ -37,9 +46,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("server", nargs="?", metavar="NAME|FILE.py", help="nothing: list them")
     parser.add_argument("--host", default="127.0.0.1", help="an address, a name, or unix:PATH (default %(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="0, the default, is any free one")
+    parser.add_argument("--port", type=_port, default=0, help="0, the default, is any free one")
     parser.add_argument("--json", action="store_true", help="list for programs")
+    slower = parser.add_argument_group("to test a benchmark with a server that is slower by a known amount")
+    slower.add_argument("--burn-us", type=_amount, default=0.0, metavar="N", help="burn N us of CPU for every read")
+    slower.add_argument("--delay-us", type=_amount, default=0.0, metavar="N", help="sleep N us")
+    slower.add_argument("--delay-every", type=_count, default=1, metavar="K", help="... after every K-th read only")
     return parser
+
+
+def _port(text: str) -> int:
+    if not 0 <= (port := int(text)) <= PORT_MAX:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: use 0 to {PORT_MAX}")
+    return port
+
+
+def _amount(text: str) -> float:
+    if not 0 <= (amount := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
+    return amount
+
+
+def _count(text: str) -> int:
+    if (count := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return count
 
 
 def _list(*, as_json: bool) -> None:
@@ -50,8 +81,8 @@ def _list(*, as_json: bool) -> None:
     width = max(len(row.name) for row in rows)
     for row in rows:
         print(f"{row.name:{width}}  {row.summary}")
-        if row.reason is not None:
-            print(f"{'':{width}}  cannot run here: {row.reason}" + (f"; run: {row.install}" if row.install else ""))
+        if row.gap is not None:
+            print(f"{'':{width}}  {row.gap}")
 
 
 def _raise_descriptor_limit() -> None:

@@ -40,6 +40,7 @@ class Entry:
     path: Path
     summary: str = ""
     library: str | None = None
+    python_below: tuple[int, int] | None = None
     program: str | None = None
     loop: str | None = None
     connections_max: int | None = None
@@ -49,20 +50,32 @@ class Entry:
     @property
     def reason(self) -> str | None:
         """Why it cannot run here; None if it can."""
-        if self.fault is None and self.library is not None and importlib.util.find_spec(self.library) is None:
+        if self.fault is not None:
+            return self.fault
+        if self.python_below is not None and sys.version_info >= self.python_below:
+            return "its library does not run on Python {}.{} or later".format(*self.python_below)
+        if self.library is not None and importlib.util.find_spec(self.library) is None:
             return f"{self.library} is not installed"
-        if self.fault is None and self.program is not None and shutil.which(self.program) is None:
+        if self.program is not None and shutil.which(self.program) is None:
             return f"the program {self.program} is not on the PATH"
-        return self.fault
+        return None
 
     @property
     def install(self) -> str | None:
         """The command that makes it run here, if there is one."""
-        if self.fault is not None or self.reason is None:
-            return None
-        if self.library is not None:
+        reason = self.reason or ""
+        if reason.endswith("not installed"):
             return f"{shlex.quote(sys.executable)} -m pip install {self.library}"
-        return f"apt-get install {PACKAGES.get(self.program or '', self.program)}"
+        if reason.endswith("not on the PATH"):
+            return f"apt-get install {PACKAGES.get(str(self.program), self.program)}"
+        return None
+
+    @property
+    def gap(self) -> str | None:
+        """Say in a sentence why it cannot run here, and what would help; None if it can."""
+        if self.reason is None:
+            return None
+        return f"{self.name} cannot run here: {self.reason}" + (f"; run: {self.install}" if self.install else "")
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain JSON types; null is not known, or not the case."""
@@ -104,15 +117,16 @@ def describe(path: Path) -> list[Entry]:
     try:
         tree = ast.parse(path.read_bytes(), str(path))
     except SyntaxError as error:
-        return [Entry(name, path, fault=f"line {error.lineno} is not Python: {error.msg}")]
+        return [Entry(name, path, fault=f"{path} line {error.lineno} is not Python: {error.msg}")]
     stated = _literals(tree)
     if not _defines(tree, "serve"):
-        return [Entry(name, path, fault="it defines no serve(listener)")]
+        return [Entry(name, path, fault=f"{path} defines no serve(listener)")]
     entry = Entry(
         name=name,
         path=path,
         summary=(ast.get_docstring(tree) or "").partition("\n")[0].rstrip("."),
         library=stated.get("LIBRARY"),
+        python_below=stated.get("PYTHON_BELOW"),
         program=stated.get("PROGRAM"),
         connections_max=stated.get("CONNECTIONS_MAX"),
         refuses_beyond=stated.get("REFUSES_BEYOND", False),
@@ -166,9 +180,8 @@ def find(text: str) -> Entry:
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             raise ServerError(f"unknown server {text!r}: {hint}")
         entry = known[text]
-    if entry.reason is not None:
-        remedy = f"; run: {entry.install}" if entry.install else ""
-        raise ServerError(f"{text} cannot run here: {entry.reason}{remedy}")
+    if entry.gap is not None:
+        raise ServerError(entry.gap)
     return entry
 
 

@@ -11,10 +11,13 @@ import socket
 import stat
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from servers import BACKLOG
 from servers._catalog import ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 RETRY_S = 0.05
@@ -28,8 +31,8 @@ class Listener(socket.socket):
     (M. Lehmann, libev(3), "The special problem of accept()ing when you can't").
     """
 
-    def __init__(self, family: int, kind: int = socket.SOCK_STREAM) -> None:
-        super().__init__(family, kind)
+    def __init__(self, family: int) -> None:
+        super().__init__(family, socket.SOCK_STREAM)
         self.spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def accept(self) -> tuple[socket.socket, object]:
@@ -65,37 +68,35 @@ class Listener(socket.socket):
         return accepted
 
 
-def bind(host: str, port: int) -> Listener:
+def bind(host: str, port: int, new_listener: Callable[[int], Listener] = Listener) -> Listener:
     """Return a listening socket on `host` and `port`, or on the path in `unix:PATH`. Raise ServerError if it cannot be.
 
     TCP_NODELAY is set on the listener: accepted connections inherit it on Linux.
     """
     try:
         if host.startswith("unix:"):
-            return _bind_unix(Path(host[len("unix:") :]))
-        return _bind_tcp(host, port)
+            return _bind_unix(Path(host[len("unix:") :]), new_listener)
+        return _bind_tcp(host, port, new_listener)
     except socket.gaierror as error:
         raise ServerError(f"the host {host!r} is not known: {error.strerror}") from error
-    except OverflowError as error:
-        raise ServerError(f"port {port} cannot be: use 0 (any free one) to 65535") from error
     except OSError as error:
         where = host if host.startswith("unix:") else f"{host} port {port}"
         hint = "; stop what listens there, or use --port 0" if error.errno == errno.EADDRINUSE else ""
         raise ServerError(f"cannot listen on {where}: {error.strerror or error}{hint}") from error
 
 
-def _bind_tcp(host: str, port: int) -> Listener:
+def _bind_tcp(host: str, port: int, new_listener: Callable[[int], Listener]) -> Listener:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    listener = Listener(family)
+    listener = new_listener(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return _listen(listener, address)
 
 
-def _bind_unix(path: Path) -> Listener:
+def _bind_unix(path: Path, new_listener: Callable[[int], Listener]) -> Listener:
     if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _answers(path):
         path.unlink()  # left behind by a server that has ended
-    return _listen(Listener(socket.AF_UNIX), str(path))
+    return _listen(new_listener(socket.AF_UNIX), str(path))
 
 
 def _answers(path: Path) -> bool:

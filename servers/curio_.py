@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import socket
 
 LIBRARY = "curio"
+PYTHON_BELOW = (3, 12)  # curio 1.6, its last release, fails there as it is imported
 
 
 def serve(listener: socket.socket) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,12 +22,17 @@ FLAGS = ("-O2", "-std=gnu11")
 
 def serve(listener: socket.socket) -> None:
     """Become the compiled server; it inherits the listener."""
-    os.set_inheritable(listener.fileno(), True)  # noqa: FBT003 - the standard library's signature
+    os.set_inheritable(listener.fileno(), True)
     os.execv(binary(), ["reference", str(listener.fileno()), str(RECV_SIZE)])  # noqa: S606 - becoming it is the point
 
 
+def prepare() -> None:
+    """Compile it while nobody waits for an answer."""
+    binary()
+
+
 def binary() -> str:
-    """Return the compiled server, made once per source and compiler. Exit with a sentence if that fails."""
+    """Return the compiled server, made once per source and compiler. Raise RuntimeError if that fails."""
     compiler = shutil.which(PROGRAM) or PROGRAM
     key = hashlib.sha256(SOURCE.read_bytes() + compiler.encode() + " ".join(FLAGS).encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "echobench"
@@ -40,6 +44,6 @@ def binary() -> str:
             command = [compiler, *FLAGS, "-o", str(fresh), str(SOURCE)]
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
             if done.returncode:
-                sys.exit(f"{compiler} cannot build {SOURCE}:\n{done.stderr}")
+                raise RuntimeError(f"{compiler} cannot build {SOURCE}:\n{done.stderr}")
             fresh.rename(built)  # atomic: of two that build at once, either leaves a whole file
     return str(built)
