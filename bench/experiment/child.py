@@ -170,7 +170,7 @@ class Child:
     def stop(self, grace_s: float = STOP_TIMEOUT_S) -> bool:
         """End it and all it started. Return True if something outlived the grace and had to be killed."""
         deadline_s = time.monotonic() + grace_s
-        started = descendants(self.pid)
+        started = descendants(self.pid) if self.returncode is None else []
         outlived = True
         try:
             self._close_stdin()

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
-from bench.errors import UsageError
+from bench.errors import MeasurementError, UsageError
 from bench.experiment.schema import SCHEMA_VERSION
 from clients import hlog
 
@@ -100,12 +100,20 @@ class Store:
         return self.path / LOGS_FOLDER
 
     def save(self, result: TrialResult) -> None:
-        """Keep a trial: its interval lines first, then its record, which makes it count."""
-        with (self.path / LATENCY_FILE).open("a") as log:
-            log.write(result.hlog)
-            log.flush()
-            os.fsync(log.fileno())
-        write_atomically(self._record_path(result.trial.number), json.dumps(record(result), separators=(",", ":")))
+        """Keep a trial: its interval lines first, then its record, which makes it count.
+
+        Raises MeasurementError if the disk does not take it.
+        """
+        text = json.dumps(record(result), separators=(",", ":"))
+        try:
+            with (self.path / LATENCY_FILE).open("a") as log:
+                log.write(result.hlog)
+                log.flush()
+                os.fsync(log.fileno())
+            write_atomically(self._record_path(result.trial.number), text)
+        except OSError as error:
+            why = error.strerror or error
+            raise MeasurementError(f"cannot write to {self.path}: {why}; make room, then --resume it") from error
 
     def _record_path(self, number: int) -> Path:
         return self.path / TRIALS_FOLDER / f"{number:04}.json"

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from bench.analysis import frame
-from bench.errors import UsageError
+from bench.errors import MeasurementError, UsageError
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Server, Status, Trial, TrialResult
 from bench.experiment.schema import SCHEMA_VERSION
@@ -137,14 +137,29 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
         Store.create(tmp_path / "file", "mine", {})
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+@pytest.fixture
+def full_disk(monkeypatch):
+    def fill():
+        def full(_descriptor):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+
+    return fill
+
+
+def test_a_full_disk_ends_the_run_with_a_sentence_and_the_trial_does_not_count(store, full_disk):
+    store.save(result(1))
+    full_disk()
+    with pytest.raises(MeasurementError, match="No space left on device; make room, then --resume it"):
+        store.save(result(2))
+    assert store.done() == {1}
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, full_disk):
     path = tmp_path / "x"
     write_atomically(path, "old")
-
-    def full(_descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
+    full_disk()
     with pytest.raises(OSError, match="No space left"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
