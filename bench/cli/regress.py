@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.core import ParameterSource
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from bench.errors import UsageError
 from bench.experiment.model import Status
@@ -33,6 +33,9 @@ Examples:
 Exit status: 0 fine or faster, 1 regressed, 2 wrong use, 3 inconclusive,
 4 invalid measurement, 5 nothing to compare with.
 """
+GATES = ("server_cpu_us_per_reply", "response_p50_ns", "replies_per_s", "response_p99_ns")
+"""What may decide; the first two do if nobody says. A test holds this to the rules of the comparison."""
+
 _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 
 
@@ -53,12 +56,19 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 @click.option(
     "-s", "--message-bytes", "size", metavar="BYTES", default="1KiB", show_default=True, help="Size of a message."
 )
+@click.option("--pipeline", type=click.IntRange(1), default=1, show_default=True, help="Requests under way at once.")
 @click.option("--rate", type=float, metavar="PER_S", help="Offer this load (Poisson) instead of a closed loop.")
-@click.option("--duration", metavar="TIME", default="0.5s", show_default=True, help="What a trial measures.")
+@click.option("-d", "--duration", metavar="TIME", default="0.5s", show_default=True, help="What a trial measures.")
 @click.option("--warmup", metavar="TIME", default="0.4s", show_default=True, help="What a trial discards before.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Time to spend.  [default: 6]")
 @click.option("--pairs", type=click.IntRange(1), help="Pairs per cell, instead of a time.")
-@click.option("--gate", "gates", metavar="METRIC[=5%]", multiple=True, help="Metric that decides; may be repeated.")
+@click.option(
+    "--gate",
+    "gates",
+    metavar="METRIC[=5%]",
+    multiple=True,
+    help=f"Metric that decides: {', '.join(GATES)}; may be repeated.",
+)
 @click.option("--tolerance", type=click.FloatRange(0), default=2.0, show_default=True, help="Percent that is let be.")
 @click.option("--seed", type=int, help="Order of the trials.  [default: drawn, and shown]")
 @click.option("--ledger", type=click.Path(dir_okay=False, path_type=Path), help="Memory of the noise.")
@@ -80,7 +90,7 @@ def regress(context: click.Context, /, **given: Any) -> None:
 
     fields = ("base", "head", "a", "b", "command", "setup", "ready", "servers")
     request = check.Request(here=Path.cwd(), workload=workload, **{name: given[name] for name in fields})
-    with Progress(console=Console(stderr=True)) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         report = check.run(
             request,
             check.Amount(**amount),
@@ -117,6 +127,7 @@ def _workload(given: dict[str, Any]) -> Workload:
         return Workload(
             connections=given["connections"],
             message_bytes=parse_size_bytes(given["size"]),
+            pipeline=given["pipeline"],
             rate_per_s=given["rate"],
             arrivals="closed" if given["rate"] is None else "poisson",
             warmup_s=parse_duration_s(given["warmup"]),
@@ -163,7 +174,7 @@ class Bar:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task = progress.add_task("", total=None)
+        self._task: TaskID | None = None
 
     def planned(self, plan: Plan) -> None:
         """Print the plan."""
@@ -172,6 +183,8 @@ class Bar:
 
     def measured(self, cell: Cell, arm: Arm, result: TrialResult, done: int, of: int) -> None:
         """Move the bar; a trial that failed gets a line."""
+        if self._task is None:
+            self._task = self._progress.add_task("")
         self._progress.update(self._task, completed=done, total=of, description=f"{cell.name} {arm}")
         if result.status is not Status.MEASURED:
             line = f"{cell.name} {arm}: {result.status}: {result.detail}"

@@ -191,9 +191,11 @@ def _cell(name: str, servers: dict[Arm, Server], workload: Workload) -> Cell:
 
 
 def describe_workload(workload: Workload) -> str:
-    """Return connections, message size and, in an open loop, the rate: `c16/1024B/2000ps`."""
-    shape = f"c{workload.connections}/{workload.message_bytes}B"
-    return shape if workload.rate_per_s is None else f"{shape}/{workload.rate_per_s:g}ps"
+    """Return what a cell is known by: `c16/1024B`, then `p8` for a pipeline and `2000ps` for a rate."""
+    parts = [f"c{workload.connections}", f"{workload.message_bytes}B"]
+    parts += [f"p{workload.pipeline}"] if workload.pipeline > 1 else []
+    parts += [] if workload.rate_per_s is None else [f"{workload.rate_per_s:g}ps"]
+    return "/".join(parts)
 
 
 def machine_key() -> str:

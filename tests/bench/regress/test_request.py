@@ -6,7 +6,9 @@ import shutil
 
 import pytest
 
+from bench.analysis.compare import RULES
 from bench.analysis.pairs import Arm
+from bench.cli.regress import GATES
 from bench.errors import NoBaselineError, UsageError
 from bench.regress.request import GATE_SERVERS, Request, chosen_rules, prepared, spec
 from clients.workload import Workload
@@ -82,6 +84,10 @@ def test_a_spec_may_be_a_name_a_file_or_a_command(tmp_path):
 def test_a_spec_that_cannot_be_is_wrong_use(text, said):
     with pytest.raises(UsageError, match=said):
         spec(text, "a")
+
+
+def test_help_lists_the_metrics_that_may_decide():
+    assert [rule.metric for rule in RULES] == list(GATES)
 
 
 def test_cpu_and_the_median_response_decide_unless_told_otherwise():
