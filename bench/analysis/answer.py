@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.analysis.stats import Estimate, mean_interval
-from bench.analysis.table import LEVEL, METRICS, THROUGHPUT, Cell, Metric, Panel, Sweep, cells, sweep
+from bench.analysis.table import LEVEL, METRICS, P99, THROUGHPUT, Cell, Metric, Panel, Sweep, cells, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -58,6 +58,11 @@ class Digest:
         """Every server that has a trial, by name."""
         return sorted({cell.server for cell in self.cells[THROUGHPUT.column]})
 
+    @property
+    def question(self) -> Metric:
+        """What the run was made to compare: throughput, or p99 where all rates were given."""
+        return P99 if self.sweep.open_loop else THROUGHPUT
+
     def headline(self, metric: Metric) -> Standing | None:
         """Return the standing for a title: under the workload that saw the highest throughput, whatever the metric.
 
@@ -87,23 +92,25 @@ def sentence(standing: Standing, swept: Sweep) -> str:
     best = standing.best
     bound = "at least " if best.lower_bound else ""
     value = f"{bound}{standing.metric.words(best.estimate.value)} {swept.phrase(standing.panel, best.x)}"
-    return f"{claim(standing)}: {value}"
+    return f"{claim(standing, swept)}: {value}"
 
 
-def claim(standing: Standing) -> str:
+def claim(standing: Standing, swept: Sweep) -> str:
     """Say who is best, and claim no rank that the data do not show."""
     metric, best = standing.metric, standing.best
     level = (best.server, *standing.level_with)
+    is_best = (swept.open_loop and metric.claim_if_given) or metric.claim
     if standing.runner_up is None:
-        return f"{best.server}, {metric.title.lower()}"
+        return f"{best.server}, {metric.title[:1].lower()}{metric.title[1:]}"
     if not best.estimate.bounded:
-        return f"{best.server} {metric.claim} in a single trial"
+        return f"{best.server} {is_best} in a single trial"
     if len(level) == 1:
-        return f"{best.server} {metric.claim}"
+        return f"{best.server} {is_best}"
     if len(level) == len(standing.cells):
         return f"{metric.title} tells no server from another"
-    who = " or ".join(level) if len(level) == 2 else f"one of {len(level)} servers"  # noqa: PLR2004 - a title's width
-    return f"{who} {metric.claim}, not told apart"
+    if len(level) == 2:  # noqa: PLR2004 - two can be named
+        return f"{best.server} or {level[1]}, not told apart, {is_best}"
+    return f"{best.server}, or one of {len(level) - 1} not told apart from it, {is_best}"
 
 
 def lead(best: Cell, other: Cell, metric: Metric, level: float = LEVEL) -> Estimate:

@@ -156,14 +156,16 @@ def set_ticks(axes: Axes, which: str, places: Sequence[float], text: Callable[[f
     axis.set_ticklabels([text(place) if place else "0" for place in places])
 
 
-def fitting(axes: Axes, places: Sequence[float], text: Callable[[float], str]) -> list[float]:
+def fitting(
+    axes: Axes, places: Sequence[float], text: Callable[[float], str], size: float = TICK_POINTS
+) -> list[float]:
     """Leave out the places on the x axis whose labels would run into the next; the last is kept."""
     figure = axes.figure.figure
     kept: list[float] = []
     room = math.inf
     for place in reversed(places):
         middle = float(axes.transData.transform((place, axes.get_ylim()[0]))[0]) / figure.dpi
-        half = (text_width(figure, [text(place)], size=TICK_POINTS) + 0.06) / 2
+        half = (text_width(figure, [text(place)], size=size) + 0.05) / 2
         if middle + half <= room:
             kept.append(place)
             room = middle - half

@@ -61,7 +61,7 @@ def draw_server(page: Page, axes: Axes, here: Sequence[Cell], look: Look, shift:
     bars = [[(cell.x, max(cell.estimate.low, floor)), (cell.x, cell.estimate.high)] for cell in bounded]
     axes.add_collection(
         LineCollection(
-            bars, colors=colour, linewidths=1.3, alpha=0.7, transform=place, zorder=2.5, label=f"{name}: interval"
+            bars, colors=colour, linewidths=1.2, alpha=0.55, transform=place, zorder=2.5, label=f"{name}: interval"
         ),
         autolim=False,
     )

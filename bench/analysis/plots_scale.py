@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
     from bench.analysis.table import Cell
 
-LOG_FROM = 20.0
-"""A scale is logarithmic when its largest value is this many times its smallest."""
+LOG_FROM = 50.0
+"""A scale is logarithmic when its largest mean is this many times its smallest."""
 
 
 class Scale(NamedTuple):
@@ -27,6 +27,7 @@ def value_scale(found: Sequence[Cell], *, log: bool) -> Scale:
     highs = [min(cell.estimate.high, 1.3 * max(values)) for cell in found if cell.estimate.bounded]
     top = max(values + highs)
     positive = [value for value in values if value > 0]
-    if positive and (log or max(positive) > LOG_FROM * min(positive)):
+    means = [cell.estimate.value for cell in found if cell.by_round and cell.estimate.value > 0]
+    if means and (log or max(means) > LOG_FROM * min(means)):
         return Scale(min(positive) / 1.3, top * 1.2, log=True)
     return Scale(0.0, top * 1.06 or 1.0, log=False)

@@ -26,7 +26,7 @@ from bench.analysis.plots_canvas import (
     text_width,
 )
 from bench.analysis.plots_marks import End, draw_names, line_style
-from bench.analysis.plots_words import capital, shared_load
+from bench.analysis.plots_words import capital, places, shared_load
 from bench.analysis.table import P99
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _HEIGHT = 2.35
 _GAP = 0.72
 _LEFT = 0.68
-_LEAST_WIDTH = 2.2
+_TICK_POINTS = 7.5
 _NINES = (1.0, 2.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6)
 
 
@@ -108,7 +108,8 @@ def _frame(page: Page, axes: Axes, furthest: float, limits: tuple[float, float])
     axes.set_xlim(0.93, furthest * 1.1)
     axes.set_ylim(limits)
     nines = [nine for nine in _NINES if 1 < nine <= furthest * 1.05]
-    set_ticks(axes, "x", fitting(axes, nines, percentile), percentile)
+    set_ticks(axes, "x", fitting(axes, nines, percentile, _TICK_POINTS), percentile)
+    axes.tick_params(axis="x", labelsize=_TICK_POINTS)
     set_ticks(axes, "y", nice_ticks(*limits, log=True), units.duration)
     axes.grid(color=page.theme.grid, linewidth=0.8)
     axes.set_xlabel("percentile of the response time", color=page.theme.muted, fontsize=8.5, labelpad=3)
@@ -127,12 +128,8 @@ def _words(spectra: Spectra, digest: Digest) -> Words:
         half, most = (units.duration(float(best.value_ns[best.quantile <= q][-1])) for q in (0.5, 0.99))
         where = digest.sweep.phrase(standing.panel, standing.best.x)
         title = f"{standing.best.server} answers half within {half} and 99 % within {most} {where}"
-    missing = [
-        f"{cell.server} at {digest.sweep.axis.tick(cell.x)}"
-        for cell in digest.cells[P99.column]
-        if (cell.server, cell.workload) not in spectra
-    ]
-    notes = (f"No replies to show: {'; '.join(missing)} {digest.sweep.axis.title}.",) if missing else ()
+    missing = [cell for cell in digest.cells[P99.column] if (cell.server, cell.workload) not in spectra]
+    notes = (f"No replies to show: {places(missing, digest.sweep.axis)}.",) if missing else ()
     reading = "Read: at 99 %, one reply in a hundred took longer than this."
     merged = "All trials merged; a line ends where its samples do not support a further percentile."
     return Words(title, " ".join([*shared_load(digest), reading, merged]), notes)

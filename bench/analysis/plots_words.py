@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bench.analysis.answer import Digest
-    from bench.analysis.table import Cell, Metric
+    from bench.analysis.table import Axis, Cell, Metric
 
 
 def metric_words(digest: Digest, metric: Metric) -> Words:
@@ -28,14 +28,18 @@ def metric_words(digest: Digest, metric: Metric) -> Words:
 
 
 def shared_load(digest: Digest) -> list[str]:
-    """Say what all workloads of a run share, if its figures have but one panel and so no caption."""
-    panels = digest.sweep.panels
-    return [f"{capital(panels[0].label)}."] if len(panels) == 1 else []
+    """Say what all workloads of a run share, as a sentence if there is anything."""
+    return [f"{capital(digest.sweep.shared)}."] if digest.sweep.shared else []
 
 
 def capital(text: str) -> str:
     """Write the first letter large and leave the others alone."""
     return text[:1].upper() + text[1:]
+
+
+def in_text(title: str) -> str:
+    """Write a metric's title within a sentence: its first letter small, unless it is an abbreviation."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
 def listed(parts: Iterable[str]) -> str:
@@ -59,20 +63,20 @@ def _reading(found: Sequence[Cell]) -> str:
     return f"Point: mean of {trials_behind(found)}, bar: {level} interval, dot: one trial."
 
 
+def places(found: Iterable[Cell], axis: Axis, *, why: bool = False) -> str:
+    """Say where cells stand: `threads at 1 and 16; trio at 16 connections`, with `why` their statuses too."""
+    by_server: defaultdict[str, list[str]] = defaultdict(list)
+    for cell in found:
+        reason = f" ({listed(cell.statuses) if cell.statuses else 'not known'})" if why else ""
+        by_server[f"{cell.server}{reason}"].append(axis.tick(cell.x))
+    return f"{'; '.join(f'{who} at {listed(at)}' for who, at in by_server.items())} {axis.title}"
+
+
 def _notes(found: Sequence[Cell], digest: Digest) -> Iterable[str]:
     """Say which cells have no number, and which are only a lower bound, at which loads."""
-    missing: defaultdict[str, list[str]] = defaultdict(list)
-    bounded: defaultdict[str, list[str]] = defaultdict(list)
-    for cell in found:
-        if cell.missing:
-            why = listed(cell.statuses) if cell.statuses else "not known"
-            missing[f"{cell.server} ({why})"].append(digest.sweep.axis.tick(cell.x))
-        elif cell.lower_bound:
-            bounded[cell.server].append(digest.sweep.axis.tick(cell.x))
-    for mark, cells in (
-        ("\N{MULTIPLICATION SIGN}  No number", missing),
-        ("\N{UPWARDS ARROW}  At least this much, since the load generator was the limit", bounded),
-    ):
-        if cells:
-            where = "; ".join(f"{who} at {listed(places)}" for who, places in cells.items())
-            yield f"{mark}: {where} {digest.sweep.axis.title}."
+    axis = digest.sweep.axis
+    if missing := [cell for cell in found if cell.missing]:
+        yield f"\N{MULTIPLICATION SIGN}  No number: {places(missing, axis, why=True)}."
+    if bounded := [cell for cell in found if cell.lower_bound]:
+        limit = "At least this much, since the load generator was the limit"
+        yield f"\N{UPWARDS ARROW}  {limit}: {places(bounded, axis)}."

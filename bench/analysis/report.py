@@ -16,6 +16,7 @@ from bench.analysis import frame, plots
 from bench.analysis.answer import digest
 from bench.analysis.palette import DARK, LIGHT
 from bench.analysis.plots_svg import inline
+from bench.analysis.plots_words import in_text
 from bench.analysis.report_tables import blocks, commands, doubts, facts, failures, leads, plan_text
 from bench.analysis.report_words import READING, answer
 from bench.analysis.table import LEVEL, METRICS
@@ -60,6 +61,7 @@ def build(run_dir: Path, out: Path | None = None) -> Path:
 def page(run: Run, found: Digest, drawn: list[plots.Plot]) -> str:
     """Render the report of a run."""
     title, said = answer(found)
+    first = "p99" if found.sweep.open_loop else "throughput"
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -70,10 +72,12 @@ def page(run: Run, found: Digest, drawn: list[plots.Plot]) -> str:
         partial=_partial(run),
         setting=_setting(run),
         level=units.percent(LEVEL, signed=False),
+        question=in_text(found.question.title),
+        question_title=found.question.title,
         leads=leads(found),
         metrics=[metric.title for metric in METRICS],
         blocks=blocks(run, found),
-        plots=[_figure(plot) for plot in drawn],
+        plots=[_figure(plot) for plot in sorted(drawn, key=lambda plot: plot.name != first)],
         doubts=doubts(run),
         trials=len(run.trials),
         failures=failures(run),

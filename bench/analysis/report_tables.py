@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bench.analysis.answer import Digest
     from bench.analysis.frame import Run
-    from bench.analysis.table import Cell
+    from bench.analysis.table import Cell, Metric
 
 NOT_KNOWN = "not known"
 """What a fact that is None reads as."""
@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The cells of one load, best throughput first."""
+    """The cells of one load, best first by what the run asks."""
 
     caption: str
     rows: tuple[Row, ...]
@@ -60,11 +60,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """Who is fastest at one load, by how much, and at what price."""
+    """Who is best at one load, by how much, and at what price."""
 
     where: str
     server: str
-    throughput: str
+    value: str
     lead: str
     level_with: str
     cpu: str
@@ -109,16 +109,17 @@ def blocks(run: Run, digest: Digest) -> list[Block]:
     for panel in digest.sweep.panels:
         for workload, x in panel.places.items():
             here = {server: row for (name, server), row in by_cell.items() if name == workload}
-            order = sorted(here, key=lambda server: (-_throughput(here[server]), server))
+            order = sorted(here, key=lambda server: (*_rank(here[server], digest.question), server))
             rows = tuple(_row(here[s], hues[s], best, tuple(doubts[s, workload])) for s in order)
             caption = capital(digest.sweep.phrase(panel, x).removeprefix("at "))
             found_blocks.append(Block(caption, rows))
     return found_blocks
 
 
-def _throughput(row: Mapping[str, Cell]) -> float:
-    cell = row[THROUGHPUT.column]
-    return float("-inf") if cell.missing else cell.estimate.value
+def _rank(row: Mapping[str, Cell], metric: Metric) -> tuple[bool, float]:
+    """Return what sorts the rows of a load: best first, those without a number last."""
+    cell = row[metric.column]
+    return cell.missing, 0.0 if cell.missing else cell.estimate.value * (-1 if metric.larger_is_better else 1)
 
 
 def _row(row: Mapping[str, Cell], hue: int, best: set[tuple[str, str, str]], doubts: tuple[str, ...]) -> Row:
@@ -134,7 +135,7 @@ def _row(row: Mapping[str, Cell], hue: int, best: set[tuple[str, str, str]], dou
 
 
 def leads(digest: Digest) -> list[Lead]:
-    """Return who is fastest at each load."""
+    """Return who is best at each load, by what the run asks."""
     by_cell = {
         (metric.column, cell.server, cell.workload): metric.words(cell.estimate.value)
         for metric in (CPU, P99)
@@ -145,13 +146,13 @@ def leads(digest: Digest) -> list[Lead]:
         Lead(
             where=capital(digest.sweep.phrase(standing.panel, standing.best.x).removeprefix("at ")),
             server=standing.best.server,
-            throughput=("≥ " if standing.best.lower_bound else "") + THROUGHPUT.words(standing.best.estimate.value),
+            value=("≥ " if standing.best.lower_bound else "") + standing.metric.words(standing.best.estimate.value),
             lead=f"{ratio(standing.lead)} {standing.runner_up.server}" if standing.lead and standing.runner_up else "",
             level_with=", ".join(standing.level_with),
             cpu=by_cell.get((CPU.column, standing.best.server, standing.best.workload), ""),
             p99=by_cell.get((P99.column, standing.best.server, standing.best.workload), ""),
         )
-        for standing in digest.standings[THROUGHPUT.column]
+        for standing in digest.standings[digest.question.column]
     ]
 
 

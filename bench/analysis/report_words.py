@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.analysis.answer import claim, sentence
-from bench.analysis.plots_words import capital, listed
-from bench.analysis.table import CPU, MEMORY, P99, THROUGHPUT
+from bench.analysis.plots_words import capital, in_text, listed
+from bench.analysis.table import CPU, MEMORY, METRICS, P99, THROUGHPUT
 
 if TYPE_CHECKING:
     from bench.analysis.answer import Digest, Standing
@@ -45,7 +45,7 @@ READING = {
 
 def answer(digest: Digest) -> tuple[str, list[str]]:
     """Return the answer of a run: who echoes fastest, and the sentences that qualify it."""
-    standing = digest.headline(THROUGHPUT)
+    standing = digest.headline(digest.question)
     if standing is None:
         return "No trial could be measured", ["The failed trials below say why."]
     said = [_lead(standing), _unknown(standing), _price(digest, standing), _others(digest, standing)]
@@ -70,15 +70,15 @@ def _lead(standing: Standing) -> str:
     best, after, lead = standing.best, standing.runner_up, standing.lead
     if after is None or lead is None:
         return ""
-    factor = (
-        f"{best.server} had {'at least ' if best.lower_bound else ''}{ratio(lead)} the throughput of {after.server}"
-    )
+    more, less = (best, after) if standing.metric.larger_is_better else (after, best)
+    bound = "at least " if best.lower_bound else ""
+    factor = f"{more.server} had {bound}{ratio(lead)} the {in_text(standing.metric.title)} of {less.server}"
     if not lead.bounded:
         return f"{factor}, in too few trials to say how sure that is."
     level = units.percent(lead.level, signed=False)
-    said = f"{factor}, the next; the {level} interval is from trials paired by round."
+    said = f"{factor}; the {level} interval is from trials paired by round."
     close = [cell.server for cell in standing.cells[1:] if cell.server in standing.level_with and not cell.lower_bound]
-    return f"{said} That is too close to tell it from {listed(close)}." if close else said
+    return f"{said} That is too close to tell {best.server} from {listed(close)}." if close else said
 
 
 def _unknown(standing: Standing) -> str:
@@ -93,21 +93,27 @@ def _unknown(standing: Standing) -> str:
 
 
 def _price(digest: Digest, standing: Standing) -> str:
-    """Say what the leading throughput costs: CPU, p99 and memory of the same cell."""
+    """Say what else the leading cell was measured at: throughput, CPU, p99, memory."""
     there = standing.best.server, standing.best.workload
     parts = [
         f"{metric.words(cell.estimate.value)} {words}"
-        for metric, words in ((CPU, "of server CPU per reply"), (P99, "of p99 response time"), (MEMORY, "of memory"))
+        for metric, words in (
+            (THROUGHPUT, "of throughput"),
+            (CPU, "of server CPU per reply"),
+            (P99, "of p99 response time"),
+            (MEMORY, "of memory"),
+        )
         for cell in digest.cells[metric.column]
-        if (cell.server, cell.workload) == there and not cell.missing
+        if metric != standing.metric and (cell.server, cell.workload) == there and not cell.missing
     ]
     where = capital(digest.sweep.phrase(standing.panel, standing.best.x))
-    return f"{where} {standing.best.server} takes {listed(parts)}." if parts else ""
+    return f"{where} {standing.best.server} was measured at {listed(parts)}." if parts else ""
 
 
 def _others(digest: Digest, standing: Standing) -> str:
-    """Say who is better than the fastest by another metric, under the same load."""
-    found = [digest.headline(metric) for metric in (CPU, P99, MEMORY)]
-    better = [other for other in found if other and other.best.server != standing.best.server]
-    claims = [f"{claim(other)} ({other.metric.words(other.best.estimate.value)})" for other in better]
+    """Say who is better than the first by another metric, under the same load, if that is told apart."""
+    first = standing.best.server
+    found = [digest.headline(metric) for metric in METRICS if metric not in (standing.metric, THROUGHPUT)]
+    better = [other for other in found if other and first not in (other.best.server, *other.level_with)]
+    claims = [f"{claim(other, digest.sweep)} ({other.metric.words(other.best.estimate.value)})" for other in better]
     return f"There {'; '.join(claims)}." if claims else ""

@@ -25,7 +25,7 @@ LEVEL = 0.95
 class Metric:
     """A column for people. `factor` turns it into what `text` writes; `claim` is what its best server does.
 
-    Ticks are counted in `tick_base`; `log` asks for a logarithmic scale whatever the range.
+    `claim_if_given` is what it does where the rate is given. Ticks are counted in `tick_base`; `log` asks for a logarithmic scale whatever the range.
     """
 
     column: str
@@ -34,6 +34,7 @@ class Metric:
     text: Callable[[float], str]
     tick: Callable[[float], str]
     claim: str
+    claim_if_given: str = ""
     tick_base: float = 1.0
     factor: float = 1.0
     larger_is_better: bool = False
@@ -51,6 +52,7 @@ THROUGHPUT = Metric(
     text=units.rate,
     tick=units.compact,
     claim="echoes fastest",
+    claim_if_given="keeps up best",
     larger_is_better=True,
 )
 CPU = Metric(
@@ -117,7 +119,10 @@ AXES = (
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Workloads that differ only along the axis; `label` says what they share, `places` where each stands, by name."""
+    """Workloads that differ only along the axis; `places` says where each stands, by name.
+
+    `label` says what they have that other panels of the run have not; it is empty if there is no other.
+    """
 
     label: str
     places: dict[str, float]
@@ -125,15 +130,21 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The axis along which a run varies the load, and a panel for each combination of all else."""
+    """The axis along which a run varies the load, and a panel for each combination of all else.
+
+    `shared` says what all workloads have in common; `open_loop` whether their rates were all given, so that throughput
+    only says whether a server kept up.
+    """
 
     axis: Axis
     panels: tuple[Panel, ...]
+    shared: str
+    open_loop: bool
 
     def phrase(self, panel: Panel, x: float) -> str:
-        """Say where a cell stands: `at 128 connections`, with what the panel shares if there are several panels."""
+        """Say where a cell stands: `at 128 connections`, with the label of its panel if it has one."""
         where = f"at {self.axis.phrase(x)}"
-        return f"{where} ({panel.label})" if len(self.panels) > 1 else where
+        return f"{where} ({panel.label})" if panel.label else where
 
 
 _ASKED = ("connections", "rate_per_s", "message_bytes", "pipeline", "arrivals")
@@ -144,31 +155,35 @@ def sweep(trials: pd.DataFrame) -> Sweep:
     workloads = trials.drop_duplicates("workload").set_index("workload")[list(_ASKED)]
     axis = next((axis for axis in AXES if len(workloads[axis.column].dropna().unique()) > 1), AXES[0])
     rest = [name for name in _ASKED if name != axis.column]
-    panels = []
+    groups: list[tuple[list[str], dict[str, float]]] = []
     for _, alike in workloads.groupby(rest, dropna=False, sort=True):
-        label = _describe(alike.iloc[0], axis.column)
-        places = {str(name): float(x) for name, x in alike[axis.column].sort_index().sort_values(kind="stable").items()}
+        parts = _describe(alike.iloc[0], axis.column)
+        ordered = alike[axis.column].sort_index().sort_values(kind="stable")
+        places = {str(name): float(x) for name, x in ordered.items()}
         if len(set(places.values())) == len(places):
-            panels.append(Panel(label, places))
+            groups.append((parts, places))
         else:  # they differ in something that is no column: only their names tell them apart
-            panels.extend(Panel(f"{label}, {name}", {name: x}) for name, x in places.items())
-    return Sweep(axis, tuple(panels))
+            groups.extend(([*parts, name], {name: x}) for name, x in places.items())
+    shared = [part for part in groups[0][0] if all(part in parts for parts, _ in groups)]
+    return Sweep(
+        axis=axis,
+        panels=tuple(Panel(", ".join(part for part in parts if part not in shared), at) for parts, at in groups),
+        shared=", ".join(shared),
+        open_loop=bool((workloads["arrivals"] != "closed").all()),
+    )
 
 
-def _describe(workload: pd.Series, without: str) -> str:
-    """Say in a phrase what was asked of the servers, but for what the axis says."""
-    if workload["arrivals"] == "closed":
-        loop = "closed loop"
-    elif without == "rate_per_s":
-        loop = f"open loop, {workload['arrivals']} arrivals"
-    else:
-        loop = f"open loop, {workload['arrivals']} arrivals at {units.rate(workload['rate_per_s'])}"
+def _describe(workload: pd.Series, without: str) -> list[str]:
+    """Say in phrases what was asked of the servers, but for what the axis says."""
     parts = [f"{units.size(workload['message_bytes'])} messages"] if without != "message_bytes" else []
     if without != "connections":
         parts.append(AXES[0].phrase(workload["connections"]))
     if without != "pipeline" and workload["pipeline"] > 1:
         parts.append(f"{workload['pipeline']} in flight per connection")
-    return ", ".join([*parts, loop])
+    if workload["arrivals"] == "closed":
+        return [*parts, "closed loop"]
+    parts.append(f"open loop with {workload['arrivals']} arrivals")
+    return parts if without == "rate_per_s" else [*parts, f"{units.rate(workload['rate_per_s'])} offered"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,7 @@ def test_servers_that_swap_places_are_not_told_apart(builder):
     found = digested(builder, change=rates(coroutines=[10_000, 12_000, 11_000], threads=[11_000, 10_000, 11_500]))
     (standing,) = found.standings[THROUGHPUT.column]
     assert standing.level_with == ("threads",)
-    assert claim(standing) == "Throughput tells no server from another"
+    assert claim(standing, found.sweep) == "Throughput tells no server from another"
 
 
 def test_two_of_several_that_are_level_are_both_named(builder):
@@ -58,7 +58,7 @@ def test_two_of_several_that_are_level_are_both_named(builder):
     )
     found = digested(builder, servers=("coroutines", "threads", "generators"), change=change)
     (standing,) = found.standings[THROUGHPUT.column]
-    assert claim(standing) == "coroutines or threads echoes fastest, not told apart"
+    assert claim(standing, found.sweep) == "coroutines or threads, not told apart, echoes fastest"
 
 
 def test_more_than_two_that_are_level_are_counted(builder):
@@ -66,7 +66,7 @@ def test_more_than_two_that_are_level_are_counted(builder):
     change = rates(coroutines=level, threads=level[::-1], generators=[11_000, 10_000, 12_000], trio=[1, 1, 1.1])
     found = digested(builder, servers=("coroutines", "threads", "generators", "trio"), change=change)
     (standing,) = found.standings[THROUGHPUT.column]
-    assert claim(standing) == "one of 3 servers echoes fastest, not told apart"
+    assert claim(standing, found.sweep) == "coroutines, or one of 2 not told apart from it, echoes fastest"
 
 
 def test_who_was_held_back_by_the_generator_may_be_faster(builder, saturated):
@@ -99,7 +99,7 @@ def test_a_leader_that_was_held_back_leads_by_at_least_that(builder, saturated):
 def test_a_single_trial_claims_no_more_than_that(builder):
     found = digested(builder, rounds=1)
     (standing,) = found.standings[THROUGHPUT.column]
-    assert claim(standing) == "coroutines echoes fastest in a single trial"
+    assert claim(standing, found.sweep) == "coroutines echoes fastest in a single trial"
     assert not standing.lead.bounded
 
 

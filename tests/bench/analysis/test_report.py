@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from bench import units
 from bench.analysis import frame, report
-from bench.analysis.answer import digest
+from bench.analysis.answer import digest, sentence
 from bench.analysis.palette import DARK, LIGHT
 from bench.analysis.plots import NAMES
 from bench.analysis.report_tables import failures, leads
@@ -142,6 +142,19 @@ def test_light_and_dark_are_one_page(page):
     assert not re.search(r"(?:fill|stroke|background): *#[0-9a-f]", rest)
     used = set(re.findall(r"var\(--([a-z0-9-]+)\)", page))
     assert {"ink", "muted", "background"} <= used <= set(LIGHT.colours)
+
+
+def test_where_all_rates_were_given_the_question_is_p99(builder):
+    workload = {"rate_per_s": 5000.0, "arrivals": "poisson"}
+    found = digest(frame.load(builder.run(connections=(16,), workload=workload)).trials)
+    title, said = answer(found)
+    assert title.startswith("coroutines has the lowest p99: ")
+    assert said[0].startswith("threads had ")
+    assert "the p99 response of coroutines" in said[0]
+    assert "of throughput" in " ".join(said)
+    (row,) = leads(found)
+    assert row.value == row.p99
+    assert sentence(found.headline(THROUGHPUT), found.sweep).startswith("coroutines keeps up best: ")
 
 
 def test_leads_are_named_for_every_load(article_digest):

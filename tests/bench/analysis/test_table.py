@@ -109,7 +109,7 @@ def test_connections_are_the_axis_if_they_vary(article_run):
     assert found.axis.column == "connections"
     (panel,) = found.panels
     assert panel.places == {"c1": 1, "c16": 16, "c128": 128, "c1000": 1000}
-    assert panel.label == "1 KiB messages, closed loop"
+    assert (panel.label, found.shared, found.open_loop) == ("", "1 KiB messages, closed loop", False)
     assert found.phrase(panel, 1) == "at 1 connection"
     assert found.phrase(panel, 1000) == "at 1,000 connections"
 
@@ -126,9 +126,10 @@ def varied(builder, **values):
 def test_each_message_size_is_a_panel_beside_the_connections(builder):
     trials = varied(builder, connections=[1, 4, 16, 64] * 2, message_bytes=[64] * 4 + [16384] * 4)
     found = sweep(trials)
-    assert [panel.label for panel in found.panels] == ["64 B messages, closed loop", "16 KiB messages, closed loop"]
+    assert [panel.label for panel in found.panels] == ["64 B messages", "16 KiB messages"]
+    assert found.shared == "closed loop"
     assert [list(panel.places.values()) for panel in found.panels] == [[1, 4, 16, 64]] * 2
-    assert found.phrase(found.panels[0], 4) == "at 4 connections (64 B messages, closed loop)"
+    assert found.phrase(found.panels[0], 4) == "at 4 connections (64 B messages)"
 
 
 def test_the_rate_is_the_axis_if_only_it_varies(builder):
@@ -137,7 +138,7 @@ def test_the_rate_is_the_axis_if_only_it_varies(builder):
     )
     found = sweep(trials)
     assert found.axis.column == "rate_per_s"
-    assert [panel.label for panel in found.panels] == ["1 KiB messages, 8 connections, open loop, poisson arrivals"]
+    assert (found.shared, found.open_loop) == ("1 KiB messages, 8 connections, open loop with poisson arrivals", True)
     assert found.phrase(found.panels[0], 2000) == "at 2,000/s offered"
 
 
@@ -148,17 +149,17 @@ def test_message_size_and_pipeline_can_be_the_axis_too(builder):
     trials["pipeline"] = trials["workload"].str[1:].astype("Int64")
     found = sweep(trials)
     assert found.axis.column == "pipeline"
-    assert found.panels[0].label == "64 B messages, 8 connections, closed loop"
+    assert found.shared == "64 B messages, 8 connections, closed loop"
 
 
 def test_an_open_loop_names_its_rate(builder):
     trials = varied(builder, rate_per_s=[5000.0] * 8, arrivals=["constant"] * 8, pipeline=[4] * 8)
-    (panel,) = sweep(trials).panels
-    assert panel.label == "1 KiB messages, 4 in flight per connection, open loop, constant arrivals at 5,000/s"
+    expected = "1 KiB messages, 4 in flight per connection, open loop with constant arrivals, 5,000/s offered"
+    assert sweep(trials).shared == expected
 
 
 def test_workloads_that_differ_in_no_column_are_told_apart_by_name(builder):
     trials = varied(builder, connections=[8] * 8)
     found = sweep(trials)
     assert len(found.panels) == 8
-    assert found.panels[0].label.endswith(", c1")
+    assert [panel.label for panel in found.panels] == [f"c{n}" for n in range(1, 9)]
