@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from clients.workload import Workload
 
 PILOT_PAIRS = 4
+PILOT_LEVEL = 0.98
+"""Of the interval that lengthens a warm-up, which does no harm where it was not needed."""
+
 LONGER_WARMUP = 3.0
 
 
@@ -160,7 +163,7 @@ class Session:
         """
         if plan.pairs < 2 * PILOT_PAIRS or not self._grow(PILOT_PAIRS, plan):
             return plan
-        for name in [name for name in self._live if not_steady(self.logs[name])]:
+        for name in [name for name in self._live if not_steady(self.logs[name], PILOT_LEVEL)]:
             cell = self._cells[name]
             longer = cell.workload.replace(warmup_s=LONGER_WARMUP * max(cell.workload.warmup_s, 0.1))
             self._cells[name] = replace(cell, workload=longer)

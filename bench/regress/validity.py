@@ -33,6 +33,8 @@ FOREIGN_CPU_LIMIT = 0.25
 OFFERED_LIMIT = 0.99
 LATENESS_LIMIT = 0.10
 STEADY_LIMIT = 0.02
+STEADY_LEVEL = 0.999
+"""Of the interval that refuses a cell: it is asked of every cell at every look, and noise must hardly ever do that."""
 
 QUIET_METRIC = "server_cpu_us_per_reply"
 """The one metric that a saturated load generator does not blur."""
@@ -90,7 +92,7 @@ def cell_problem(log: Log, rules: Sequence[Rule], *, same_interpreter: bool) -> 
         _offered(log),
         _late(log),
         _different(log, same_interpreter=same_interpreter),
-        not_steady(log),
+        not_steady(log, STEADY_LEVEL),
     ):
         if reason:
             return Problem(Word.INVALID, reason)
@@ -117,21 +119,21 @@ def mean(results: Iterable[TrialResult], metric: str) -> float:
     return math.fsum(numbers) / len(numbers) if numbers else math.nan
 
 
-def not_steady(log: Log) -> str:
+def not_steady(log: Log, level: float) -> str:
     """Say that the rate still moved within the window, or moved differently in the two arms; nothing if it did not.
 
     Compares the last third of the window's slices with the first, one log ratio per trial, so that a drift of the
-    session cancels. Without slices, or with too few trials for an interval, there is nothing to say.
+    session cancels. Without slices, or with too few trials for an interval at `level`, there is nothing to say.
     """
     slopes = {arm: np.array([_slope(result.timeline) for result in log.measured(arm)]) for arm in Arm}
     if not log.pairs or not all(np.isfinite(slope).all() for slope in slopes.values()):
         return ""
     limit = math.log1p(STEADY_LIMIT)
-    moved = hodges_lehmann(np.concatenate([slopes[arm] for arm in Arm]))
+    moved = hodges_lehmann(np.concatenate([slopes[arm] for arm in Arm]), level)
     if moved.low > limit or moved.high < -limit:
         change = percent(math.expm1(moved.value))
         return f"not steady: the rate moved by {change} within the window; lengthen the warm-up"
-    apart = hodges_lehmann(slopes[Arm.CANDIDATE] - slopes[Arm.BASELINE])
+    apart = hodges_lehmann(slopes[Arm.CANDIDATE] - slopes[Arm.BASELINE], level)
     if apart.low > limit or apart.high < -limit:
         change = percent(math.expm1(apart.value))
         return f"not steady: the rates of the arms moved apart by {change} within the window; lengthen the warm-up"

@@ -8,6 +8,7 @@ import math
 from collections import defaultdict
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from bench.analysis.pairs import Arm
@@ -220,9 +221,20 @@ def test_arms_that_move_apart_within_the_window_are_invalid(hosts):
     assert "moved apart" in only(outcome).reason
 
 
+def test_noise_within_the_window_hardly_ever_refuses_a_cell(hosts):
+    refused = 0
+    for seed in range(300):
+        draw = np.random.default_rng(seed)
+        host = hosts.FakeHost(hosts.QUIET, seed=seed)
+        host.change = lambda result, *_, draw=draw: with_slices(result, 100 * np.exp(draw.normal(0, 0.2, size=6)))
+        refused += hosts.run(host, hosts.ask(pairs=12, seed=seed)).comparison.word is Word.INVALID
+    print(f"slices with a noise of 20 %: {refused} of 300 cells refused")
+    assert refused <= 3
+
+
 def test_without_slices_nothing_is_said_about_steadiness(hosts):
     outcome = hosts.run(hosts.FakeHost(), hosts.ask(pairs=12))
-    assert not_steady(outcome.logs["threads"]) == ""
+    assert not_steady(outcome.logs["threads"], 0.98) == ""
 
 
 def test_too_few_pairs_are_refused_before_a_trial(hosts):
