@@ -23,9 +23,10 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A column for people. `factor` turns it into what `text` writes; `claim` is what its best server does.
+    """A column for people. `factor` turns it into what `text` writes.
 
-    `claim_if_given` is what it does where the rate is given. Ticks are counted in `tick_base`; `log` asks for a logarithmic scale whatever the range.
+    `claim` is what its best server does, `claim_if_given` what it does where the rate is given. Ticks are counted in
+    `tick_base`; `log` asks for a logarithmic scale whatever the range.
     """
 
     column: str
