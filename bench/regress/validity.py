@@ -175,11 +175,15 @@ def _saturated(log: Log, rules: Sequence[Rule]) -> str:
 
 
 def _offered(log: Log) -> str:
+    """Compare all that fell due in an arm with what was asked for; Poisson arrivals are let vary by four deviations."""
     for arm in Arm:
-        for result in log.measured(arm):
-            rate, offered = result.trial.workload.rate_per_s, result.metrics.get("offered_per_s")
-            if rate is not None and offered is not None and offered < OFFERED_LIMIT * rate:
-                return f"only {offered:.0f} of {rate:.0f} requests per second were offered to the {arm}: lower the rate"
+        results = [result for result in log.measured(arm) if result.metrics.get("offered_per_s") is not None]
+        windows = [result.trial.workload.duration_s for result in results]
+        asked = math.fsum((r.trial.workload.rate_per_s or 0.0) * s for r, s in zip(results, windows, strict=True))
+        offered = math.fsum(r.metrics["offered_per_s"] * s for r, s in zip(results, windows, strict=True))
+        if asked and offered < OFFERED_LIMIT * asked - 4 * math.sqrt(asked):
+            share = percent(offered / asked, signed=False)
+            return f"only {share} of the asked load was offered to the {arm}: lower the rate"
     return ""
 
 
