@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from servers import BACKLOG
+from servers import BACKLOG, RECV_SIZE
 
 if TYPE_CHECKING:
     import socket
@@ -15,10 +15,15 @@ LOOPS = ("uvloop", "rloop")
 
 
 class Echo(asyncio.Protocol):
-    """One connection. The transport decides how much it reads at a time; protocols have no say in it."""
+    """One connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to write."""
+        """Remember where to write. Only asyncio's own transport can be told how much to read at a time.
+
+        It would ask for 256 KiB, and malloc may map a buffer of that size afresh for every message.
+        """
+        if hasattr(transport, "max_size"):
+            transport.max_size = RECV_SIZE
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:

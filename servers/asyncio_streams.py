@@ -26,7 +26,13 @@ async def main(listener: socket.socket) -> None:
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send back what comes; `drain` waits while the client does not take it."""
+    """Send back what comes; `drain` waits while the client does not take it.
+
+    Only asyncio's own transport can be told how much to read at a time. It would ask for 256 KiB, and malloc may map a
+    buffer of that size afresh for every message.
+    """
+    if hasattr(writer.transport, "max_size"):
+        writer.transport.max_size = RECV_SIZE
     try:
         while data := await reader.read(RECV_SIZE):
             writer.write(data)
