@@ -1,6 +1,6 @@
 """What must be doubted about one trial, from its own numbers. Pure: no clock, no file, no process.
 
-The limits are those of the statistics notes: a doubt is cheap, a number that is believed wrongly is not.
+The limits err towards doubt: a doubt is cheap, a number that is believed wrongly is not.
 """
 
 from __future__ import annotations
