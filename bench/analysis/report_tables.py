@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 NOT_KNOWN = "not known"
 """What a fact that is None reads as."""
 
-_SHOWN_APART = {"plan", "command", "cells", "servers", "workloads", "schema_version", "run", "state"}
+_SHOWN_APART = {"plan", "command", "schema_version", "state"}
+_OF_NAMES = {"libraries", "interpreters"}
+_MISSING = {"libraries": "not installed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +192,23 @@ def failures(run: Run) -> list[Failure]:
 
 def facts(info: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return what run.json says about the machine and the software: sections of (name, value as written)."""
-    sections = [("Run", [(_label(key), _fact(key, value)) for key, value in info.items() if _is_plain(key, value)])]
-    for key, value in info.items():
-        if isinstance(value, dict) and key not in _SHOWN_APART and value:
-            sections.append((_label(key), [(_label(name), _fact(name, fact)) for name, fact in value.items()]))
-    return [(name, rows) for name, rows in sections if rows]
+    plain = {key: value for key, value in info.items() if not isinstance(value, dict | list)}
+    sections = {"run": plain} | {key: value for key, value in info.items() if isinstance(value, dict)}
+    return [
+        (
+            capital(_label(section)),
+            [
+                (
+                    key if section in _OF_NAMES else _label(key),
+                    _fact(key, value, missing=_MISSING.get(section, NOT_KNOWN)),
+                )
+                for key, value in found.items()
+                if key not in _SHOWN_APART
+            ],
+        )
+        for section, found in sections.items()
+        if section not in _SHOWN_APART and found
+    ]
 
 
 def plan_text(info: Mapping[str, Any]) -> str:
@@ -210,18 +224,15 @@ def commands(run: Run) -> Iterator[tuple[str, str]]:
         yield "Measure again", shlex.join(command)
 
 
-def _is_plain(key: str, value: object) -> bool:
-    return key not in _SHOWN_APART and not isinstance(value, dict | list)
-
-
-def _label(name: str) -> str:
+def _label(key: str) -> str:
     """Write a key for people; its unit is in the value."""
-    return capital(name.removesuffix("_bytes").removesuffix("_s").replace("_", " "))
+    words = key.removesuffix("_bytes").removesuffix("_s").split("_")
+    return " ".join({"cpu": "CPU", "cpus": "CPUs", "smt": "SMT"}.get(word, word) for word in words)
 
 
-def _fact(name: str, value: object) -> str:
+def _fact(name: str, value: object, *, missing: str) -> str:
     if value is None:
-        return NOT_KNOWN
+        return missing
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float) and name.endswith("_bytes"):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+
     from bench.analysis.answer import Digest
     from bench.analysis.frame import Run
 
@@ -79,7 +81,13 @@ class Builder:
             "started_at": "2025-11-24T16:00:00Z",
             "ended_at": "2025-11-24T16:04:00Z",
             "plan": {"name": "synthetic", "seed": 7, "trials": rounds, "servers": list(servers)},
-            "machine": {"cpu_model": "Test CPU", "cpus": 2, "kernel": "Linux 6.1", "memory_bytes": 8 * 2**30},
+            "machine": {
+                "cpu_model": "Test CPU",
+                "cpus": 2,
+                "kernel": "Linux 6.1",
+                "memory_bytes": 8 * 2**30,
+                "governor": None,
+            },
             "interpreter": {"implementation": "CPython", "version": "3.11.9"},
             "libraries": {"numpy": "2.4.6", "trio": None},
             "cells": [{"server": server, "workload": f"c{count}", "measured": True} for server, count in cells],
@@ -246,3 +254,15 @@ def article_digest(article_run: Run) -> Digest:
 def article_plots(article_run: Run, article_digest: Digest) -> list[plots.Plot]:
     """Return the figures of the article's run, drawn once for all tests."""
     return plots.draw(article_run, article_digest)
+
+
+@pytest.fixture(scope="session")
+def texts() -> Callable[[Figure], list[str]]:
+    """Return the function that reads every text of a figure."""
+
+    def read(figure: Figure) -> list[str]:
+        own = [text for axes in figure.axes for text in axes.texts]
+        ticks = [label for axes in figure.axes for label in (*axes.get_xticklabels(), *axes.get_yticklabels())]
+        return [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in (*figure.texts, *own, *ticks)]
+
+    return read

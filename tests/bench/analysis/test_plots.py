@@ -7,8 +7,6 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from matplotlib.collections import LineCollection
-from matplotlib.lines import Line2D
 from scipy import stats
 
 from bench import units
@@ -18,7 +16,7 @@ from bench.analysis.palette import DARK, LIGHT, looks
 from bench.analysis.plots_canvas import WIDTH, drawing_style
 from bench.analysis.plots_load import metric_figure
 from bench.analysis.plots_scale import value_scale
-from bench.analysis.plots_spectrum import percentile, spectrum_figure
+from bench.analysis.plots_spectrum import spectrum_figure
 from bench.analysis.plots_time import time_figure
 from bench.analysis.spectrum import spectra
 from bench.analysis.table import CPU, MEMORY, METRICS, P99, THROUGHPUT
@@ -43,13 +41,6 @@ def segments(figure, label):
     return {float(bar[0][0]): (float(bar[0][1]), float(bar[1][1])) for many in found for bar in many.get_segments()}
 
 
-def texts(figure):
-    """Return every text of a figure."""
-    own = [text for axes in figure.axes for text in axes.texts]
-    ticks = [label for axes in figure.axes for label in (*axes.get_xticklabels(), *axes.get_yticklabels())]
-    return [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in (*figure.texts, *own, *ticks)]
-
-
 @pytest.mark.parametrize("metric", [THROUGHPUT, CPU, P99, MEMORY], ids=lambda metric: metric.column)
 def test_every_point_bar_and_dot_is_what_the_raw_frame_gives(article_run, article_digest, metric):
     figure = drawn(article_digest, metric)
@@ -67,7 +58,7 @@ def test_every_point_bar_and_dot_is_what_the_raw_frame_gives(article_run, articl
         assert segments(figure, f"{server}: interval").keys() == raw.keys()
 
 
-def test_a_cell_without_a_number_is_a_cross_on_the_axis_and_a_note(article_digest):
+def test_a_cell_without_a_number_is_a_cross_on_the_axis_and_a_note(article_digest, texts):
     figure = drawn(article_digest, THROUGHPUT)
     assert points(figure, "generators: missing") == [(1000, 0)]
     assert math.isnan(points(figure, "generators: mean")[-1][1])
@@ -91,7 +82,7 @@ def test_crosses_at_one_place_stand_above_each_other(builder, failed):
     assert abs(heights[0] - heights[1]) * 72 / figure.dpi == pytest.approx(10)
 
 
-def test_a_throughput_that_the_generator_limited_has_an_arrow_and_a_note(article_digest):
+def test_a_throughput_that_the_generator_limited_has_an_arrow_and_a_note(article_digest, texts):
     figure = drawn(article_digest, THROUGHPUT)
     means = dict(points(figure, "uvloop-protocol: mean"))
     assert points(figure, "uvloop-protocol: lower bound") == [(128, means[128]), (1000, means[1000])]
@@ -100,7 +91,7 @@ def test_a_throughput_that_the_generator_limited_has_an_arrow_and_a_note(article
     assert points(drawn(article_digest, CPU), "uvloop-protocol: lower bound") == []
 
 
-def test_single_trials_are_shown_without_an_interval(builder):
+def test_single_trials_are_shown_without_an_interval(builder, texts):
     run = frame.load(builder.run(rounds=1))
     figure = drawn(digest(run.trials), THROUGHPUT)
     assert segments(figure, "threads: interval") == {}
@@ -109,7 +100,7 @@ def test_single_trials_are_shown_without_an_interval(builder):
     assert any("a single trial, so there is no interval" in text for text in texts(figure))
 
 
-def test_a_metric_that_no_trial_knows_is_all_crosses(builder):
+def test_a_metric_that_no_trial_knows_is_all_crosses(builder, texts):
     run = frame.load(
         builder.run(connections=(1, 16), change=lambda record: record["metrics"].pop("server_rss_max_bytes"))
     )
@@ -144,7 +135,7 @@ def test_a_scale_holds_every_trial_and_cuts_only_intervals_that_are_very_wide(bu
     assert value_scale([], log=True).high > 0
 
 
-def test_panels_of_a_sweep_have_one_scale_and_a_caption_each(builder):
+def test_panels_of_a_sweep_have_one_scale_and_a_caption_each(builder, texts):
     run = frame.load(builder.run())
     run.trials.loc[run.trials["workload"].isin(["c16", "c1000"]), "message_bytes"] = 16384
     figure = drawn(digest(run.trials), THROUGHPUT)
@@ -154,7 +145,7 @@ def test_panels_of_a_sweep_have_one_scale_and_a_caption_each(builder):
     assert len(points(figure, "threads: mean")) == 4
 
 
-def test_one_load_only_is_a_ranking_with_the_numbers_beside_it(builder, article, saturated, failed):
+def test_one_load_only_is_a_ranking_with_the_numbers_beside_it(builder, article, saturated, failed, texts):
     def change(record):
         if record["trial"]["server"]["name"] == "uvloop-protocol":
             saturated(record)
@@ -235,74 +226,6 @@ def test_a_server_has_one_colour_and_marker_in_every_figure(article_run, article
         assert {line.get_color() for line in lines} == {LIGHT.hues[look.hue]}
         means = [line for line in lines if str(line.get_label()).endswith((": mean", ": spectrum"))]
         assert {line.get_marker() for line in means} == {look.marker}
-
-
-def test_a_spectrum_s_curve_is_the_percentiles_of_the_recorded_samples(article_builder, article_run, article_digest):
-    measured = article_run.measured
-    cells = measured[["trial", "server", "workload"]].itertuples(index=False)
-    merged = spectra(article_run.latency_log, {trial: (server, workload) for trial, server, workload in cells})
-    with drawing_style():
-        figure = spectrum_figure(merged, article_digest, LIGHT, looks(article_digest.servers))
-    assert len(figure.axes) == 4
-    for axes, workload in zip(figure.axes, AT, strict=True):
-        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-        here = measured[measured["workload"] == workload]
-        curves = {str(line.get_label()): line.get_data() for line in axes.get_lines()}
-        assert set(curves) == {f"{server}: spectrum" for server in here["server"]}
-        for server, rows in here.groupby("server"):
-            tail, value_ns = curves[f"{server}: spectrum"]
-            pooled = np.concatenate([article_builder.samples_ns[trial] for trial in rows["trial"]])
-            exact = np.quantile(pooled, 1 - 1 / np.asarray(tail), method="inverted_cdf")
-            assert np.asarray(value_ns) == pytest.approx(exact, rel=2**-10)
-    spans = {round(np.log(high / low), 6) for low, high in (axes.get_ylim() for axes in figure.axes)}
-    assert len(spans) == 1
-    assert any("No replies to show: generators at 1,000" in text for text in texts(figure))
-    assert {"90 %", "99 %", "99.9 %"} <= set(texts(figure))
-
-
-def test_percentiles_read_as_people_write_them():
-    assert [percentile(tail) for tail in (2, 10, 100, 1000, 1e6)] == ["50 %", "90 %", "99 %", "99.9 %", "99.9999 %"]
-
-
-def test_courses_over_time_are_the_slices_of_each_trial(article_run, article_digest):
-    style = looks(article_digest.servers)
-    with drawing_style():
-        figures = {
-            course: time_figure(article_run, article_digest, course, LIGHT, style) for course in ("throughput", "p99")
-        }
-    trials = article_run.measured.set_index("trial")
-    here = trials[(trials["server"] == "threads") & (trials["workload"] == "c16")].index
-    slices = article_run.timeline[article_run.timeline["trial"].isin(here)]
-    for course, figure in figures.items():
-        (fine,) = (c for c in figure.axes[0].collections if c.get_label() == "threads c16: trials")
-        expected = []
-        for trial, rows in slices.groupby("trial"):
-            if course == "throughput":
-                value = rows["replies"] / rows["slice_s"] / trials.loc[trial, "replies_per_s"]
-            else:
-                value = np.log2(rows["response_p99_ns"].astype(float) / rows["response_p99_ns"].median())
-            expected.append(np.column_stack([rows["at_s"].astype(float) + 0.05, value.astype(float)]))
-        assert isinstance(fine, LineCollection)
-        assert np.array(fine.get_segments()) == pytest.approx(np.array(expected))
-        (bold,) = (line for line in figure.axes[0].get_lines() if line.get_label() == "threads c16: median")
-        assert isinstance(bold, Line2D)
-        assert bold.get_ydata() == pytest.approx(np.median(np.array(expected)[:, :, 1], axis=0))
-        assert "generators c1000: missing" in {line.get_label() for line in figure.axes[0].get_lines()}
-    assert "3 of 71 trials drifted within their window" in texts(figures["throughput"])[0]
-    assert any(text.endswith("3 of 3 drifted") for text in texts(figures["throughput"]))
-
-
-def test_a_slice_without_a_p99_and_a_window_s_last_crumb_leave_a_gap(builder):
-    def change(record):
-        record["timeline"][4]["response_p99_ns"] = None
-        record["timeline"][9]["slice_s"] = 0.01
-
-    run = frame.load(builder.run(connections=(16,), change=change))
-    found = digest(run.trials)
-    with drawing_style():
-        figure = time_figure(run, found, "p99", LIGHT, looks(found.servers))
-    (bold,) = (line for line in figure.axes[0].get_lines() if line.get_label() == "threads c16: median")
-    assert list(bold.get_xdata()) == pytest.approx([0.05, 0.15, 0.25, 0.35, 0.55, 0.65, 0.75, 0.85])
 
 
 def test_a_run_without_any_reply_still_has_its_plots_of_crosses(builder, failed):

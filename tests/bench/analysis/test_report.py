@@ -22,11 +22,11 @@ VOID = {"meta", "br", "hr", "img", "input", "link"}
 
 
 class Reader(HTMLParser):
-    """Collects the text, the ids, the references and what is not closed."""
+    """Collects the text, table rows by cell, the ids, the references and what is not closed."""
 
     def __init__(self, page):
         super().__init__()
-        self.text, self.ids, self.links, self.open, self.crossed = "", [], [], [], []
+        self.text, self.rows, self.ids, self.links, self.open, self.crossed = "", [], [], [], [], []
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
@@ -35,6 +35,10 @@ class Reader(HTMLParser):
         self.links += [value for name, value in attrs if name in ("href", "src", "xlink:href") and value]
         if tag not in VOID:
             self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td"):
+            self.rows[-1].append("")
 
     def handle_startendtag(self, tag, attrs):
         self.handle_starttag(tag, attrs)
@@ -47,6 +51,8 @@ class Reader(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+        if {"th", "td"} & set(self.open):
+            self.rows[-1][-1] += data
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +129,17 @@ def test_failed_trials_are_there_with_the_tail_of_their_log(page, read, article_
 
 
 def test_machine_versions_plan_and_the_command_that_rebuilds_it_are_there(read, article_run):
-    for fact in ("Test CPU", "Linux 6.1", "8 GiB", "CPython 3.11.9", "0123abcd", "not known", "seed 7"):
+    for fact in (
+        "Test CPU",
+        "Linux 6.1",
+        "8 GiB",
+        "CPython 3.11.9",
+        "0123abcd",
+        "not known",
+        "not installed",
+        "CPU model",
+        "seed 7",
+    ):
         assert fact in read.text
     assert json.dumps(article_run.info["plan"], indent=2) in read.text
     assert "python -m bench report results0/article" in read.text
