@@ -6,8 +6,11 @@ A message says what, where and what to do. Imports nothing of ours.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class ExitCode(IntEnum):
