@@ -123,7 +123,7 @@ class Load:
         window_ns = start_ns + round(self._workload.warmup_s * 1e9)
         tasks = self._start(start_ns)
         await self._tick_until(window_ns, self._discard)
-        await self._window(window_ns + round(self._workload.duration_s * 1e9))
+        await self._window(window_ns)
         for task in tasks:
             self._kernel.cancel(task)
 
@@ -190,9 +190,12 @@ class Load:
     def _discard(self, taken: Slice, at_ns: int) -> None:
         """Forget what the warm-up recorded."""
 
-    async def _window(self, end_ns: int) -> None:
+    async def _window(self, planned_ns: int) -> None:
         result = self._result
         result.window_start_ns = self._second_start_ns = begin_ns = self._now_ns()
+        # Workers end together, as planned; but a machine that stood still in the warm-up must not cut the window short.
+        start_ns = planned_ns if begin_ns - planned_ns < _TICK_NS else begin_ns
+        end_ns = start_ns + round(self._workload.duration_s * 1e9)
         length_ns = max(_TICK_NS, (end_ns - begin_ns) // _TIMELINE_LENGTH)
         interval = _OpenInterval(begin_ns)
         before = self._totals(begin_ns)
