@@ -41,7 +41,7 @@ SCALES = {
     "vanish": {"clients": 60},
     "connect-close": {"clients": 300},
     "churn-short": {"seconds": 0.8, "rounds_max": 5},
-    "descriptors": {"seconds": 0.3},
+    "descriptors": {"seconds": 0.5},
 }
 PATIENCE_S = 2.0
 STOP_TIMEOUT_S = 0.3

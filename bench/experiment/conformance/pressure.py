@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.experiment.conformance.case import Access, BrokenError, Group, case
@@ -14,21 +15,23 @@ if TYPE_CHECKING:
 
 SMALL_WINDOW_BYTES = 64 * KIB  # the client's own receive buffer must not hide what the server does
 SURELY_STALLED_S = 0.5
+SEND_BUFFER_SIZES = Path("/proc/sys/net/ipv4/tcp_wmem")
 
 
 @case("partial-sends", group=Group.BASIC, limit_s=60, needs=("turns",))
 def finish_partial_sends(target: Target) -> None:
     """Send later what the kernel did not take: a client that sends 8 MiB before it reads gets every byte back.
 
-    Where the kernel's buffers hold all of it, so that no send was cut short, it sends 64 MiB.
+    Where the kernel's send buffer may grow beyond 4 MiB it sends twice as much, so that a send must be cut short.
     """
-    for mebibytes in (8, 64):
-        data = payload(mebibytes * MIB)
-        with target.connect(receive_buffer_bytes=SMALL_WINDOW_BYTES) as connection:
-            sent = connection.push(data)
-            connection.exchange(data, sent=sent)
-        if sent < len(data):
-            break
+    data = payload(max(8 * MIB, 2 * _send_buffer_max_bytes()))
+    with target.connect(receive_buffer_bytes=SMALL_WINDOW_BYTES) as connection:
+        connection.exchange(data, sent=connection.push(data))
+
+
+def _send_buffer_max_bytes() -> int:
+    """Return how far the kernel may let a TCP socket's send buffer grow; 0 where it does not say."""
+    return int(SEND_BUFFER_SIZES.read_text().split()[-1]) if SEND_BUFFER_SIZES.exists() else 0
 
 
 @case(
