@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from bench.errors import UsageError
+from bench.errors import BenchError, UsageError
 from bench.experiment.model import Status
 from clients.workload import Workload, WorkloadError, parse_duration_s, parse_size_bytes
 
@@ -90,21 +90,27 @@ def regress(context: click.Context, /, **given: Any) -> None:
 
     fields = ("base", "head", "a", "b", "command", "setup", "ready", "servers")
     request = check.Request(here=Path.cwd(), workload=workload, **{name: given[name] for name in fields})
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        report = check.run(
-            request,
-            check.Amount(**amount),
-            ledger_path=given["ledger"],
-            watcher=Bar(progress),
-            again=_again(context),
-            allow_inconclusive=given["allow_inconclusive"],
-        )
+    try:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            report = check.run(
+                request,
+                check.Amount(**amount),
+                ledger_path=given["ledger"],
+                watcher=Bar(progress),
+                again=_again(context),
+                allow_inconclusive=given["allow_inconclusive"],
+            )
+    except BenchError as error:
+        verdict = check.failure(error)
+        if verdict is None:
+            raise
+        _write(given["junit"], "w", check.junit(verdict, 0.0))
+        _write(given["summary"], "a", f"### {verdict.word}\n\n```text\n{error}\n```\n")
+        raise type(error)(f"{verdict.word}: {error}") from error
     comparison = report.comparison
     click.echo(json.dumps(comparison.to_json(), indent=1) if given["as_json"] else check.text(report), nl=False)
-    if given["junit"]:
-        _write(given["junit"], "w", check.junit(comparison, report.seconds))
-    if given["summary"]:
-        _write(given["summary"], "a", check.markdown(report))
+    _write(given["junit"], "w", check.junit(comparison, report.seconds))
+    _write(given["summary"], "a", check.markdown(report))
     context.exit(int(comparison.exit_code(allow_inconclusive=given["allow_inconclusive"])))
 
 
@@ -161,7 +167,10 @@ def _again(context: click.Context) -> list[str]:
     return words
 
 
-def _write(path: Path, mode: Literal["w", "a"], text: str) -> None:
+def _write(path: Path | None, mode: Literal["w", "a"], text: str) -> None:
+    """Write or add to a file, if one was asked for. Raise UsageError if that cannot be."""
+    if path is None:
+        return
     try:
         with path.open(mode, encoding="utf-8") as file:
             file.write(text)

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.analysis.compare import ALPHA
+from bench.analysis.verdict import EXIT_CODES, CellVerdict, Comparison, Word
 from bench.experiment.live import LiveBench
 from bench.experiment.machine import allowed_cores, plan_cores
 from bench.regress import conclude
@@ -21,9 +23,10 @@ from bench.regress.session import Question, Session, Watcher
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from bench.errors import BenchError
     from bench.experiment.model import Measure
 
-__all__ = ["Amount", "Request", "junit", "live_bench", "markdown", "run", "text"]
+__all__ = ["Amount", "Request", "failure", "junit", "live_bench", "markdown", "run", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,15 @@ def run(
         outcome = Session(question, measure, ledger=ledger, watcher=watcher).run()
     ledger.append(conclude.remembered(outcome, question, datetime.now(UTC).isoformat(timespec="seconds")))
     return conclude.report(outcome, question, arms, ledger, again, allow=allow_inconclusive)
+
+
+def failure(error: BenchError) -> Comparison | None:
+    """Return the verdict of a comparison that could not begin; None for wrong use, which is no verdict."""
+    words = {code: word for word, code in EXIT_CODES.items() if word in {Word.INVALID, Word.NO_BASELINE}}
+    if error.exit_code not in words:
+        return None
+    cell = CellVerdict(cell="set-up", word=words[error.exit_code], reason=str(error))
+    return Comparison(cells=(cell,), looks=(), alpha=ALPHA)
 
 
 def _question(arms: Prepared, amount: Amount) -> Question:

@@ -191,6 +191,18 @@ def test_a_set_up_that_fails_for_the_candidate_only_is_invalid(project, run):
     assert "checking" in said
 
 
+def test_a_comparison_that_cannot_begin_reports_its_word_everywhere(project, run, tmp_path):
+    project.commit(0)
+    files = {name: tmp_path / name for name in ("junit", "summary")}
+    given = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+    code, said = run(project.root, "--base", "gone", "--command", COMMAND, *given)
+    assert code == 5
+    assert said.startswith("echobench: NO-BASELINE: there is no revision 'gone'")
+    (suite,) = junitparser.JUnitXml.fromstring(files["junit"].read_bytes())
+    assert (suite.tests, suite.skipped) == (1, 1)
+    assert files["summary"].read_text().startswith("### NO-BASELINE\n")
+
+
 def test_a_server_that_the_baseline_does_not_have_is_no_baseline(project, run):
     (project.root / "README").write_text("")
     base = project.commit()
