@@ -1,0 +1,146 @@
+"""`python -m servers`: what there is, what can run here, and that a file dropped into the folder is enough."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from servers import _catalog
+from servers._catalog import Entry, ServerError
+
+ARTICLE = ("sequential", "threads", "generators", "coroutines", "asyncio-streams", "asyncio-protocol")
+STYLES = ("streams", "protocol", "buffered", "sockets")
+OTHERS = ("callbacks", "processes", "reference", "socketserver", "thread-pool", "anyio", "curio", "gevent", "trio")
+FAMILY = {*ARTICLE, *OTHERS, *(f"{loop}-{style}" for loop in ("asyncio", "uvloop", "rloop") for style in STYLES)}
+
+NO_SITE_PACKAGES = ("-S",)  # an interpreter to which no library is installed
+
+
+@pytest.fixture
+def copied(checkout, tmp_path):
+    """Return a copy of the servers' folder, and what lists it."""
+    folder = tmp_path / "servers"
+    shutil.copytree(checkout / "servers", folder, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def listed(*arguments):
+        command = [sys.executable, "-m", "servers", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=10, check=False)
+
+    return folder, listed
+
+
+def test_the_family_is_complete(run):
+    rows = json.loads(run("--json").stdout)
+    assert {row["name"] for row in rows} == FAMILY
+    assert all(row["summary"] for row in rows)
+
+
+def test_people_read_a_line_for_every_server(run):
+    lines = run().stdout.splitlines()
+    assert {line.split()[0] for line in lines if not line.startswith(" ")} == FAMILY
+
+
+def test_a_declared_limit_is_stated(run):
+    rows = {row["name"]: row for row in json.loads(run("--json").stdout)}
+    assert (rows["sequential"]["connections_max"], rows["sequential"]["refuses_beyond"]) == (1, False)
+    assert (rows["generators"]["connections_max"], rows["generators"]["refuses_beyond"]) == (1019, True)
+    assert (rows["threads"]["connections_max"], rows["threads"]["refuses_beyond"]) == (None, False)
+
+
+def test_a_missing_library_is_said_with_the_command_that_installs_it(run):
+    rows = {row["name"]: row for row in json.loads(run("--json", interpreter=NO_SITE_PACKAGES).stdout)}
+    for library in ("uvloop", "rloop"):
+        row = rows[f"{library}-streams"]
+        assert (row["runnable"], row["reason"]) == (False, f"{library} is not installed")
+        assert row["install"] == f"{sys.executable} -m pip install {library}"
+    assert "trio cannot run here: trio is not installed; run: " in run(interpreter=NO_SITE_PACKAGES).stdout
+    assert rows["asyncio-streams"]["runnable"]
+
+
+def test_a_missing_compiler_is_said(run):
+    (row,) = [row for row in json.loads(run("--json", PATH="").stdout) if row["name"] == "reference"]
+    assert (row["runnable"], row["install"]) == (False, "apt-get install gcc")
+
+
+def test_a_library_that_this_python_is_too_new_for_is_said_and_no_command_promised(tmp_path):
+    entry = Entry("old", tmp_path / "old.py", library="pytest", python_below=(3, 0))
+    assert entry.gap == "old cannot run here: its library does not run on Python 3.0 or later"
+
+
+def test_the_version_of_an_installed_library_is_stated(tmp_path):
+    row = Entry("mine", tmp_path / "mine.py", library="pytest").to_json()
+    assert row["version"] == pytest.__version__
+
+
+def test_a_file_dropped_into_the_folder_is_a_server(copied):
+    folder, listed = copied
+    (folder / "my_server.py").write_text('"""Mine, in one line.\n\nAnd more."""\ndef serve(listener): ...\n')
+    rows = {row["name"]: row for row in json.loads(listed("--json").stdout)}
+    assert rows.keys() - FAMILY == {"my-server"}
+    assert (rows["my-server"]["summary"], rows["my-server"]["runnable"]) == ("Mine, in one line", True)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("def handle(listener): ...\n", "mine.py defines no serve(listener)"),
+        ("async def serve(listener): ...\n", "mine.py defines no serve(listener)"),
+        ("def serve(listener)\n", "mine.py line 1 is not Python: expected ':'"),
+    ],
+)
+def test_a_file_that_is_no_server_is_listed_with_the_reason(copied, source, reason):
+    folder, listed = copied
+    (folder / "mine.py").write_text(source)
+    (row,) = [row for row in json.loads(listed("--json").stdout) if row["name"] == "mine"]
+    assert not row["runnable"]
+    assert row["reason"].endswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("file", "first", "name"),
+    [("trio.py", "trio_.py", "trio"), ("uvloop_streams.py", "asyncio_streams.py", "uvloop-streams")],
+)
+def test_a_file_that_shadows_a_server_is_refused(copied, file, first, name):
+    folder, listed = copied
+    (folder / file).write_text("def serve(listener): ...\n")
+    ended = listed("threads")
+    assert ended.returncode == 2
+    assert file in ended.stderr
+    assert first in ended.stderr
+    assert f"both make a server named {name!r}: rename one" in ended.stderr
+
+
+@pytest.mark.parametrize("source", ["def serve(listener): ...", "serve = print", "from threads import echo as serve"])
+def test_serve_may_be_defined_assigned_or_imported(tmp_path, source):
+    path = tmp_path / "mine.py"
+    path.write_text(source)
+    (entry,) = _catalog.describe(path)
+    assert entry.gap is None
+
+
+def test_a_loop_is_a_parameter_of_the_style(tmp_path):
+    path = tmp_path / "asyncio_mine.py"
+    path.write_text('"""Mine."""\nLOOPS = ("uvloop",)\nCONNECTIONS_MAX = 7\ndef serve(listener, new_loop): ...\n')
+    entry, other = _catalog.describe(path)
+    assert (entry.name, entry.loop, other.name, other.loop) == ("asyncio-mine", None, "uvloop-mine", "uvloop")
+    assert (other.summary, other.connections_max) == ("Mine, on uvloop's event loop", 7)
+
+
+def test_a_neighbour_of_a_file_can_be_imported_but_shadows_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "selectors.py").write_text("raise AssertionError('this is not the standard library')\n")
+    (tmp_path / "my_helper.py").write_text("def serve(listener): return 'helped'\n")
+    (tmp_path / "mine.py").write_text("import selectors\nfrom my_helper import serve\n")
+    monkeypatch.delitem(sys.modules, "selectors")
+    assert _catalog.load(_catalog.find(str(tmp_path / "mine.py")))(None) == "helped"
+
+
+def test_a_server_that_cannot_be_prepared_is_a_sentence(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def prepare(): raise OSError('no room')\ndef serve(listener): ...\n")
+    with pytest.raises(ServerError, match="mine cannot run here: no room"):
+        _catalog.load(_catalog.find(str(path)))

@@ -1,0 +1,85 @@
+"""Wrong use ends in one sentence on stderr and exit status 2, before anything listens."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["corutines"], "unknown server 'corutines': did you mean 'coroutines'?"),
+        (["asyncio_streams"], "unknown server 'asyncio_streams': did you mean 'asyncio-streams'?"),
+        (["zzz"], "unknown server 'zzz': known: anyio, "),
+        (["./zzz.py"], "cannot read zzz.py: No such file or directory"),
+        (["threads", "--host", "nobody.invalid"], "the host 'nobody.invalid' is not known"),
+        (["threads", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1 port 0: Cannot assign requested address"),
+        (["threads", "--host", "unix:/nowhere/here"], "cannot listen on unix:/nowhere/here: No such file or directory"),
+        (["threads", "--host", "unix:/tmp/" + "x" * 200], "too long"),
+        (["threads", "--port", "65536"], "65536 is not a port: use 0 to 65535"),
+        (["threads", "--port", "http"], "invalid _port value"),
+        (["threads", "--burn-us", "-1"], "-1 is not 0 or more"),
+        (["threads", "--burn-us", "nan"], "nan is not 0 or more"),
+        (["threads", "--delay-every", "0"], "0 is not 1 or more"),
+        (["reference", "--burn-us", "1"], "reference does not read through Python's sockets, so it cannot be slowed"),
+    ],
+)
+def test_wrong_use(run, arguments, sentence):
+    ended = run(*arguments)
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert (ended.returncode, ended.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("def handle(listener): ...\n", "defines no serve(listener)"),
+        ("def serve(listener)\n", "line 1 is not Python: expected ':'"),
+        ("import nothing_like_it\ndef serve(listener): ...\n", "No module named 'nothing_like_it'"),
+        ("LIBRARY = 'nothing_like_it'\ndef serve(listener): ...\n", "nothing_like_it is not installed; run: "),
+        ("PROGRAM = 'nothing-like-it'\ndef serve(listener): ...\n", "the program nothing-like-it is not on the PATH"),
+    ],
+)
+def test_a_file_that_cannot_serve(run, tmp_path, source, sentence):
+    path = tmp_path / "mine.py"
+    path.write_text(source)
+    ended = run(path)
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert (ended.returncode, ended.stdout) == (2, "")
+
+
+def test_an_extra_that_is_not_installed(run):
+    ended = run("uvloop-protocol", interpreter=("-S",))
+    assert "uvloop-protocol cannot run here: uvloop is not installed; run: " in ended.stderr
+    assert (ended.returncode, ended.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_port_in_use(run, host):
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
+        port = taken.getsockname()[1]
+        ended = run("threads", "--host", host, "--port", port)
+    assert f"cannot listen on {host} port {port}: Address already in use; stop what listens there" in ended.stderr
+    assert (ended.returncode, ended.stdout) == (2, "")
+
+
+def test_a_compiler_that_fails(run, tmp_path):
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\necho 'no headers here' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    ended = run("reference", PATH=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))
+    assert "cannot build" in ended.stderr
+    assert "no headers here" in ended.stderr
+    assert (ended.returncode, ended.stdout) == (2, "")
+
+
+def test_a_cache_that_cannot_be_written(run, tmp_path):
+    (tmp_path / "file").touch()
+    ended = run("reference", XDG_CACHE_HOME=str(tmp_path / "file"))
+    assert "reference cannot run here: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert (ended.returncode, ended.stdout) == (2, "")
