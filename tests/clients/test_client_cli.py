@@ -1,0 +1,311 @@
+"""`python -m clients` as programs and people use it: wrong use, interrupts, the coordinated protocol, raw samples."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import socket
+import subprocess
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+
+from clients.cli import main
+from clients.histogram import DIGITS, HIGHEST_NS
+
+MILLISECOND_NS, SECOND_NS = 1_000_000, 1_000_000_000
+
+
+# ---- wrong use
+
+
+@pytest.fixture(scope="module")
+def untouched():
+    """The address of a listener that nobody may connect to."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+WRONG = [
+    # rates that cannot be
+    (["--rate", "0"], "rate_per_s is 0.0, and must be a number above 0"),
+    (["--rate", "-5"], "rate_per_s is -5.0, and must be a number above 0"),
+    (["--rate", "nan"], "'nan' is not a number"),
+    (["--rate", "inf"], "'inf' is not a number"),
+    (["--rate", "fast"], "'fast' is not a number"),
+    (["--rate", "0..0"], "rate_per_s is 0.0, and must be a number above 0"),
+    (["--rate", "100,-1"], "rate '100,-1': no part of it can be below 0"),
+    (["--rate", "1e9"], "more than 1 process(es) can keep a schedule of (1,000,000/s each)"),
+    (["--arrivals", "poisson"], "give --rate too"),
+    # sizes that cannot be
+    (["-s", "0"], "size '0' must be 1 byte or more"),
+    (["-s", "-1"], "size '-1' is not understood: write 64, 1KiB or 16MiB"),
+    (["-s", "1.5"], "size '1.5' is not a whole number of bytes"),
+    (["-s", "9..3"], "write LOW..HIGH with 1 <= LOW <= HIGH"),
+    (["-s", "64:0"], "write SIZE:WEIGHT"),
+    (["-s", "4096MiB"], "message_bytes is 4294967296, and must be from 1 to 1073741824"),
+    (["-s", "1024MiB", "-c", "1000"], "GiB of memory"),
+    # numbers of connections that cannot be
+    (["-c", "0"], "connections is 0, and must be 1 or more"),
+    (["-c", "-1"], "connections '-1' is not a whole number"),
+    (["-c", "1.5"], "connections '1.5' is not a whole number"),
+    (["-c", "64..1"], "connections '64..1': they can only become more"),
+    (["-c", "1,64,8"], "they can only become more"),
+    (["-c", "200000", "--workers", "4000"], "need as many local ports"),
+    # the rest of a workload
+    (["--pipeline", "0"], "pipeline is 0, and must be 1 or more"),
+    (["--requests-per-connection", "0"], "requests_per_connection is 0, and must be 1 or more, or nothing"),
+    (["-d", "0s"], "duration_s is 0.0, and must be a number of seconds above 0"),
+    (["-d", "soon"], "duration 'soon' is not understood: write 5s, 500ms or 2min"),
+    (["--timeout", "0s"], "timeout_s is 0.0, and must be"),
+    (["--seed", "-1"], "seed is -1, and must be 0 or more"),
+    (["--workers", "0"], "workers is 0, and must be 1 or more"),
+    (["--workers", "3", "-c", "2"], "3 workers cannot share 2 connections"),
+    # files
+    (["--hlog", "/nonexistent/folder/x.hlog"], "file '/nonexistent/folder/x.hlog' cannot be written: No such file"),
+    (["--samples", "/"], "file '/' cannot be written: Is a directory"),
+    (["--tag", "a,b"], "tag 'a,b' must have no comma and no space"),
+    # TLS
+    (["--insecure"], "--cafile and --insecure are about TLS: give --tls too"),
+    (["--cafile", "x.pem"], "give --tls too"),
+    (["--tls", "--cafile", "/nonexistent.pem"], "certificate file '/nonexistent.pem' cannot be read"),
+    # what argparse refuses
+    (["--pipeline", "many"], "argument --pipeline: invalid int value: 'many'"),
+    (["--rate", "5", "--arrivals", "bursts"], "invalid choice: 'bursts'"),
+    (["--no-such-option"], "unrecognized arguments: --no-such-option"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), WRONG, ids=lambda value: " ".join(value) if value else None)
+def test_wrong_use_is_one_sentence_and_exit_2_before_any_load(untouched, monkeypatch, capsys, arguments, says):
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)  # it is ours, and other tests'
+    try:
+        status = main([untouched, *arguments])
+    except SystemExit as exit_:
+        status = exit_.code
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert says in err
+    assert len(err.splitlines()[-1]) > 20
+    assert "Traceback" not in err
+
+
+IN_A_PROCESS = {
+    "rate 0": ["{target}", "--rate", "0"],
+    "negative rate": ["{target}", "--rate", "-1"],
+    "rate NaN": ["{target}", "--rate", "nan"],
+    "size 0": ["{target}", "-s", "0"],
+    "more connections than ports": ["{target}", "-c", "64000", "--workers", "64"],
+    "more connections than descriptors": ["{target}", "-c", "100"],
+    "a certificate without TLS": ["{target}", "--cafile", "x.pem"],
+    "a host that does not resolve": ["no-such-host.invalid:5433"],
+    "an IPv6 address without brackets": ["::1:5433"],
+}
+
+
+@pytest.fixture(scope="module")
+def ended(start_clients, untouched):
+    """What each of IN_A_PROCESS printed; the processes run side by side."""
+
+    def few_descriptors():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    started = {}
+    for name, arguments in IN_A_PROCESS.items():
+        limited = {"preexec_fn": few_descriptors} if "descriptors" in name else {}
+        started[name] = start_clients(*(argument.format(target=untouched) for argument in arguments), **limited)
+    outcomes = {}
+    for name, process in started.items():
+        with process:
+            outcomes[name] = (*process.communicate(timeout=60), process.returncode)
+    return outcomes
+
+
+@pytest.mark.parametrize("name", IN_A_PROCESS)
+def test_bad_input_in_a_process_of_its_own(ended, name):
+    out, err, status = ended[name]
+    assert (status, out) == (2, "")
+    assert err.startswith("clients: ")
+    assert err.count("\n") == 1
+
+
+# ---- Ctrl-C
+
+
+def ended_by(process, number, within_s=3.0):
+    """Send a signal; return what was printed, how it ended and how long that took."""
+    began_s = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert time.monotonic() - began_s < within_s
+    return out, err
+
+
+def go(process, *, lead_ns=50 * MILLISECOND_NS):
+    """Start a coordinated run; return its start."""
+    assert process.stdout.readline().startswith("CONNECTED ")
+    start_ns = time.monotonic_ns() + lead_ns
+    process.stdin.write(f"GO {start_ns}\n")
+    process.stdin.flush()
+    return start_ns
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_in_the_window_prints_what_was_measured(start_clients, echo_server, wait_until, tmp_path, workers):
+    log = tmp_path / "latency.hlog"
+    given = ("-c", 4, "--rate", 1_000, "-d", "50s", "--warmup", "0s", "--coordinated", "--hlog", log)
+    with start_clients(echo_server.address, *given, "--workers", workers) as process:
+        wait_until(go(process) + 500 * MILLISECOND_NS)
+        out, err = ended_by(process, signal.SIGINT)
+    result = json.loads(out)
+    assert (process.returncode, err) == (0, "")
+    assert result["interrupted"]
+    assert result["window_s"] == pytest.approx(0.6, abs=0.4)
+    assert result["replies"] == pytest.approx(1_000 * result["window_s"], rel=0.2)
+    assert result["sent"] == result["replies"] + result["failed"] + result["in_flight"]
+    assert sum(piece["replies"] for piece in result["timeline"]) == result["replies"]
+    reader, logged = HistogramLogReader(str(log), HdrHistogram(1, HIGHEST_NS, DIGITS)), 0
+    while (histogram := reader.get_next_interval_histogram()) is not None:
+        logged += histogram.get_total_count() if histogram.get_tag() == "load.response" else 0
+    reader.close()
+    assert logged == result["replies"]
+
+
+def test_ctrl_c_in_the_window_for_people(start_clients, echo_server):
+    with start_clients(echo_server.address, "-c", 2, "-d", "50s", "--warmup", "0s") as process:
+        connected = f"127.0.0.1:{echo_server.address.rpartition(':')[2]}"
+        while not has_connections(process.pid, connected):
+            pass
+        out, err = ended_by(process, signal.SIGINT)
+    assert err == ""
+    assert "(interrupted)" in out
+    assert f"{connected}: 2 connections (2 stood)" in out
+
+
+def has_connections(pid, address):
+    import psutil
+
+    host, _, port = address.rpartition(":")
+    return any(connection.raddr == (host, int(port)) for connection in psutil.Process(pid).net_connections("tcp"))
+
+
+def test_ctrl_c_in_the_warm_up_prints_that_nothing_was_measured(start_clients, echo_server, wait_until):
+    with start_clients(echo_server.address, "-c", 2, "-d", "50s", "--warmup", "50s", "--coordinated") as process:
+        wait_until(go(process) + 100 * MILLISECOND_NS)
+        out, err = ended_by(process, signal.SIGINT)
+    result = json.loads(out)
+    assert (process.returncode, err) == (4, "")
+    assert (result["replies"], result["interrupted"]) == (0, True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_while_waiting_for_the_word_to_go(start_clients, echo_server, workers):
+    with start_clients(echo_server.address, "-c", 2, "--coordinated", "--workers", workers) as process:
+        assert process.stdout.readline() == "CONNECTED 2 2\n"
+        out, err = ended_by(process, signal.SIGINT)
+    assert (process.returncode, err) == (4, "")
+    assert (json.loads(out)["sent"], json.loads(out)["interrupted"]) == (0, True)
+
+
+def test_ctrl_c_while_connections_do_not_come_about(start_clients):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        full = [socket.socket() for _ in range(4)]
+        for sock in full:
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        with start_clients(address, "-c", 300, "--timeout", "20s", "--json") as process:
+            while not has_connections(process.pid, address):
+                pass
+            out, err = ended_by(process, signal.SIGINT)
+        for sock in full:
+            sock.close()
+    assert (process.returncode, err) == (4, "")
+    assert json.loads(out)["connections_established"] == 0
+
+
+# ---- the protocol of a coordinated run
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_coordinated_lines_and_times(start_clients, answering, echo, workers):
+    first_bytes_ns = []
+
+    def watches(connection):
+        connection.recv(1, socket.MSG_PEEK)
+        first_bytes_ns.append(time.monotonic_ns())
+        echo(connection)
+
+    with answering(watches) as address:
+        given = ("-c", 3, "-d", "0.3s", "--warmup", "0.1s", "--coordinated", "--json", "--workers", workers)
+        with start_clients(address, *given) as process:
+            assert process.stdout.readline() == "CONNECTED 3 3\n"
+            start_ns = time.monotonic_ns() + 200 * MILLISECOND_NS
+            out, err = process.communicate(f"GO {start_ns}\n", timeout=30)
+    assert (process.returncode, err) == (0, "")
+    assert out.count("\n") == 1
+    result = json.loads(out)
+    assert min(first_bytes_ns) >= start_ns
+    assert len(first_bytes_ns) == 3
+    assert result["window_start_ns"] >= start_ns + 100 * MILLISECOND_NS
+    assert result["window_end_ns"] >= start_ns + 400 * MILLISECOND_NS
+    assert result["window_end_ns"] - start_ns < 2 * SECOND_NS
+    assert result["replies"] > 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_end_of_standard_input_instead_of_go_ends_the_run(start_clients, echo_server, workers):
+    with start_clients(echo_server.address, "-c", 2, "--coordinated", "--workers", workers) as process:
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (4, "")
+    connected, result = out.splitlines()
+    assert connected == "CONNECTED 2 2"
+    assert json.loads(result)["replies"] == 0
+
+
+# ---- raw samples
+
+
+@pytest.mark.parametrize("arguments", [("-c", 4), ("-c", 4, "--rate", 2_000), ("-c", 4, "--workers", 2)])
+def test_samples_have_a_row_for_each_reply(load, echo_server, tmp_path, arguments):
+    path = tmp_path / "samples.parquet"
+    run = load(echo_server.address, *arguments, "-d", "0.4s", "--samples", path)
+    table = pq.read_table(path)
+    assert table.num_rows == run["replies"] > 0
+    due_ns, sent_ns, done_ns = (table[name].to_numpy() for name in ("due_ns", "sent_ns", "done_ns"))
+    assert np.all(due_ns <= sent_ns)
+    assert np.all(sent_ns < done_ns)
+    assert np.all(np.diff(done_ns) >= 0)
+    assert np.all((done_ns >= run["window_start_ns"]) & (done_ns <= run["window_end_ns"]))
+    assert (done_ns - due_ns).mean() == pytest.approx(run["response_mean_ns"])
+    assert (done_ns - sent_ns).mean() == pytest.approx(run["service_mean_ns"])
+    p99_ns = np.quantile(done_ns - due_ns, 0.99, method="inverted_cdf")
+    assert p99_ns <= run["response_p99_ns"] <= p99_ns * 1.001
+
+
+def test_what_is_printed_for_people_names_units_and_says_that_a_closed_loop_flatters(clients, echo_server):
+    run = clients(echo_server.address, "-c", 2, "-d", "0.2s", "--warmup", "0s")
+    assert (run.status, run.err) == (0, "")
+    assert "closed loop: a slow server is asked less often" in run.out
+    assert " us" in run.out or " ms" in run.out
+
+
+def test_help_has_examples(clients):
+    run = clients("--help")
+    assert (run.status, run.err) == (0, "")
+    assert "python -m clients 127.0.0.1:5433" in run.out
+
+
+def test_the_module_runs_from_a_checkout_with_nothing_installed(checkout):
+    import sys
+
+    command = [sys.executable, "-m", "clients", "--help"]
+    assert subprocess.run(command, cwd=checkout, capture_output=True, check=True).stdout

@@ -1,0 +1,229 @@
+"""Every way to reach a server: IPv4, IPv6, UNIX sockets, TLS; messages larger than any buffer; servers not ours."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from contextlib import suppress
+
+import pytest
+
+MIB = 2**20
+PATIENT = ("--timeout", "20s")
+
+
+def right(run):
+    assert (run["errors"], run.status) == ({}, 0)
+    assert run["replies"] > 0
+    return True
+
+
+# ---- large messages
+
+
+@pytest.mark.parametrize("load_model", [("-c", 2), ("-c", 1, "--pipeline", 2), ("-c", 2, "--rate", 20)])
+def test_16_mib_go_both_ways_at_once(load, echo_server, load_model):
+    run = load(echo_server.address, "-s", "16MiB", "-d", "1s", *PATIENT, *load_model)
+    assert set(run["errors"]) <= {"unsent"}
+    assert run["replies"] > 0
+
+
+def test_16_mib_go_both_ways_through_a_server_that_sends_before_it_receives_on(load, answering):
+    """It holds at most 64 KiB: whoever sends all before receiving waits for ever."""
+
+    def small_buffers(connection):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+        while data := connection.recv(65_536):
+            connection.sendall(data)
+
+    with answering(small_buffers) as address:
+        run = load(address, "-c", 1, "-s", "16MiB", "-d", "1.5s", *PATIENT)
+    assert run["errors"] == {}
+    assert run["sent"] >= 1
+
+
+def test_messages_of_drawn_sizes(load, echo_server):
+    assert right(load(echo_server.address, "-c", 4, "-s", "1:5,64KiB:1,1MiB:1", "--pipeline", 3, "-d", "0.4s"))
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 65_536, 262_144, 262_145])
+def test_sizes_around_the_edges_of_stamps_and_buffers(load, echo_server, size):
+    assert right(load(echo_server.address, "-c", 2, "-s", size, "-d", "0.15s"))
+
+
+def test_replies_in_crumbs_are_put_together(load, answering):
+    def crumbles(connection):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while data := connection.recv(65_536):
+            for at in range(0, len(data), 7):
+                connection.sendall(data[at : at + 7])
+
+    with answering(crumbles) as address:
+        for load_model in ((), ("--pipeline", 5), ("--rate", 100)):
+            assert right(load(address, "-c", 2, "-s", 100, "-d", "0.3s", *load_model))
+
+
+# ---- addresses
+
+
+def test_ipv6(load, answering, echo):
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with answering(echo, listener) as address:
+        assert address.startswith("[::1]:")
+        assert right(load(address, "-c", 3, "-d", "0.2s"))
+
+
+def test_unix_sockets(load, answering, echo, tmp_path):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "echo.sock"))
+    listener.listen()
+    with answering(echo, listener) as address:
+        assert right(load(address, "-c", 3, "-d", "0.2s"))
+        assert right(load(address, "-c", 2, "-s", "4MiB", "-d", "0.3s"))
+
+
+def test_a_unix_socket_whose_queue_is_full_is_tried_again(load, echo, tmp_path):
+    """It cannot be waited for as a TCP connection can."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "echo.sock"))
+        listener.listen(0)
+        full = [socket.socket(socket.AF_UNIX) for _ in range(8)]
+        for sock in full:
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        run = load(f"unix:{listener.getsockname()}", "-c", 2, "-d", "0.1s", "--timeout", "0.2s")
+        for sock in full:
+            sock.close()
+    assert set(run["errors"]) == {"refused"}
+    assert run["connections_established"] == 0
+
+
+def test_a_name_is_resolved(load, answering, echo):
+    with answering(echo) as address:
+        assert right(load(address.replace("127.0.0.1", "localhost"), "-c", 1, "-d", "0.1s"))
+
+
+# ---- TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A throwaway key and certificate for localhost and 127.0.0.1, which is its own authority."""
+    if (openssl := shutil.which("openssl")) is None:
+        pytest.skip("no openssl here to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    make = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    names = ["-subj", "/CN=echobench test", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2"]
+    subprocess.run([*make, *names, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return key, cert
+
+
+@pytest.fixture
+def over_tls(certificate, echo):
+    """Return a handler that echoes over TLS."""
+    key, cert = certificate
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    def handler(connection):
+        with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as secure:
+            echo(secure)
+
+    return handler
+
+
+@pytest.mark.parametrize("load_model", [(), ("--rate", 300), ("-s", "1MiB", "-c", 1), ("--requests-per-connection", 5)])
+def test_tls_with_an_authority_of_ones_own(load, answering, over_tls, certificate, load_model):
+    with answering(over_tls) as address:
+        run = load(address, "--tls", "--cafile", certificate[1], "-c", 2, "-d", "0.4s", *load_model)
+    assert set(run["errors"]) <= {"unsent"}
+    assert run["replies"] > 0
+    assert run["connect_mean_ns"] > 0
+
+
+def test_insecure_tls_works_and_warns(clients, answering, over_tls):
+    with answering(over_tls) as address:
+        run = clients(address, "--tls", "--insecure", "-c", 2, "-d", "0.2s", "--warmup", "0s", "--json")
+    assert right(run)
+    assert run.err == "clients: warning: --insecure trusts any certificate\n"
+
+
+def test_an_untrusted_certificate_is_wrong_use(clients, answering, over_tls):
+    with answering(over_tls) as address:
+        run = clients(address, "--tls", "-c", 2, "-d", "5s")
+    assert (run.status, run.out) == (2, "")
+    assert run.err.startswith(f"clients: the certificate of {address} is not trusted (")
+    assert run.err.endswith("give --cafile or --insecure\n")
+
+
+def test_a_certificate_for_another_name_is_wrong_use(clients, answering, over_tls, certificate):
+    with answering(over_tls) as address:
+        other = address.replace("127.0.0.1", "127.0.0.2")
+        listener_is_reached = clients(address, "--tls", "--cafile", certificate[1], "-d", "0.1s", "--warmup", "0s")
+        assert listener_is_reached.status == 0
+    with answering(over_tls, socket.create_server(("127.0.0.2", 0))) as other:
+        run = clients(other, "--tls", "--cafile", certificate[1], "-d", "5s")
+    assert run.status == 2
+    assert "is not trusted" in run.err
+
+
+@pytest.mark.parametrize("server", ["echoes", "is silent", "hangs up"])
+def test_tls_against_a_plain_server_is_wrong_use(clients, answering, echo, server):
+    def is_silent(connection):
+        while connection.recv(65_536):
+            pass
+
+    handler = {"echoes": echo, "is silent": is_silent, "hangs up": lambda connection: None}[server]
+    with answering(handler) as address:
+        run = clients(address, "--tls", "--insecure", "-c", 2, "-d", "5s", "--timeout", "0.5s")
+    assert (run.status, run.out) == (2, "")
+    assert f"{address} does not answer in TLS: leave --tls out" in run.err
+
+
+def test_tls_where_nobody_listens_is_refused_and_no_wrong_use(load):
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        run = load(f"127.0.0.1:{bound.getsockname()[1]}", "--tls", "-c", 1, "-d", "0.1s")
+    assert (set(run["errors"]), run.status) == ({"refused"}, 4)
+
+
+def test_a_tls_server_that_is_spoken_to_in_plain_gives_no_reply(load, answering, over_tls):
+    with answering(over_tls) as address:
+        run = load(address, "-c", 2, "-d", "0.2s")
+    assert (run["replies"], run.status) == (0, 4)
+    assert set(run["errors"]) <= {"mismatch", "reset", "closed_early"}
+
+
+# ---- a server that this project did not write
+
+
+def test_socat(load):
+    if (socat := shutil.which("socat")) is None:
+        pytest.skip("no socat here")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [socat, f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=64", "EXEC:cat"]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            listens = threading.Event()
+            while not listens.wait(0.01) and process.poll() is None:
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        listens.set()
+            assert right(load(f"127.0.0.1:{port}", "-c", 4, "-d", "0.5s"))
+            assert right(load(f"127.0.0.1:{port}", "-c", 2, "-s", "1MiB", "-d", "0.5s", *PATIENT))
+        finally:
+            import os
+            import signal
+
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
