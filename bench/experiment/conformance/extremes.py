@@ -45,11 +45,11 @@ def outlive_want_of_descriptors(target: Target, *, seconds: float) -> str:
         served, unserved = _besiege(target, processes * ROOM + EXCESS, stack)
         if not served:
             raise BrokenError(f"nobody was served although there was room for {ROOM}")
+        for connection in served:
+            connection.turn(GREETING)
         spent_s = _cpu_spent_s(target, seconds)
         if unserved and spent_s > SPIN_MAX_SHARE * seconds:
             raise BrokenError(f"it spins: {spent_s:.2f} s of CPU in {seconds:g} s with nothing to do")
-        for connection in served:
-            connection.turn(GREETING)
     target.wait_released(before)
     target.require_alive("it had run out of descriptors and its clients had gone")
     return f"served {len(served)}, refused or left waiting {unserved}" if unserved else "never ran out of descriptors"
