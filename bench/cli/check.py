@@ -21,6 +21,7 @@ from bench.errors import ExitCode, UsageError, unknown_name
 from bench.experiment import conformance
 from bench.experiment.conformance import CASES, Case, CaseResult, Group, Outcome
 from bench.experiment.planfile import PlanFile, overridden
+from bench.experiment.preflight import check_server
 from bench.experiment.selection import EVERY, resolve
 from bench.junit import Case as JUnitCase
 from bench.junit import document
@@ -103,9 +104,16 @@ def choose(names: Sequence[str], *, quick: bool, every_case: bool) -> list[Case]
 
 
 def find(servers: Sequence[str], *, pythons: Sequence[str], target: str | None, pid: int | None) -> tuple[Server, ...]:
-    """Return the servers; without any, all of ours, those that cannot run here with a gap. Raise UsageError."""
+    """Return the servers; without any, all of ours, those that cannot run here with a gap.
+
+    Raises UsageError for one that is not known, cannot be started, or does not answer though it should run already.
+    """
     plan = PlanFile(optional_servers=[EVERY])
-    return resolve(overridden(plan, servers=servers, target=target, pid=pid, pythons=list(pythons))).servers
+    found = resolve(overridden(plan, servers=servers, target=target, pid=pid, pythons=list(pythons))).servers
+    for server in found:
+        if server.gap is None:
+            check_server(server)
+    return found
 
 
 def _run(servers: Iterable[Server], cases: Sequence[Case]) -> Results:

@@ -162,6 +162,8 @@ def test_which_cases_run():
         (["--quick", "--all"], "give one of --case, --quick and --all"),
         (["thread"], "unknown server 'thread': did you mean 'threads'?"),
         (["./no-such.py"], "there is no server file"),
+        (["mine=no-such-program {port}"], "mine: cannot run 'no-such-program': there is no such program"),
+        (["--target", "127.0.0.1:1"], "nothing answers at 127.0.0.1:1"),
         (["--pid", "1"], "--pid belongs to a server that runs already"),
         (["threads", "--quick", "--junit", "/no/such/folder/x.xml"], "there is no folder /no/such/folder"),
     ],
