@@ -135,10 +135,8 @@ class _Host:
             detail = self._explained(str(error))
             self._discard()
             return _ended(case.name, Outcome.FAILED, detail, began_s)
-        except (
-            UntriedError,
-            OSError,
-        ) as error:  # no ports or descriptors left on our side say nothing about the server
+        except (UntriedError, OSError) as error:
+            # No ports or no descriptors left on our side: that says nothing about the server.
             self._discard()
             return _ended(case.name, Outcome.SKIPPED, f"could not be tried here: {error}", began_s)
         if case.fresh:

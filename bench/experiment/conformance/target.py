@@ -24,10 +24,10 @@ class Target:
     host: str
     port: int
     deadline: Deadline
+    patience_s: float
     pid: int | None = None
     connections_max: int | None = None
     stop_signal: str = "SIGTERM"
-    patience_s: float = 5.0
 
     def connect(self, *, receive_buffer_bytes: int | None = None) -> Connection:
         """Return a new connection. Raise BrokenError if there is none to be had."""
