@@ -78,6 +78,8 @@ def workload_of(options: argparse.Namespace) -> Workload:
     rate, rate_profile = parse_profile(options.rate) if options.rate is not None else (None, ())
     if options.arrivals and rate is None:
         raise WorkloadError("--arrivals spaces the requests of an open loop: give --rate too")
+    if rate is not None and parse_duration_s(options.think):
+        raise WorkloadError("--think is a pause of a closed loop: leave --rate or --think out")
     if rate_profile and min(level for _, *levels in rate_profile for level in levels) < 0:
         raise WorkloadError(f"rate {options.rate!r}: no part of it can be below 0")
     if "," in options.tag or " " in options.tag:

@@ -45,6 +45,7 @@ WRONG = [
     (["--rate", "100,-1"], "rate '100,-1': no part of it can be below 0"),
     (["--rate", "1e9"], "more than 1 process(es) can keep a schedule of (1,000,000/s each)"),
     (["--arrivals", "poisson"], "give --rate too"),
+    (["--think", "1s", "--rate", "5"], "--think is a pause of a closed loop"),
     # sizes that cannot be
     (["-s", "0"], "size '0' must be 1 byte or more"),
     (["-s", "-1"], "size '-1' is not understood: write 64, 1KiB or 16MiB"),
@@ -277,7 +278,7 @@ def test_the_end_of_standard_input_instead_of_go_ends_the_run(start_clients, ech
 @pytest.mark.parametrize("arguments", [("-c", 4), ("-c", 4, "--rate", 2_000), ("-c", 4, "--workers", 2)])
 def test_samples_have_a_row_for_each_reply(load, echo_server, tmp_path, arguments):
     path = tmp_path / "samples.parquet"
-    run = load(echo_server.address, *arguments, "-d", "0.4s", "--samples", path)
+    run = load(echo_server.address, *arguments, "-d", "0.25s", "--samples", path)
     table = pq.read_table(path)
     assert table.num_rows == run["replies"] > 0
     due_ns, sent_ns, done_ns = (table[name].to_numpy() for name in ("due_ns", "sent_ns", "done_ns"))

@@ -34,12 +34,12 @@ def wrong(run, *failures, replies=None):
 
 def test_a_wrong_byte_is_a_mismatch(load, known_bad):
     with known_bad("wrong_byte") as served:
-        wrong(load(served.address, "-c", 3, "-d", "0.3s"), "mismatch", replies=False)
+        wrong(load(served.address, "-c", 3, "-d", "0.2s"), "mismatch", replies=False)
 
 
 def test_a_wrong_byte_beyond_the_message_is_not_met(load, known_bad):
     with known_bad("wrong_byte") as served:
-        run = load(served.address, "-c", 3, "-s", 200, "-d", "0.3s")
+        run = load(served.address, "-c", 3, "-s", 200, "-d", "0.2s")
     assert (run["errors"], run.status) == ({}, 0)
 
 
@@ -47,7 +47,7 @@ def test_a_wrong_byte_beyond_the_message_is_not_met(load, known_bad):
 def test_the_echo_of_the_message_before_is_a_mismatch(load, known_bad, load_model):
     """In each way of sending: in lockstep, several in flight, by the clock, in drawn sizes, in messages of 4 bytes."""
     with known_bad("stale_echo") as served:
-        wrong(load(served.address, "-c", 2, "-d", "0.3s", *load_model), "mismatch", replies=None)
+        wrong(load(served.address, "-c", 2, "-d", "0.2s", *load_model), "mismatch", replies=None)
 
 
 def test_an_echo_of_another_connections_message_is_a_mismatch(load, answering):
@@ -63,7 +63,7 @@ def test_an_echo_of_another_connections_message_is_a_mismatch(load, answering):
                 other.sendall(first)
 
     with answering(swaps) as address:
-        run = load(address, "-c", 2, "-d", "0.3s", "--timeout", f"{TIMEOUT_S}s")
+        run = load(address, "-c", 2, "-d", "0.2s", "--timeout", f"{TIMEOUT_S}s")
     assert run["errors"]["mismatch"] >= 1
     assert run.status == 4
 
@@ -76,7 +76,7 @@ def test_bytes_that_nobody_asked_for_are_a_mismatch(load, answering, load_model)
             connection.sendall(data)
 
     with answering(greets) as address:
-        run = load(address, "-c", 2, "-d", "0.3s", *load_model)
+        run = load(address, "-c", 2, "-d", "0.2s", *load_model)
     assert (set(run["errors"]) - {"unsent"}, run["replies"], run.status) == ({"mismatch"}, 0, 4)
 
 
@@ -86,7 +86,7 @@ def test_more_than_was_sent_is_a_mismatch(load, answering):
             connection.sendall(data + b"!")
 
     with answering(adds) as address:
-        wrong(load(address, "-c", 2, "-d", "0.3s"), "mismatch")
+        wrong(load(address, "-c", 2, "-d", "0.2s"), "mismatch")
 
 
 # ---- the reply ends too soon, or does not come
@@ -94,7 +94,7 @@ def test_more_than_was_sent_is_a_mismatch(load, answering):
 
 def test_half_a_reply_and_a_close_is_a_short_reply(load, known_bad):
     with known_bad("short_reply") as served:
-        wrong(load(served.address, "-c", 2, "-d", "0.4s"), "short_reply", replies=True)
+        wrong(load(served.address, "-c", 2, "-d", "0.25s"), "short_reply", replies=True)
 
 
 def test_half_a_reply_and_silence_is_a_short_reply(load, answering):
@@ -113,14 +113,14 @@ def test_a_close_instead_of_a_reply_is_closed_early(load, answering):
         connection.recv(65_536)
 
     with answering(hangs_up) as address:
-        run = load(address, "-c", 2, "-d", "0.4s")
+        run = load(address, "-c", 2, "-d", "0.25s")
     wrong(run, "closed_early", replies=True)
     assert run["replies"] <= run["failed"] + 2  # one right reply each time
 
 
 def test_a_close_between_two_exchanges_is_closed_early_or_a_reset_if_a_request_was_under_way(load, known_bad):
     with known_bad("early_close") as served:
-        run = load(served.address, "-c", 2, "-d", "0.4s")
+        run = load(served.address, "-c", 2, "-d", "0.25s")
     assert set(run["errors"]) <= {"closed_early", "reset"}
     assert run["failed"] > 0
     assert run["replies"] <= 50 * (run["failed"] + 2)
@@ -143,12 +143,12 @@ def test_a_reset_is_a_reset(load, answering):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
 
     with answering(resets) as address:
-        wrong(load(address, "-c", 2, "-d", "0.3s"), "reset", replies=False)
+        wrong(load(address, "-c", 2, "-d", "0.2s"), "reset", replies=False)
 
 
 def test_a_reset_in_mid_message_is_a_reset(load, known_bad):
     with known_bad("reset_mid_message") as served:
-        wrong(load(served.address, "-c", 2, "-d", "0.4s"), "reset", replies=True)
+        wrong(load(served.address, "-c", 2, "-d", "0.25s"), "reset", replies=True)
 
 
 @pytest.mark.parametrize("load_model", [(), ("--pipeline", 3), ("--rate", 2_000)])
@@ -210,7 +210,7 @@ def test_a_unix_socket_that_is_not_there_is_refused(load, tmp_path):
 
 def test_a_server_that_refuses_beyond_a_number_is_measured_with_those_that_stand(load, known_bad):
     with known_bad("refuses_after_n") as served:
-        run = load(served.address, "-c", 70, "-d", "0.4s", "--timeout", "2s")
+        run = load(served.address, "-c", 70, "-d", "0.25s", "--timeout", "2s")
     # Some are made before the server stops listening, and reset when it does: the kernel had accepted them.
     assert run["errors"]["refused"] >= 6
     assert set(run["errors"]) <= {"refused", "reset", "closed_early"}
@@ -223,7 +223,7 @@ def test_a_server_that_closes_at_once_gives_closed_early_or_reset_and_never_an_e
 ):
     """More connections than are opened at a time, so that one that was opened is closed while others are opened."""
     with answering(lambda connection: None) as address:
-        run = load(address, "-c", connections, "-d", "0.3s")
+        run = load(address, "-c", connections, "-d", "0.2s")
     assert set(run["errors"]) <= {"closed_early", "reset", "refused"}
     assert (run["replies"], run.status) == (0, 4)
 

@@ -26,7 +26,7 @@ def right(run):
 
 @pytest.mark.parametrize("load_model", [("-c", 2), ("-c", 1, "--pipeline", 2), ("-c", 2, "--rate", 20)])
 def test_16_mib_go_both_ways_at_once(load, echo_server, load_model):
-    run = load(echo_server.address, "-s", "16MiB", "-d", "1s", *PATIENT, *load_model)
+    run = load(echo_server.address, "-s", "16MiB", "-d", "0.6s", *PATIENT, *load_model)
     assert set(run["errors"]) <= {"unsent"}
     assert run["replies"] > 0
 
@@ -41,7 +41,7 @@ def test_16_mib_go_both_ways_through_a_server_that_sends_before_it_receives_on(l
             connection.sendall(data)
 
     with answering(small_buffers) as address:
-        run = load(address, "-c", 1, "-s", "16MiB", "-d", "1.5s", *PATIENT)
+        run = load(address, "-c", 1, "-s", "16MiB", "-d", "0.8s", *PATIENT)
     assert run["errors"] == {}
     assert run["sent"] >= 1
 
@@ -50,7 +50,7 @@ def test_messages_of_drawn_sizes(load, echo_server):
     assert right(load(echo_server.address, "-c", 4, "-s", "1:5,64KiB:1,1MiB:1", "--pipeline", 3, "-d", "0.4s"))
 
 
-@pytest.mark.parametrize("size", [1, 7, 8, 9, 65_536, 262_144, 262_145])
+@pytest.mark.parametrize("size", [1, 7, 8, 262_144, 262_145])
 def test_sizes_around_the_edges_of_stamps_and_buffers(load, echo_server, size):
     assert right(load(echo_server.address, "-c", 2, "-s", size, "-d", "0.15s"))
 
@@ -64,7 +64,7 @@ def test_replies_in_crumbs_are_put_together(load, answering):
 
     with answering(crumbles) as address:
         for load_model in ((), ("--pipeline", 5), ("--rate", 100)):
-            assert right(load(address, "-c", 2, "-s", 100, "-d", "0.3s", *load_model))
+            assert right(load(address, "-c", 2, "-s", 100, "-d", "0.15s", *load_model))
 
 
 # ---- addresses
@@ -143,7 +143,7 @@ def over_tls(certificate, echo):
 @pytest.mark.parametrize("load_model", [(), ("--rate", 300), ("-s", "1MiB", "-c", 1), ("--requests-per-connection", 5)])
 def test_tls_with_an_authority_of_ones_own(load, answering, over_tls, certificate, load_model):
     with answering(over_tls) as address:
-        run = load(address, "--tls", "--cafile", certificate[1], "-c", 2, "-d", "0.4s", *load_model)
+        run = load(address, "--tls", "--cafile", certificate[1], "-c", 2, "-d", "0.25s", *load_model)
     assert set(run["errors"]) <= {"unsent"}
     assert run["replies"] > 0
     assert run["connect_mean_ns"] > 0
@@ -219,8 +219,8 @@ def test_socat(load):
                 with socket.socket() as probe:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         listens.set()
-            assert right(load(f"127.0.0.1:{port}", "-c", 4, "-d", "0.5s"))
-            assert right(load(f"127.0.0.1:{port}", "-c", 2, "-s", "1MiB", "-d", "0.5s", *PATIENT))
+            assert right(load(f"127.0.0.1:{port}", "-c", 4, "-d", "0.3s"))
+            assert right(load(f"127.0.0.1:{port}", "-c", 2, "-s", "1MiB", "-d", "0.3s", *PATIENT))
         finally:
             import os
             import signal
