@@ -32,8 +32,7 @@ def outlive_resets(target: Target) -> None:
 @case("vanish", group=Group.STANDARD, limit_s=120, needs=("half-close", "reset"), access=Access.OBSERVE, clients=1000)
 def forget_those_that_vanish(target: Target, *, clients: int) -> None:
     """Forget clients that vanish in mid-message, with or without a reset, their answers unread."""
-    target.greet()
-    before = target.footprint()
+    before = target.at_rest()
     ways: tuple[Callable[[Connection], None], ...] = (
         _close_in_message,
         _reset_in_message,
@@ -101,8 +100,7 @@ def _hold_still(target: Target, play: Callable[[], int], rounds_max: int) -> str
     A leak grows in every round; a heap that warms up, or is collected now and then, does not. `play` returns for how
     many connections memory may grow by LEAK_BYTES each, with SLACK_BYTES for the allocator. Raises BrokenError.
     """
-    target.greet()
-    before = target.footprint()
+    before = target.at_rest()
     held_bytes = 0
     connections, grown = [], []
     for _ in range(rounds_max):

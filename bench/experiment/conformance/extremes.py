@@ -38,8 +38,7 @@ SPIN_MAX_SHARE = 0.05  # of one CPU: a server that spins takes all it is given, 
 )
 def outlive_want_of_descriptors(target: Target, *, seconds: float) -> str:
     """Serve whom it can when it is out of descriptors (EMFILE), let the rest wait or go, do not spin, and recover."""
-    target.greet()
-    before = target.footprint()
+    before = target.at_rest()
     processes = _leave_room(target)
     with ExitStack() as stack:
         served, unserved = _besiege(target, processes * ROOM + EXCESS, stack)

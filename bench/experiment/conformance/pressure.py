@@ -50,8 +50,7 @@ def stay_within_bounds(target: Target, *, mebibytes: int, growth_max_mebibytes: 
     At most 32 MiB are offered; resident memory may grow by 8 MiB at most.
     """
     data = payload(mebibytes * MIB)
-    target.greet()
-    before = target.footprint()
+    before = target.at_rest()
     with target.connect(receive_buffer_bytes=SMALL_WINDOW_BYTES) as connection:
         sent = connection.push(data, stall_s=SURELY_STALLED_S)
         grown_mib = (target.footprint().rss_bytes - before.rss_bytes) / MIB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from bench.experiment.conformance.wire import Connection, Deadline
 
 GREETING = b"anybody there?\n"
 LET_GO_S = 0.5
+REST_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,21 @@ class Target:
             self.greet()
         except BrokenError as error:
             raise BrokenError(f"after {after} a new client is not served: {error}") from None
+
+    def at_rest(self) -> Footprint:
+        """Measure what the server's processes hold once they have served a client and take nothing more.
+
+        Workers that were started in advance may still be opening what they need.
+        """
+        self.greet()
+        before = self.footprint()
+        while True:
+            time.sleep(REST_S)
+            self.deadline.remaining_s()
+            now = self.footprint()
+            if (now.descriptors, now.processes) == (before.descriptors, before.processes):
+                return now
+            before = now
 
     def footprint(self) -> Footprint:
         """Measure what the server's processes hold now."""
