@@ -196,13 +196,14 @@ class Connection:
                 handed = send(message)
             except BlockingIOError:
                 handed = 0
-            reply = None
             if handed == size:
                 yield
                 try:
                     reply = receive(receive_bytes)
                 except BlockingIOError:  # woken early
                     reply = None
+            else:
+                reply = None
             done_ns = now_ns()
             if reply == message:
                 record(done_ns - sent_ns)
