@@ -1,4 +1,4 @@
-"""anyio: a task per connection, here over asyncio."""
+"""A task for every connection, on anyio over asyncio."""
 
 from __future__ import annotations
 

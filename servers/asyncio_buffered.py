@@ -1,4 +1,4 @@
-"""asyncio's buffered protocols: the loop receives into a buffer that the protocol lends it."""
+"""Callbacks of a transport that receives into a buffer of ours: asyncio's buffered protocols."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""asyncio's protocols: callbacks, without a coroutine or a queue in between."""
+"""Callbacks of a transport, with no coroutine in between: asyncio's protocols."""
 
 from __future__ import annotations
 

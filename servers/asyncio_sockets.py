@@ -1,4 +1,4 @@
-"""asyncio's bare sockets: a coroutine per connection over loop.sock_recv and loop.sock_sendall."""
+"""A coroutine for every connection over loop.sock_recv and loop.sock_sendall: asyncio's bare sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""asyncio's streams: a coroutine per connection over a reader and a writer."""
+"""A coroutine for every connection over a reader and a writer: asyncio's streams."""
 
 from __future__ import annotations
 

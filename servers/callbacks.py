@@ -17,11 +17,12 @@ class Loop:
 
     def __init__(self) -> None:
         self.poller: Any = (getattr(select, "epoll", None) or select.poll)()  # they have the same methods
-        self.callbacks: dict[int, Callable[[], None]] = {}
+        self.callbacks: list[Any] = []  # by descriptor: descriptors are small integers
 
     def register(self, descriptor: int, callback: Callable[[], None]) -> None:
         """Call back whenever this descriptor can be read."""
         self.poller.register(descriptor, select.POLLIN)
+        self.callbacks.extend([None] * (descriptor + 1 - len(self.callbacks)))
         self.callbacks[descriptor] = callback
 
     def run(self) -> None:
@@ -47,43 +48,40 @@ class Echo:
         """Send back what came."""
         try:
             data = self.connection.recv(RECV_SIZE)
-            if data:
-                sent = self.send(data)
-                if sent < len(data):
-                    self.wait_for_client(data[sent:])
+            if not data:
+                self.close()
                 return
+            try:
+                sent = self.connection.send(data)
+            except BlockingIOError:
+                sent = 0
+            if sent < len(data):  # the client does not take it: nothing is read from it until it does
+                self.unsent = data[sent:]
+                self.call_when(select.POLLOUT, self.writable)
         except OSError:
-            pass  # a reset is the end of this client, not of the server
-        self.close()
+            self.close()  # a reset is the end of this client, not of the server
 
     def writable(self) -> None:
         """Send more of what the client has not taken; when it has taken all, read on."""
         try:
-            self.unsent = self.unsent[self.send(self.unsent) :]
+            self.unsent = self.unsent[self.connection.send(self.unsent) :]
+        except BlockingIOError:
+            return
         except OSError:
             self.close()
             return
         if not self.unsent:
-            self.loop.callbacks[self.descriptor] = self.readable
-            self.loop.poller.modify(self.descriptor, select.POLLIN)
+            self.call_when(select.POLLIN, self.readable)
 
-    def wait_for_client(self, unsent: bytes) -> None:
-        """Read no more until the client takes what it was sent."""
-        self.unsent = unsent
-        self.loop.callbacks[self.descriptor] = self.writable
-        self.loop.poller.modify(self.descriptor, select.POLLOUT)
-
-    def send(self, data: bytes) -> int:
-        """Return how many bytes the kernel took: none if it has no room."""
-        try:
-            return self.connection.send(data)
-        except BlockingIOError:
-            return 0
+    def call_when(self, event: int, callback: Callable[[], None]) -> None:
+        """Wait for something else from now on."""
+        self.loop.callbacks[self.descriptor] = callback
+        self.loop.poller.modify(self.descriptor, event)
 
     def close(self) -> None:
         """Forget the connection."""
         self.loop.poller.unregister(self.descriptor)
-        del self.loop.callbacks[self.descriptor]
+        self.loop.callbacks[self.descriptor] = None
         self.connection.close()
 
 

@@ -1,4 +1,4 @@
-"""curio: a task per connection."""
+"""A task for every connection, on curio."""
 
 from __future__ import annotations
 

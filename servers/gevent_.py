@@ -1,4 +1,4 @@
-"""gevent: a greenlet per connection; calls look blocking and switch instead."""
+"""A greenlet for every connection, on gevent: calls look blocking, and switch instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""trio: a task per connection in a nursery."""
+"""A task for every connection, in a nursery of trio."""
 
 from __future__ import annotations
 

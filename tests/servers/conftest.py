@@ -107,11 +107,11 @@ def run(environment, tmp_path_factory) -> Callable[..., subprocess.CompletedProc
 def launch(environment) -> Callable[..., Server]:
     """Return what starts `python -m servers ARGUMENTS`, to be ended by `stack`, and waits for READY."""
 
-    def launch(stack, *arguments, prefix=()):
+    def launch(stack, *arguments, prefix=(), **variables):
         process = stack.enter_context(
             subprocess.Popen(
                 [*prefix, sys.executable, "-P", "-m", "servers", *map(str, arguments)],
-                env=environment,
+                env={**environment, **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -58,3 +58,13 @@ def test_sigterm_ends_it_and_it_had_nothing_to_say(server, request):
     assert (status, out) == (-signal.SIGTERM, "")
     if request.node.callspec.params["server"] not in NEVER_CLOSES:  # rloop reports a reset as a RuntimeError, too
         assert err == ""
+
+
+@pytest.mark.parametrize("name", ["threads", "thread-pool", "coroutines", "asyncio-streams"])
+def test_ctrl_c_ends_it_without_a_word(start, name):
+    server = start(name)
+    with server.connect() as client:
+        assert client.exchange(b"hello") == b"hello"
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(5) == -signal.SIGINT
+    assert server.process.stderr.read() == ""

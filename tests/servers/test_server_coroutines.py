@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 
 import pytest
@@ -21,7 +22,15 @@ def pair():
         yield ours, theirs
 
 
-def test_an_event_comes_again_and_again(pair):
+@pytest.fixture(params=["epoll", "poll"])
+def loop(request, monkeypatch):
+    """Return a loop over each kind of poller."""
+    if request.param == "poll":
+        monkeypatch.delattr(select, "epoll")
+    return Loop()
+
+
+def test_an_event_comes_again_and_again(loop, pair):
     ours, theirs = pair
     seen = []
 
@@ -32,14 +41,13 @@ def test_an_event_comes_again_and_again(pair):
             seen.append(ours.recv(100))
         raise Done
 
-    loop = Loop()
     loop.spawn(ours.fileno(), read_thrice())
     with pytest.raises(Done):
         loop.run()
     assert seen == [b"one", b"two", b"three"]
 
 
-def test_a_future_resumes_the_task_that_awaits_it_when_another_sets_it(pair):
+def test_a_future_resumes_the_task_that_awaits_it_when_another_sets_it(loop, pair):
     ours, theirs = pair
     future, seen = Future(), []
 
@@ -58,7 +66,6 @@ def test_a_future_resumes_the_task_that_awaits_it_when_another_sets_it(pair):
             future.send(None)
         raise Done
 
-    loop = Loop()
     loop.spawn(theirs.fileno(), wait())
     loop.spawn(ours.fileno(), set_it())
     theirs.send(b"go")
@@ -67,7 +74,7 @@ def test_a_future_resumes_the_task_that_awaits_it_when_another_sets_it(pair):
     assert seen == ["waits", "sets", "resumed", "and again"]
 
 
-def test_a_task_may_await_a_future_after_an_event(pair):
+def test_a_task_may_await_a_future_after_an_event(loop, pair):
     ours, theirs = pair
     future = Future()
 
@@ -82,7 +89,6 @@ def test_a_task_may_await_a_future_after_an_event(pair):
         await READABLE
         future.send(None)
 
-    loop = Loop()
     loop.spawn(theirs.fileno(), wait())
     loop.spawn(ours.fileno(), set_it())
     ours.send(b"?")

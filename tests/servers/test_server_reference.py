@@ -1,0 +1,32 @@
+"""The C server is compiled once, and two that compile it at once do not meet."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from servers import reference
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on the PATH")
+
+
+def test_two_that_build_it_at_once_both_get_a_whole_one(start, tmp_path):
+    cache = str(tmp_path)
+    with ThreadPoolExecutor() as pool:
+        servers = list(pool.map(lambda _: start("reference", XDG_CACHE_HOME=cache), range(2)))
+    for server in servers:
+        with server.connect() as client:
+            assert client.exchange(b"compiled") == b"compiled"
+    assert [path.name.split("-")[:2] for path in (tmp_path / "echobench").iterdir()] == [["reference", "server"]]
+
+
+def test_what_is_built_is_kept_until_its_source_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = reference.binary()
+    assert reference.binary() == first
+    changed = tmp_path / "changed.c"
+    changed.write_text(reference.SOURCE.read_text() + "/* changed */\n")
+    monkeypatch.setattr(reference, "SOURCE", changed)
+    assert reference.binary() != first
