@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 FOLDER = Path(__file__).parent
+PACKAGES = {"cc": "gcc"}  # what Debian calls the package of a program
 
 
 class ServerError(Exception):
@@ -50,25 +51,25 @@ class Entry:
     @property
     def reason(self) -> str | None:
         """Why it cannot run here; None if it can."""
-        if self.fault is not None:
-            return self.fault
-        if self.python_below is not None and sys.version_info >= self.python_below:
-            return "its library does not run on Python {}.{} or later".format(*self.python_below)
-        if self.library is not None and importlib.util.find_spec(self.library) is None:
-            return f"{self.library} is not installed"
-        if self.program is not None and shutil.which(self.program) is None:
-            return f"the program {self.program} is not on the PATH"
-        return None
+        return self._lack[0]
 
     @property
     def install(self) -> str | None:
-        """The command that makes it run here, if there is one."""
-        reason = self.reason or ""
-        if reason.endswith("not installed"):
-            return f"{shlex.quote(sys.executable)} -m pip install {self.library}"
-        if reason.endswith("not on the PATH"):
-            return f"apt-get install {PACKAGES.get(str(self.program), self.program)}"
-        return None
+        """The command that makes it run here; None if there is none, or no need of one."""
+        return self._lack[1]
+
+    @property
+    def _lack(self) -> tuple[str | None, str | None]:
+        if self.fault is not None:
+            return self.fault, None
+        if self.python_below is not None and sys.version_info >= self.python_below:
+            return "its library does not run on Python {}.{} or later".format(*self.python_below), None
+        if self.library is not None and importlib.util.find_spec(self.library) is None:
+            return f"{self.library} is not installed", f"{shlex.quote(sys.executable)} -m pip install {self.library}"
+        if self.program is not None and shutil.which(self.program) is None:
+            package = PACKAGES.get(self.program, self.program)
+            return f"the program {self.program} is not on the PATH", f"apt-get install {package}"
+        return None, None
 
     @property
     def gap(self) -> str | None:
@@ -94,9 +95,6 @@ class Entry:
             "version": version,
             "file": str(self.path),
         }
-
-
-PACKAGES = {"cc": "gcc"}
 
 
 def entries(folder: Path = FOLDER) -> dict[str, Entry]:
