@@ -278,7 +278,7 @@ def test_the_end_of_standard_input_instead_of_go_ends_the_run(start_clients, ech
 @pytest.mark.parametrize("arguments", [("-c", 4), ("-c", 4, "--rate", 2_000), ("-c", 4, "--workers", 2)])
 def test_samples_have_a_row_for_each_reply(load, echo_server, tmp_path, arguments):
     path = tmp_path / "samples.parquet"
-    run = load(echo_server.address, *arguments, "-d", "0.25s", "--samples", path)
+    run = load(echo_server.address, *arguments, "--warmup", "0.1s", "-d", "0.25s", "--samples", path)
     table = pq.read_table(path)
     assert table.num_rows == run["replies"] > 0
     due_ns, sent_ns, done_ns = (table[name].to_numpy() for name in ("due_ns", "sent_ns", "done_ns"))

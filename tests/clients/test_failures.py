@@ -187,7 +187,7 @@ def test_a_connection_that_is_stalled_when_its_next_request_falls_due_waits_with
             served.address, "-c", 1, "-s", "16MiB", "--pipeline", 2, "--rate", 8, "-d", "0.8s", "--timeout", "0.4s"
         )
     assert run["errors"]["stalled"] >= 1
-    assert run["client_cpu_s"] < 0.5 * run["window_s"] + run["client_spin_s"]
+    assert run["client_cpu_s"] < 0.3 * run["window_s"]  # most of it is the making of the message
 
 
 # ---- there is no connection

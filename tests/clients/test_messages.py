@@ -59,3 +59,23 @@ def test_a_message_stays_as_it_is_while_as_many_more_are_taken_as_can_be_in_flig
 def test_a_message_differs_from_the_one_before_at_its_first_byte_so_that_a_stale_echo_shows_at_once():
     first, second = taken(Workload(message_bytes=1_024), 0, 2)
     assert first[0] != second[0]
+
+
+@pytest.mark.parametrize("load_model", [(), ("--rate", 2_000), ("--pipeline", 3)])
+def test_no_message_of_a_run_is_sent_twice(load, answering, load_model):
+    """Read where they arrive, over all connections and both ways of making them."""
+    received = []
+
+    def collects(connection):
+        pending = b""
+        while data := connection.recv(65_536):
+            pending += data
+            whole = len(pending) // 64 * 64
+            received.extend(pending[at : at + 64] for at in range(0, whole, 64))
+            pending = pending[whole:]
+            connection.sendall(data)
+
+    with answering(collects) as address:
+        run = load(address, "-c", 5, "-s", 64, "-d", "0.15s", *load_model)
+    assert len(received) >= run["replies"] > 0
+    assert len(set(received)) == len(received)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import stats
 
 from clients.pacing import RateCurve, Schedule, due_times_ns, start_delay_s
 from clients.sizes import parse_profile
@@ -137,7 +137,7 @@ def test_the_inverse_of_the_integral_agrees_with_numeric_integration(pieces, cou
 
     for count, time_s in zip(counts, RateCurve(pieces).times_s(np.array(counts)), strict=True):
         within = [0.0, *starts_s[1:][starts_s[1:] < time_s], min(time_s, 1e6)]
-        total = sum(integrate.quad(rate, a, b)[0] for a, b in pairwise(within))
+        total = sum((b - a) * rate((a + b) / 2) for a, b in pairwise(within))  # exact where the rate is linear
         if time_s <= 1e6:
             assert total == pytest.approx(count, rel=1e-6, abs=1e-6)
         else:

@@ -129,6 +129,15 @@ def test_a_server_that_keeps_up_leaves_nothing_unsent(load, echo_server):
     assert run.status == 0
 
 
+@pytest.mark.parametrize("load_model", [(), ("--rate", 300), ("--pipeline", 3)])
+def test_what_was_on_its_way_when_the_window_began_is_counted_once(load, known_bad, load_model):
+    """With 5 ms of delay, every connection has a request on its way at the window's begin and at its end."""
+    with known_bad("fixed_delay") as served:
+        run = load(served.address, "-c", 6, "--warmup", "0.1s", "-d", "0.2s", *load_model)
+    assert run["sent"] == run["replies"] + run["in_flight"]
+    assert 1 <= run["in_flight"] <= 6 * run["workload"]["pipeline"]
+
+
 @pytest.mark.timing
 def test_one_slow_connection_does_not_delay_the_others(load, answering, echo):
     first = threading.Lock()
