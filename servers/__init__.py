@@ -29,3 +29,10 @@ BACKLOG = 4096
 
 RECV_SIZE = 64 * 1024
 """Bytes that a server asks for at a time."""
+
+SWITCH_INTERVAL_S = 1.0
+"""How long a thread waits for the interpreter's lock before it asks for it again: sys.setswitchinterval.
+
+Threads that wait for sockets give the lock up by themselves. At Python's default, 5 ms, thousands of threads that ask
+for it take the CPU from those that work, and from the one that accepts.
+"""

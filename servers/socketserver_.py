@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socketserver
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from servers import RECV_SIZE
+from servers import RECV_SIZE, SWITCH_INTERVAL_S
 
 if TYPE_CHECKING:
     import socket
@@ -36,4 +37,5 @@ class Server(socketserver.ThreadingTCPServer):
 
 def serve(listener: socket.socket) -> None:
     """Run the server."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     Server(listener).serve_forever()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from servers import RECV_SIZE
+from servers import RECV_SIZE, SWITCH_INTERVAL_S
 
 if TYPE_CHECKING:
     import socket
@@ -17,6 +18,7 @@ CONNECTIONS_MAX = 256
 
 def serve(listener: socket.socket) -> None:
     """Accept only while a thread is free: a client that is queued here would hold a descriptor and get no answer."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     pool, free = ThreadPoolExecutor(CONNECTIONS_MAX), threading.Semaphore(CONNECTIONS_MAX)
     while True:
         free.acquire()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from servers import RECV_SIZE
+from servers import RECV_SIZE, SWITCH_INTERVAL_S
 
 if TYPE_CHECKING:
     import socket
@@ -16,6 +17,7 @@ STACK_SIZE = 256 * 1024  # the default of 8 MiB is address space that 10,000 thr
 
 def serve(listener: socket.socket) -> None:
     """Accept, and leave the client to a thread of its own."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     threading.stack_size(STACK_SIZE)
     while True:
         connection, _ = listener.accept()
