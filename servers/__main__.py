@@ -46,31 +46,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("server", nargs="?", metavar="NAME|FILE.py", help="nothing: list them")
     parser.add_argument("--host", default="127.0.0.1", help="an address, a name, or unix:PATH (default %(default)s)")
-    parser.add_argument("--port", type=_port, default=0, help="0, the default, is any free one")
+    parser.add_argument("--port", type=port, default=0, help="0, the default, is any free one")
     parser.add_argument("--json", action="store_true", help="list for programs")
     slower = parser.add_argument_group("to test a benchmark with a server that is slower by a known amount")
-    slower.add_argument("--burn-us", type=_amount, default=0.0, metavar="N", help="burn N us of CPU for every read")
-    slower.add_argument("--delay-us", type=_amount, default=0.0, metavar="N", help="sleep N us")
-    slower.add_argument("--delay-every", type=_count, default=1, metavar="K", help="... after every K-th read only")
+    slower.add_argument("--burn-us", type=amount, default=0.0, metavar="N", help="burn N us of CPU for every read")
+    slower.add_argument("--delay-us", type=amount, default=0.0, metavar="N", help="sleep N us")
+    slower.add_argument("--delay-every", type=count, default=1, metavar="K", help="... after every K-th read only")
     return parser
 
 
-def _port(text: str) -> int:
-    if not 0 <= (port := int(text)) <= PORT_MAX:
+def port(text: str) -> int:
+    """Parse a port."""
+    if not 0 <= (number := int(text)) <= PORT_MAX:
         raise argparse.ArgumentTypeError(f"{text} is not a port: use 0 to {PORT_MAX}")
-    return port
+    return number
 
 
-def _amount(text: str) -> float:
-    if not 0 <= (amount := float(text)) < float("inf"):
+def amount(text: str) -> float:
+    """Parse a number of microseconds."""
+    if not 0 <= (number := float(text)) < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
-    return amount
+    return number
 
 
-def _count(text: str) -> int:
-    if (count := int(text)) < 1:
+def count(text: str) -> int:
+    """Parse a number of reads."""
+    if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return count
+    return number
 
 
 def _list(*, as_json: bool) -> None:

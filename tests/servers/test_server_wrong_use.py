@@ -19,7 +19,7 @@ import pytest
         (["threads", "--host", "unix:/nowhere/here"], "cannot listen on unix:/nowhere/here: No such file or directory"),
         (["threads", "--host", "unix:/tmp/" + "x" * 200], "too long"),
         (["threads", "--port", "65536"], "65536 is not a port: use 0 to 65535"),
-        (["threads", "--port", "http"], "invalid _port value"),
+        (["threads", "--port", "http"], "invalid port value: 'http'"),
         (["threads", "--burn-us", "-1"], "-1 is not 0 or more"),
         (["threads", "--burn-us", "nan"], "nan is not 0 or more"),
         (["threads", "--delay-every", "0"], "0 is not 1 or more"),
