@@ -1,0 +1,150 @@
+"""Runs that others steer: Ctrl-C at every moment, and the coordinated protocol."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import time
+
+import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+
+from clients.histogram import DIGITS, HIGHEST_NS
+
+MILLISECOND_NS, SECOND_NS = 1_000_000, 1_000_000_000
+
+
+# ---- Ctrl-C
+
+
+def ended_by(process, number, within_s=3.0):
+    """Send a signal; return what was printed, how it ended and how long that took."""
+    began_s = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert time.monotonic() - began_s < within_s
+    return out, err
+
+
+def go(process, *, lead_ns=50 * MILLISECOND_NS):
+    """Start a coordinated run; return its start."""
+    assert process.stdout.readline().startswith("CONNECTED ")
+    start_ns = time.monotonic_ns() + lead_ns
+    process.stdin.write(f"GO {start_ns}\n")
+    process.stdin.flush()
+    return start_ns
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_in_the_window_prints_what_was_measured(start_clients, echo_server, wait_until, tmp_path, workers):
+    log = tmp_path / "latency.hlog"
+    given = ("-c", 4, "--rate", 1_000, "-d", "50s", "--warmup", "0s", "--coordinated", "--hlog", log)
+    with start_clients(echo_server.address, *given, "--workers", workers) as process:
+        wait_until(go(process) + 500 * MILLISECOND_NS)
+        out, err = ended_by(process, signal.SIGINT)
+    result = json.loads(out)
+    assert (process.returncode, err) == (0, "")
+    assert result["interrupted"]
+    assert result["window_s"] == pytest.approx(0.6, abs=0.4)
+    assert result["replies"] == pytest.approx(1_000 * result["window_s"], rel=0.2)
+    assert result["sent"] == result["replies"] + result["failed"] + result["in_flight"]
+    assert sum(piece["replies"] for piece in result["timeline"]) == result["replies"]
+    reader, logged = HistogramLogReader(str(log), HdrHistogram(1, HIGHEST_NS, DIGITS)), 0
+    while (histogram := reader.get_next_interval_histogram()) is not None:
+        logged += histogram.get_total_count() if histogram.get_tag() == "load.response" else 0
+    reader.close()
+    assert logged == result["replies"]
+
+
+def test_ctrl_c_in_the_window_for_people(start_clients, echo_server):
+    with start_clients(echo_server.address, "-c", 2, "-d", "50s", "--warmup", "0s") as process:
+        connected = f"127.0.0.1:{echo_server.address.rpartition(':')[2]}"
+        while not has_connections(process.pid, connected):
+            pass
+        out, err = ended_by(process, signal.SIGINT)
+    assert err == ""
+    assert "(interrupted)" in out
+    assert f"{connected}: 2 connections (2 stood)" in out
+
+
+def has_connections(pid, address):
+    import psutil
+
+    host, _, port = address.rpartition(":")
+    return any(connection.raddr == (host, int(port)) for connection in psutil.Process(pid).net_connections("tcp"))
+
+
+def test_ctrl_c_in_the_warm_up_prints_that_nothing_was_measured(start_clients, echo_server, wait_until):
+    with start_clients(echo_server.address, "-c", 2, "-d", "50s", "--warmup", "50s", "--coordinated") as process:
+        wait_until(go(process) + 100 * MILLISECOND_NS)
+        out, err = ended_by(process, signal.SIGINT)
+    result = json.loads(out)
+    assert (process.returncode, err) == (4, "")
+    assert (result["replies"], result["interrupted"]) == (0, True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_while_waiting_for_the_word_to_go(start_clients, echo_server, workers):
+    with start_clients(echo_server.address, "-c", 2, "--coordinated", "--workers", workers) as process:
+        assert process.stdout.readline() == "CONNECTED 2 2\n"
+        out, err = ended_by(process, signal.SIGINT)
+    assert (process.returncode, err) == (4, "")
+    assert (json.loads(out)["sent"], json.loads(out)["interrupted"]) == (0, True)
+
+
+def test_ctrl_c_while_connections_do_not_come_about(start_clients):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        full = [socket.socket() for _ in range(4)]
+        for sock in full:
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        with start_clients(address, "-c", 300, "--timeout", "20s", "--json") as process:
+            while not has_connections(process.pid, address):
+                pass
+            out, err = ended_by(process, signal.SIGINT)
+        for sock in full:
+            sock.close()
+    assert (process.returncode, err) == (4, "")
+    assert json.loads(out)["connections_established"] == 0
+
+
+# ---- the protocol of a coordinated run
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_coordinated_lines_and_times(start_clients, answering, echo, workers):
+    first_bytes_ns = []
+
+    def watches(connection):
+        connection.recv(1, socket.MSG_PEEK)
+        first_bytes_ns.append(time.monotonic_ns())
+        echo(connection)
+
+    with answering(watches) as address:
+        given = ("-c", 3, "-d", "0.3s", "--warmup", "0.1s", "--coordinated", "--json", "--workers", workers)
+        with start_clients(address, *given) as process:
+            assert process.stdout.readline() == "CONNECTED 3 3\n"
+            start_ns = time.monotonic_ns() + 200 * MILLISECOND_NS
+            out, err = process.communicate(f"GO {start_ns}\n", timeout=30)
+    assert (process.returncode, err) == (0, "")
+    assert out.count("\n") == 1
+    result = json.loads(out)
+    assert min(first_bytes_ns) >= start_ns
+    assert len(first_bytes_ns) == 3
+    assert result["window_start_ns"] >= start_ns + 100 * MILLISECOND_NS
+    assert result["window_end_ns"] >= start_ns + 400 * MILLISECOND_NS
+    assert result["window_end_ns"] - start_ns < 2 * SECOND_NS
+    assert result["replies"] > 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_end_of_standard_input_instead_of_go_ends_the_run(start_clients, echo_server, workers):
+    with start_clients(echo_server.address, "-c", 2, "--coordinated", "--workers", workers) as process:
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (4, "")
+    connected, result = out.splitlines()
+    assert connected == "CONNECTED 2 2"
+    assert json.loads(result)["replies"] == 0
