@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from clients.dial import dial
 from clients.faults import Failure, Fault, Overdue
-from clients.kernel import Kernel, alarm, ready, sleep_until, watch
+from clients.kernel import Kernel, alarm, ready, sleep_until, until, watch
 from clients.messages import STAMP_BYTES, messages, stamp
 from clients.recorder import RawRecorder, Recorder
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Generator, Iterable
+    from collections.abc import Awaitable, Generator, Iterable
 
     from clients.clock import NowNs
     from clients.pacing import Schedule
@@ -90,8 +90,7 @@ class Connection:
         self._timeout_ns = round(workload.timeout_s * 1e9)
         self.sent = self.answered = self.failed = 0
         self._plain = (
-            not workload.is_open_loop
-            and workload.pipeline == 1
+            workload.pipeline == 1
             and not workload.think_s
             and not workload.message_sizes
             and workload.message_bytes >= STAMP_BYTES
@@ -137,7 +136,7 @@ class Connection:
                 await watch(sock.fileno())
                 answered = self.answered
                 try:
-                    await (self._lockstep(sock) if self._plain else self._paced(sock))
+                    await self._converse(sock)
                 finally:
                     if self.answered > answered:
                         pause_ns = _PAUSE_FIRST_NS
@@ -176,6 +175,12 @@ class Connection:
             self._recorder.connect.append(self._now_ns() - began_ns)
         return self._sock
 
+    def _converse(self, sock: socket.socket) -> Awaitable[None]:
+        """Return the conversation that suits the workload: the general one, or a faster one for the common cases."""
+        if not self._plain:
+            return self._paced(sock)
+        return self._lockstep(sock) if self._schedule is None else self._punctual(sock)
+
     # ---- conversing: one request in flight, sent as soon as the last reply is in
 
     @types.coroutine
@@ -211,6 +216,47 @@ class Connection:
             else:
                 yield from self._settle(sock, (sent_ns, sent_ns, message), handed, reply).__await__()
         self._waiting_since_ns = None
+
+    @types.coroutine
+    def _punctual(self, sock: socket.socket) -> Generator[Any, None, None]:
+        """Exchange messages when the schedule says so: the open loop's counterpart of `_lockstep`, inlined like it."""
+        send, receive, now_ns, recorder = sock.send, sock.recv, self._now_ns, self._recorder
+        response, service, lateness = recorder.response.append, recorder.service.append, recorder.lateness.append
+        message = self._next_message()
+        size = len(message)
+        receive_bytes = self._receive_bytes
+        for _ in self._share():
+            due_ns = self._next_due_ns(now_ns())
+            while (sent_ns := now_ns()) < due_ns:
+                yield until(due_ns)
+                # An idle connection that is woken before its time has something to read: a fault that must not wait.
+                if now_ns() < due_ns:
+                    self._exchange(sock)
+            self._due_ns = None
+            self.sent += 1
+            self._waiting_since_ns = sent_ns
+            stamp(message, 0, sent_ns)
+            try:
+                handed = send(message)
+            except BlockingIOError:
+                handed = 0
+            if handed == size:
+                yield
+                try:
+                    reply = receive(receive_bytes)
+                except BlockingIOError:  # woken early
+                    reply = None
+            else:
+                reply = None
+            done_ns = now_ns()
+            if reply == message:
+                self._waiting_since_ns = None
+                response(done_ns - due_ns)
+                service(done_ns - sent_ns)
+                lateness(sent_ns - due_ns)
+                self.answered += 1
+            else:
+                yield from self._settle(sock, (due_ns, sent_ns, message), handed, reply).__await__()
 
     async def _settle(
         self, sock: socket.socket, request: tuple[int, int, bytes | bytearray], handed: int, chunk: bytes | None

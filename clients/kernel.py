@@ -4,8 +4,8 @@ Its laws:
 
 1. Coroutines and the kernel are two worlds. A coroutine asks for something by awaiting one of the five requests below;
    only the kernel resumes a coroutine, and it never awaits.
-2. One thing suspends: `_Request`, and its equal, the bare `yield` of the one hot loop in `connection.py`, which has no
-   request to make. Nothing else in this room may yield to the kernel.
+2. One thing suspends: `_Request`, and its equal, the `yield` of the two hot loops in `connection.py`. Nothing else in
+   this room may yield to the kernel.
 3. A wake-up is a hint. A coroutine may be resumed early (its descriptor became ready while it slept), so whoever waits
    for a condition looks at it again.
 4. A descriptor is registered once and stays registered. When it is ready, the coroutine that watches it is resumed
@@ -220,6 +220,11 @@ def watch(fd: int) -> _Request:
 def alarm(due_ns: int) -> _Request:
     """Be resumed at `due_ns`, or when the watched descriptor is ready, whichever is first."""
     return _Request(((Kernel._alarm, due_ns),))  # noqa: SLF001  # as above
+
+
+def until(due_ns: int) -> tuple[Any, ...]:
+    """Return what a coroutine that yields by itself yields for `await alarm(due_ns)`."""
+    return (Kernel._alarm, due_ns)  # noqa: SLF001  # as above
 
 
 async def sleep_until(due_ns: int, clock: NowNs) -> None:
