@@ -131,9 +131,10 @@ def _on_interrupt(interrupt: Callable[[], None]) -> None:
 
 def _coordinated(established: int, requested: int) -> int | None:
     """Say that the connections stand; wait for the word to go. None if there will be none: stdin ended, or Ctrl-C."""
-    print(f"CONNECTED {established} {requested}", flush=True)
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # else reading goes on after an interrupt
+    handler = signal.getsignal(signal.SIGINT)
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # else reading goes on after an interrupt
+        print(f"CONNECTED {established} {requested}", flush=True)
         words = sys.stdin.readline().split()
     except KeyboardInterrupt:
         return None

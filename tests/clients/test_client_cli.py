@@ -12,7 +12,6 @@ import pytest
 
 from clients.cli import main
 
-
 # ---- wrong use
 
 
