@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from clients.clock import NowNs, best_poller, now_ns
 from clients.connection import Connection
 from clients.faults import Failure, Overdue
-from clients.histogram import Histogram
+from clients.histogram import Compact, Histogram
 from clients.kernel import Kernel, Task, join, sleep_until
 from clients.pacing import Schedule, due_times_ns, start_delay_s
 from clients.recorder import Recorder, Slice
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _TICK_NS = 100_000_000
 _SECOND_NS = 1_000_000_000
 _TIMELINE_LENGTH = 100  # intervals at the most, so that memory does not grow with the run
+_UNLOGGED_MAX = 60  # seconds whose distributions wait to be encoded
 _OPENERS = 64  # connections being made at once: fewer than the shortest usual backlog
 _OPEN_LOOP_BATCH, _CLOSED_LOOP_BATCH = 16, 128  # events between two looks at the clock
 
@@ -82,6 +83,7 @@ class Load:
         self._result = Result(workload=workload)
         self._second = {kind: Histogram() for kind in KINDS}
         self._second_start_ns = self._second_end_ns = 0
+        self._unlogged: list[tuple[float, float, dict[str, Compact]]] = []
         self._schedule: Schedule | None = None
         self._connections: list[Connection] = []
 
@@ -106,7 +108,6 @@ class Load:
         self._connections = [self._connection(number) for number in numbers]
         await self._open_all()
         opened = self._recorder.drain()
-        self._result.histograms["connect"].add(opened.connect)
         self._second["connect"].add(opened.connect)
         self._result.failures.update(opened.failures)
         established = sum(connection.stands for connection in self._connections)
@@ -114,6 +115,7 @@ class Load:
         start_ns = None if self._result.interrupted else announce(established, len(numbers))
         if start_ns is None:
             self._result.interrupted = True
+            self._close_second()
         else:
             await self._converse(start_ns)
         self._conclude()
@@ -208,7 +210,7 @@ class Load:
 
         def keep(taken: Slice, at_ns: int) -> None:
             nonlocal interval
-            result.add(taken)
+            result.failures.update(taken.failures)
             interval.add(taken, at_ns)
             self._keep_second(taken, at_ns)
             if at_ns - interval.begin_ns >= length_ns - _TICK_NS // 2:
@@ -220,7 +222,7 @@ class Load:
         after = self._totals(result.window_end_ns)
         if interval.end_ns > interval.begin_ns:
             result.timeline.append(interval.close(begin_ns))
-        self._write_second()
+        self._close_second()
         result.cpu_s = (after.cpu_ns - before.cpu_ns) / 1e9
         result.spin_s = (after.spun_ns - before.spun_ns) / 1e9
         result.sent = after.sent - before.settled
@@ -240,27 +242,37 @@ class Load:
         return _Totals(sent, failed, settled, waiting, held, time.process_time_ns(), self._kernel.spun_ns)
 
     def _keep_second(self, taken: Slice, at_ns: int) -> None:
-        if self._log is None:
-            return
         for kind, histogram in self._second.items():
             histogram.add(getattr(taken, kind))
         self._second_end_ns = at_ns
         if at_ns - self._second_start_ns >= _SECOND_NS - _TICK_NS // 2:
-            self._write_second()
+            self._close_second()
 
-    def _write_second(self) -> None:
-        if self._log is None or self._second_end_ns <= self._second_start_ns:
-            return
-        since_epoch_s = time.time() - (self._now_ns() - self._second_start_ns) / 1e9
-        self._log.write(since_epoch_s, (self._second_end_ns - self._second_start_ns) / 1e9, self._second)
+    def _close_second(self) -> None:
+        """Add the second to the whole; encoding it for the log would be a pause in somebody's latency, and waits."""
+        for kind, histogram in self._second.items():
+            self._result.histograms[kind].merge(histogram)
+        if self._log is not None and self._second_end_ns > self._second_start_ns:
+            since_epoch_s = time.time() - (self._now_ns() - self._second_start_ns) / 1e9
+            length_s = (self._second_end_ns - self._second_start_ns) / 1e9
+            self._unlogged.append((since_epoch_s, length_s, {kind: h.compact() for kind, h in self._second.items()}))
+            if len(self._unlogged) >= _UNLOGGED_MAX:
+                self._write_log()
         self._second = {kind: Histogram() for kind in KINDS}
         self._second_start_ns = self._second_end_ns
+
+    def _write_log(self) -> None:
+        for since_epoch_s, length_s, second in self._unlogged:
+            assert self._log is not None
+            self._log.write(since_epoch_s, length_s, {kind: Histogram.expand(held) for kind, held in second.items()})
+        self._unlogged.clear()
 
     def _conclude(self) -> None:
         result = self._result
         for connection in self._connections:
             connection.check_conservation()
             connection.close()
+        self._write_log()
         assert result.sent == result.replies + result.failed + result.in_flight, (
             f"the recorder and the connections disagree: {result.sent} sent, {result.replies} replies, "
             f"{result.failed} failed, {result.in_flight} in flight"

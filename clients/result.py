@@ -9,14 +9,11 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from clients.faults import Failure
 from clients.histogram import Compact, Histogram
 from clients.workload import Workload
-
-if TYPE_CHECKING:
-    from clients.recorder import Slice
 
 KINDS = ("response", "service", "lateness", "connect")
 
@@ -84,12 +81,6 @@ class Result:
     def window_s(self) -> float:
         """Seconds measured."""
         return (self.window_end_ns - self.window_start_ns) / 1e9
-
-    def add(self, taken: Slice) -> None:
-        """Count one slice of the window."""
-        for kind in KINDS:
-            self.histograms[kind].add(getattr(taken, kind))
-        self.failures.update(taken.failures)
 
     def merge(self, other: Self) -> None:
         """Add another worker's result; the window is the longest that any worker measured."""
