@@ -1,7 +1,7 @@
 """JUnit XML, written once for all who report to a CI service. Knows nothing of servers, trials or verdicts.
 
-Only what the strictest common schema knows is written (pytest's copy of junit-10.xsd): `failure` and `skipped`, no
-`error`, and no properties within a case.
+Only what the strictest common schema allows is written (Jenkins' junit-10.xsd; a test validates by it): `failure` and
+`skipped`, no `error`, no properties within a case, and times of three decimals.
 """
 
 from __future__ import annotations

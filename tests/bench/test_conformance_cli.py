@@ -87,10 +87,11 @@ def test_json_holds_every_result_and_what_each_case_asks_for():
     assert {found["because_of"] for found in server["results"]} == {None, "bytes", "turns"}
 
 
-def test_junit_is_written_beside_what_is_shown(tmp_path):
+def test_junit_is_written_beside_what_is_shown(tmp_path, junit_fault):
     file = tmp_path / "check.xml"
     done = run(WRONG_BYTE, "--case", "echo", "--case", "bytes", "--junit", str(file))
     assert done.exit_code == 4
+    assert junit_fault(file.read_text()) == ""
     (suite,) = ET.parse(file).getroot()
     counts = {key: suite.get(key) for key in ("name", "tests", "failures", "skipped")}
     assert counts == {"name": "wrong_byte", "tests": "3", "failures": "1", "skipped": "0"}
@@ -99,9 +100,11 @@ def test_junit_is_written_beside_what_is_shown(tmp_path):
     assert suite[2][0].get("message").startswith("byte 201 of 257")
 
 
-def test_junit_keeps_limits_apart_from_failures_and_survives_any_log():
+def test_junit_keeps_limits_apart_from_failures_and_survives_any_log(junit_fault):
     found = [result("idle", "limited", "serves 1"), result("echo", "failed", "died: \x00\x1b[31m"), result("turns")]
-    (suite,) = ET.fromstring(to_junit({"mine": found}))
+    text = to_junit({"mine": found})
+    assert junit_fault(text) == ""
+    (suite,) = ET.fromstring(text)
     assert [[child.tag for child in case] for case in suite] == [["system-out"], ["failure"], []]
     assert suite[0][0].text == "limited: serves 1"
     assert suite[1][0].get("message") == "died: \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[31m"

@@ -199,7 +199,7 @@ def test_openmetrics_escapes_names(make_run):
     assert {sample.labels["server"] for sample in samples} == {'a "quoted" \\ server'}
 
 
-def test_junit_is_read_and_counts(make_run, failed):
+def test_junit_is_read_and_counts(make_run, failed, junit_fault):
     def change(record):
         if record["trial"]["number"] == 1:
             failed(record)
@@ -207,6 +207,7 @@ def test_junit_is_read_and_counts(make_run, failed):
             failed(record, Status.SKIPPED)
 
     text = export.render("junit", make_run(change=change))["junit.xml"]
+    assert junit_fault(text) == ""
     suite = next(iter(junitparser.JUnitXml.fromstring(text.encode())))
     assert (suite.tests, suite.failures, suite.skipped, suite.errors) == (32, 1, 1, 0)
     cases = {case.name.split()[-1]: case.result for case in suite}

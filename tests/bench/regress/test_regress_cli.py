@@ -191,13 +191,14 @@ def test_a_set_up_that_fails_for_the_candidate_only_is_invalid(project, run):
     assert "checking" in said
 
 
-def test_a_comparison_that_cannot_begin_reports_its_word_everywhere(project, run, tmp_path):
+def test_a_comparison_that_cannot_begin_reports_its_word_everywhere(project, run, tmp_path, junit_fault):
     project.commit(0)
     files = {name: tmp_path / name for name in ("junit", "summary")}
     given = [word for name, path in files.items() for word in (f"--{name}", str(path))]
     code, said = run(project.root, "--base", "gone", "--command", COMMAND, *given)
     assert code == 5
     assert said.startswith("echobench: NO-BASELINE: there is no revision 'gone'")
+    assert junit_fault(files["junit"].read_text()) == ""
     (suite,) = junitparser.JUnitXml.fromstring(files["junit"].read_bytes())
     assert (suite.tests, suite.skipped) == (1, 1)
     assert files["summary"].read_text().startswith("### NO-BASELINE\n")
@@ -303,7 +304,7 @@ def test_an_inconclusive_answer_says_what_would_settle_it_and_may_be_allowed(pro
     assert run(project.root, *given, "--allow-inconclusive")[0] == 0
 
 
-def test_json_junit_and_summary_say_the_same(project, run, tmp_path):
+def test_json_junit_and_summary_say_the_same(project, run, tmp_path, junit_fault):
     base = project.commit(0)
     project.commit(20)
     files = ["--junit", str(tmp_path / "junit.xml"), "--summary", str(tmp_path / "summary.md")]
@@ -314,6 +315,7 @@ def test_json_junit_and_summary_say_the_same(project, run, tmp_path):
     found = json.loads(out)
     assert (code, found["exit_code"], found["word"]) == (1, 1, "REGRESSED")
     assert found["facts"]["trials"] == 24
+    assert junit_fault((tmp_path / "junit.xml").read_text()) == ""
     (suite,) = junitparser.JUnitXml.fromstring((tmp_path / "junit.xml").read_bytes())
     assert suite.failures == 1
     summary = (tmp_path / "summary.md").read_text()

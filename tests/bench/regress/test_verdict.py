@@ -165,9 +165,10 @@ def test_no_cells_at_all_are_not_fine():
     assert Comparison(cells=(), looks=(10,), alpha=0.01).exit_code() is ExitCode.INCONCLUSIVE
 
 
-def test_junit_is_read_and_counts():
+def test_junit_is_read_and_counts(junit_fault):
     cells = tuple(CellVerdict(cell=f"{word}/c16", word=word, reason=f"because <{word}> \x1b[31m") for word in Word)
     text = junit.render(Comparison(cells=cells, looks=(10,), alpha=0.01), 12.3456)
+    assert junit_fault(text) == ""
     (suite,) = junitparser.JUnitXml.fromstring(text.encode())
     assert (suite.tests, suite.failures, suite.skipped, suite.errors) == (6, 2, 2, 0)
     results = {case.name: case.result for case in suite}
@@ -176,9 +177,10 @@ def test_junit_is_read_and_counts():
     assert results["OK/c16"] == []
 
 
-def test_junit_of_an_invalid_host_has_no_green_case():
+def test_junit_of_an_invalid_host_has_no_green_case(junit_fault):
     cells = (CellVerdict(cell="a", word=Word.OK, reason="fine"),)
     text = junit.render(Comparison(cells=cells, looks=(10,), alpha=0.01, host_problem="steal 40 %"), 1.0)
+    assert junit_fault(text) == ""
     (suite,) = junitparser.JUnitXml.fromstring(text.encode())
     assert suite.failures == 1
 
