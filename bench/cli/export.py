@@ -1,4 +1,4 @@
-"""`echobench export`: write a run in the format of another tool. What is in the files is decided elsewhere."""
+"""`echobench export`: write a run or a comparison for another tool. What is in the files is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from bench.analysis.export import FORMATS, render, write
+from bench.analysis.export import FORMATS, render, render_comparison, write
+from bench.errors import UsageError
 
 STDOUT = Path("-")
 _WIDTH = max(map(len, FORMATS))
@@ -16,18 +17,28 @@ _EPILOG = "\n".join(["\b", "Formats:", *(f"  {name:{_WIDTH}}  {words}" for name,
 @click.command("export", epilog=_EPILOG, short_help="Write a run in the format of another tool.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "name", required=True, metavar="FORMAT", help="One of those below.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; - is stdout.  [default: RUN/export]")
-def export(*, run: Path, name: str, out: Path | None) -> None:
+@click.option("--baseline", metavar="SERVER", help="Add every ratio to this server of the run, paired by round.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder to write to; - is stdout.  [default: export, beside the run]"
+)
+def export(*, run: Path, name: str, baseline: str | None, out: Path | None) -> None:
     """Write the run in the folder RUN for a tool that reads FORMAT.
 
-    One value per trial; a trial that was not measured gives no number to anyone.
+    One value per trial; a trial that was not measured gives no number to anyone. RUN may also be a file with what
+    `echobench regress --json` printed: then bencher and github-action-benchmark get the candidate and its ratio to the
+    baseline, which is the number that may be compared with another day's.
     """
-    from bench.analysis import frame  # noqa: PLC0415 - pandas only once it is needed
+    if run.is_file():
+        if baseline is not None:
+            raise UsageError(f"{run} is a comparison, whose baseline is measured: leave out --baseline")
+        folder, files = run.parent, render_comparison(name, run)
+    else:
+        from bench.analysis import frame  # noqa: PLC0415 - pandas only once it is needed
 
-    files = render(name, frame.load(run))
+        folder, files = run, render(name, frame.load(run), baseline)
     if out == STDOUT:
         for text in files.values():
             click.echo(text, nl=False)
         return
-    for path in write(files, out or run / "export"):
+    for path in write(files, out or folder / "export"):
         click.echo(path)

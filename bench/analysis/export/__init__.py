@@ -2,7 +2,8 @@
 
 A format module defines `render(run: Run) -> dict[str, str]`: contents by file name. No format computes a number of its
 own: each shows the same series (see `series.py`), one value per trial. A trial that was not measured gives no number
-to anyone; only formats that can say so show it at all.
+to anyone; only formats that can say so show it at all. The formats in CHARTS show one value and its interval per cell
+(see `figures.py`), ratios to a baseline too: theirs are `render(run, baseline)` and `render_comparison(path)`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from bench.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import ModuleType
 
     from bench.analysis.frame import Run
 
@@ -29,17 +31,37 @@ FORMATS = {
     "pytest-benchmark": "for `pytest-benchmark compare`, in seconds",
 }
 
+CHARTS = ("bencher", "github-action-benchmark")
 
-def render(name: str, run: Run) -> dict[str, str]:
+
+def render(name: str, run: Run, baseline: str | None = None) -> dict[str, str]:
     """Return the contents of the files of a format by their names, which may hold folders.
 
-    Raises UsageError for a format that is not known, or if the run has nothing that the format can show.
+    With `baseline`, a server of the run, a format in CHARTS also gets the others' ratios to it. Raises UsageError for
+    a format or a server that is not known, or if the run has nothing that the format can show.
     """
+    module = _module(name)
+    if baseline is not None and name not in CHARTS:
+        raise UsageError(f"{name} has no place for ratios: --baseline goes with {' and '.join(CHARTS)}")
+    files: dict[str, str] = module.render(run, baseline) if name in CHARTS else module.render(run)
+    return files
+
+
+def render_comparison(name: str, path: Path) -> dict[str, str]:
+    """Return the same for what `echobench regress --json` printed to a file. Raises UsageError or MeasurementError."""
+    module = _module(name)
+    if name not in CHARTS:
+        raise UsageError(
+            f"{path} is a comparison, which {' and '.join(CHARTS)} can show; {name} needs the folder of a run"
+        )
+    files: dict[str, str] = module.render_comparison(path)
+    return files
+
+
+def _module(name: str) -> ModuleType:
     if name not in FORMATS:
         raise unknown_name("format", name, FORMATS)
-    module = importlib.import_module(f"bench.analysis.export.{name.replace('-', '_')}")
-    files: dict[str, str] = module.render(run)
-    return files
+    return importlib.import_module(f"bench.analysis.export.{name.replace('-', '_')}")
 
 
 def write(files: dict[str, str], folder: Path) -> list[Path]:

@@ -9,15 +9,27 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.export.series import Series, series
+from bench.analysis.export.figures import Figure, of_comparison, of_run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from bench.analysis.frame import Run
 
 
-def render(run: Run) -> dict[str, str]:
-    """Return the two files; a direction without any series has no file, since the tool refuses an empty one."""
-    found = series(run)
+def render(run: Run, baseline: str | None = None) -> dict[str, str]:
+    """Return the files of a run, with the ratios to `baseline` if that is given."""
+    return _files(of_run(run, baseline))
+
+
+def render_comparison(path: Path) -> dict[str, str]:
+    """Return the files of a comparison."""
+    return _files(of_comparison(path))
+
+
+def _files(found: Sequence[Figure]) -> dict[str, str]:
+    """Leave out the file of a direction without any figure, since the tool refuses an empty one."""
     files = {
         f"github-action-benchmark-{word}.json": [
             _entry(one) for one in found if one.metric.larger_is_better == larger_is_better
@@ -27,12 +39,20 @@ def render(run: Run) -> dict[str, str]:
     return {name: json.dumps(entries, indent=2) + "\n" for name, entries in files.items() if entries}
 
 
-def _entry(one: Series) -> dict[str, Any]:
-    estimate = one.estimate
+def _entry(one: Figure) -> dict[str, Any]:
+    """Return one entry. The tool reads one number as the range: the larger side, where the interval is uneven."""
+    name, estimate = f"{one.cell} {one.metric.column}", one.estimate
     entry = {
-        "name": f"{one.cell} {one.metric.column}",
-        "unit": one.metric.unit,
+        "name": f"{name} / {one.against}" if one.against else name,
+        "unit": "ratio" if one.against else one.metric.unit,
         "value": estimate.value,
-        "extra": one.remark,
+        "extra": f"{one.remark}; {_interval(one)}" if one.against and estimate.bounded else one.remark,
     }
-    return {**entry, "range": f"\u00b1 {estimate.high - estimate.value:g}"} if estimate.bounded else entry
+    if not estimate.bounded:
+        return entry
+    return {**entry, "range": f"\u00b1 {max(estimate.high - estimate.value, estimate.value - estimate.low):g}"}
+
+
+def _interval(one: Figure) -> str:
+    estimate = one.estimate
+    return f"{100 * estimate.level:g} % interval {estimate.low:.4f} to {estimate.high:.4f}"

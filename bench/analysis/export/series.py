@@ -43,7 +43,7 @@ METRICS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One metric of one cell: for each measured trial that has one its value, above zero, its number and start time."""
+    """One metric of one cell: for each measured trial that has one its value above zero, number, round, start."""
 
     server: str
     workload: str
@@ -52,6 +52,7 @@ class Series:
     metric: Metric
     values: tuple[float, ...]
     trials: tuple[int, ...]
+    rounds: tuple[int, ...]
     started_at: tuple[str, ...]
     lower_bound: bool
 
@@ -111,6 +112,7 @@ def _one(cell: pd.DataFrame, metric: Metric) -> Series | None:
         metric=metric,
         values=tuple(float(value) for value in seen[metric.column]),
         trials=tuple(int(number) for number in seen["trial"]),
+        rounds=tuple(int(number) for number in seen["round"]),
         started_at=tuple(str(text) for text in seen["started_at"]),
         lower_bound=metric.larger_is_better and bool(seen["throughput_is_lower_bound"].any()),
     )

@@ -30,6 +30,18 @@ def test_a_dash_is_stdout(builder, tmp_path):
     assert sorted(tmp_path.iterdir()) == [folder]
 
 
+def test_a_baseline_adds_ratios_to_it(builder):
+    folder = builder.run(rounds=3, connections=(1,))
+    result = invoke(folder, "--format", "bencher", "--baseline", "coroutines", "--out", "-")
+    assert "throughput-ratio" in json.loads(result.output)["threads/c1 / coroutines"]
+
+
+def test_a_comparison_has_its_baseline_already(tmp_path):
+    (tmp_path / "regress.json").write_text("{}")
+    with pytest.raises(UsageError, match="leave out --baseline"):
+        invoke(tmp_path / "regress.json", "--format", "bencher", "--baseline", "threads")
+
+
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(UsageError, match="is not a run"):
         invoke(tmp_path, "--format", "csv")

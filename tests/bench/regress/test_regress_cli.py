@@ -16,8 +16,10 @@ from pathlib import Path
 import click
 import junitparser
 import pytest
+from click.testing import CliRunner
 
 from bench.analysis.pairs import Arm
+from bench.cli.export import export
 from bench.cli.regress import regress
 from bench.errors import BenchError, NoBaselineError, UsageError
 from bench.experiment.model import Status
@@ -321,6 +323,18 @@ def test_json_junit_and_summary_say_the_same(project, run, tmp_path, junit_fault
     summary = (tmp_path / "summary.md").read_text()
     assert summary.startswith("before\n### REGRESSED: ")
     assert re.search(r"\| somebody/c16/1024B \| server CPU per reply \| \+(19|2[01])\.\d % \|", summary)
+
+
+def test_what_json_printed_can_be_exported_with_its_ratios(project, run, tmp_path):
+    base = project.commit(0)
+    project.commit(20)
+    _, out = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "", "--json")
+    (tmp_path / "regress.json").write_text(out)
+    done = CliRunner().invoke(export, [str(tmp_path / "regress.json"), "--format", "bencher"], catch_exceptions=False)
+    assert done.output == f"{tmp_path / 'export' / 'bencher.json'}\n"
+    measures = json.loads((tmp_path / "export" / "bencher.json").read_text())["somebody/c16/1024B / baseline"]
+    ratio = measures["server-cpu-us-per-reply-ratio"]
+    assert 1.15 < ratio["lower_value"] < ratio["value"] < ratio["upper_value"] < 1.25
 
 
 def test_a_file_that_cannot_be_written_is_wrong_use(project, run, tmp_path):

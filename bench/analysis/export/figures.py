@@ -1,0 +1,146 @@
+"""Numbers for charts over time: a value with its interval, under a name that is never changed.
+
+A run gives the mean of every series; a comparison gives the candidate's median. Both also give ratios to a baseline
+that was measured in turn with it: the pairs of a comparison, the rounds of a run. A ratio is the one number of these
+that may be compared with that of another day or machine, since what slowed both sides has cancelled.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from bench.analysis.export.series import METRICS, Metric, Series, series
+from bench.analysis.stats import Estimate, mean_interval
+from bench.errors import MeasurementError, UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bench.analysis.frame import Run
+
+THE_BASELINE = "baseline"
+"""What a comparison's ratios are to, whatever revision that was: a name that changed would start a new chart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One number of one cell. `against` is what a ratio is to, and empty for a value in the metric's own unit."""
+
+    cell: str
+    metric: Metric
+    estimate: Estimate
+    remark: str
+    against: str = ""
+
+
+def of_run(run: Run, baseline: str | None) -> list[Figure]:
+    """Return the figures of a run, with the ratios to the server `baseline` if one is named.
+
+    Raises UsageError if no trial of that server was measured, MeasurementError if no trial at all was.
+    """
+    found = series(run)
+    values = [Figure(cell=one.cell, metric=one.metric, estimate=one.estimate, remark=one.remark) for one in found]
+    if baseline is None:
+        return values
+    if baseline not in (measured := {one.server for one in found}):
+        raise unknown_name("measured server", baseline, measured)
+    others = {(one.workload, one.metric): one for one in found if one.server == baseline}
+    return values + [
+        figure
+        for one in found
+        if one.server != baseline
+        and (other := others.get((one.workload, one.metric))) is not None
+        and (figure := _ratio(one, other)) is not None
+    ]
+
+
+def _ratio(one: Series, baseline: Series) -> Figure | None:
+    """Return the geometric mean of the rounds' ratios, with Student's interval on the log scale; None for no round."""
+    theirs = dict(zip(baseline.rounds, baseline.values, strict=True))
+    logs = [math.log(v / theirs[r]) for r, v in zip(one.rounds, one.values, strict=True) if r in theirs]
+    if not logs:
+        return None
+    remark = f"{len(logs)} round{'s' if len(logs) > 1 else ''}"
+    bounds = [side.server for side in (one, baseline) if side.lower_bound]
+    return Figure(
+        cell=one.cell,
+        metric=one.metric,
+        estimate=mean_interval(np.array(logs)).map(math.exp),
+        remark=f"{remark}; the load generator was the limit with {' and '.join(bounds)}" if bounds else remark,
+        against=baseline.server,
+    )
+
+
+class _Estimate(msgspec.Struct):
+    value: float | None
+    low: float | None
+    high: float | None
+    level: float
+
+    def known(self) -> Estimate:
+        value, low, high = (math.nan if number is None else number for number in (self.value, self.low, self.high))
+        return Estimate(value, low, high, self.level)
+
+
+class _Rule(msgspec.Struct):
+    metric: str
+
+
+class _Metric(msgspec.Struct):
+    rule: _Rule
+    word: str
+    pairs: int
+    change: _Estimate | None
+    candidate: _Estimate | None
+
+
+class _Cell(msgspec.Struct):
+    cell: str
+    metrics: list[_Metric]
+
+
+class _Comparison(msgspec.Struct):
+    cells: list[_Cell]
+    host_problem: str
+    facts: dict[str, Any]
+
+
+def of_comparison(path: Path) -> list[Figure]:
+    """Return the figures of what `echobench regress --json` printed.
+
+    Raises UsageError if the file is no such thing, MeasurementError if nothing in it was measured validly.
+    """
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_Comparison)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} is not what `echobench regress --json` prints: {error}") from error
+    if found.host_problem:
+        raise MeasurementError(f"{path} has no number to export: {found.host_problem}")
+    label = str(found.facts.get("baseline", "unknown"))
+    figures = [figure for cell in found.cells for metric in cell.metrics for figure in _of_metric(cell, metric, label)]
+    if not figures:
+        raise MeasurementError(f"{path} has no number to export: no cell was measured validly")
+    return figures
+
+
+def _of_metric(cell: _Cell, found: _Metric, label: str) -> Iterator[Figure]:
+    metric = next((metric for metric in METRICS if metric.column == found.rule.metric), None)
+    if metric is None or found.change is None or found.candidate is None:
+        return
+    remark = f"{found.pairs} pairs; {found.word}"
+    yield Figure(cell=cell.cell, metric=metric, estimate=found.candidate.known(), remark=remark)
+    yield Figure(
+        cell=cell.cell,
+        metric=metric,
+        estimate=found.change.known().map(lambda change: 1 + change),
+        remark=f"{remark} against {label}",
+        against=THE_BASELINE,
+    )
