@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 
-from servers._catalog import ServerError, entries, find, load
+from servers._catalog import Entry, ServerError, entries, find, known, load
 from servers._injection import Injection
 from servers._listener import bind, ready_line
 
@@ -19,8 +19,8 @@ def main() -> int:
     """Return the exit status: 2 for wrong use, said in a sentence on stderr."""
     options = _parser().parse_args()
     try:
-        if options.server is None:
-            _list(as_json=options.json)
+        if options.server is None or options.json:
+            _list([*entries().values()] if options.server is None else [known(options.server)], as_json=options.json)
             return 0
         entry = find(options.server)
         new_listener = Injection(options.burn_us, options.delay_us, options.delay_every).new_listener(entry)
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("server", nargs="?", metavar="NAME|FILE.py", help="nothing: list them")
     parser.add_argument("--host", default="127.0.0.1", help="an address, a name, or unix:PATH (default %(default)s)")
     parser.add_argument("--port", type=port, default=0, help="0, the default, is any free one")
-    parser.add_argument("--json", action="store_true", help="list for programs")
+    parser.add_argument("--json", action="store_true", help="list for programs; with NAME or FILE.py, that one only")
     slower = parser.add_argument_group("to test a benchmark with a server that is slower by a known amount")
     slower.add_argument("--burn-us", type=amount, default=0.0, metavar="N", help="burn N us of CPU for every read")
     slower.add_argument("--delay-us", type=amount, default=0.0, metavar="N", help="sleep N us")
@@ -76,8 +76,7 @@ def count(text: str) -> int:
     return number
 
 
-def _list(*, as_json: bool) -> None:
-    rows = entries().values()
+def _list(rows: list[Entry], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([row.to_json() for row in rows], indent=1))
         return

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
 FOLDER = Path(__file__).parent
@@ -35,7 +35,11 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the listing. `loop` names the module whose event loop stands in for asyncio's own."""
+    """One row of the listing.
+
+    `loop` names the module whose event loop stands in for asyncio's own; `imports` are the modules without which the
+    file cannot be loaded.
+    """
 
     name: str
     path: Path
@@ -46,6 +50,7 @@ class Entry:
     loop: str | None = None
     connections_max: int | None = None
     refuses_beyond: bool = False
+    imports: tuple[str, ...] = ()
     fault: str | None = None
 
     @property
@@ -69,6 +74,9 @@ class Entry:
         if self.program is not None and shutil.which(self.program) is None:
             package = PACKAGES.get(self.program, self.program)
             return f"the program {self.program} is not on the PATH", f"apt-get install {package}"
+        missing = next((name for name in self.imports if not _can_import(name, self.path.parent)), None)
+        if missing is not None:
+            return f"it imports {missing}, which is not there: install it for {sys.executable}", None
         return None, None
 
     @property
@@ -118,7 +126,7 @@ def describe(path: Path) -> list[Entry]:
         return [Entry(name, path, fault=f"{path} line {error.lineno} is not Python: {error.msg}")]
     stated = _literals(tree)
     if not _defines(tree, "serve"):
-        return [Entry(name, path, fault=f"{path} defines no serve(listener)")]
+        return [Entry(name, path, fault=f"{path} defines no serve(listener): add that function")]
     entry = Entry(
         name=name,
         path=path,
@@ -128,6 +136,7 @@ def describe(path: Path) -> list[Entry]:
         program=stated.get("PROGRAM"),
         connections_max=stated.get("CONNECTIONS_MAX"),
         refuses_beyond=stated.get("REFUSES_BEYOND", False),
+        imports=tuple(dict.fromkeys(_imports(tree))),
     )
     return [entry, *(_on_loop(entry, loop) for loop in stated.get("LOOPS", ()))]
 
@@ -141,7 +150,23 @@ def _on_loop(entry: Entry, loop: str) -> Entry:
         loop=loop,
         connections_max=entry.connections_max,
         refuses_beyond=entry.refuses_beyond,
+        imports=entry.imports,
     )
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Yield the top modules that the file imports come what may: not those under an `if` or a `try`."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def _can_import(name: str, folder: Path) -> bool:
+    """Say whether a module is installed, or a neighbour of the file that imports it."""
+    neighbours = (folder / f"{name}.py", folder / name)
+    return importlib.util.find_spec(name) is not None or any(path.exists() for path in neighbours)
 
 
 def _literals(tree: ast.Module) -> dict[str, Any]:
@@ -167,17 +192,21 @@ def _defines(tree: ast.Module, name: str) -> bool:
     return False
 
 
+def known(text: str) -> Entry:
+    """Return the entry of a name or of a file, whether it can run here or not. Raise ServerError if there is none."""
+    if text.endswith(".py") or os.sep in text:
+        return _of_file(Path(text))
+    ours = entries()
+    if text not in ours:
+        near = difflib.get_close_matches(text, ours, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(ours)}"
+        raise ServerError(f"unknown server {text!r}: {hint}")
+    return ours[text]
+
+
 def find(text: str) -> Entry:
     """Return the entry of a name or of a file. Raise ServerError if there is none, or it cannot run here."""
-    if text.endswith(".py") or os.sep in text:
-        entry = _of_file(Path(text))
-    else:
-        known = entries()
-        if text not in known:
-            near = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise ServerError(f"unknown server {text!r}: {hint}")
-        entry = known[text]
+    entry = known(text)
     if entry.gap is not None:
         raise ServerError(entry.gap)
     return entry

@@ -107,10 +107,24 @@ class Catalog:
         return self._server(label or name, name, connections_max=entry.connections_max, gap=entry.gap)
 
     def file(self, path: Path, *, label: str | None = None) -> Server:
-        """Return the server that a file with `serve` makes. Raises UsageError when there is no such file."""
+        """Return the server that a file with `serve` makes; one that cannot run here has a `gap`.
+
+        Raises UsageError when there is no such file.
+        """
         if not path.is_file():
             raise UsageError(f"there is no server file {path}")
-        return self._server(label or path.stem, str(path.resolve()))
+        entry = self._look_at(path.resolve())
+        return self._server(
+            label or path.stem, str(path.resolve()), connections_max=entry.connections_max, gap=entry.gap
+        )
+
+    def _look_at(self, path: Path) -> Entry:
+        """Ask what a server file is: it is parsed there, not imported."""
+        place = _environment(self.interpreter, self.path)
+        (row,) = msgspec.json.decode(
+            _ask([*_run_servers(self.interpreter), "--json", str(path)], **place), type=list[Entry]
+        )
+        return row
 
     @property
     def libraries(self) -> dict[str, str | None]:

@@ -87,7 +87,11 @@ def check_command(server: Server) -> None:
     program = server.command[0]
     path = Path(server.cwd or ".") / program if os.sep in program else program
     if shutil.which(path) is None:
-        hint = "it is not executable" if Path(path).is_file() else "there is no such program"
+        hint = (
+            "it is not executable: chmod +x it"
+            if Path(path).is_file()
+            else "there is no such program: install it, or give its path"
+        )
         raise UsageError(f"{server.name}: cannot run {program!r}: {hint}")
 
 

@@ -67,12 +67,14 @@ def _chosen(file: PlanFile, places: Sequence[Catalog]) -> Iterator[Chosen]:
         suffix = f"@{place.interpreter.label}" if file.pythons else ""
         for name in names:
             server = place.server(name, label=name + suffix)
-            if server.gap is not None and not file.pythons and name in file.servers:
-                raise UsageError(f"{name} cannot run here: {server.gap}")
+            if name in file.servers and not file.pythons:
+                require_runnable(name, server)
             yield Chosen(name, server, is_ours=True)
         for table in file.server:
             if table.file is not None:
                 server = place.file(Path(table.file), label=table.name + suffix)
+                if not file.pythons:
+                    require_runnable(table.name, server)
                 yield Chosen(table.name, dataclasses.replace(server, **_common(table, server)))
     for table in file.server:
         if table.file is None:
@@ -96,22 +98,38 @@ def _common(table: ServerTable, server: Server) -> dict[str, Any]:
         "stop_signal": table.stop_signal,
         "host": table.host,
         "port": table.port,
-        "connections_max": table.connections_max,
+        "connections_max": table.connections_max or server.connections_max,
     }
 
 
-def _check_names(chosen: Collection[Chosen], places: Sequence[Catalog]) -> None:
-    """Raise UsageError if there is no server, or a name stands for two."""
+def require_runnable(name: str, server: Server) -> None:
+    """Raise UsageError, with what would help, if a server that was asked for cannot run here."""
+    if server.gap is not None:
+        raise UsageError(f"{name} cannot run here: {server.gap}")
+
+
+def require_own_name(name: str, ours: Collection[str]) -> None:
+    """Raise UsageError if a server that is not ours has the name of one that is."""
+    if name in ours:
+        raise UsageError(
+            f"{name!r} is the name of a server that comes with echobench: give yours another, as in mine=COMMAND"
+        )
+
+
+def _check_names(chosen: Sequence[Chosen], places: Sequence[Catalog]) -> None:
+    """Raise UsageError if there is no server, none that can run anywhere, or a name stands for two."""
     if not chosen:
         raise UsageError("there is no server to measure: name some in the plan, or give --server")
+    if all(one.server.gap is not None for one in chosen):
+        require_runnable(chosen[0].server.name, chosen[0].server)
     ours = {name for place in places for name in place.entries}
     seen: set[str] = set()
     for one in chosen:
         name = one.server.name
         if name in seen:
             raise UsageError(f"two servers are named {name!r}: give each its own, as in --server NAME=COMMAND")
-        if one.base in ours and not one.is_ours:
-            raise UsageError(f"{one.base!r} is the name of a server that comes with echobench: give yours another")
+        if not one.is_ours:
+            require_own_name(one.base, ours)
         seen.add(name)
 
 

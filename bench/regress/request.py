@@ -22,7 +22,8 @@ from bench.errors import BenchError, NoBaselineError, UsageError, unknown_name
 from bench.experiment.catalog import catalog
 from bench.experiment.machine import allowed_cores, facts, plan_cores
 from bench.experiment.model import Server
-from bench.experiment.selection import from_table
+from bench.experiment.preflight import check_server
+from bench.experiment.selection import from_table, require_own_name, require_runnable
 from bench.experiment.server_table import parse_server
 from bench.regress import arms
 from bench.regress.planner import Cell
@@ -176,11 +177,17 @@ def spec(text: str, arm: str, ready: Ready | None = None) -> Server:
     listing = catalog(python) if python else catalog()
     table = parse_server(source)
     if isinstance(table, str):
-        return listing.server(table, label=f"{table}@{arm}")
-    if table.file is not None:
-        return listing.file(Path(table.file), label=f"{table.name}@{arm}")
-    server = from_table(table)
-    return replace(server, name=f"{table.name}@{arm}", ready=ready or server.ready)
+        server = listing.server(table, label=f"{table}@{arm}")
+    else:
+        require_own_name(table.name, listing.entries)
+        if table.file is not None:
+            server = listing.file(Path(table.file), label=f"{table.name}@{arm}")
+        else:
+            server = from_table(table)
+            server = replace(server, name=f"{table.name}@{arm}", ready=ready or server.ready)
+    require_runnable(text, server)
+    check_server(server)
+    return server
 
 
 def _cell(name: str, servers: dict[Arm, Server], workload: Workload) -> Cell:

@@ -148,9 +148,42 @@ def test_a_target_is_not_started(places):
     assert (server.command, server.target, server.pid) == ((), "127.0.0.1:7", 3)
 
 
-def test_a_server_file_runs_as_a_named_server_does(places, tmp_path):
-    path = tmp_path / "mine.py"
-    path.write_text("def serve(listener): ...")
+@pytest.fixture
+def server_file(tmp_path, monkeypatch):
+    """Return a function that makes a server file, which the fake interpreters know by the entry given."""
+
+    def make(**entry):
+        path = tmp_path / "mine.py"
+        path.write_text("def serve(listener): ...")
+        row = Entry(**{"name": "mine", "runnable": True, **entry})
+        monkeypatch.setattr(Catalog, "_look_at", lambda _catalog, _path: row)
+        return path
+
+    return make
+
+
+def test_a_server_file_that_cannot_run_is_refused_and_under_one_of_several_interpreters_a_gap(places, server_file):
+    path = server_file(runnable=False, reason="it defines no serve(listener)")
+    with pytest.raises(UsageError, match=r"mine cannot run here: it defines no serve\(listener\)"):
+        plan(server=[{"name": "mine", "file": str(path)}])
+    found = plan(servers=["threads"], server=[{"name": "mine", "file": str(path)}], pythons=["new"])
+    assert {gap.trial.server.name for gap in found.gaps()} == {"mine@new3.13"}
+
+
+def test_where_no_server_can_run_there_is_nothing_to_measure(places, server_file):
+    path = server_file(runnable=False, reason="it defines no serve(listener)")
+    with pytest.raises(UsageError, match=r"mine@new3\.13 cannot run here: it defines no serve"):
+        plan(server=[{"name": "mine", "file": str(path)}], pythons=["new", "old"])
+
+
+def test_a_limit_that_a_server_file_declares_is_kept_unless_the_plan_says_another(places, server_file):
+    table = {"name": "mine", "file": str(server_file(connections_max=7))}
+    assert plan(server=[table]).servers[0].connections_max == 7
+    assert plan(server=[{**table, "connections_max": 3}]).servers[0].connections_max == 3
+
+
+def test_a_server_file_runs_as_a_named_server_does(places, server_file):
+    path = server_file()
     found = plan(server=[{"name": "mine", "file": str(path), "env": {"A": "b"}}], pythons=["new", "old"])
     assert names(found) == ["mine@new3.13", "mine@old3.9"]
     assert str(path) in found.servers[0].command

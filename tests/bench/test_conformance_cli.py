@@ -175,3 +175,24 @@ def test_wrong_use_is_said_before_anything_runs(arguments, message):
     done = run(*arguments)
     assert isinstance(done.exception, UsageError)
     assert message in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def handle(listener): ...\n", "mine.py defines no serve(listener): add that function"),
+        ("def serve(listener)\n", "mine.py line 1 is not Python"),
+        ("import no_such_library\nserve = print\n", "it imports no_such_library, which is not there: install it for "),
+        ("LIBRARY = 'no_such_library'\nserve = print\n", "no_such_library is not installed; run: "),
+        ("PROGRAM = 'no-such-cc'\nserve = print\n", "the program no-such-cc is not on the PATH; run: apt-get install"),
+    ],
+)
+@pytest.mark.parametrize("label", ["", "other="])
+def test_a_file_that_cannot_serve_is_wrong_use_before_it_is_started(tmp_path, source, message, label):
+    path = tmp_path / "mine.py"
+    path.write_text(source)
+    done = run("threads", f"{label}{path}", "--case", "echo")
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception).startswith(f"{label.strip('=') or 'mine'} cannot run here: ")
+    assert message in str(done.exception)
+    assert done.stdout == ""

@@ -82,11 +82,12 @@ def test_a_command_is_looked_for_where_it_will_be_run(tmp_path):
     program = tmp_path / "echo-server"
     program.write_text("#!/bin/sh\n")
     server = Server(name="mine", command=("./echo-server",), cwd=str(tmp_path))
-    with pytest.raises(UsageError, match=r"mine: cannot run './echo-server': it is not executable"):
+    with pytest.raises(UsageError, match=r"mine: cannot run './echo-server': it is not executable: chmod \+x it"):
         preflight.check_server(server)
     program.chmod(0o755)
     preflight.check_server(server)
-    with pytest.raises(UsageError, match=r"mine: cannot run 'no-such-thing': there is no such program"):
+    absent = r"mine: cannot run 'no-such-thing': there is no such program: install it, or give its path"
+    with pytest.raises(UsageError, match=absent):
         preflight.check_server(Server(name="mine", command=("no-such-thing",)))
     with pytest.raises(UsageError, match=r"mine: there is no folder /no/such"):
         preflight.check_server(Server(name="mine", command=("sh",), cwd="/no/such"))

@@ -87,8 +87,8 @@ def test_a_file_dropped_into_the_folder_is_a_server(copied):
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("def handle(listener): ...\n", "mine.py defines no serve(listener)"),
-        ("async def serve(listener): ...\n", "mine.py defines no serve(listener)"),
+        ("def handle(listener): ...\n", "mine.py defines no serve(listener): add that function"),
+        ("async def serve(listener): ...\n", "mine.py defines no serve(listener): add that function"),
         ("def serve(listener)\n", "mine.py line 1 is not Python: expected ':'"),
     ],
 )
@@ -114,7 +114,7 @@ def test_a_file_that_shadows_a_server_is_refused(copied, file, first, name):
     assert f"both make a server named {name!r}: rename one" in ended.stderr
 
 
-@pytest.mark.parametrize("source", ["def serve(listener): ...", "serve = print", "from threads import echo as serve"])
+@pytest.mark.parametrize("source", ["def serve(listener): ...", "serve = print", "from builtins import print as serve"])
 def test_serve_may_be_defined_assigned_or_imported(tmp_path, source):
     path = tmp_path / "mine.py"
     path.write_text(source)
@@ -128,6 +128,25 @@ def test_a_loop_is_a_parameter_of_the_style(tmp_path):
     entry, other = _catalog.describe(path)
     assert (entry.name, entry.loop, other.name, other.loop) == ("asyncio-mine", None, "uvloop-mine", "uvloop")
     assert (other.summary, other.connections_max) == ("Mine, on uvloop's event loop", 7)
+
+
+def test_a_file_is_described_for_programs_without_being_loaded(run, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        '"""Mine."""\nCONNECTIONS_MAX = 7\nprint("loaded")\nraise SystemExit(9)\ndef serve(listener): ...\n'
+    )
+    ended = run("--json", path)
+    (row,) = json.loads(ended.stdout)
+    assert (ended.returncode, row["name"], row["runnable"], row["connections_max"]) == (0, "mine", True, 7)
+    (row,) = json.loads(run("--json", "threads").stdout)
+    assert row["name"] == "threads"
+
+
+def test_an_import_that_may_fail_is_no_reason(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("try:\n    import no_such_thing\nexcept ImportError: ...\nimport os.path\nserve = print\n")
+    (entry,) = _catalog.describe(path)
+    assert (entry.imports, entry.gap) == (("os",), None)
 
 
 def test_a_neighbour_of_a_file_can_be_imported_but_shadows_nothing(tmp_path, monkeypatch):

@@ -38,7 +38,8 @@ def test_wrong_use(run, arguments, sentence):
     [
         ("def handle(listener): ...\n", "defines no serve(listener)"),
         ("def serve(listener)\n", "line 1 is not Python: expected ':'"),
-        ("import nothing_like_it\ndef serve(listener): ...\n", "No module named 'nothing_like_it'"),
+        ("import nothing_like_it.at_all\ndef serve(listener): ...\n", "it imports nothing_like_it, which is not there"),
+        ("if True:\n    import nothing_like_it\ndef serve(listener): ...\n", "No module named 'nothing_like_it'"),
         ("LIBRARY = 'nothing_like_it'\ndef serve(listener): ...\n", "nothing_like_it is not installed; run: "),
         ("PROGRAM = 'nothing-like-it'\ndef serve(listener): ...\n", "the program nothing-like-it is not on the PATH"),
     ],

@@ -10,6 +10,8 @@ from bench.analysis.compare import RULES
 from bench.analysis.pairs import Arm
 from bench.cli.regress import GATES
 from bench.errors import NoBaselineError, UsageError
+from bench.experiment.catalog import catalog
+from bench.regress import request
 from bench.regress.request import GATE_SERVERS, Request, chosen_rules, prepared, spec
 from clients.workload import Workload
 
@@ -79,11 +81,28 @@ def test_a_spec_may_be_a_name_a_file_or_a_command(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("treads", "did you mean 'threads'"), ("threads@no-such-python", "no-such-python")]
+    ("text", "said"),
+    [
+        ("treads", "did you mean 'threads'"),
+        ("threads@no-such-python", "no-such-python"),
+        ("go=no-such-program {port}", "go@a: cannot run 'no-such-program': there is no such program"),
+        ("threads=sh {port}", "'threads' is the name of a server that comes with echobench: give yours another"),
+        ("reference", "reference cannot run here: the program cc is not on the PATH; run: apt-get install gcc"),
+    ],
 )
-def test_a_spec_that_cannot_be_is_wrong_use(text, said):
+def test_a_spec_that_cannot_be_is_wrong_use(text, said, monkeypatch):
+    if text == "reference":
+        monkeypatch.setenv("PATH", "")
+        monkeypatch.setattr(request, "catalog", catalog.__wrapped__)  # what was asked before is remembered
     with pytest.raises(UsageError, match=said):
         spec(text, "a")
+
+
+def test_a_file_without_serve_is_wrong_use(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def handle(listener): ...")
+    with pytest.raises(UsageError, match=r"mine.py cannot run here: .*mine.py defines no serve\(listener\)"):
+        spec(str(file), "a")
 
 
 def test_help_lists_the_metrics_that_may_decide():
