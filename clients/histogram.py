@@ -53,6 +53,21 @@ def _highest_equivalent(indices: Integers) -> Integers:
 _VALUES_NS = _highest_equivalent(np.arange(_COUNTS, dtype=np.int64))
 
 
+class Counted(NamedTuple):
+    """Durations as counts per bucket, shape (n,) up to the last filled one, with their exact total and extremes."""
+
+    counts: Integers
+    total_ns: int
+    min_ns: int
+    max_ns: int
+
+
+def counted(values_ns: Integers) -> Counted:
+    """Count durations, shape (n,), n > 0, for as many histograms as want them. A value beyond an hour is an hour."""
+    counts = np.bincount(bucket_indices(values_ns))
+    return Counted(counts, int(values_ns.sum()), int(values_ns.min()), int(values_ns.max()))
+
+
 class Histogram:
     """Counts per bucket; `total_ns`, `min_ns` and `max_ns` are exact."""
 
@@ -66,11 +81,13 @@ class Histogram:
 
     def add(self, values_ns: Integers) -> None:
         """Count durations, shape (n,). Nothing is dropped: a value beyond an hour counts as an hour."""
-        if not values_ns.size:
-            return
-        filled = np.bincount(bucket_indices(values_ns))
-        self.counts[: filled.size] += filled
-        self._extend(int(values_ns.sum()), int(values_ns.min()), int(values_ns.max()))
+        if values_ns.size:
+            self.add_counted(counted(values_ns))
+
+    def add_counted(self, durations: Counted) -> None:
+        """Count durations that were counted already."""
+        self.counts[: durations.counts.size] += durations.counts
+        self._extend(*durations[1:])
 
     def merge(self, other: Self) -> None:
         """Count all that another histogram counted."""

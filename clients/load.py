@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clients.clock import NowNs, best_poller, now_ns
 from clients.connection import Connection
+from clients.digest import Digest
 from clients.faults import Failure, Overdue
-from clients.histogram import Compact, Histogram
 from clients.kernel import Kernel, Task, join, sleep_until
 from clients.pacing import Schedule, due_times_ns, start_delay_s
-from clients.recorder import Recorder, Slice
-from clients.result import KINDS, Interval, Result
+from clients.recorder import Recorder
+from clients.result import Result
 
 if TYPE_CHECKING:
     from clients.hlog import IntervalLog
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from clients.workload import Workload
 
 _TICK_NS = 100_000_000
-_SECOND_NS = 1_000_000_000
-_TIMELINE_LENGTH = 100  # intervals at the most, so that memory does not grow with the run
-_UNLOGGED_MAX = 60  # seconds whose distributions wait to be encoded
+_BREATH_NS = 1_000_000  # between two pieces of counting in an open loop
 _OPENERS = 64  # connections being made at once: fewer than the shortest usual backlog
 _OPEN_LOOP_BATCH, _CLOSED_LOOP_BATCH = 16, 128  # events between two looks at the clock
 
@@ -55,7 +53,7 @@ def next_tick_ns(time_ns: int, end_ns: int) -> int:
 
     Ticks lie on a grid that ends at `end_ns`, so that a late one delays no other, and all workers have the same.
     """
-    return end_ns - (end_ns - time_ns - 1) // _TICK_NS * _TICK_NS
+    return min(end_ns, end_ns - (end_ns - time_ns - 1) // _TICK_NS * _TICK_NS)
 
 
 def soon(_established: int, _requested: int) -> int | None:
@@ -76,14 +74,12 @@ class Load:
         log: IntervalLog | None = None,
         clock: NowNs = now_ns,
     ) -> None:
-        self._target, self._workload, self._share, self._log, self._now_ns = target, workload, share, log, clock
+        self._target, self._workload, self._share, self._now_ns = target, workload, share, clock
         self._recorder = recorder or Recorder(open_loop=workload.is_open_loop)
         batch = _OPEN_LOOP_BATCH if workload.is_open_loop else _CLOSED_LOOP_BATCH
         self._kernel = Kernel(clock=clock, poller=best_poller(batch=batch))
         self._result = Result(workload=workload)
-        self._second = {kind: Histogram() for kind in KINDS}
-        self._second_start_ns = self._second_end_ns = 0
-        self._unlogged: list[tuple[float, float, dict[str, Compact]]] = []
+        self._digest = Digest(self._result, log=log, tick_ns=_TICK_NS, in_pieces=workload.is_open_loop, clock=clock)
         self._schedule: Schedule | None = None
         self._connections: list[Connection] = []
 
@@ -108,14 +104,14 @@ class Load:
         self._connections = [self._connection(number) for number in numbers]
         await self._open_all()
         opened = self._recorder.drain()
-        self._second["connect"].add(opened.connect)
+        self._digest.add_opened(opened.connect)
         self._result.failures.update(opened.failures)
         established = sum(connection.stands for connection in self._connections)
         self._result.connections_established = established
         start_ns = None if self._result.interrupted else announce(established, len(numbers))
         if start_ns is None:
             self._result.interrupted = True
-            self._close_second()
+            self._digest.finish()
         else:
             await self._converse(start_ns)
         self._conclude()
@@ -124,7 +120,7 @@ class Load:
     async def _converse(self, start_ns: int) -> None:
         window_ns = start_ns + round(self._workload.warmup_s * 1e9)
         tasks = self._start(start_ns)
-        await self._tick_until(window_ns, self._discard)
+        await self._warm_up(window_ns)
         await self._window(window_ns)
         for task in tasks:
             self._kernel.cancel(task)
@@ -189,40 +185,36 @@ class Load:
                 if sent_ns is not None and sent_ns <= deadline_ns:
                     self._kernel.cancel(task, Overdue())
 
-    async def _tick_until(self, end_ns: int, keep: Callable[[Slice, int], None]) -> None:
-        """Empty the recorder every tick until `end_ns` (or an interruption), passing on what it held."""
+    async def _warm_up(self, end_ns: int) -> None:
+        """Let the load run until then, forgetting what it recorded."""
         while not self._result.interrupted and (time_ns := self._now_ns()) < end_ns:
             await sleep_until(next_tick_ns(time_ns, end_ns), self._now_ns)
-            keep(self._recorder.drain(), self._now_ns())
-
-    def _discard(self, taken: Slice, at_ns: int) -> None:
-        """Forget what the warm-up recorded."""
+            self._recorder.drain()
 
     async def _window(self, planned_ns: int) -> None:
-        result = self._result
-        result.window_start_ns = self._second_start_ns = begin_ns = self._now_ns()
+        begin_ns = self._now_ns()
         # Workers end together, as planned; but a machine that stood still in the warm-up must not cut the window short.
         start_ns = planned_ns if begin_ns - planned_ns < _TICK_NS else begin_ns
         end_ns = start_ns + round(self._workload.duration_s * 1e9)
-        length_ns = max(_TICK_NS, (end_ns - begin_ns) // _TIMELINE_LENGTH)
-        interval = _OpenInterval(begin_ns)
+        self._digest.begin(begin_ns, end_ns)
         before = self._totals(begin_ns)
+        at_ns, taken = begin_ns, self._recorder.drain()
+        while not self._result.interrupted and at_ns < end_ns:
+            for _ in self._digest.take(taken, at_ns):
+                if self._workload.is_open_loop:
+                    await sleep_until(self._now_ns() + _BREATH_NS, self._now_ns)
+            await sleep_until(next_tick_ns(self._now_ns(), end_ns), self._now_ns)
+            at_ns, taken = self._now_ns(), self._recorder.drain()
+        after = self._totals(at_ns)  # before the last slice is counted, which takes time that is not the window's
+        for _ in self._digest.take(taken, at_ns):
+            pass
+        self._digest.finish()
+        self._sum_up(before, after)
 
-        def keep(taken: Slice, at_ns: int) -> None:
-            nonlocal interval
-            result.failures.update(taken.failures)
-            interval.add(taken, at_ns)
-            self._keep_second(taken, at_ns)
-            if at_ns - interval.begin_ns >= length_ns - _TICK_NS // 2:
-                result.timeline.append(interval.close(begin_ns))
-                interval = _OpenInterval(at_ns)
-
-        await self._tick_until(end_ns, keep)
-        result.window_end_ns = self._now_ns()
-        after = self._totals(result.window_end_ns)
-        if interval.end_ns > interval.begin_ns:
-            result.timeline.append(interval.close(begin_ns))
-        self._close_second()
+    def _sum_up(self, before: _Totals, after: _Totals) -> None:
+        """Note what was counted between the window's edges, all its slices having been taken."""
+        result = self._result
+        result.window_end_ns = after.at_ns
         result.cpu_s = (after.cpu_ns - before.cpu_ns) / 1e9
         result.spin_s = (after.spun_ns - before.spun_ns) / 1e9
         result.sent = after.sent - before.settled
@@ -239,40 +231,14 @@ class Load:
         settled = sum(connection.answered for connection in self._connections) + failed
         waiting = self._schedule.backlog(at_ns) if self._schedule else 0
         held = sum(connection.holds_due(at_ns) for connection in self._connections)
-        return _Totals(sent, failed, settled, waiting, held, time.process_time_ns(), self._kernel.spun_ns)
-
-    def _keep_second(self, taken: Slice, at_ns: int) -> None:
-        for kind, histogram in self._second.items():
-            histogram.add(getattr(taken, kind))
-        self._second_end_ns = at_ns
-        if at_ns - self._second_start_ns >= _SECOND_NS - _TICK_NS // 2:
-            self._close_second()
-
-    def _close_second(self) -> None:
-        """Add the second to the whole; encoding it for the log would be a pause in somebody's latency, and waits."""
-        for kind, histogram in self._second.items():
-            self._result.histograms[kind].merge(histogram)
-        if self._log is not None and self._second_end_ns > self._second_start_ns:
-            since_epoch_s = time.time() - (self._now_ns() - self._second_start_ns) / 1e9
-            length_s = (self._second_end_ns - self._second_start_ns) / 1e9
-            self._unlogged.append((since_epoch_s, length_s, {kind: h.compact() for kind, h in self._second.items()}))
-            if len(self._unlogged) >= _UNLOGGED_MAX:
-                self._write_log()
-        self._second = {kind: Histogram() for kind in KINDS}
-        self._second_start_ns = self._second_end_ns
-
-    def _write_log(self) -> None:
-        for since_epoch_s, length_s, second in self._unlogged:
-            assert self._log is not None
-            self._log.write(since_epoch_s, length_s, {kind: Histogram.expand(held) for kind, held in second.items()})
-        self._unlogged.clear()
+        return _Totals(sent, failed, settled, waiting, held, time.process_time_ns(), self._kernel.spun_ns, at_ns)
 
     def _conclude(self) -> None:
         result = self._result
         for connection in self._connections:
             connection.check_conservation()
             connection.close()
-        self._write_log()
+        self._digest.write_log()
         assert result.sent == result.replies + result.failed + result.in_flight, (
             f"the recorder and the connections disagree: {result.sent} sent, {result.replies} replies, "
             f"{result.failed} failed, {result.in_flight} in flight"
@@ -292,21 +258,4 @@ class _Totals(NamedTuple):
     held: int
     cpu_ns: int
     spun_ns: int
-
-
-class _OpenInterval:
-    """The interval of the timeline that is being filled."""
-
-    def __init__(self, begin_ns: int) -> None:
-        self.begin_ns = self.end_ns = begin_ns
-        self._errors = 0
-        self._response = Histogram()
-
-    def add(self, taken: Slice, at_ns: int) -> None:
-        self.end_ns = at_ns
-        self._errors += taken.failures.total()
-        self._response.add(taken.response)
-
-    def close(self, window_ns: int) -> Interval:
-        length_ns = self.end_ns - self.begin_ns
-        return Interval(self.begin_ns - window_ns, length_ns, self._errors, self._response.compact())
+    at_ns: int

@@ -1,0 +1,124 @@
+"""From what was recorded to distributions: of each second for the log, of each interval for the timeline, of the whole.
+
+Counting ten thousand durations at once would be a pause in somebody's latency, so an open loop's slice is counted in
+pieces: `take` yields after each, and the load sends and receives in between. Nothing here reads a socket.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from clients.histogram import Compact, Histogram, counted
+from clients.result import KINDS, Interval, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clients.clock import NowNs
+    from clients.hlog import IntervalLog
+    from clients.recorder import Durations, Slice
+
+_SECOND_NS = 1_000_000_000
+_TIMELINE_LENGTH = 100  # intervals at the most, so that memory does not grow with the run
+_UNLOGGED_MAX = 60  # seconds whose distributions wait to be encoded
+_PIECE = 2048  # durations counted in about 25 us
+
+
+class Digest:
+    """Fills the histograms and the timeline of `result`, slice by slice, and writes the log in the end.
+
+    A slice may end half of `tick_ns` early or late without an effect on which interval it belongs to.
+    """
+
+    def __init__(self, result: Result, *, log: IntervalLog | None, tick_ns: int, in_pieces: bool, clock: NowNs) -> None:
+        self._result, self._log, self._now_ns = result, log, clock
+        self._slack_ns = tick_ns // 2
+        self._piece = _PIECE if in_pieces else None
+        self._second = {kind: Histogram() for kind in KINDS}
+        self._second_start_ns = self._second_end_ns = 0
+        self._unlogged: list[tuple[float, float, dict[str, Compact]]] = []
+        self._interval = _OpenInterval(0)
+        self._interval_length_ns = 0
+
+    def add_opened(self, connect_ns: Durations) -> None:
+        """Count how long the connections took that were made before the window."""
+        self._second["connect"].add(connect_ns)
+
+    def begin(self, begin_ns: int, end_ns: int) -> None:
+        """Begin the window, which is to end at `end_ns`."""
+        self._result.window_start_ns = self._second_start_ns = begin_ns
+        self._interval = _OpenInterval(begin_ns)
+        self._interval_length_ns = max(2 * self._slack_ns, (end_ns - begin_ns) // _TIMELINE_LENGTH)
+
+    def take(self, taken: Slice, at_ns: int) -> Iterator[None]:
+        """Count what was recorded until `at_ns`. Yield where something more urgent may be done."""
+        self._result.failures.update(taken.failures)
+        self._interval.errors += taken.failures.total()
+        for kind, histogram in self._second.items():
+            for values_ns in self._pieces(getattr(taken, kind)):
+                counts = counted(values_ns)
+                histogram.add_counted(counts)
+                if kind == "response":
+                    self._interval.response.add_counted(counts)
+                yield
+        self._interval.end_ns = self._second_end_ns = at_ns
+        if at_ns - self._interval.begin_ns >= self._interval_length_ns - self._slack_ns:
+            self._close_interval()
+            yield
+        if at_ns - self._second_start_ns >= _SECOND_NS - self._slack_ns:
+            yield from self._close_second()
+
+    def finish(self) -> None:
+        """Close what is open."""
+        if self._interval.end_ns > self._interval.begin_ns:
+            self._close_interval()
+        for _ in self._close_second():
+            pass
+
+    def write_log(self) -> None:
+        """Encode and write the seconds that are closed. It takes milliseconds for each, so it is left for the end."""
+        for since_epoch_s, length_s, second in self._unlogged:
+            assert self._log is not None
+            self._log.write(since_epoch_s, length_s, {kind: Histogram.expand(held) for kind, held in second.items()})
+        self._unlogged.clear()
+
+    def _pieces(self, values_ns: Durations) -> Iterator[Durations]:
+        piece = self._piece or max(1, values_ns.size)
+        for begin in range(0, values_ns.size, piece):
+            yield values_ns[begin : begin + piece]
+
+    def _close_interval(self) -> None:
+        interval = self._interval
+        self._result.timeline.append(interval.close(self._result.window_start_ns))
+        self._interval = _OpenInterval(interval.end_ns)
+
+    def _close_second(self) -> Iterator[None]:
+        """Add the second to the whole, and keep it for the log."""
+        closed = {}
+        is_logged = self._log is not None and self._second_end_ns > self._second_start_ns
+        for kind, histogram in self._second.items():
+            self._result.histograms[kind].merge(histogram)
+            if is_logged:
+                closed[kind] = histogram.compact()
+            self._second[kind] = Histogram()
+            yield
+        if is_logged:
+            since_epoch_s = time.time() - (self._now_ns() - self._second_start_ns) / 1e9
+            self._unlogged.append((since_epoch_s, (self._second_end_ns - self._second_start_ns) / 1e9, closed))
+            if len(self._unlogged) >= _UNLOGGED_MAX:
+                self.write_log()
+        self._second_start_ns = self._second_end_ns
+
+
+class _OpenInterval:
+    """The interval of the timeline that is being filled."""
+
+    def __init__(self, begin_ns: int) -> None:
+        self.begin_ns = self.end_ns = begin_ns
+        self.errors = 0
+        self.response = Histogram()
+
+    def close(self, window_ns: int) -> Interval:
+        length_ns = self.end_ns - self.begin_ns
+        return Interval(self.begin_ns - window_ns, length_ns, self.errors, self.response.compact())
