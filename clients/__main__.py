@@ -1,8 +1,31 @@
 """`python -m clients HOST:PORT`: put load on an echo server and say what came back."""
 
+import os
+import signal
 import sys
 
-from clients.cli import main
+INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
+"""What a shell says of a program that such a signal ended."""
+
+
+def main() -> int:
+    """Run the command line and return its exit status; leave quietly if nobody wants the rest."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # nothing has begun yet
+    from clients import cli  # noqa: PLC0415 - numpy takes long enough to be interrupted
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        try:
+            return cli.main()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the very end
+        return NOBODY_READS
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
-import ssl
 import sys
-from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
 from clients.load import Share
 from clients.sizes import largest_size, parse_profile, parse_sizes
 from clients.target import Target, TargetError, parse_target
+from clients.tls import require_tls
 from clients.workload import Workload, WorkloadError, parse_duration_s
 
 _SPARE_DESCRIPTORS = 32
@@ -61,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     add("--coordinated", action="store_true", help="print CONNECTED, then wait for `GO start_ns` on standard input")
     add("--share", type=_share, help=argparse.SUPPRESS)
     add("--parts", type=Path, help=argparse.SUPPRESS)
+    add("--via", help=argparse.SUPPRESS)
     return made
 
 
@@ -112,33 +111,25 @@ def _whole(text: str) -> float:
 
 
 def target_of(options: argparse.Namespace) -> Target:
-    """Return the resolved target; with TLS, after one handshake that shows that it speaks it. Raise TargetError."""
+    """Return the target at the address to be used. Raise TargetError.
+
+    A name with several addresses takes one connection to choose, and TLS one handshake that shows that it is spoken.
+    """
     if (options.cafile or options.insecure) and not options.tls:
         raise TargetError("--cafile and --insecure are about TLS: give --tls too")
-    target = parse_target(options.target, tls=options.tls, cafile=options.cafile, insecure=options.insecure)
-    if target.tls is not None and options.share is None:
+    trust = {"cafile": options.cafile, "insecure": options.insecure}
+    named = parse_target(options.target, tls=options.tls, via=options.via, **trust)
+    if options.share is not None:
+        return named
+    timeout_s = parse_duration_s(options.timeout)
+    target = named.reached(timeout_s)
+    if target.address != named.address:
+        print(f"clients: {named.where} does not answer: using {target.where} for {target.text}", file=sys.stderr)
+    if target.tls is not None:
         if options.insecure:
             print("clients: warning: --insecure trusts any certificate", file=sys.stderr)
-        _try_tls(target, parse_duration_s(options.timeout))
+        require_tls(target, timeout_s)
     return target
-
-
-def _try_tls(target: Target, timeout_s: float) -> None:
-    assert target.tls is not None
-    with closing(socket.socket(target.family, socket.SOCK_STREAM)) as plain:
-        plain.settimeout(timeout_s)
-        try:
-            plain.connect(target.address)
-        except OSError:
-            return  # nobody listens: that is a result, not wrong use
-        try:
-            target.tls.wrap_socket(plain, server_hostname=target.server_name).close()
-        except ssl.SSLCertVerificationError as error:
-            raise TargetError(
-                f"the certificate of {target.text} is not trusted ({error.verify_message}): give --cafile or --insecure"
-            ) from error
-        except OSError as error:
-            raise TargetError(f"{target.text} does not answer in TLS: leave --tls out ({error})") from error
 
 
 def preflight(workload: Workload, target: Target, workers: int, descriptors: int) -> None:

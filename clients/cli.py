@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING
 from clients import hlog, report, samples
 from clients.arguments import check_outputs, parser, preflight, target_of, workload_of
 from clients.load import Announce, Load, Share, soon
-from clients.recorder import RawRecorder
+from clients.recorder import RawRecorder, Recorder
+from clients.tls import WaryRecorder, require_plain
 from clients.workers import WorkerGroup
 from clients.workload import Workload, WorkloadError
 
@@ -43,29 +45,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         workload = workload_of(options)
         preflight(workload, target, options.workers, hard)
         check_outputs(options)
+        if options.share is not None:
+            return _child(options, target, workload)
+        result = _measured(options, arguments, target, workload)
     except WorkloadError as error:
         print(f"clients: {error}", file=sys.stderr)
         return WRONG_USE
-    with TemporaryDirectory(prefix="echobench-") as scratch:
-        if options.share is not None:
-            return _child(options, target, workload)
-        if options.workers > 1:
-            result = _several(options, arguments, workload, Path(scratch))
-        else:
-            result = _alone(options, target, workload, Path(scratch))
     if options.json or options.coordinated:
-        print(json.dumps(result.to_json()), flush=True)
+        print(json.dumps({"address": target.where, **result.to_json()}), flush=True)
     else:
-        print(report.text(result, target.text))
+        print(report.text(result, target.text if target.text == target.where else f"{target.text} at {target.where}"))
     if result.workers_lost:
         print(f"clients: {result.workers_lost} of {options.workers} workers died", file=sys.stderr)
     return FINE if result.is_right else INVALID
 
 
+def _measured(options: argparse.Namespace, arguments: list[str], target: Target, workload: Workload) -> Result:
+    """Return the result of the load. Raise TargetError if it was plain, and the server speaks TLS."""
+    with TemporaryDirectory(prefix="echobench-") as scratch:
+        if options.workers > 1:
+            via = ["--via", target.host] if target.is_tcp else []
+            result = _several(options, [*arguments, *via], workload, Path(scratch))
+        else:
+            result = _alone(options, target, workload, Path(scratch))
+    if not result.replies and result.connections_established and not options.coordinated:
+        require_plain(target)
+    return result
+
+
 def _alone(options: argparse.Namespace, target: Target, workload: Workload, scratch: Path) -> Result:
     announce = _coordinated if options.coordinated else soon
     part = scratch / "samples.npy" if options.samples else None
-    result = _run(target, workload, Share(), announce, options.hlog, options.tag, part, header=True)
+    result = _run(options, target, workload, announce, options.hlog, part)
     if part is not None:
         samples.write_parquet([part], options.samples)
     return result
@@ -88,41 +99,47 @@ def _several(options: argparse.Namespace, arguments: list[str], workload: Worklo
 
 
 def _child(options: argparse.Namespace, target: Target, workload: Workload) -> int:
-    share: Share = options.share
-    base = options.parts / f"{share.worker:04}"
+    base = options.parts / f"{options.share.worker:04}"
     log = base.with_suffix(".hlog") if options.hlog else None
     part = base.with_suffix(".npy") if options.samples else None
-    result = _run(target, workload, share, _coordinated, log, options.tag, part)
+    result = _run(options, target, workload, _coordinated, log, part)
     print(json.dumps(result.to_wire()), flush=True)
     return FINE
 
 
 def _run(  # noqa: PLR0917  # private, and every call names what it passes by its variable
+    options: argparse.Namespace,
     target: Target,
     workload: Workload,
-    share: Share,
     announce: Announce,
     log: Path | None,
-    tag: str,
     part: Path | None,
-    *,
-    header: bool = False,
 ) -> Result:
-    recorder = RawRecorder(open_loop=workload.is_open_loop) if part is not None else None
-    if log is None:
-        load = Load(target, workload, share=share, recorder=recorder)
+    share: Share = options.share or Share()
+    recorder = _recorder(options, target, workload, share)
+    with nullcontext() if log is None else log.open("w") as stream:
+        if stream is not None and options.share is None:
+            stream.write(hlog.header(time.time()))
+        interval_log = None if stream is None else hlog.IntervalLog(stream, options.tag)
+        load = Load(target, workload, share=share, recorder=recorder, log=interval_log)
         _on_interrupt(load.interrupt)
+        if isinstance(recorder, WaryRecorder):
+            recorder.stop = load.interrupt
         result = load.run(announce)
-    else:
-        with log.open("w") as stream:
-            if header:
-                stream.write(hlog.header(time.time()))
-            load = Load(target, workload, share=share, recorder=recorder, log=hlog.IntervalLog(stream, tag))
-            _on_interrupt(load.interrupt)
-            result = load.run(announce)
-    if part is not None and recorder is not None:
+    if part is not None and isinstance(recorder, RawRecorder):
         samples.save_part(recorder, (result.window_start_ns, result.window_end_ns), part)
     return result
+
+
+def _recorder(options: argparse.Namespace, target: Target, workload: Workload, share: Share) -> Recorder:
+    """Return what records; in a coordinated run it asks nothing of the server, since others look after that."""
+    open_loop = workload.is_open_loop
+    if options.samples is not None:
+        return RawRecorder(open_loop=open_loop)
+    if options.coordinated or target.tls is not None:
+        return Recorder(open_loop=open_loop)
+    connections = len(share.of_connections(workload.connections))
+    return WaryRecorder(open_loop=open_loop, target=target, connections=connections)
 
 
 def _on_interrupt(interrupt: Callable[[], None]) -> None:

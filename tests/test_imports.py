@@ -277,7 +277,7 @@ except SystemExit as end:
 
 
 def test_a_process_that_measures_loads_no_frames():
-    loaded = loaded_by("import clients.__main__, clients.samples")
+    loaded = loaded_by("import clients.__main__, clients.cli, clients.samples")
     assert "numpy" in loaded
     assert not loaded & {"pandas", "matplotlib", "scipy", "pyarrow", "bench"}
 

@@ -264,10 +264,14 @@ class Run:
 def start_clients(checkout):
     """Return a function that starts `python -m clients` with pipes; the caller ends it."""
 
-    def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    def start(*arguments: str, beside: Path | None = None, **options: Any) -> subprocess.Popen[str]:
+        """Modules in the folder `beside` come before all others."""
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         command = [sys.executable, "-P", "-m", "clients", *map(str, arguments)]
-        return subprocess.Popen(command, text=True, env=environment(checkout), **pipes, **options)
+        env = environment(checkout)
+        if beside is not None:
+            env["PYTHONPATH"] = f"{beside}{os.pathsep}{checkout}"
+        return subprocess.Popen(command, text=True, env=env, **{**pipes, **options})
 
     return start
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import time
@@ -109,6 +110,35 @@ def test_ctrl_c_while_connections_do_not_come_about(start_clients):
             sock.close()
     assert (process.returncode, err) == (4, "")
     assert json.loads(out)["connections_established"] == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("numpy", "signal.raise_signal(signal.SIGINT)\n"),
+        ("sitecustomize", "import socket\nsocket.getaddrinfo = lambda *_, **__: signal.raise_signal(signal.SIGINT)\n"),
+    ],
+    ids=["while modules are imported", "while a name is resolved"],
+)
+def test_ctrl_c_before_anything_has_begun_is_no_traceback(clients, tmp_path, module, source):
+    (tmp_path / f"{module}.py").write_text(f"import signal\n{source}")
+    run = clients("127.0.0.1:5433", beside=tmp_path)
+    assert (run.status, run.out, run.err) == (130, "", "")
+
+
+# ---- nobody reads what is printed
+
+
+@pytest.mark.parametrize("arguments", [("-d", "0.1s"), ("-d", "0.1s", "--json")])
+def test_a_reader_that_has_gone_ends_it_quietly(start_clients, echo_server, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        with start_clients(echo_server.address, "-c", 1, "--warmup", "0s", *arguments, stdout=writer) as process:
+            _, err = process.communicate(timeout=30)
+    finally:
+        os.close(writer)
+    assert (process.returncode, err) == (128 + signal.SIGPIPE, "")
 
 
 # ---- the protocol of a coordinated run

@@ -60,6 +60,65 @@ def test_addresses_that_cannot_be_are_refused_in_a_sentence(text, says):
     assert "\n" not in str(caught.value)
 
 
+@pytest.fixture
+def localhost(monkeypatch):
+    """Return a function that lets every name stand for these IPv4 addresses, each at a port of its own."""
+
+    def is_at(*addresses):
+        rows = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
+
+    return is_at
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        made.setblocking(False)
+        yield made
+
+
+@pytest.fixture
+def refusing():
+    """The address of a port that nobody listens on, and nobody else can."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()
+
+
+def test_of_several_addresses_the_first_that_accepts_is_used(localhost, listener, refusing):
+    localhost(refusing, refusing, listener.getsockname(), ("127.0.0.1", 1))
+    target = parse_target("localhost:5433")
+    assert (target.address, len(target.others)) == (refusing, 2)
+    reached = target.reached(5.0)
+    assert reached.address == listener.getsockname()
+    assert (reached.text, reached.where) == ("localhost:5433", f"127.0.0.1:{listener.getsockname()[1]}")
+
+
+def test_where_no_address_accepts_the_first_one_stays(localhost, refusing):
+    localhost(refusing, ("127.0.0.1", 1))
+    target = parse_target("localhost:5433")
+    assert target.reached(5.0) == target
+
+
+def test_an_address_without_another_is_not_tried(localhost, listener):
+    localhost(listener.getsockname())
+    target = parse_target("localhost:5433")
+    assert target.reached(5.0) is target
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+def test_a_worker_goes_where_its_parent_does():
+    target = parse_target("no-such-host.invalid:5433", via="127.0.0.1")
+    assert (target.text, target.where, target.others) == ("no-such-host.invalid:5433", "127.0.0.1:5433", ())
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:5433", "[::1]:5433", "unix:/tmp/a:1"])
+def test_an_address_in_numbers_is_written_as_it_is_read(text):
+    assert parse_target(text).where == text
+
+
 def test_a_path_as_long_as_the_kernel_takes_is_accepted(tmp_path):
     path = f"{tmp_path}/{'x' * (107 - len(os.fsencode(tmp_path)) - 1)}"
     with socket.socket(socket.AF_UNIX) as listener:

@@ -106,9 +106,36 @@ def test_a_unix_socket_whose_queue_is_full_is_tried_again(load, echo, tmp_path):
     assert run["connections_established"] == 0
 
 
-def test_a_name_is_resolved(load, answering, echo):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_name_is_resolved_and_the_result_says_to_what(clients, answering, echo, workers):
     with answering(echo) as address:
-        assert right(load(address.replace("127.0.0.1", "localhost"), "-c", 1, "-d", "0.1s"))
+        name = address.replace("127.0.0.1", "localhost")
+        run = clients(name, "-c", 2, "-d", "0.1s", "--warmup", "0s", "--json", "--workers", workers)
+    assert right(run)
+    assert run["address"] == address
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_name_whose_first_address_does_not_answer(clients, answering, echo, tmp_path, workers):
+    """The stand-in for a resolver gives a second address, to the parent and to its workers."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket\n"
+        "resolve = socket.getaddrinfo\n"
+        "def both(host, port, **options):\n"
+        "    names = ('127.0.0.3', '127.0.0.1') if host == 'two.invalid' else (host,)\n"
+        "    return [row for name in names for row in resolve(name, port, **options)]\n"
+        "socket.getaddrinfo = both\n"
+    )
+    with answering(echo) as address:
+        port = address.rpartition(":")[2]
+        given = (f"two.invalid:{port}", "-c", 2, "-d", "0.1s", "--warmup", "0s", "--workers", workers)
+        run = clients(*given, "--json", beside=tmp_path)
+        assert right(run)
+        assert run["address"] == address
+        assert run.err == f"clients: 127.0.0.3:{port} does not answer: using {address} for two.invalid:{port}\n"
+        assert f"two.invalid:{port} at {address}: 2 connections (2 stood)" in clients(*given, beside=tmp_path).out
+    run = clients(*given, "--json", beside=tmp_path)
+    assert (set(run["errors"]), run["address"], run.err) == ({"refused"}, f"127.0.0.3:{port}", "")
 
 
 # ---- TLS
@@ -196,11 +223,51 @@ def test_tls_where_nobody_listens_is_refused_and_no_wrong_use(load):
     assert (set(run["errors"]), run.status) == ({"refused"}, 4)
 
 
-def test_a_tls_server_that_is_spoken_to_in_plain_gives_no_reply(load, answering, over_tls):
+@pytest.mark.parametrize(
+    "load_model",
+    [
+        ("-d", "50s"),
+        ("-d", "50s", "--warmup", "0s"),
+        ("-d", "50s", "--rate", 300),
+        ("-d", "50s", "--workers", 2),
+        ("-d", "0.3s", "-s", 1, "--timeout", "0.1s"),
+        ("-d", "0.2s", "--warmup", "0s", "--samples"),
+    ],
+)
+def test_a_plain_load_of_a_tls_server_is_wrong_use_and_ends_soon(clients, answering, over_tls, tmp_path, load_model):
+    samples = (tmp_path / "samples.parquet",) if "--samples" in load_model else ()
     with answering(over_tls) as address:
-        run = load(address, "-c", 2, "-d", "0.2s")
-    assert (run["replies"], run.status) == (0, 4)
-    assert set(run["errors"]) <= {"mismatch", "reset", "closed_early"}
+        run = clients(address, "-c", 2, "--json", *load_model, *samples)
+    assert (run.status, run.out) == (2, "")
+    assert run.err == f"clients: {address} answers in TLS only: give --tls\n"
+
+
+@pytest.mark.parametrize("server", ["hangs up", "is silent", "answers TLS with itself"])
+def test_a_server_that_does_not_answer_a_plain_load_need_not_speak_tls(load, answering, server):
+    def handler(connection):
+        data = connection.recv(65_536)
+        if server == "answers TLS with itself" and data.startswith(b"\x16\x03"):
+            connection.sendall(data)
+        while server == "is silent" and connection.recv(65_536):
+            pass
+
+    with answering(handler) as address:
+        run = load(address, "-c", 2, "-d", "0.4s", "--timeout", "0.1s")
+    assert run.status == 4
+    assert set(run["errors"]) <= {"timeout", "closed_early", "reset"}
+    assert run["window_s"] == pytest.approx(0.4, abs=0.2)
+
+
+def test_a_plain_load_makes_no_connection_but_its_own(load, answering, echo):
+    seen = []
+
+    def counts(connection):
+        seen.append(connection)
+        echo(connection)
+
+    with answering(counts) as address:
+        assert right(load(address, "-c", 3, "-d", "0.2s"))
+    assert len(seen) == 3
 
 
 # ---- a server that this project did not write
