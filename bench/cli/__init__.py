@@ -5,13 +5,20 @@ Importing this loads no frame and no plot: `run` must not carry them while it me
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import signal
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench import __version__
 from bench.errors import BenchError, ExitCode, unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COMMANDS = {
     "run": "Measure servers by a preset or a plan, and report.",
@@ -27,12 +34,39 @@ COMMANDS = {
 }
 """Every subcommand, in the order in which help shows them. Each is `bench.cli.NAME:NAME`."""
 
-INTERRUPTED = 130
-"""The exit status of a program that its user interrupted."""
+INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
+"""The exit status of a program that its user interrupted, and of one whose output goes to a reader that has gone."""
+
+
+class ReaderGoneError(Exception):
+    """Nobody reads what is printed any more."""
+
+
+@contextlib.contextmanager
+def _noticing_the_reader() -> Iterator[None]:
+    """Raise ReaderGoneError where click and rich would exit with 1, which means REGRESSED here."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderGoneError from error
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            raise ReaderGoneError from end
+        raise
 
 
 class LazyGroup(click.Group):
     """A group that imports a subcommand when it is run, and lists them all without importing any."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Parse; this is where help is printed."""
+        with _noticing_the_reader():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand."""
+        with _noticing_the_reader():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of all subcommands."""
@@ -65,7 +99,13 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell has a background job ignore it
         signal.signal(number, signal.default_int_handler)
     try:
-        return cli.main(prog_name="echobench", standalone_mode=False) or ExitCode.FINE
+        try:
+            return cli.main(prog_name="echobench", standalone_mode=False) or ExitCode.FINE
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except (BrokenPipeError, ReaderGoneError):
+        return _left_alone()
     except BenchError as error:
         click.echo(f"echobench: {error}", err=True)
         return error.exit_code
@@ -75,3 +115,12 @@ def main() -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("echobench: interrupted", err=True)
         return INTERRUPTED
+
+
+def _left_alone() -> int:
+    """Forget what could not be written, lest its flush at the very end be said to have failed."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    return NOBODY_READS
