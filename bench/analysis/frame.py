@@ -87,7 +87,8 @@ def load(run_dir: Path, *, from_records: bool = False) -> Run:
     """
     info = read_info(run_dir)
     if not from_records and (run_dir / "trials.parquet").is_file():
-        frames = {name: _read_table(run_dir / f"{name}.parquet", columns) for name, columns in TABLES.items()}
+        version = info["schema_version"]
+        frames = {name: _read_table(run_dir / f"{name}.parquet", columns, version) for name, columns in TABLES.items()}
     else:
         frames = _frames(run_dir)
     if frames["trials"].empty:
@@ -146,7 +147,10 @@ def _trial_row(run: str, record: Mapping[str, Any]) -> dict[str, Any]:
     """Flatten a record: what the trial was, how it ended, and its metrics under their column names."""
     trial = record["trial"]
     workload = trial["workload"]
-    asked = ("connections", "message_bytes", "pipeline", "arrivals", "rate_per_s", "warmup_s")
+    asked = (
+        *("connections", "message_bytes", "pipeline", "requests_per_connection", "think_s"),
+        *("arrivals", "rate_per_s", "warmup_s"),
+    )
     return {
         "run": run,
         "trial": trial["number"],
@@ -177,16 +181,16 @@ def _typed(frame: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
     return frame.astype({column.name: column.dtype for column in columns})
 
 
-def _read_table(path: Path, columns: tuple[Column, ...]) -> pd.DataFrame:
-    names = [column.name for column in columns]
+def _read_table(path: Path, columns: tuple[Column, ...], version: int) -> pd.DataFrame:
+    """Read a table; a column that its version did not have yet is NA."""
     try:
         frame = pd.read_parquet(path)
     except FileNotFoundError:
         raise UsageError(f"{path} is missing: rebuild it with `echobench report {path.parent}`") from None
-    missing = [name for name in names if name not in frame]
+    missing = [column.name for column in columns if column.since <= version and column.name not in frame]
     if missing:
         raise UsageError(f"{path} lacks {', '.join(missing)}: rebuild it with `echobench report {path.parent}`")
-    return _typed(frame[names], columns)
+    return _typed(frame.reindex(columns=[column.name for column in columns]), columns)
 
 
 def _with_modes(trials: pd.DataFrame) -> pd.DataFrame:

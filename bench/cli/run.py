@@ -91,7 +91,7 @@ def run(
         _describe(resolve(file), console)
         return ExitCode.FINE
     with console.status(LOOKING):
-        ready = campaign.begin(file, out, anyway=anyway)
+        ready = campaign.begin(file, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
     return _measure(ready, console, no_report=no_report)
 
 

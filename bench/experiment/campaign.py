@@ -24,7 +24,7 @@ from bench.experiment.selection import resolve
 from bench.experiment.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bench.experiment.model import Server
     from bench.experiment.plan import Plan
@@ -63,16 +63,18 @@ class Campaign:
         return tally
 
 
-def begin(file: PlanFile, out: Path, *, anyway: bool = False) -> Campaign:
+def begin(file: PlanFile, out: Path, *, anyway: bool = False, command: Sequence[str] = ()) -> Campaign:
     """Look a plan over and open its run folder in `out`. Raises UsageError for what would make it fail later.
 
-    A server that fails the basic conformance cases is refused, or with `anyway` measured and marked.
+    A server that fails the basic conformance cases is refused, or with `anyway` measured and marked. `command` is what
+    a person typed, which is kept with the run.
     """
     began_s = time.monotonic()
     plan, nonconforming = _looked_over(file, out, anyway=anyway)
     cores = _cores(plan)
     ceilings = _ceilings(plan, cores)
-    store = Store.create(out, plan.name, _facts(file, plan, cores, anyway=anyway))
+    facts = _facts(file, plan, cores, anyway=anyway)
+    store = Store.create(out, plan.name, {"command": list(command), **facts})
     return Campaign(plan, store, cores, nonconforming, ceilings, began_s)
 
 

@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+import bench
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-LIBRARIES = ("echobench", "hdrhistogram", "msgspec", "numpy", "psutil")
+OURS = "echobench"
+LIBRARIES = (OURS, "hdrhistogram", "msgspec", "numpy", "psutil")
 """What the measuring side is made of."""
 _CPU_FOLDER = Path("/sys/devices/system/cpu")
 _GIT_TIMEOUT_S = 10.0
@@ -115,8 +118,11 @@ def interpreter_facts() -> dict[str, Any]:
 
 
 def library_versions(names: Collection[str] = LIBRARIES) -> dict[str, str | None]:
-    """Return the installed version of each distribution; None if it is not installed."""
-    return {name: _version(name) for name in names}
+    """Return the installed version of each distribution; None if it is not installed.
+
+    Ours is that of the code that runs, which may be a checkout.
+    """
+    return {name: bench.__version__ if name == OURS else _version(name) for name in names}
 
 
 def _version(name: str) -> str | None:

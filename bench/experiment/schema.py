@@ -2,6 +2,7 @@
 
 SCHEMA_VERSION history
   1  first version
+  2  trials: requests_per_connection, think_s; NA in the tables of an older run
 
 A column is never renamed or given another meaning without a new version. NA means not known; zero means zero.
 `results/README.md` is checked against this file by a test.
@@ -11,16 +12,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: pandas dtype (nullable ones, so that NA survives) and one sentence for people."""
+    """One column: pandas dtype (nullable ones, so that NA survives) and one sentence for people.
+
+    `since` is the version that brought it.
+    """
 
     name: str
     dtype: str
     meaning: str
+    since: int = 1
 
 
 ERROR_CLASSES = ("refused", "reset", "closed_early", "short_reply", "timeout", "stalled", "mismatch", "unsent")
@@ -35,6 +40,10 @@ TRIALS: tuple[Column, ...] = (
     Column("connections", "Int64", "connections asked for"),
     Column("message_bytes", "Int64", "bytes of a message"),
     Column("pipeline", "Int64", "requests in flight per connection, at most"),
+    Column(
+        "requests_per_connection", "Int64", "requests after which a connection is replaced; NA if it is not", since=2
+    ),
+    Column("think_s", "Float64", "seconds between a reply and the next request, in a closed loop", since=2),
     Column("arrivals", "string", "closed (loop), constant or poisson (open loop)"),
     Column("rate_per_s", "Float64", "offered load over all connections; NA in a closed loop"),
     Column("warmup_s", "Float64", "seconds of load discarded before the window"),

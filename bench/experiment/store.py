@@ -1,6 +1,6 @@
 """A run on disk: a folder that is whole after every trial, whatever happens next.
 
-    RUN-ID/run.json          schema version, state, plan with seed, machine, interpreters, libraries, git revision
+    RUN-ID/run.json          schema version, state, command, plan with seed, machine, interpreters, libraries, git
            trials/NNNN.json  one record per trial, written when it ends
            latency.hlog      HDR interval log of all trials, tagged NNNN.response, NNNN.service, …
            logs/             what each server and each load generator said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -9,7 +10,9 @@ import sys
 
 import pytest
 
+import bench
 from bench.experiment.machine import (
+    LIBRARIES,
     Cores,
     allowed_cores,
     cpu_quota,
@@ -115,6 +118,14 @@ def test_the_facts_are_plain_and_hold_the_cores():
 def test_what_is_not_installed_has_no_version():
     assert library_versions(["psutil", "no-such-library"])["no-such-library"] is None
     assert library_versions(["psutil"])["psutil"]
+
+
+def test_our_own_version_is_known_in_a_checkout_too(monkeypatch):
+    def is_not_installed(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", is_not_installed)
+    assert library_versions() == dict.fromkeys(LIBRARIES) | {"echobench": bench.__version__}
 
 
 def test_a_repository_has_a_revision_and_perhaps_changes(tmp_path):

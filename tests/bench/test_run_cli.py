@@ -15,7 +15,9 @@ import pandas as pd
 import psutil
 import pytest
 
+import bench
 from bench.cli import COMMANDS
+from bench.experiment.schema import SCHEMA_VERSION
 
 SHORT = ("--connections", "1", "--duration", "200ms", "--warmup", "50ms", "--trials", "1", "--seed", "3")
 PLAIN = (*SHORT, "--no-report")
@@ -68,10 +70,21 @@ def test_a_whole_run_leaves_the_folder_of_the_contract(echobench, tmp_path):
     }
     assert list((run / "plots").glob("*.svg"))
     info = json.loads((run / "run.json").read_text())
-    assert (info["schema_version"], info["state"], info["plan"]["seed"]) == (1, "complete", 3)
+    assert (info["schema_version"], info["state"], info["plan"]["seed"]) == (SCHEMA_VERSION, "complete", 3)
+    assert info["command"] == [
+        "echobench",
+        "run",
+        "smoke",
+        "--server",
+        "threads",
+        *SHORT,
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert info["machine"]["cpus"] == os.cpu_count()
     assert info["interpreter"]["executable"] == sys.executable
     assert info["libraries"]["psutil"] == psutil.__version__
+    assert info["libraries"]["echobench"] == bench.__version__
     assert info["git"] is None
     trials = pd.read_parquet(run / "trials.parquet")
     assert list(trials["status"]) == ["measured"]

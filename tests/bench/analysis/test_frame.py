@@ -173,6 +173,22 @@ def test_a_record_that_cannot_be_read_is_named(builder, text):
         frame.load(builder.folder)
 
 
+def test_the_workload_of_a_trial_is_in_its_row(builder):
+    trials = frame.load(builder.run(workload={"think_s": 0.25, "requests_per_connection": 10})).trials
+    assert set(trials["think_s"]) == {0.25}
+    assert set(trials["requests_per_connection"]) == {10}
+
+
+def test_a_column_that_an_older_run_did_not_have_is_not_known(builder):
+    frame.assemble(builder.run(rounds=1))
+    spoil_info(builder.folder, schema_version=1)
+    path = builder.folder / "trials.parquet"
+    pd.read_parquet(path).drop(columns=["think_s", "requests_per_connection"]).to_parquet(path)
+    trials = frame.load(builder.folder).trials
+    assert trials["think_s"].isna().all()
+    assert list(trials.columns) == [column.name for column in schema.TRIALS]
+
+
 def test_a_table_that_lacks_a_column_or_is_gone_says_how_to_rebuild_it(builder):
     frame.assemble(builder.run(rounds=1))
     path = builder.folder / "monitor.parquet"
