@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clients.dial import dial
 from clients.faults import Failure, Fault, Overdue
-from clients.kernel import Kernel, alarm, ready, sleep_until, until, watch
+from clients.kernel import Kernel, ready, sleep_until, until, watch
 from clients.messages import STAMP_BYTES, messages, stamp
 from clients.recorder import RawRecorder, Recorder
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator, Iterable
 
     from clients.clock import NowNs
-    from clients.pacing import Schedule
+    from clients.dispatch import Dispatcher
     from clients.target import Target
     from clients.workload import Workload
 
@@ -41,7 +41,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_due_ns",
+        "_dispatcher",
         "_free_since_ns",
         "_kernel",
         "_next_message",
@@ -51,7 +51,6 @@ class Connection:
         "_receive_bytes",
         "_received",
         "_recorder",
-        "_schedule",
         "_sock",
         "_target",
         "_think_ns",
@@ -75,12 +74,11 @@ class Connection:
         clock: NowNs,
     ) -> None:
         self._target, self._workload = target, workload
-        self._schedule: Schedule | None = None
+        self._dispatcher: Dispatcher | None = None
         self._kernel, self._recorder, self._now_ns = kernel, recorder, clock
         self._next_message = messages(workload, number).__next__
         self._sock: socket.socket | None = None
         self._outstanding: deque[tuple[int, int, bytes | bytearray]] = deque()
-        self._due_ns: int | None = None
         self._unsent = memoryview(b"")
         self._receive_bytes = min(workload.message_bytes * workload.pipeline, _RECEIVE_BYTES_MAX)
         self._received = 0
@@ -114,10 +112,6 @@ class Connection:
         """When the oldest open request was sent; None if there is none."""
         return self._outstanding[0][1] if self._outstanding else self._waiting_since_ns
 
-    def holds_due(self, at_ns: int) -> bool:
-        """Whether a request of the schedule was due before a moment, and is about to be sent here."""
-        return self._schedule is not None and self._due_ns is not None and self._due_ns < at_ns
-
     def check_conservation(self) -> None:
         """Raise AssertionError unless every request sent was answered, failed or is in flight."""
         assert self.sent == self.answered + self.failed + self.in_flight, (
@@ -125,9 +119,9 @@ class Connection:
             f"{self.in_flight} in flight"
         )
 
-    async def live(self, start_ns: int, schedule: Schedule | None) -> None:
-        """Be busy from `start_ns` until cancelled: by the schedule, or in a closed loop if there is none."""
-        self._schedule = schedule
+    async def live(self, start_ns: int, dispatcher: Dispatcher | None) -> None:
+        """Be busy from `start_ns` until cancelled: with what is dispatched, or in a closed loop."""
+        self._dispatcher = dispatcher
         await sleep_until(start_ns, self._now_ns)
         pause_ns = _PAUSE_FIRST_NS
         while True:
@@ -179,7 +173,7 @@ class Connection:
         """Return the conversation that suits the workload: the general one, or a faster one for the common cases."""
         if not self._plain:
             return self._paced(sock)
-        return self._lockstep(sock) if self._schedule is None else self._punctual(sock)
+        return self._lockstep(sock) if self._dispatcher is None else self._punctual(sock, self._dispatcher)
 
     # ---- conversing: one request in flight, sent as soon as the last reply is in
 
@@ -218,21 +212,22 @@ class Connection:
         self._waiting_since_ns = None
 
     @types.coroutine
-    def _punctual(self, sock: socket.socket) -> Generator[Any, None, None]:
-        """Exchange messages when the schedule says so: the open loop's counterpart of `_lockstep`, inlined like it."""
+    def _punctual(self, sock: socket.socket, dispatcher: Dispatcher) -> Generator[Any, int | None, None]:
+        """Exchange messages when they are due: the open loop's counterpart of `_lockstep`, inlined like it."""
         send, receive, now_ns, recorder = sock.send, sock.recv, self._now_ns, self._recorder
-        response, service, lateness = recorder.response.append, recorder.service.append, recorder.lateness.append
+        response, service = recorder.response.append, recorder.service.append
         message = self._next_message()
         size = len(message)
         receive_bytes = self._receive_bytes
+        fd = sock.fileno()
         for _ in self._share():
-            due_ns = self._next_due_ns(now_ns())
-            while (sent_ns := now_ns()) < due_ns:
-                yield until(due_ns)
-                # An idle connection that is woken before its time has something to read: a fault that must not wait.
-                if now_ns() < due_ns:
+            due_ns = dispatcher.claim(now_ns())
+            if due_ns is None:
+                dispatcher.rests(fd)
+                while (due_ns := (yield)) is None:
+                    # Woken by the socket, not with a request: nothing is owed, so it is a fault that must not wait.
                     self._exchange(sock)
-            self._due_ns = None
+            sent_ns = now_ns()
             self.sent += 1
             self._waiting_since_ns = sent_ns
             stamp(message, 0, sent_ns)
@@ -253,7 +248,6 @@ class Connection:
                 self._waiting_since_ns = None
                 response(done_ns - due_ns)
                 service(done_ns - sent_ns)
-                lateness(sent_ns - due_ns)
                 self.answered += 1
             else:
                 yield from self._settle(sock, (due_ns, sent_ns, message), handed, reply).__await__()
@@ -278,33 +272,52 @@ class Connection:
 
     # ---- conversing: requests sent when they fall due, up to `pipeline` of them in flight
 
-    async def _paced(self, sock: socket.socket) -> None:
-        outstanding, depth, now_ns = self._outstanding, self._workload.pipeline, self._now_ns
+    @types.coroutine
+    def _paced(self, sock: socket.socket) -> Generator[Any, int | None, None]:
+        """Exchange messages of any size, up to `pipeline` of them in flight, over any transport."""
+        outstanding, dispatcher, fd = self._outstanding, self._dispatcher, sock.fileno()
         left = self._workload.requests_per_connection or sys.maxsize
+        rests = False
+        handed_ns: int | None = None
         while left or outstanding:
-            if left and not self._unsent and len(outstanding) < depth:
-                left -= self._send_due(sock, min(left, depth - len(outstanding)))
-            if self._due_ns is None or self._unsent:  # nothing falls due for who is still sending
-                await ready
-            else:
-                await alarm(self._due_ns)
-            # An idle connection that is woken before its time has something to read: a fault that must not wait.
-            if outstanding or self._due_ns is None or now_ns() < self._due_ns:
+            dues = [] if handed_ns is None else [handed_ns]
+            if not rests:
+                dues += self._dues(self._room(left) - len(dues))
+            if dues:
+                self._send(sock, dues)
+                left -= len(dues)
+            has_room = self._room(left) > 0
+            if has_room and not rests and dispatcher is not None:
+                dispatcher.rests(fd)
+                rests = True
+            is_thinking = has_room and dispatcher is None
+            handed_ns = yield until(self._free_since_ns + self._think_ns) if is_thinking else None
+            if handed_ns is None:
                 self._exchange(sock)
+            else:
+                rests = False
 
-    def _send_due(self, sock: socket.socket, most: int) -> int:
-        """Send the requests that are due, `most` of them at the most; return how many went."""
-        dues: list[int] = []
+    def _room(self, left: int) -> int:
+        """Return how many of the `left` requests may be in flight besides those that are; none while one is sent."""
+        return 0 if self._unsent else min(left, self._workload.pipeline - len(self._outstanding))
+
+    def _dues(self, most: int) -> list[int]:
+        """Return when the requests were due that are to be sent now, `most` of them at the most."""
         now_ns = self._now_ns()
-        while len(dues) < most and (due_ns := self._next_due_ns(now_ns)) <= now_ns:
-            dues.append(due_ns)
-            self._due_ns = None
-        if not dues:
-            return 0
+        if self._dispatcher is None:
+            due_ns = self._free_since_ns + self._think_ns
+            return [due_ns] * most if due_ns <= now_ns else []
+        dues: list[int] = []
+        while len(dues) < most and (claimed_ns := self._dispatcher.claim(now_ns)) is not None:
+            dues.append(claimed_ns)
+        return dues
+
+    def _send(self, sock: socket.socket, dues: list[int]) -> None:
+        """Send one message for each due time."""
         batch = [self._next_message() for _ in dues]
         data = batch[0] if len(batch) == 1 else b"".join(batch)
         sent_ns = self._now_ns()
-        closed = self._schedule is None
+        closed = self._dispatcher is None
         self._outstanding.extend(
             (sent_ns if closed else due_ns, sent_ns, message) for due_ns, message in zip(dues, batch, strict=True)
         )
@@ -315,31 +328,6 @@ class Connection:
             handed = 0
         if handed < len(data):
             self._keep_unsent(sock, memoryview(data)[handed:])
-        return len(batch)
-
-    def _next_due_ns(self, now_ns: int) -> int:
-        """Return when this connection's next request is due, keeping it until it is sent.
-
-        Behind schedule, requests are caught up as fast as connections come free, but one that waited longer than the
-        timeout is never sent: it counts as unsent, so that the backlog is bounded.
-        """
-        if self._due_ns is not None:
-            return self._due_ns
-        if self._schedule is None:
-            self._due_ns = self._free_since_ns + self._think_ns
-            return self._due_ns
-        due_ns = self._schedule.take()
-        while now_ns - due_ns > self._timeout_ns:
-            self._recorder.failures[Failure.UNSENT] += 1
-            due_ns = self._schedule.take()
-        self._due_ns = due_ns
-        return due_ns
-
-    def _release_due(self) -> None:
-        """Give back the due time that this connection holds and has not served."""
-        if self._schedule is not None and self._due_ns is not None:
-            self._schedule.give_back(self._due_ns)
-        self._due_ns = None
 
     # ---- bytes
 
@@ -405,5 +393,6 @@ class Connection:
         self._waiting_since_ns = None
         self._unsent = memoryview(b"")
         self._received = 0
-        self._release_due()
+        if self._dispatcher is not None and self._sock is not None:
+            self._dispatcher.leaves(self._sock.fileno())
         self.close()

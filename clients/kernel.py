@@ -4,8 +4,8 @@ Its laws:
 
 1. Coroutines and the kernel are two worlds. A coroutine asks for something by awaiting one of the five requests below;
    only the kernel resumes a coroutine, and it never awaits.
-2. One thing suspends: `_Request`, and its equal, the `yield` of the two hot loops in `connection.py`. Nothing else in
-   this room may yield to the kernel.
+2. One thing suspends: `_Request`, and its equal, the `yield` of the three hot loops in `connection.py` and
+   `dispatch.py`. Nothing else in this room may yield to the kernel.
 3. A wake-up is a hint. A coroutine may be resumed early (its descriptor became ready while it slept), so whoever waits
    for a condition looks at it again.
 4. A descriptor is registered once and stays registered. When it is ready, the coroutine that watches it is resumed
@@ -55,7 +55,7 @@ class Task(Generic[T]):
 
     def __init__(self, coroutine: Coroutine[Any, None, T]) -> None:
         self.coroutine = coroutine
-        self.send: Callable[[None], Any] = coroutine.send
+        self.send: Callable[[Any], Any] = coroutine.send
         self.alarm_ns: int | None = None
         self.done = False
         self.result: T | None = None
@@ -108,6 +108,14 @@ class Kernel:
     def cancel(self, task: Task[Any], exception: BaseException | None = None) -> None:
         """Throw `exception` (Cancelled unless given) into another task where it is suspended, before returning."""
         self._step(task, exception or Cancelled())
+
+    def wake(self, task: Task[Any]) -> None:
+        """Resume another task on the next turn."""
+        self._runnable.append(task)
+
+    def hand(self, fd: int, value: object) -> None:
+        """Resume the watcher of `fd`, which is suspended, with a value, before returning."""
+        self._step(self._watchers[fd], value=value)
 
     def want_write(self, fd: int, *, wanted: bool) -> None:
         """Resume the watcher of `fd` when it is writable too, or no longer."""
@@ -166,12 +174,12 @@ class Kernel:
         left_ns = alarms[0][0] - now_ns
         return 0 if left_ns <= _SPIN_NS else min(left_ns - _SPIN_NS, _PATIENCE_NS)
 
-    def _step(self, task: Task[Any], exception: BaseException | None = None) -> None:
+    def _step(self, task: Task[Any], exception: BaseException | None = None, value: object = None) -> None:
         if task.done:
             return
         task.alarm_ns = None
         try:
-            request = task.send(None) if exception is None else task.coroutine.throw(exception)
+            request = task.send(value) if exception is None else task.coroutine.throw(exception)
         except (StopIteration, Cancelled) as reason:
             self._end(task, reason)
         else:

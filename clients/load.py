@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from clients.clock import NowNs, best_poller, now_ns
 from clients.connection import Connection
 from clients.digest import Digest
+from clients.dispatch import Dispatcher
 from clients.faults import Failure, Overdue
 from clients.kernel import Kernel, Task, join, sleep_until
-from clients.pacing import Schedule, due_times_ns, start_delay_s
+from clients.pacing import Schedule, due_times_ns, primed, start_delay_s
 from clients.recorder import Recorder
 from clients.result import Result
 
@@ -80,7 +81,13 @@ class Load:
         self._kernel = Kernel(clock=clock, poller=best_poller(batch=batch))
         self._result = Result(workload=workload)
         self._digest = Digest(self._result, log=log, tick_ns=_TICK_NS, in_pieces=workload.is_open_loop, clock=clock)
-        self._schedule: Schedule | None = None
+        # The first are drawn now: that takes milliseconds, by which the load would begin late.
+        self._dues = (
+            primed(due_times_ns(workload, worker=share.worker, workers=share.workers))
+            if workload.is_open_loop
+            else None
+        )
+        self._dispatcher: Dispatcher | None = None
         self._connections: list[Connection] = []
 
     def run(self, announce: Announce = soon) -> Result:
@@ -156,16 +163,24 @@ class Load:
 
     def _start(self, start_ns: int) -> list[Task[None]]:
         workload = self._workload
-        if workload.is_open_loop:
-            dues = due_times_ns(workload, worker=self._share.worker, workers=self._share.workers)
-            self._schedule = Schedule(dues, start_ns)
-        tasks = [
-            self._kernel.spawn(connection.live(start_ns + round(start_delay_s(workload, number) * 1e9), self._schedule))
-            for number, connection in zip(
-                self._share.of_connections(workload.connections), self._connections, strict=True
+        if self._dues is not None:
+            self._dispatcher = Dispatcher(
+                Schedule(self._dues, start_ns),
+                kernel=self._kernel,
+                recorder=self._recorder,
+                clock=self._now_ns,
+                timeout_ns=round(workload.timeout_s * 1e9),
             )
+        numbers = self._share.of_connections(workload.connections)
+        starts_ns = [start_ns + round(start_delay_s(workload, number) * 1e9) for number in numbers]
+        tasks = [
+            self._kernel.spawn(connection.live(begin_ns, self._dispatcher))
+            for begin_ns, connection in zip(starts_ns, self._connections, strict=True)
         ]
-        return [*tasks, self._kernel.spawn(self._watch_timeouts(tasks))]
+        helpers = [self._kernel.spawn(self._watch_timeouts(tasks))]
+        if self._dispatcher is not None:
+            helpers.append(self._dispatcher.start())
+        return [*tasks, *helpers]
 
     async def _watch_timeouts(self, tasks: list[Task[None]]) -> None:
         """End the connections whose oldest request is overdue; one look over all is cheaper than a timer for each."""
@@ -221,17 +236,17 @@ class Load:
         result.failed = after.failed - before.failed
         result.in_flight = sum(connection.in_flight for connection in self._connections)
         result.due = after.sent - before.sent + result.failures[Failure.UNSENT]
-        result.due += after.waiting + after.held - before.waiting - before.held
-        result.failures[Failure.UNSENT] += after.waiting
+        result.due += after.backlog - before.backlog
+        if self._dispatcher is not None and not self._dispatcher.has_free:
+            result.failures[Failure.UNSENT] += after.backlog  # no connection was free; else they were about to go
 
     def _totals(self, at_ns: int) -> _Totals:
         """Return what has been counted since the start."""
         sent = sum(connection.sent for connection in self._connections)
         failed = sum(connection.failed for connection in self._connections)
         settled = sum(connection.answered for connection in self._connections) + failed
-        waiting = self._schedule.backlog(at_ns) if self._schedule else 0
-        held = sum(connection.holds_due(at_ns) for connection in self._connections)
-        return _Totals(sent, failed, settled, waiting, held, time.process_time_ns(), self._kernel.spun_ns, at_ns)
+        backlog = self._dispatcher.backlog(at_ns) if self._dispatcher else 0
+        return _Totals(sent, failed, settled, backlog, time.process_time_ns(), self._kernel.spun_ns, at_ns)
 
     def _conclude(self) -> None:
         result = self._result
@@ -248,14 +263,13 @@ class Load:
 class _Totals(NamedTuple):
     """Counts over all connections and clocks of the process, at one moment.
 
-    Of the requests that were due and not sent, `waiting` had no connection that was free, `held` were about to go.
+    `backlog` requests of the schedule were due and not sent.
     """
 
     sent: int
     failed: int
     settled: int
-    waiting: int
-    held: int
+    backlog: int
     cpu_ns: int
     spun_ns: int
     at_ns: int

@@ -8,8 +8,9 @@ arrival, or a Poisson process of a W-th of the rate: both merge into the whole s
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +72,12 @@ def due_times_ns(workload: Workload, *, worker: int = 0, workers: int = 1) -> It
         yield from np.minimum(curve.times_s(counts) * 1e9, _NEVER_NS).astype(np.int64).tolist()
 
 
+def primed(due_times: Iterator[int]) -> Iterator[int]:
+    """Return the same due times, the first of them made already."""
+    first = next(due_times)
+    return chain((first,), due_times)
+
+
 def start_delay_s(workload: Workload, number: int) -> float:
     """Return how long after the start connection `number` begins to be busy, by the profile of connections."""
     if not workload.connections_profile:
@@ -86,10 +93,7 @@ def start_delay_s(workload: Workload, number: int) -> float:
 
 
 class Schedule:
-    """The due times that all connections of a worker share; each is taken by the next connection that is free.
-
-    A due time that a connection took and could not serve is given back. The earliest is always taken first.
-    """
+    """The due times of one worker in clock nanoseconds, each taken once, the earliest first."""
 
     def __init__(self, due_times: Iterator[int], start_ns: int) -> None:
         """Take due times relative to `start_ns`."""
@@ -101,12 +105,8 @@ class Schedule:
         """Return the next due time in clock nanoseconds."""
         return self._waiting.popleft() if self._waiting else self._start_ns + next(self._due_times)
 
-    def give_back(self, due_ns: int) -> None:
-        """Return a due time that was taken and not served."""
-        insort(self._waiting, due_ns)
-
     def backlog(self, at_ns: int) -> int:
-        """Return how many requests were due before `at_ns` and have been taken by no connection."""
+        """Return how many requests were due before `at_ns` and were not taken."""
         while not self._waiting or self._waiting[-1] < at_ns:
             self._waiting.append(self._start_ns + next(self._due_times))
         return bisect_left(self._waiting, at_ns)

@@ -40,7 +40,6 @@ class Recorder:
     open_loop: bool
     response: array[int] = field(default_factory=lambda: array("q"))
     service: array[int] = field(default_factory=lambda: array("q"))
-    lateness: array[int] = field(default_factory=lambda: array("q"))
     connect: array[int] = field(default_factory=lambda: array("q"))
     failures: Counter[Failure] = field(default_factory=Counter)
 
@@ -49,15 +48,15 @@ class Recorder:
         self.response.append(done_ns - due_ns)
         if self.open_loop:
             self.service.append(done_ns - sent_ns)
-            self.lateness.append(sent_ns - due_ns)
 
     def drain(self) -> Slice:
         """Return what was recorded and begin anew. The columns stay the same objects: hot loops hold their `append`."""
         taken = {}
-        for name in ("response", "service", "lateness", "connect"):
+        for name in ("response", "service", "connect"):
             column = getattr(self, name)
             taken[name] = np.array(column, dtype=np.int64)
             del column[:]
+        taken["lateness"] = taken["response"] - taken["service"] if self.open_loop else taken["service"]
         failures = Counter(self.failures)
         self.failures.clear()
         return Slice(**taken, failures=failures)

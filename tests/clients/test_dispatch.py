@@ -1,0 +1,118 @@
+"""The dispatcher, on a clock moved by hand: what falls due goes to who is free, in order, and nothing is lost."""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clients.dispatch import Dispatcher
+from clients.faults import Failure
+from clients.kernel import sleep_until, watch
+from clients.pacing import Schedule
+from clients.recorder import Recorder
+
+MICROSECOND_NS = 1_000
+TIMEOUT_NS = 500 * MICROSECOND_NS
+LOOK_NS = 1_000  # as the conftest's poller
+
+
+class Load:
+    """Connections that need a fixed time for each request, and what they were handed: (due, handed at, descriptor)."""
+
+    def __init__(self, world, due_times_ns, *, connections, service_ns):
+        self.world, self.service_ns = world, service_ns
+        self.recorder = Recorder(open_loop=True)
+        schedule = Schedule(iter([*due_times_ns, 10**15, 2 * 10**15]), 0)
+        self.dispatcher = Dispatcher(
+            schedule, kernel=world.kernel, recorder=self.recorder, clock=world.clock, timeout_ns=TIMEOUT_NS
+        )
+        self.fds = range(10, 10 + connections)
+        self.handed = []
+        self.is_over = False
+
+    async def connection(self, fd):
+        await watch(fd)
+        while True:
+            due_ns = self.dispatcher.claim(self.world.clock())
+            if due_ns is None:
+                self.dispatcher.rests(fd)
+                due_ns = await handed_out()
+            if not self.is_over:
+                self.handed.append((due_ns, self.world.clock(), fd))
+            await sleep_until(self.world.clock() + self.service_ns, self.world.clock)
+
+    def run_until(self, end_ns):
+        async def main():
+            for fd in self.fds:
+                self.world.kernel.spawn(self.connection(fd))
+            self.dispatcher.start()
+            await sleep_until(end_ns, self.world.clock)
+            self.is_over = True
+            return self.dispatcher.backlog(end_ns)
+
+        return self.world.kernel.run(main())
+
+
+@types.coroutine
+def handed_out():
+    return (yield)
+
+
+def test_a_free_connection_is_handed_what_falls_due_and_the_longest_free_comes_first(world):
+    load = Load(world, [10_000, 20_000, 30_000, 40_000], connections=3, service_ns=1_000)
+    load.run_until(50_000)
+    assert [(due_ns, fd) for due_ns, _, fd in load.handed] == [(10_000, 10), (20_000, 11), (30_000, 12), (40_000, 10)]
+    assert all(0 <= at_ns - due_ns <= LOOK_NS for due_ns, at_ns, _ in load.handed)
+
+
+def test_requests_of_one_moment_go_out_together(world):
+    load = Load(world, [10_000] * 4, connections=4, service_ns=5_000)
+    load.run_until(50_000)
+    assert len({at_ns for _, at_ns, _ in load.handed}) == 1
+    assert [fd for _, _, fd in load.handed] == list(load.fds)
+
+
+def test_without_a_free_connection_requests_wait_and_are_caught_up_in_their_order(world):
+    load = Load(world, [0, 10_000, 20_000, 30_000], connections=1, service_ns=100_000)
+    assert load.run_until(150_000) == 2  # two were handed out, two wait
+    assert [due_ns for due_ns, _, _ in load.handed] == [0, 10_000]
+    assert load.handed[1][1] == pytest.approx(100_000, abs=2 * LOOK_NS)
+
+
+def test_a_request_that_waited_longer_than_the_timeout_is_never_sent(world):
+    load = Load(world, [0, 10_000, 20_000, 900_000], connections=1, service_ns=600_000)
+    load.run_until(1_000_000)
+    assert [due_ns for due_ns, _, _ in load.handed] == [0, 900_000]
+    assert load.recorder.failures == {Failure.UNSENT: 2}
+
+
+def test_who_left_is_handed_nothing(world):
+    load = Load(world, [10_000, 20_000], connections=2, service_ns=1_000)
+    world.kernel.spawn(leaving(load, 10, at_ns=5_000))
+    load.run_until(50_000)
+    assert [fd for _, _, fd in load.handed] == [11, 11]
+    load.dispatcher.leaves(10)  # again, which is no fault
+
+
+async def leaving(load, fd, *, at_ns):
+    await sleep_until(at_ns, load.world.clock)
+    load.dispatcher.leaves(fd)
+
+
+@given(
+    gaps_ns=st.lists(st.integers(0, 60_000), min_size=1, max_size=40),
+    connections=st.integers(1, 5),
+    service_ns=st.integers(0, 300_000),
+)
+def test_every_request_is_handed_out_once_in_order_or_given_up_or_waits(new_world, gaps_ns, connections, service_ns):
+    dues_ns = [sum(gaps_ns[: n + 1]) for n in range(len(gaps_ns))]
+    load = Load(new_world(), dues_ns, connections=connections, service_ns=service_ns)
+    waiting = load.run_until(dues_ns[-1] + 3 * LOOK_NS)
+    handed_ns = [due_ns for due_ns, _, _ in load.handed]
+    assert handed_ns == sorted(handed_ns)
+    assert set(handed_ns) <= set(dues_ns)
+    assert len(handed_ns) + load.recorder.failures[Failure.UNSENT] + waiting == len(dues_ns)
+    assert all(0 <= at_ns - due_ns <= TIMEOUT_NS for due_ns, at_ns, _ in load.handed)
