@@ -172,6 +172,7 @@ def _metric_verdict(found: _Evidence, rule: Rule, p: tuple[float, float], terms:
         baseline=median_interval(found.sample.baseline),
         candidate=median_interval(found.sample.candidate),
         p=min(p),
+        suspicion=signed_rank_p(found.tested),
         family=terms.family,
         minimal_effect=_fraction(minimal_effect(spread, found.tested.size, alpha=terms.strictest)),
         pairs_needed=_pairs_needed(noise.sd, rule, terms.strictest),

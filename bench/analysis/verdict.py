@@ -70,7 +70,8 @@ class MetricVerdict:
     """One metric of one cell. Fractions are of the baseline: 0.068 is 6.8 %.
 
     `slowdown` lies above zero where the candidate is worse, whatever the metric's direction; `change` is the same
-    in the metric's own direction. `p` is adjusted by Holm over all `family` tests and all looks, NaN if not gating.
+    in the metric's own direction. `p` is adjusted by Holm over all `family` tests and all looks, NaN if not gating;
+    `suspicion` is that of being slower as one look at this test alone gives it, which convicts nobody.
     `minimal_effect` is found with 80 % probability by this many pairs in this family; `pairs_needed` find the budget
     with 90 %. `notes` are what a reader must know besides, in sentences.
     """
@@ -84,6 +85,7 @@ class MetricVerdict:
     baseline: Estimate | None = None
     candidate: Estimate | None = None
     p: float = math.nan
+    suspicion: float = math.nan
     family: int = 1
     minimal_effect: float = math.nan
     pairs_needed: int | None = None

@@ -6,6 +6,8 @@ Laws of this file:
 - Both trials of a pair follow each other at once, and share a seed: the layout of memory that it draws for a launch can
   change a speed severalfold, and equal code meets equal layouts. The next pair draws anew, so that no layout rules.
 - A pair of which one trial failed is measured again, whole.
+- A screen decides who is measured next, and nothing else: who looked slower has no easier terms, who did not may still
+  be convicted. So it takes power at most, and a limited time gives more back than that.
 - `measure` is the only door to the world, `clock` the only clock.
 """
 
@@ -20,7 +22,7 @@ from bench.analysis.compare import ALPHA, Problem, judge
 from bench.analysis.pairs import Arm, Observation
 from bench.analysis.verdict import Word
 from bench.experiment.model import Measure, Status, Trial, TrialResult
-from bench.regress.planner import Cell, Knowledge, Plan, make_plan
+from bench.regress.planner import SUSPICION, Cell, Knowledge, Plan, make_plan
 from bench.regress.validity import Log, cell_problem, gap, host_problem, lost, mean, not_steady
 
 if TYPE_CHECKING:
@@ -191,20 +193,39 @@ class Session:
         }
 
     def _measure(self, plan: Plan) -> Comparison:
-        for look in plan.looks:
-            if not self._grow(look, plan):
-                break
-            if look != plan.looks[-1]:
-                comparison = self._judge(plan)
-                self._live = [cell.cell for cell in comparison.cells if not cell.settled and cell.cell in self._live]
-            if not self._live:
-                break
+        if plan.screen:
+            self._follow(plan, plan.looks[:1])
+            suspects = self._suspects(plan)
+            rest = [name for name in self._live if name not in suspects]
+            self._live = [name for name in self._live if name in suspects]
+            self._follow(plan, plan.looks[1:])
+            self._live = rest
+            self._follow(plan, plan.looks[1:])
+        else:
+            self._follow(plan, plan.looks)
         return self._judge(plan)
+
+    def _follow(self, plan: Plan, looks: Sequence[int]) -> None:
+        """Measure the live cells from look to look; those whose word is found stop there."""
+        for look in looks:
+            if not self._live or not self._grow(look, plan):
+                return
+            if look != plan.looks[-1]:
+                found = self._judge(plan).cells
+                self._live = [cell.cell for cell in found if not cell.settled and cell.cell in self._live]
+
+    def _suspects(self, plan: Plan) -> set[str]:
+        """Name the cells of which a gating metric looks slower. That the others wait can only lower false alarms."""
+        return {
+            cell.cell
+            for cell in self._judge(plan).cells
+            if any(metric.rule.gating and metric.suspicion <= SUSPICION for metric in cell.metrics)
+        }
 
     def _grow(self, pairs: int, plan: Plan) -> bool:
         """Run rounds until every live cell has this many pairs; False if the time was up before."""
         while waiting := [name for name in self._live if len(self.logs[name].pairs) < pairs]:
-            if self._is_late(plan):
+            if self._is_late(len(waiting)):
                 return False
             self._random.shuffle(waiting)
             for name in waiting:
@@ -212,13 +233,13 @@ class Session:
             self._round += 1
         return True
 
-    def _is_late(self, plan: Plan) -> bool:
-        """Whether one more round would end beyond the time asked for."""
+    def _is_late(self, cells: int) -> bool:
+        """Whether a pair of so many cells would end beyond the time asked for."""
         limit_s = self.question.seconds
-        if limit_s is None or self._round == 0:
+        if limit_s is None or self._trials == 0:
             return False
         spent_s = self.clock() - self._began_s
-        return spent_s + spent_s / self._round * len(self._live) / len(plan.cells) > limit_s
+        return spent_s + 2 * cells * spent_s / self._trials > limit_s
 
     def _pair(self, cell: Cell, plan: Plan) -> None:
         log = self.logs[cell.name]
@@ -229,7 +250,7 @@ class Session:
             result = self.measure(self._trial(cell, arm, workload))
             self._trials += 1
             if self.watcher is not None:
-                self.watcher.measured(cell, arm, result, self._trials, 2 * plan.pairs * len(plan.cells))
+                self.watcher.measured(cell, arm, result, self._trials, plan.trials)
             if result.status is Status.MEASURED:
                 results[arm] = result
             else:

@@ -306,6 +306,40 @@ def test_cells_are_left_out_only_if_that_is_allowed(hosts):
     assert "left out for lack of time: c, d" in few.sentences()
 
 
+TWELVE = [f"s{number:02}" for number in range(12)]
+
+
+def test_many_cells_are_screened_if_the_time_buys_more_pairs_for_some(hosts):
+    cells = tuple(hosts.cell(name, warmup_s=0.5, duration_s=2.1) for name in TWELVE)
+    terms = {"knowledge": Knowledge(pair_sd={}, trial_s={}), "seed": 0}
+    plan = make_plan(cells, (hosts.RPS,), seconds=1800.0, **terms)
+    assert (plan.screen, plan.looks[0]) == (15, 15)
+    assert plan.trials <= 1800 / hosts.SLOT_S
+    assert plan.sentences()[0].startswith(
+        f"plan: 12 cells x 15 pairs, 18 min; up to {plan.pairs} of what looks slower then, and of the rest while there"
+    )
+    assert make_plan(cells, (hosts.RPS,), seconds=1100.0, **terms).screen == 0, "the time is up after a screen"
+    assert make_plan(cells[:9], (hosts.RPS,), seconds=1800.0, **terms).screen == 0
+    assert make_plan(cells, (hosts.RPS,), pairs=40, **terms).screen == 0, "so many pairs of each were asked for"
+
+
+def test_after_a_screen_what_looks_slower_comes_first(hosts):
+    cells = tuple(hosts.cell(name, warmup_s=0.5, duration_s=2.1) for name in TWELVE)
+    host = hosts.FakeHost(hosts.NOISY, slower={"s07": 0.12}, trials=1000)
+    outcome = hosts.run(host, hosts.ask(cells=cells, seconds=2400.0))
+    names = [trial.server.name.partition("@")[0] for trial in host.calls]
+    screened, after = names[: 2 * 15 * 12], names[2 * 15 * 12 :]
+    assert all(screened.count(name) == 30 for name in TWELVE)
+    assert "s07" in after
+    last_of_it = len(after) - after[::-1].index("s07")
+    followed = set(after[:last_of_it])
+    assert len(followed) <= 4, "the others wait"
+    assert set(after[last_of_it:]) - followed, "and go on while there is time"
+    verdicts = {cell.cell: cell.word for cell in outcome.comparison.cells}
+    assert verdicts["s07"] is Word.REGRESSED
+    assert list(verdicts.values()).count(Word.REGRESSED) == 1
+
+
 def test_the_ledger_remembers_noise_per_machine_and_counts_false_alarms(hosts, tmp_path):
     path = tmp_path / "cache" / "ledger.jsonl"
     for seed in range(3):
