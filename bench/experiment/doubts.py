@@ -24,6 +24,7 @@ class Doubt(StrEnum):
     NONCONFORMING = "nonconforming"
     SERVER_KILLED = "server-killed"
     MONITOR_GAPS = "monitor-gaps"
+    SERVER_UNSEEN = "server-unseen"
 
 
 ADVICE: dict[Doubt, str] = {
@@ -42,4 +43,7 @@ ADVICE: dict[Doubt, str] = {
     Doubt.NONCONFORMING: "This server failed `bench check`: its numbers do not stand for a correct echo.",
     Doubt.SERVER_KILLED: "The server ignored its stop signal and was killed.",
     Doubt.MONITOR_GAPS: "Some resource samples could not be taken: their maxima may be low.",
+    Doubt.SERVER_UNSEEN: (
+        "There were replies, and no CPU of the watched process was seen: if another process serves, give its --pid."
+    ),
 }

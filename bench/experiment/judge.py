@@ -45,6 +45,8 @@ def doubts(
     metrics: Mapping[str, Any], timeline: Sequence[Mapping[str, Any]], known: Circumstances
 ) -> tuple[Doubt, ...]:
     """Return the doubts about a trial, in the order of the enumeration. A metric that is None raises none."""
+    is_unseen = is_server_unseen(metrics)
+    metrics = without_unseen_cpu(metrics)
 
     def above(name: str, limit: float) -> bool:
         value = metrics.get(name)
@@ -65,8 +67,21 @@ def doubts(
         Doubt.NONCONFORMING: known.is_nonconforming,
         Doubt.SERVER_KILLED: known.was_killed,
         Doubt.MONITOR_GAPS: known.has_monitor_gaps,
+        Doubt.SERVER_UNSEEN: is_unseen,
     }
     return tuple(doubt for doubt in Doubt if found.get(doubt, False))
+
+
+def is_server_unseen(metrics: Mapping[str, Any]) -> bool:
+    """Say whether replies were served by no CPU at all: then another process than the watched one served them."""
+    return metrics.get("server_cpu_s") == 0 and (metrics.get("replies") or 0) > 0
+
+
+def without_unseen_cpu(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics without the server's CPU if that was not seen: it is not known then, and not zero."""
+    if not is_server_unseen(metrics):
+        return dict(metrics)
+    return {name: value for name, value in metrics.items() if not name.startswith("server_cpu_")}
 
 
 def is_generator_saturated(metrics: Mapping[str, Any], ceiling_per_s: float | None) -> bool:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from bench.experiment.doubts import ADVICE, Doubt
-from bench.experiment.judge import Circumstances, doubts, is_generator_saturated, is_steady
+from bench.experiment.judge import Circumstances, doubts, is_generator_saturated, is_steady, without_unseen_cpu
 
 FINE = {
     "replies_per_s": 50_000.0,
@@ -60,6 +60,34 @@ def test_doubts_from_the_numbers(changes, expected):
 )
 def test_doubts_from_the_circumstances(known, expected):
     assert doubts(FINE, STEADY, Circumstances(**known)) == (expected,)
+
+
+NO_CPU = {"server_cpu_s": 0.0, "server_cpu_share": 0.0, "server_cpu_us_per_reply": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({**NO_CPU, "replies": 5}, (Doubt.SERVER_UNSEEN,)),
+        # an idle core of a server that was not seen says nothing about who was the limit
+        ({**NO_CPU, "replies": 5, "client_cpu_share": 0.99}, (Doubt.SERVER_UNSEEN,)),
+        ({**NO_CPU, "replies": 0}, ()),
+        ({"server_cpu_s": 1e-6, "replies": 5}, ()),
+        ({"replies": 5}, ()),
+    ],
+)
+def test_replies_that_took_no_cpu_came_from_a_process_that_was_not_watched(changes, expected):
+    assert doubts({**FINE, **changes}, STEADY, Circumstances()) == expected
+
+
+def test_cpu_that_was_not_seen_is_not_known_rather_than_zero():
+    metrics = {**NO_CPU, "server_cpus": "0", "server_rss_max_bytes": 7}
+    assert without_unseen_cpu({**metrics, "replies": 5}) == {
+        "server_cpus": "0",
+        "server_rss_max_bytes": 7,
+        "replies": 5,
+    }
+    assert without_unseen_cpu({**metrics, "replies": 0}) == {**metrics, "replies": 0}
 
 
 def test_every_doubt_has_advice():
