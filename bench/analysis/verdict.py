@@ -102,13 +102,18 @@ class MetricVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellVerdict:
-    """One cell: the worst word of its gating metrics, that one's reason, and all metrics. `settle` is a command."""
+    """One cell: the worst word of its gating metrics, that one's reason, and all metrics.
+
+    `settle` is a command. `sensitivity` is how much of a change of the server's CPU per reply throughput shows, as a
+    fraction; None where it is not known.
+    """
 
     cell: str
     word: Word
     reason: str
     metrics: tuple[MetricVerdict, ...] = ()
     settle: str = ""
+    sensitivity: float | None = None
 
     @property
     def settled(self) -> bool:

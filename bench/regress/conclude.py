@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import shlex
+import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.pairs import Arm
 from bench.analysis.verdict import CellVerdict, Word
 from bench.regress.ledger import Entry, Ledger, entries
 from bench.regress.render import Report
@@ -17,6 +19,7 @@ from bench.regress.render import Report
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bench.experiment.model import TrialResult
     from bench.regress.request import Prepared
     from bench.regress.session import Outcome, Question
 
@@ -31,7 +34,13 @@ def report(
     outcome: Outcome, question: Question, arms: Prepared, ledger: Ledger, again: Sequence[str], *, allow: bool
 ) -> Report:
     """Return what is shown. `again` is the command without --pairs and --server, `allow` is --allow-inconclusive."""
-    cells = tuple(_settled(cell, [*again, *arms.options.get(cell.cell, ())]) for cell in outcome.comparison.cells)
+    cells = tuple(
+        replace(
+            _settled(cell, [*again, *arms.options.get(cell.cell, ())]),
+            sensitivity=sensitivity(outcome.logs[cell.cell].measured(Arm.BASELINE)),
+        )
+        for cell in outcome.comparison.cells
+    )
     comparison = replace(outcome.comparison, cells=cells)
     shown = Report(
         comparison=comparison,
@@ -46,6 +55,18 @@ def report(
         allow_inconclusive=allow,
     )
     return replace(shown, comparison=replace(comparison, facts=_facts(shown, question, outcome)))
+
+
+def sensitivity(results: Sequence[TrialResult]) -> float | None:
+    """Return by what fraction of a small change of its CPU per reply a server's throughput changes.
+
+    In a closed loop a reply takes the server's CPU time c and what else is in the round, so that X = 1 / (c + rest) and
+    d ln X / d ln c = -c X, which is the share of a core that the server uses; one core is all that a loop can feel.
+    None in an open loop, whose throughput is what was asked for, and where the share was not seen.
+    """
+    shares = [share for result in results if (share := result.metrics.get("server_cpu_share")) is not None]
+    closed = all(result.trial.workload.rate_per_s is None for result in results)
+    return min(1.0, statistics.median(shares)) if shares and closed else None
 
 
 def _settled(cell: CellVerdict, again: Sequence[str]) -> CellVerdict:

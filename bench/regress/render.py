@@ -62,6 +62,8 @@ def text(report: Report) -> str:
     for cell in report.comparison.cells:
         lines.append(f"{cell.word:<13} {cell.cell:<{width}}  {cell.reason}")
         lines += [f"{'':13} {line}" for metric in cell.metrics for line in _metric_lines(metric)]
+        if cell.sensitivity is not None:
+            lines.append(f"{'':13} {_sensitivity(cell.sensitivity)}")
         if cell.settle:
             lines.append(f"{'':13} to settle it: {cell.settle}")
     return "\n".join([*lines, "", *report.footer, ""])
@@ -113,6 +115,12 @@ def _row(cell: CellVerdict, metric: MetricVerdict) -> str:
     word = f"**{metric.word}**" if rule.gating else f"{metric.word} (shown only)"
     columns = (_escape(cell.cell), rule.title, change, interval, budget, _sees(metric), word)
     return f"| {' | '.join(columns)} |"
+
+
+def _sensitivity(share: float) -> str:
+    return (
+        f"sensitivity: of 10 % more server CPU per reply, throughput shows about {percent(0.1 * share, signed=False)}"
+    )
 
 
 def _interval(metric: MetricVerdict) -> str:

@@ -157,10 +157,11 @@ def test_burnt_cpu_is_found(regress, echo, share, least):
         for name in ("server_cpu_us_per_reply", "replies_per_s")
     )
     sensitivity = -math.log1p(rate) / math.log1p(cpu)
+    expected = np.median([run["cells"][0]["sensitivity"] for run in runs])
     print(f"live injection of {share:.0%}: achieved {cpu:+.1%} CPU per reply, {found} of 10 found")
-    print(f"throughput moved by {rate:+.1%}: {sensitivity:.2f} of what the server's CPU moved")
+    print(f"throughput moved by {rate:+.1%}: {sensitivity:.2f} of what the server's CPU moved, {expected:.2f} expected")
     assert found >= least
-    assert rate < 0
+    assert sensitivity >= expected / 2
 
 
 def test_a_pause_moves_the_tail_and_not_the_cpu(regress, echo):

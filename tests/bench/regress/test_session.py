@@ -15,6 +15,7 @@ from bench.analysis.pairs import Arm
 from bench.analysis.verdict import Word
 from bench.errors import ExitCode, UsageError
 from bench.experiment.model import Server, Status
+from bench.regress.conclude import sensitivity
 from bench.regress.ledger import Ledger, entries
 from bench.regress.planner import Knowledge, make_plan
 from bench.regress.session import Question
@@ -379,6 +380,36 @@ def test_a_metric_that_was_not_seen_is_not_a_noise_of_zero(hosts):
     (entry,) = entries(outcome.comparison, at="now", machine="m", same=True, trial_s=2.0)
     assert entry.noise["replies_per_s"].lag1 is None
     assert not any(isinstance(value, float) and math.isnan(value) for value in dataclasses.asdict(entry).values())
+
+
+def test_the_sensitivity_is_what_a_closed_loop_shows_of_the_servers_cpu(hosts):
+    """X = 1 / (server + client): the client is twice as dear, so a third of a small change is seen."""
+    server_us, client_us, more = 10.0, 20.0, 1.001
+
+    def rate(cpu_us):
+        return 1e6 / (cpu_us + client_us)
+
+    share = server_us * rate(server_us) / 1e6
+    host = hosts.FakeHost(hosts.QUIET, change=lambda r, *_: hosts.with_metrics(r, server_cpu_share=share))
+    results = hosts.run(host, hosts.ask(pairs=12)).logs["threads"].measured(Arm.BASELINE)
+    true = -math.log(rate(more * server_us) / rate(server_us)) / math.log(more)
+    assert sensitivity(results) == pytest.approx(true, rel=1e-3)
+    assert sensitivity(results) == pytest.approx(1 / 3)
+
+
+def test_no_sensitivity_is_stated_where_throughput_is_given_or_nothing_was_seen(hosts):
+    open_loop = hosts.cell(rate_per_s=1000.0, arrivals="poisson")
+    host = hosts.FakeHost(change=lambda r, *_: hosts.with_metrics(r, server_cpu_share=0.5, offered_per_s=1000.0))
+    outcome = hosts.run(host, hosts.ask(cells=(open_loop,), rules=(hosts.P50,), pairs=12))
+    assert sensitivity(outcome.logs["threads"].measured(Arm.BASELINE)) is None
+    blind = hosts.run(hosts.FakeHost(), hosts.ask(pairs=12))
+    assert sensitivity(blind.logs["threads"].measured(Arm.BASELINE)) is None
+    assert sensitivity([]) is None
+
+
+def test_a_server_of_several_cores_shows_all_there_is_to_see(hosts):
+    host = hosts.FakeHost(change=lambda r, *_: hosts.with_metrics(r, server_cpu_share=1.8))
+    assert sensitivity(hosts.run(host, hosts.ask(pairs=12)).logs["threads"].measured(Arm.BASELINE)) == 1.0
 
 
 def test_a_question_names_no_default_amount(hosts):
