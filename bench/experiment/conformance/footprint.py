@@ -82,7 +82,8 @@ def wait_released(pid: int, before: Footprint, *, deadline: Deadline, within_s: 
         seen[:] = [measure(pid)]
         return seen[0].descriptors <= before.descriptors and seen[0].processes <= before.processes
 
-    if wait_until(released, within_s=min(within_s, deadline.remaining_s())):
+    patience_s = min(within_s, deadline.remaining_s())
+    if wait_until(released, within_s=patience_s):
         return seen[0]
     left = [
         f"{count} {noun}"
@@ -92,4 +93,6 @@ def wait_released(pid: int, before: Footprint, *, deadline: Deadline, within_s: 
         )
         if count > 0
     ]
-    raise BrokenError(f"{' and '.join(left)} more than before are still held {within_s:g} s after the clients had gone")
+    raise BrokenError(
+        f"{' and '.join(left)} more than before are still held {patience_s:.3g} s after the clients had gone"
+    )
