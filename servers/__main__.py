@@ -77,6 +77,7 @@ def count(text: str) -> int:
 
 
 def _list(rows: list[Entry], *, as_json: bool) -> None:
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has had enough ends it quietly, as it ends cat
     if as_json:
         print(json.dumps([row.to_json() for row in rows], indent=1))
         return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -42,6 +44,17 @@ def test_the_family_is_complete(run):
 def test_people_read_a_line_for_every_server(run):
     lines = run().stdout.splitlines()
     assert {line.split()[0] for line in lines if not line.startswith(" ")} == FAMILY
+
+
+def test_a_reader_that_has_gone_ends_the_listing_quietly(checkout):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        command = [sys.executable, "-m", "servers"]
+        ended = subprocess.run(command, cwd=checkout, stdout=writer, stderr=subprocess.PIPE, timeout=10, check=False)
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGPIPE, b"")
 
 
 def test_a_declared_limit_is_stated(run):
