@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def text(result: Result, target: str) -> str:
         else f"open loop, {workload.rate_per_s:,.0f}/s offered, {workload.arrivals} arrivals"
     )
     sizes = workload.message_sizes or f"{workload.message_bytes:,}"
+    window_s = result.window_s or math.inf  # of none, nothing was used
     standing = f"{workload.connections} connections ({result.connections_established} stood)"
     lines = [
         f"{target}: {standing}, {sizes} B, pipeline {workload.pipeline}, {load}",
@@ -37,8 +39,8 @@ def text(result: Result, target: str) -> str:
         f"  replies      {values['replies']:>14,}   {values['replies_per_s'] or 0:,.0f}/s over {result.window_s:.2f} s"
         + (" (interrupted)" if result.interrupted else ""),
         f"  sent         {values['sent']:>14,}   {values['in_flight']:,} in flight at the end",
-        f"  generator    {result.cpu_s / result.window_s if result.window_s else 0:>14.0%}   of a core"
-        + (f", {result.spin_s / result.window_s:.0%} spent waiting actively" if result.spin_s else ""),
+        f"  generator    {result.cpu_s / window_s:>14.0%}   of a core"
+        + (f", {result.spin_s / window_s:.0%} spent waiting actively" if result.spin_s else ""),
     ]
     lines += [f"  {kind:<12} {count:>14,}   failed" for kind, count in values["errors"].items()]
     if result.workers_lost:

@@ -126,6 +126,11 @@ def test_a_result_is_right_if_something_was_measured_and_no_reply_was_wrong(fail
     assert result.is_right == right
 
 
+def test_a_load_that_ended_before_its_window_can_still_be_told():
+    result = Result(workload=Workload(), cpu_s=0.1, spin_s=0.1, interrupted=True)
+    assert "0%   of a core, 0% spent waiting actively" in report.text(result, "127.0.0.1:1")
+
+
 def test_in_a_closed_loop_service_is_response():
     result = Result(
         workload=Workload(), histograms={**{kind: Histogram() for kind in KINDS}, "response": filled([7] * 9)}
