@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -115,7 +116,13 @@ def regress(context: click.Context, /, **given: Any) -> None:
 
 
 def _check(given: dict[str, Any]) -> None:
-    """Refuse options that contradict each other."""
+    """Refuse options that contradict each other, numbers that are none, and files that could not be written."""
+    for name in ("minutes", "tolerance", "rate"):
+        if given[name] is not None and not math.isfinite(given[name]):
+            raise UsageError(f"--{name} {given[name]} is no amount: give a number")
+    for path in (given["junit"], given["summary"]):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
     revisions = [f"--{name}" for name in ("base", "head", "command", "setup") if given[name] is not None]
     specs = [f"--{name}" for name in ("a", "b") if given[name] is not None]
     if len(specs) == 1:

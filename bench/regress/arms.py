@@ -111,7 +111,10 @@ def command_server(
     Raises UsageError for a command that names a file of the user's checkout, since that would run the same code in
     both arms, and the arm's error if its program is not there.
     """
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--command {command!r} cannot be split into words: {error}") from error
     if not words:
         raise UsageError("--command is empty: say how to start the server, such as 'python -m myserver --port {port}'")
     for word in words:

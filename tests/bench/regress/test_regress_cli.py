@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import sys
@@ -34,6 +35,7 @@ class Bench:
     def __init__(self, hosts):
         self.hosts = hosts
         self.host = hosts.FakeHost(hosts.Host(drift_sd=0.03, trial_sd=0.01, outlier_chance=0), trials=2000)
+        self.change = None
         self.trees = {}
         self.trials = []
 
@@ -47,15 +49,13 @@ class Bench:
             return self.hosts.failed(result, Status.NOT_READY, "No module named myserver")
         burn = int(code.read_text().split("=")[1])
         slower = 1 + burn / 100
-        metrics = {"replies_per_s": 1e4 / slower, "server_cpu_us_per_reply": 20 * slower}
-        return self.hosts.with_metrics(
+        result = self.hosts.with_metrics(
             result,
+            replies_per_s=result.metrics["replies_per_s"] / slower,
+            server_cpu_us_per_reply=result.metrics["server_cpu_us_per_reply"] * slower,
             server_cpu_share=0.34,
-            **{
-                name: value * (result.metrics[name] / base)
-                for (name, value), base in zip(metrics.items(), (1e4, 20), strict=True)
-            },
         )
+        return result if self.change is None else self.change(result, len(self.trials))
 
 
 @pytest.fixture
@@ -156,6 +156,11 @@ BAD = [
     (["--base", "HEAD", "--setup", "echo reading; echo 'no such wheel' >&2; exit 7"], 5, "no such wheel"),
     (["--base", "HEAD", "--command", "no-such-program --port {port}"], 5, "no program 'no-such-program'"),
     (["--base", "HEAD", "--command", ""], 2, "say how to start the server"),
+    (["--base", "HEAD", "--command", "python 'x"], 2, "cannot be split into words: No closing quotation"),
+    (["--base", "HEAD", "--minutes", "nan"], 2, "--minutes nan is no amount"),
+    (["--base", "HEAD", "--minutes", "inf"], 2, "--minutes inf is no amount"),
+    (["--base", "HEAD", "--tolerance", "nan"], 2, "--tolerance nan is no amount"),
+    (["--base", "HEAD", "--rate", "nan"], 2, "--rate nan is no amount"),
     (["--base", "HEAD", "--minutes", "1", "--pairs", "3"], 2, "give one"),
     (["--base", "HEAD", "--gate", "throughput"], 2, "unknown metric 'throughput'"),
     (["--base", "HEAD", "--gate", "replies_per_s=lots"], 2, "a budget is a number of percent"),
@@ -183,6 +188,46 @@ def test_bad_input_has_its_word_and_is_never_green(project, run, arguments, expe
     assert code == expected
     assert said in out
     assert "Traceback" not in out
+
+
+SEEN = ("server_cpu_us_per_reply", "response_p50_ns")
+NO_NUMBER = {"NaN": math.nan, "infinite": math.inf, "zero": 0.0, "negative": -1.0, "not seen": None}
+
+
+@pytest.mark.parametrize("number", NO_NUMBER)
+@pytest.mark.parametrize("metric", SEEN)
+def test_a_number_that_has_no_ratio_is_invalid_everywhere(
+    project, run, bench, *, tmp_path, metric, number, junit_fault
+):
+    """In one trial of sixteen, so that no mean or median covers it."""
+    project.commit(0)
+
+    def change(result, count):
+        return bench.hosts.with_metrics(result, **{metric: NO_NUMBER[number]}) if count % 16 == 11 else result
+
+    bench.change = change
+    given = ["--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", ""]
+    files = ["--junit", str(tmp_path / "junit.xml"), "--summary", str(tmp_path / "summary.md")]
+    code, said = run(project.root, *given, *files)
+    assert code == 4
+    assert re.search(r"^INVALID .* in pair 6, which no ratio can be made of$", said, re.MULTILINE)
+    assert junit_fault((tmp_path / "junit.xml").read_text()) == ""
+    assert "<failure" in (tmp_path / "junit.xml").read_text()
+    assert "**INVALID**" in (tmp_path / "summary.md").read_text()
+    code, out = run(project.root, *given, "--json")
+    assert (code, json.loads(out, parse_constant=pytest.fail)["word"]) == (4, "INVALID")
+
+
+def test_numbers_that_do_not_vary_are_judged_as_they_are(project, run, bench):
+    """No spread is no reason for doubt: equal is OK, and what is always slower has regressed."""
+    base = project.commit(0)
+    bench.host = bench.hosts.FakeHost(bench.hosts.STILL, trials=2000)
+    given = ["--base", base, "--command", COMMAND, "--pairs", "8", "--setup", ""]
+    assert run(project.root, *given)[0] == 0
+    project.commit(3)
+    code, said = run(project.root, *given)
+    assert code == 1
+    assert "pair sd 0 %, lag-1 unknown" in said
 
 
 def test_a_set_up_that_fails_for_the_candidate_only_is_invalid(project, run):
