@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import socket
 import threading
@@ -195,6 +196,18 @@ def test_no_server_is_left_when_the_results_are_not_wanted_any_more():
     assert next(results).outcome is PASSED
     results.close()
     assert list(results) == []
+
+
+def test_a_name_with_several_addresses_is_that_of_the_one_that_answers(monkeypatch):
+    with launch(catalog().server("threads"), log=Path(os.devnull)) as running, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        addresses = [bound.getsockname(), ("127.0.0.1", running.port)]
+        rows = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
+        assert outcome_of(Server(name="two", target="two.invalid:5433"), CASES["turns"]) == (PASSED, "")
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [rows[0], rows[0]])
+        outcome, detail = outcome_of(Server(name="none", target="none.invalid:5433"), CASES["turns"])
+    assert (outcome, detail) == (FAILED, "the server refused a connection")
 
 
 def test_bytes_that_were_never_sent_are_noticed():

@@ -12,7 +12,7 @@ import select
 import socket
 import struct
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from bench.experiment.address import UNIX_PREFIX
@@ -69,12 +69,16 @@ class Connection:
             self.socket = self._connect(address, receive_buffer_bytes)
 
     def _connect(self, address: tuple[str, int], receive_buffer_bytes: int | None) -> socket.socket:
-        where: Any
         if address[0].startswith(UNIX_PREFIX):
-            sock, where = socket.socket(socket.AF_UNIX), address[0].removeprefix(UNIX_PREFIX)
-        else:
-            family, _, _, _, where = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
-            sock = socket.socket(family)
+            return self._open(socket.AF_UNIX, address[0].removeprefix(UNIX_PREFIX), receive_buffer_bytes)
+        *others, last = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+        for family, _, _, _, where in others:  # of a name with several addresses
+            with suppress(ConnectionError):
+                return self._open(family, where, receive_buffer_bytes)
+        return self._open(last[0], last[4], receive_buffer_bytes)
+
+    def _open(self, family: int, where: Any, receive_buffer_bytes: int | None) -> socket.socket:
+        sock = socket.socket(family)
         try:
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
