@@ -103,16 +103,17 @@ class Session:
     _began_s: float = 0.0
 
     def run(self) -> Outcome:
-        """Measure, look when planned, and judge. A plan that cannot decide anything is judged without a trial."""
+        """Measure, look when planned, and judge. A plan that cannot decide anything ends as soon as that is known."""
         self._random.seed(self.question.seed)
         self._began_s = self.clock()
         plan = self._plan(self.question.cells, self._remembered())
         self._start(plan)
         if plan.pairs >= plan.fewest_pairs:
             plan = self._pilot(plan)
+        if plan.pairs >= plan.fewest_pairs:
             comparison = self._measure(plan)
         else:
-            self.problems = {name: Problem(Word.INCONCLUSIVE, plan.too_few) for name in self._cells}
+            self.problems = {name: Problem(Word.INCONCLUSIVE, plan.too_few) for name in self._cells} | self.problems
             comparison = self._judge(plan)
         return Outcome(
             comparison=comparison, plan=plan, logs=self.logs, seconds=self.clock() - self._began_s, trials=self._trials

@@ -254,6 +254,22 @@ def test_too_few_pairs_are_refused_before_a_trial(hosts):
     assert host.calls == []
 
 
+def test_pairs_that_turn_out_to_be_too_few_end_the_check_there(hosts):
+    host = hosts.FakeHost(hosts.QUIET)
+    quick = hosts.cell(warmup_s=0.4, duration_s=0.5)
+    outcome = hosts.run(host, hosts.ask(cells=(quick,), seconds=40.0))
+    assert outcome.comparison.exit_code() is ExitCode.INCONCLUSIVE
+    assert "6 pairs cannot decide anything among 1 test" in only(outcome).reason
+    assert len(host.calls) == 8, "a trial was found to take three seconds in the first four pairs"
+
+
+def test_what_cannot_run_is_said_also_where_the_pairs_are_too_few(hosts):
+    cell = hosts.cell()
+    gone = dataclasses.replace(cell, servers={**cell.servers, Arm.BASELINE: Server(name="x", gap="it is not in base")})
+    outcome = hosts.run(hosts.FakeHost(), hosts.ask(cells=(gone,), pairs=5))
+    assert outcome.comparison.exit_code() is ExitCode.NO_BASELINE
+
+
 def test_time_becomes_pairs_from_the_pace_and_noise_of_the_first(hosts):
     host = hosts.FakeHost(hosts.QUIET, trials=400)
     outcome = hosts.run(host, hosts.ask(seconds=360.0))
