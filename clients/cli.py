@@ -16,9 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from clients import hlog, report, samples
-from clients.arguments import check_outputs, parser, preflight, target_of, workload_of
+from clients.arguments import check_outputs, check_reference, parser, preflight, target_of, workload_of
 from clients.load import Announce, Load, Share, soon
 from clients.recorder import RawRecorder, Recorder
+from clients.reference import LoadError, ReferenceLoad
 from clients.tls import WaryRecorder, require_plain
 from clients.workers import WorkerGroup
 from clients.workload import Workload, WorkloadError
@@ -45,12 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         workload = workload_of(options)
         preflight(workload, target, options.workers, hard)
         check_outputs(options)
+        if options.reference:
+            check_reference(options, workload, target)
         if options.share is not None:
             return _child(options, target, workload)
         result = _measured(options, arguments, target, workload)
     except WorkloadError as error:
         print(f"clients: {error}", file=sys.stderr)
         return WRONG_USE
+    except LoadError as error:
+        print(f"clients: {error}", file=sys.stderr)
+        return INVALID
     if options.json or options.coordinated:
         print(json.dumps({"address": target.where, **result.to_json()}), flush=True)
     else:
@@ -121,7 +127,10 @@ def _run(  # noqa: PLR0917  # private, and every call names what it passes by it
         if stream is not None and options.share is None:
             stream.write(hlog.header(time.time()))
         interval_log = None if stream is None else hlog.IntervalLog(stream, options.tag)
-        load = Load(target, workload, share=share, recorder=recorder, log=interval_log)
+        if options.reference:
+            load: Load | ReferenceLoad = ReferenceLoad(target, workload, log=interval_log)
+        else:
+            load = Load(target, workload, share=share, recorder=recorder, log=interval_log)
         _on_interrupt(load.interrupt)
         if isinstance(recorder, WaryRecorder):
             recorder.stop = load.interrupt

@@ -1,24 +1,50 @@
-"""`python -m clients.reference …`: build the C reference generator if need be, and become it.
+"""The reference generator in C, `python -m clients --reference`: built if need be, run, and its result taken over.
 
-It is compiled once per source, compiler and user, into the cache folder. No logic of the load belongs here.
+It is compiled once per source, compiler and user, into the cache folder; `python -m clients.reference` only builds it.
+No logic of the load belongs here.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clients.clock import now_ns
+from clients.faults import Failure
+from clients.histogram import Compact, Histogram
+from clients.result import Interval, Result
+from clients.workload import WorkloadError
+
+if TYPE_CHECKING:
+    from clients.hlog import IntervalLog
+    from clients.load import Announce
+    from clients.target import Target
+    from clients.workload import Workload
 
 SOURCE = Path(__file__).with_name("reference.c")
 _FLAGS = ("-O2", "-std=gnu11")
 
 
-class CompilerError(Exception):
+LIMITS = "the reference generator makes a closed loop of one request in flight, of one size, over plain TCP"
+
+
+class CompilerError(WorkloadError):
     """There is no compiler, or it failed; the message says what to do."""
+
+
+class LoadError(Exception):
+    """The program failed, or the server did: a reference has no classes of failures."""
 
 
 def binary() -> Path:
@@ -46,14 +72,72 @@ def binary() -> Path:
     return built
 
 
+class ReferenceLoad:
+    """The load of a workload made by the C program; `run` may be called once.
+
+    What it has no part in, failures other than wrong echoes and the times to connect, the result does not have.
+    """
+
+    def __init__(self, target: Target, workload: Workload, *, log: IntervalLog | None = None) -> None:
+        """Take a plain TCP target and a plain closed loop. Raise CompilerError if the program cannot be built."""
+        self._workload, self._log = workload, log
+        load = (workload.connections, workload.message_bytes, workload.warmup_s, workload.duration_s)
+        self._command = [str(binary()), target.host, str(target.address[1]), *map(str, load)]
+        self._child: subprocess.Popen[str] | None = None
+        self._result = Result(workload=workload)
+
+    def interrupt(self) -> None:
+        """End the window now; may be called by a signal handler."""
+        self._result.interrupted = True
+        if self._child is not None:
+            self._child.send_signal(signal.SIGINT)
+
+    def run(self, announce: Announce) -> Result:
+        """Connect, ask `announce` for the start, load, and return the result. Raise LoadError if the program fails."""
+        with subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as self._child:
+            assert self._child.stdin is not None
+            assert self._child.stdout is not None
+            if self._child.stdout.readline() == "CONNECTED\n":
+                self._result.connections_established = self._workload.connections
+                start_ns = announce(self._workload.connections, self._workload.connections)
+                if start_ns is None:
+                    self._result.interrupted = True
+                    self._child.stdin.close()
+                    return self._result
+                self._child.stdin.write(f"GO {start_ns}\n")
+                self._child.stdin.flush()
+            given = self._child.stdout.readline()
+        if not given:
+            raise LoadError("the reference generator gave no result; its own words are above")
+        self._take(json.loads(given))
+        return self._result
+
+    def _take(self, given: dict[str, Any]) -> None:
+        result = self._result
+        result.window_start_ns, result.window_end_ns = given["window_start_ns"], given["window_end_ns"]
+        result.cpu_s = given["cpu_s"]
+        for begin_ns, end_ns, mismatches, total_ns, min_ns, max_ns, buckets, counts in given["slices"]:
+            extremes = (min_ns, max_ns) if counts else (None, None)
+            response = Compact(np.array(buckets, dtype=np.int64), np.array(counts, dtype=np.int64), total_ns, *extremes)
+            begin_s = begin_ns - result.window_start_ns
+            result.timeline.append(Interval(begin_s, end_ns - begin_ns, mismatches, response))
+            result.histograms["response"].merge(Histogram.expand(response))
+            result.failures[Failure.MISMATCH] += mismatches
+        result.failed = result.failures[Failure.MISMATCH]
+        result.in_flight = self._workload.connections
+        result.sent = result.replies + result.failed + result.in_flight
+        result.due = result.replies + result.failed
+        if self._log is not None and result.replies:
+            since_epoch_s = time.time() - (now_ns() - result.window_start_ns) / 1e9
+            self._log.write(since_epoch_s, result.window_s, {"response": result.histograms["response"]})
+
+
 def main() -> None:
-    """Become the generator, with the arguments given; with none, only build it."""
+    """Build the generator, or say why it cannot be built."""
     try:
-        program = str(binary())
+        binary()
     except CompilerError as error:
         sys.exit(f"clients.reference: {error}")
-    if sys.argv[1:]:
-        os.execv(program, [program, *sys.argv[1:]])  # noqa: S606  # becoming it is the point
 
 
 if __name__ == "__main__":

@@ -102,6 +102,12 @@ class Workload:
             raise WorkloadError(f"{field} is {getattr(self, field)!r}, and must be {accepted}")
 
     @property
+    def is_plain_closed_loop(self) -> bool:
+        """Whether it is a closed loop of one request in flight, of one size, on connections that all stay."""
+        plain = (self.pipeline, self.think_s) == (1, 0) and not self.message_sizes and not self.connections_profile
+        return plain and not self.is_open_loop and self.requests_per_connection is None
+
+    @property
     def is_open_loop(self) -> bool:
         """Whether requests fall due by the clock rather than when the last reply is in."""
         return self.rate_per_s is not None

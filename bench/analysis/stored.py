@@ -44,7 +44,9 @@ MUST_MATCH: dict[str, tuple[str, ...]] = {
         "cores_shared",
     ),
     "interpreter": ("implementation", "version", "build", "compiler"),
+    "plan": ("generator",),
 }
+_UNWRITTEN = {("plan", "generator"): "python"}
 """What must be equal in run.json for two runs to be comparable, besides every library but our own."""
 
 _OUR_LIBRARY = "echobench"
@@ -121,7 +123,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 
 def _shown(info: Mapping[str, Any], group: str, field: str) -> str:
-    value = info.get(group, {}).get(field)
+    value = info.get(group, {}).get(field, _UNWRITTEN.get((group, field)))
     return "not known" if value is None else repr(value)
 
 

@@ -64,6 +64,11 @@ OVERHEAD_S = 0.5
 @click.option("-d", "--duration", metavar="TIME", help="What a trial measures: 2s, 500ms.")
 @click.option("--warmup", metavar="TIME", help="What a trial discards before.")
 @click.option("--workers", type=click.IntRange(1), help="Processes of the load generator.")
+@click.option(
+    "--generator",
+    type=click.Choice(["python", "reference"]),
+    help="reference is in C: faster, a closed loop over plain TCP.  [default: python]",
+)
 @click.option("--seed", type=click.IntRange(0), help="Order and randomness of the trials.  [default: drawn, and kept]")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="results", show_default=True)
 @click.option(

@@ -6,12 +6,10 @@ measures; `bench.analysis.calibration` says what the numbers mean, and `ceiling.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import statistics
 import sys
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,7 +19,6 @@ from bench.experiment.ceiling import Ceilings
 from bench.experiment.child import Child
 from bench.experiment.live import LiveBench
 from bench.experiment.model import Server, Status, Trial
-from bench.experiment.process import launch
 from clients.workload import Workload
 
 if TYPE_CHECKING:
@@ -94,8 +91,9 @@ class Calibration:
         self, server: Server, *, has_reference: bool, cores: Cores, effort: Effort, logs: Path, seed: int
     ) -> None:
         self._server, self._has_reference, self._cores, self._effort = server, has_reference, cores, effort
-        self._live = LiveBench(logs=logs, cores=cores)
-        self._logs, self._random, self._number = logs, random.Random(seed), 0
+        self._ours = LiveBench(logs=logs, cores=cores)
+        self._reference = LiveBench(logs=logs, cores=cores, generator="reference")
+        self._random, self._number = random.Random(seed), 0
 
     def cells(self, advance: Callable[[], None]) -> list[CellPairs]:
         """Measure every cell, `advance` being called after each launch. Raise MeasurementError if one fails."""
@@ -108,15 +106,15 @@ class Calibration:
 
     def ceiling(self, connections: int, message_bytes: int) -> Rate:
         """Measure our generator once in one cell. Raise MeasurementError if that fails."""
-        return self._ours(self._workload(connections, message_bytes))
+        return self._rate(self._workload(connections, message_bytes), self._ours)
 
     def _measure_pair(self, cell: CellPairs, *, ours_first: bool, advance: Callable[[], None]) -> None:
         workload = self._workload(cell.connections, cell.message_bytes)
         for is_ours in (ours_first, not ours_first):
             if is_ours:
-                cell.ours.append(self._ours(workload))
+                cell.ours.append(self._rate(workload, self._ours))
             elif self._has_reference:
-                cell.reference.append(self._reference(workload))
+                cell.reference.append(self._rate(workload, self._reference))
             advance()
 
     def paces(self, cells: Sequence[CellPairs], advance: Callable[[], None]) -> list[Pace]:
@@ -142,8 +140,8 @@ class Calibration:
             seed=self._random.randrange(2**31),
         )
 
-    def _ours(self, workload: Workload) -> Rate:
-        metrics = self._trial(workload)
+    def _rate(self, workload: Workload, generator: LiveBench) -> Rate:
+        metrics = self._trial(workload, generator)
         return Rate(
             replies_per_s=metrics["replies_per_s"],
             response_p50_ns=metrics["response_p50_ns"],
@@ -151,7 +149,7 @@ class Calibration:
         )
 
     def _paced(self, share: float, workload: Workload) -> Pace:
-        metrics = self._trial(workload)
+        metrics = self._trial(workload, self._ours)
         return Pace(
             share=share,
             offered_per_s=metrics["offered_per_s"],
@@ -161,33 +159,13 @@ class Calibration:
             steal_share=metrics.get("machine_steal_share"),
         )
 
-    def _trial(self, workload: Workload) -> dict[str, float]:
+    def _trial(self, workload: Workload, generator: LiveBench) -> dict[str, float]:
         self._number += 1
         trial = Trial(number=self._number, round=0, server=self._server, workload_name="calibration", workload=workload)
-        result = self._live(trial)
+        result = generator(trial)
         if result.status is not Status.MEASURED:
             raise MeasurementError(f"the calibration could not be measured: {result.detail}")
         return dict(result.metrics)
-
-    def _reference(self, workload: Workload) -> Rate:
-        """Run the C generator once. It makes no windows of its own to share, so it is timed by itself."""
-        self._number += 1
-        log = self._logs / f"{self._number:04}-reference.log"
-        load = (workload.connections, workload.message_bytes, workload.warmup_s, workload.duration_s)
-        with (
-            launch(self._server, log=log, seed=workload.seed, cpus=self._cores.server) as running,
-            Child(
-                [sys.executable, "-P", "-m", "clients.reference", running.host, *map(str, (running.port, *load))],
-                log=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                cpus=self._cores.client,
-            ) as generator,
-        ):
-            line = generator.read_line(time.monotonic() + workload.warmup_s + workload.duration_s + _RESULT_TIMEOUT_S)
-            if line is None:
-                raise MeasurementError(f"the reference generator gave no result; {generator.log_tail()}")
-        result = json.loads(line)
-        return Rate(replies_per_s=result["replies_per_s"], response_p50_ns=float(result["response_p50_ns"]))
 
 
 def build_reference(log: Path) -> str | None:

@@ -53,6 +53,7 @@ class Campaign:
             logs=self.store.logs,
             cores=self.cores,
             workers=self.plan.workers,
+            generator=self.plan.generator,
             nonconforming=self.nonconforming,
             ceiling_per_s=self.ceilings.of,
         )
@@ -108,10 +109,20 @@ def _looked_over(file: PlanFile, out: Path, *, anyway: bool) -> tuple[Plan, froz
     """Return the plan, knowing which servers it refuses, and the names of those that are to be marked."""
     plan = resolve(file)
     preflight.check(plan, out)
+    if plan.generator == "reference":
+        _check_reference_generator()
     broken = {server.name: why for server in plan.servers if (why := nonconformance(server)) is not None}
     if anyway:
         return plan, frozenset(broken)
     return dataclasses.replace(plan, refused=broken), frozenset()
+
+
+def _check_reference_generator() -> None:
+    """Raise UsageError if the reference generator cannot be built here."""
+    with tempfile.TemporaryDirectory(prefix="echobench-") as logs:
+        why = calibrate.build_reference(Path(logs) / "build.log")
+    if why is not None:
+        raise UsageError(why)
 
 
 def nonconformance(server: Server) -> str | None:
@@ -141,7 +152,7 @@ def _ceilings(plan: Plan, cores: machine.Cores) -> Ceilings:
 
     A small plan is not made longer for it: then a busy generator beside an idle server is all that can be seen.
     """
-    if plan.workers > 1:
+    if plan.workers > 1 or plan.generator != "python":
         return Ceilings({})
     kept = ceiling.load(ceiling.default_path())
     if kept is not None:

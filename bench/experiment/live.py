@@ -20,7 +20,7 @@ from bench.experiment import schema
 from bench.experiment.catalog import ROOT
 from bench.experiment.child import Child, ChildError
 from bench.experiment.doubts import Doubt
-from bench.experiment.judge import Circumstances, doubts
+from bench.experiment.judge import Circumstances, doubts, without_unseen_cpu
 from bench.experiment.machine import join_cpus
 from bench.experiment.model import Status, Trial, TrialResult
 from bench.experiment.monitor import Monitor, Usage
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.experiment.machine import Cores
+    from bench.experiment.model import Generator
     from clients.workload import Profile, Workload
 
 CONNECT_TIMEOUT_S = 60.0
@@ -57,6 +58,7 @@ class LiveBench:
     logs: Path
     cores: Cores
     workers: int = 1
+    generator: Generator = "python"
     ceiling_per_s: Callable[[Workload], float | None] = _not_calibrated
     nonconforming: frozenset[str] = frozenset()
 
@@ -90,7 +92,9 @@ class LiveBench:
     def _coordinate(self, trial: Trial, running: RunningServer) -> tuple[dict[str, Any], Usage]:
         workload = trial.workload
         with Child(
-            generator_command(trial, running.address, self.workers, self._log(trial, "hlog")),
+            generator_command(
+                trial, running.address, self._log(trial, "hlog"), workers=self.workers, generator=self.generator
+            ),
             log=self._log(trial, "client.log"),
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             cpus=self.cores.client,
@@ -130,6 +134,7 @@ class LiveBench:
             ceiling_per_s=self.ceiling_per_s(trial.workload),
         )
         found = doubts(metrics, result["timeline"], known)
+        metrics = without_unseen_cpu(metrics)
         metrics["throughput_is_lower_bound"] = Doubt.GENERATOR_SATURATED in found
         metrics["client_cpus"] = join_cpus(self.cores.client)
         metrics["server_cpus"] = join_cpus(self.cores.server) if running.child is not None else None
@@ -193,10 +198,14 @@ def trial_metrics(result: Mapping[str, Any], usage: Usage) -> dict[str, Any]:
     return metrics
 
 
-def generator_command(trial: Trial, address: str, workers: int, hlog: Path) -> list[str]:
+def generator_command(
+    trial: Trial, address: str, hlog: Path, *, workers: int = 1, generator: Generator = "python"
+) -> list[str]:
     """Return the command of the load generator for a trial; a worker without a connection would have nothing to do."""
     workers = min(workers, trial.workload.connections)
     load = [address, *workload_arguments(trial.workload), "--workers", str(workers)]
+    if generator == "reference":
+        load.append("--reference")
     out = ["--coordinated", "--json", "--hlog", str(hlog), "--tag", f"{trial.number:04}"]
     return [sys.executable, "-P", "-m", "clients", *load, *out]
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from clients.workload import Workload
 
 
+Generator = Literal["python", "reference"]
+"""Which load generator: ours, or the one in C, which knows closed loops over plain TCP only and is faster."""
+
+
 class Status(StrEnum):
     """How a trial ended. Only MEASURED trials carry numbers worth comparing."""
 

@@ -15,6 +15,7 @@ from bench.units import count, size
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from bench.experiment.model import Generator
     from clients.workload import Profile, Workload
 
 SEED_BITS = 31
@@ -33,7 +34,7 @@ class NamedWorkload:
 class Plan:
     """Everything that a run needs to know before its first trial.
 
-    `workers` is the number of processes that the load generator uses. `refused` names servers that are not measured
+    `workers` is the number of processes that the load `generator` uses. `refused` names servers that are not measured
     because they are no echo servers, each with the reason.
     """
 
@@ -43,6 +44,7 @@ class Plan:
     trials_per_cell: int
     seed: int
     workers: int = 1
+    generator: Generator = "python"
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def cells(self) -> list[tuple[Server, NamedWorkload]]:

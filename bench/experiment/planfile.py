@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from bench.errors import UsageError, unknown_name
 from bench.experiment import server_table
+from bench.experiment.model import Generator  # noqa: TC001 - msgspec looks at it
 from bench.experiment.plan import SEED_BITS
 from bench.experiment.server_table import Name, Positive, ServerTable, split_servers
 from bench.experiment.workload_table import expand
@@ -35,13 +36,14 @@ ACCEPTED = {
     "trials": "a whole number, 1 or more",
     "seed": "a whole number, 0 or more",
     "workers": "a whole number, 1 or more",
+    "generator": '"python" or "reference"',
     "server": "tables: write [[server]]",
     "workload": "tables: write [[workload]]",
 }
 
 
 class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A plan file, checked; `trials` are those of each cell, `workers` processes of the load generator.
+    """A plan file, checked; `trials` are those of each cell, `workers` processes of the load `generator`.
 
     `optional_servers` are measured where they can run, and are a gap in the results elsewhere.
     """
@@ -54,6 +56,7 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trials: Positive = 3
     seed: Annotated[int, Meta(ge=0)] | None = None
     workers: Positive = 1
+    generator: Generator = "python"
     server: list[ServerTable] = []
     workload: list[dict[str, Any]] = []
 

@@ -32,6 +32,7 @@ def check(plan: Plan, out: Path) -> None:
     """Raise UsageError for the first thing that stands in the way of a plan whose results go to the folder `out`."""
     check_folder(out)
     check_connections(plan.connections_most)
+    check_generator(plan)
     for server in plan.servers:
         if server.gap is None:
             check_server(server)
@@ -67,6 +68,20 @@ def check_connections(connections: int) -> None:
             raise UsageError(
                 f"{connections} connections to one address need as many local ports, and there are "
                 f"{last - first + 1}: widen {_PORT_RANGE}, or ask for fewer connections"
+            )
+
+
+def check_generator(plan: Plan) -> None:
+    """Raise UsageError if the reference generator is asked for a load that it does not know."""
+    if plan.generator != "reference":
+        return
+    if plan.workers > 1:
+        raise UsageError("the reference generator is one process: leave workers out")
+    for named in plan.workloads:
+        if not named.workload.is_plain_closed_loop:
+            raise UsageError(
+                f"{named.name}: the reference generator makes a closed loop of one request in flight, of one size: "
+                "change the workload, or leave generator out"
             )
 
 

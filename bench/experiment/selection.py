@@ -54,6 +54,7 @@ def resolve(file: PlanFile) -> Plan:
         trials_per_cell=file.trials,
         seed=file.seed,
         workers=file.workers,
+        generator=file.generator,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -180,3 +182,14 @@ def test_what_is_not_known_is_absent_and_what_is_zero_is_zero():
 
 def test_only_interval_lines_are_taken_from_a_log():
     assert interval_lines('#[x]\n"Start"\nTag=1.a,0,1,2,H\nTag=1.b,0,1,2,H\n') == "Tag=1.a,0,1,2,H\nTag=1.b,0,1,2,H\n"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on the PATH")
+def test_the_reference_generator_gives_a_trial_of_the_same_columns(bench):
+    ours = bench(trial(server()))
+    its = dataclasses.replace(bench, generator="reference")(trial(server()))
+    assert its.status is Status.MEASURED, its.detail
+    # It does not time its connections.
+    assert {name for name in ours.metrics if not name.startswith("connect_")} <= set(its.metrics)
+    assert its.metrics["replies"] > 0
+    assert its.metrics["client_cpu_share"] <= 1.1

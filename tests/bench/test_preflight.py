@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import socket
@@ -26,6 +27,29 @@ def test_a_plan_that_can_be_measured_passes_and_leaves_nothing(tmp_path):
     )
     preflight.check(plan, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("workload", "workers", "message"),
+    [
+        (Workload(rate_per_s=100.0, arrivals="constant"), 1, "c1: the reference generator makes a closed loop"),
+        (Workload(pipeline=2), 1, "c1: the reference generator makes a closed loop"),
+        (Workload(), 2, "the reference generator is one process: leave workers out"),
+    ],
+)
+def test_what_the_reference_generator_cannot_do_is_said(workload, workers, message):
+    plan = Plan(
+        name="test",
+        servers=(),
+        workloads=(NamedWorkload(name="c1", workload=workload),),
+        trials_per_cell=1,
+        seed=1,
+        workers=workers,
+        generator="reference",
+    )
+    with pytest.raises(UsageError, match=message):
+        preflight.check_generator(plan)
+    preflight.check_generator(dataclasses.replace(plan, generator="python"))
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):

@@ -1,0 +1,112 @@
+"""The reference generator through `python -m clients --reference`: the same form, the same numbers, its limits said."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+
+import pytest
+from hdrh.histogram import HdrHistogram
+
+from clients import reference
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on the PATH")
+
+
+def test_its_result_is_of_the_same_form_as_ours(load, echo_server):
+    run = load(echo_server.address, "-c", 8, "-d", "700ms", "--reference")
+    ours = load(echo_server.address, "-c", 8, "-d", "100ms")
+    assert set(run.result) == set(ours.result)
+    assert run.status == 0
+    assert run["errors"] == {}
+    assert (run["connections_requested"], run["connections_established"], run["in_flight"]) == (8, 8, 8)
+    assert run["window_s"] == pytest.approx(0.7, abs=0.2)
+    assert 0 < run["client_cpu_s"] <= run["window_s"] + 0.05
+    assert len(run["timeline"]) >= 5
+    assert sum(piece["slice_s"] for piece in run["timeline"]) == pytest.approx(run["window_s"])
+
+
+def test_littles_law_holds_for_its_durations(load, echo_server):
+    """In a closed loop connections = throughput x mean response time (Little, Operations Research 9, 1961)."""
+    run = load(echo_server.address, "-c", 16, "-d", "500ms", "--reference")
+    assert run["replies_per_s"] * run["response_mean_ns"] / 1e9 == pytest.approx(16, rel=0.05)
+    assert run["response_p50_ns"] <= run["response_p90_ns"] <= run["response_p99_ns"] <= run["response_max_ns"]
+
+
+@pytest.mark.timing
+def test_a_delay_of_5_ms_is_measured_as_5_ms(load, known_bad):
+    with known_bad("fixed_delay") as served:
+        run = load(served.address, "-c", 2, "-d", "300ms", "--reference")
+    assert 5_000_000 <= run["response_p50_ns"] <= 6_500_000
+
+
+def test_its_log_gives_its_percentiles(load, echo_server, tmp_path):
+    log = tmp_path / "reference.hlog"
+    run = load(echo_server.address, "-d", "300ms", "--reference", "--hlog", log)
+    (line,) = [line for line in log.read_text().splitlines() if line.startswith("Tag=load.response,")]
+    histogram = HdrHistogram.decode(line.rsplit(",", 1)[1])
+    assert histogram.get_total_count() == run["replies"]
+    assert histogram.get_value_at_percentile(50) == pytest.approx(run["response_p50_ns"], rel=0.001)
+
+
+def test_a_wrong_echo_is_counted_and_is_no_reply(clients, known_bad):
+    with known_bad("wrong_byte") as served:
+        run = clients(served.address, "--json", "-c", 2, "--warmup", "0s", "-d", "300ms", "--reference")
+    assert run.status == 4
+    assert run.result["errors"]["mismatch"] == run.result["failed"] > 0
+    assert run.result["sent"] == run.result["replies"] + run.result["failed"] + run.result["in_flight"]
+
+
+def test_a_server_that_goes_away_is_an_error_in_words(clients, known_bad):
+    with known_bad("early_close") as served:
+        run = clients(served.address, "--json", "-c", 2, "--warmup", "0s", "-d", "300ms", "--reference")
+    assert run.status == 4
+    assert "the reference generator gave no result" in run.err
+    assert "Traceback" not in run.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--rate", 100),
+        ("--pipeline", 2),
+        ("--think", "1ms"),
+        ("-s", "64:1,128:1"),
+        ("-c", "1..8"),
+        ("--requests-per-connection", 5),
+        ("--workers", 2),
+    ],
+)
+def test_a_load_that_it_does_not_know_is_refused_before_anything_is_sent(clients, echo_server, options):
+    run = clients(echo_server.address, "--reference", *options)
+    assert (run.status, run.out) == (2, "")
+    assert reference.LIMITS in run.err
+
+
+def test_without_a_compiler_it_says_what_to_install(clients, echo_server, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    run = clients(echo_server.address, "--reference")
+    assert run.status == 2
+    assert "there is no C compiler" in run.err
+
+
+def test_an_interrupt_ends_the_window(start_clients, echo_server):
+    with start_clients(echo_server.address, "-d", "20s", "--reference", "--coordinated") as process:
+        assert process.stdout.readline() == "CONNECTED 64 64\n"
+        process.stdin.write("GO 1\n")
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert err == ""
+    assert json.loads(out)["interrupted"] is True
+
+
+def test_an_interrupt_while_waiting_for_the_word_to_go(start_clients, echo_server):
+    with start_clients(echo_server.address, "-c", 2, "--reference", "--coordinated") as process:
+        assert process.stdout.readline() == "CONNECTED 2 2\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (4, "")
+    assert (json.loads(out)["sent"], json.loads(out)["interrupted"]) == (0, True)
