@@ -113,18 +113,22 @@ def claim(standing: Standing, swept: Sweep) -> str:
     return f"{best.server}, or one of {len(level) - 1} not told apart from it, {is_best}"
 
 
-def lead(best: Cell, other: Cell, metric: Metric, level: float = LEVEL) -> Estimate:
-    """By what factor `best` beats `other`: ratio of trials of the same round, Student's t on its logarithm.
+def ratio(one: Cell, other: Cell, level: float = LEVEL) -> Estimate:
+    """Return `one` over `other`: ratios of trials of the same round, Student's t on their logarithm.
 
-    Above 1 is better whatever the metric's direction. Bounds are NaN with fewer than two common rounds.
+    NaN without a common round; the bounds are NaN with fewer than two.
     """
     common = [
-        (best.by_round[number], other.by_round[number])
-        for number in best.by_round
-        if min(best.by_round[number], other.by_round.get(number, 0)) > 0
+        (one.by_round[number], other.by_round[number])
+        for number in one.by_round
+        if min(one.by_round[number], other.by_round.get(number, 0)) > 0
     ]
-    ratio = mean_interval([math.log(ours / theirs) for ours, theirs in common], level)
-    return (ratio if metric.larger_is_better else ratio.negated()).map(math.exp)
+    return mean_interval([math.log(ours / theirs) for ours, theirs in common], level).map(math.exp)
+
+
+def lead(best: Cell, other: Cell, metric: Metric, level: float = LEVEL) -> Estimate:
+    """By what factor `best` beats `other`: above 1 is better whatever the metric's direction. See `ratio`."""
+    return ratio(best, other, level) if metric.larger_is_better else ratio(other, best, level)
 
 
 def _standings(found: tuple[Cell, ...], swept: Sweep, metric: Metric) -> Iterator[Standing]:

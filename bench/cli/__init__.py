@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +37,10 @@ COMMANDS = {
 
 INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 """The exit status of a program that its user interrupted, and of one whose output goes to a reader that has gone."""
+
+
+BROKEN = 70
+"""The exit status of a program with a fault in itself: EX_SOFTWARE of sysexits.h."""
 
 
 class ReaderGoneError(Exception):
@@ -115,6 +120,9 @@ def main() -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("echobench: interrupted", err=True)
         return INTERRUPTED
+    except Exception:  # noqa: BLE001 - a fault of ours is shown in full, and must not exit with 1: that means REGRESSED
+        traceback.print_exc()
+        return BROKEN
 
 
 def _left_alone() -> int:

@@ -1,4 +1,4 @@
-"""`echobench compare`: stored runs side by side, or the history of several. Reports; it is no gate."""
+"""`echobench compare`: a run's servers, stored runs side by side, or the history of several. Reports; it is no gate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.table import Table
 
+from bench.cli.terminal import standard_output
 from bench.errors import ExitCode, UsageError
 from bench.units import percent
 
@@ -27,22 +29,58 @@ CAVEAT = (
 
 @click.command("compare", short_help="Put stored runs side by side.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--baseline", metavar="SERVER", help="Of one run: every server's ratio to this one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of lines.")
 @click.option("--allow-inconclusive", is_flag=True, help="Exit 0 where the runs look slower or cannot tell.")
 @click.pass_context
-def compare(context: click.Context, /, runs: tuple[Path, ...], *, as_json: bool, allow_inconclusive: bool) -> None:
-    """Compare two stored RUNS, or follow each server through more of them.
+def compare(
+    context: click.Context,
+    /,
+    runs: tuple[Path, ...],
+    *,
+    baseline: str | None,
+    as_json: bool,
+    allow_inconclusive: bool,
+) -> None:
+    """Compare two stored RUNS, follow each server through more, or with --baseline put the servers of one side by side.
 
     Two runs of different machines, interpreters, kernels or libraries are refused, field by field (exit 5). Exits 3
     where a server looks slower or the runs cannot tell, since only `regress` can decide that.
     """
     from bench.analysis.frame import load  # noqa: PLC0415 - pandas only once it is needed
 
+    if baseline is not None:
+        if len(runs) > 1:
+            raise UsageError("--baseline compares the servers of one run: name one")
+        _servers(load(runs[0]), baseline, as_json=as_json)
+        return
     if len({run.resolve() for run in runs}) < max(_TWO, len(runs)):
-        raise UsageError("compare needs two or more runs, each once: echobench compare results/RUN-A results/RUN-B")
+        raise UsageError("compare needs two or more runs, each once, or one and --baseline SERVER")
     loaded = [load(run) for run in runs]
     code = _two(loaded, as_json=as_json) if len(loaded) == _TWO else _many(loaded, as_json=as_json)
     context.exit(int(ExitCode.FINE if allow_inconclusive and code is ExitCode.INCONCLUSIVE else code))
+
+
+def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
+    from bench.analysis.against import against  # noqa: PLC0415 - pandas only once it is needed
+    from bench.analysis.table import METRICS  # noqa: PLC0415 - as above
+
+    rows = against(run.trials, baseline)
+    if as_json:
+        cells = [
+            {"workload": workload, "server": server, **{column: one.to_json() for column, one in row.items()}}
+            for (workload, server), row in rows.items()
+        ]
+        click.echo(json.dumps({"run": run.id, "baseline": baseline, "cells": cells}, indent=1))
+        return
+    table = Table("server", "workload", *(metric.title for metric in METRICS), box=None, pad_edge=False)
+    for (workload, server), row in rows.items():
+        table.add_row(server, workload, *(row[metric.column].text for metric in METRICS))
+    console = standard_output()
+    console.print(f"{run.id}: ratio to {baseline} [95 % interval], by trials of the same round", soft_wrap=True)
+    console.print(table)
+    if any(one.is_bound for row in rows.values() for one in row.values()):
+        console.print("* The load generator was the limit with one of the two: see --generator reference.")
 
 
 def _two(runs: Sequence[Run], *, as_json: bool) -> ExitCode:

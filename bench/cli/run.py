@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from bench import units
 from bench.cli.progress import watching
+from bench.cli.terminal import standard_output
 from bench.errors import ExitCode, UsageError
 from bench.experiment import campaign
 from bench.experiment.planfile import find_plan, overridden, preset_names, read_plan
@@ -19,6 +19,8 @@ from bench.experiment.selection import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from rich.console import Console
 
     from bench.experiment.campaign import Campaign
     from bench.experiment.model import Trial
@@ -40,8 +42,6 @@ Examples:
 Exit status: 0 if every trial was measured, 2 wrong use, 4 if some could not be.
 """
 MINUTE_S = 60.0
-WIDE = 160
-"""Columns of what is not a terminal: a table in a file or a CI log need not be folded."""
 LOOKING = "Looking over the plan, its servers and the load generator"
 OVERHEAD_S = 0.5
 """A trial takes about so much longer than its load: for --dry-run only."""
@@ -84,7 +84,7 @@ def run(
 
     Ctrl-C keeps what was measured; --resume goes on.
     """
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    console = standard_output()
     if resume is not None:
         if any(value for value in options.values()):
             raise UsageError("--resume goes on with the plan of the run: leave the other options out")

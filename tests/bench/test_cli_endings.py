@@ -58,3 +58,11 @@ def test_a_reader_that_has_gone_ends_it_quietly_and_not_as_regressed(echobench, 
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_a_fault_of_ours_is_shown_and_does_not_end_as_regressed(echobench, tmp_path):
+    (tmp_path / "psutil.py").write_text("raise RuntimeError('a fault')\n")
+    done = echobench("doctor")
+    assert done.returncode == 70
+    assert "Traceback" in done.stderr
+    assert "RuntimeError: a fault" in done.stderr
