@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.analysis.plots_canvas import LABEL_POINTS, MARGIN, WIDTH, Page, nice_ticks, set_ticks, text_width
+from bench.analysis.plots_canvas import LABEL_POINTS, MARGIN, POINTS, WIDTH, Page, nice_ticks, set_ticks, text_width
 from bench.analysis.plots_marks import arrow, cross, dots, marker_style, shifted
 from bench.analysis.plots_scale import value_scale
 from bench.analysis.plots_words import capital, metric_words
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _ROW = 0.27
 _PANEL_GAP = 0.62
-_VALUE_WIDTH = 2.35
+_NAME_POINTS, _VALUE_POINTS = 7, 12
 
 
 def ranking_figure(digest: Digest, metric: Metric, theme: Theme, looks: Mapping[str, Look]) -> Figure:
@@ -33,10 +33,12 @@ def ranking_figure(digest: Digest, metric: Metric, theme: Theme, looks: Mapping[
     body = sum(_ROW * len(rows) + _PANEL_GAP for _, rows in panels) - 0.2
     page = Page(metric_words(digest, metric), theme, body=body)
     left = text_width(page.figure, list(looks), size=LABEL_POINTS) + 0.12 + MARGIN
+    values = [_value(cell, metric) for _, rows in panels for cell in rows]
+    right = _VALUE_POINTS / POINTS + text_width(page.figure, values, size=LABEL_POINTS) + MARGIN
     scale = value_scale(digest.cells[metric.column], log=metric.log)
     top = 0.2 if len(panels) > 1 else 0.05
     for panel, rows in panels:
-        axes = page.axes(left, top, WIDTH - left - _VALUE_WIDTH - MARGIN, _ROW * len(rows))
+        axes = page.axes(left, top, WIDTH - left - right, _ROW * len(rows))
         if len(panels) > 1:
             page.caption(axes, capital(panel.label))
         axes.set_xscale("log" if scale.log else "linear")
@@ -62,8 +64,8 @@ def _ranked(found: Sequence[Cell], metric: Metric) -> list[Cell]:
 def _draw_row(page: Page, axes: Axes, row: int, cell: Cell, look: Look, metric: Metric) -> None:  # noqa: PLR0917 - private
     colour, name = page.colour(look), cell.server
     for text, x, offset, align, shade in (
-        (name, 0, -7, "right", page.label_colour(look)),
-        (_value(cell, metric), 1, 12, "left", page.theme.muted if cell.missing else page.theme.ink),
+        (name, 0, -_NAME_POINTS, "right", page.label_colour(look)),
+        (_value(cell, metric), 1, _VALUE_POINTS, "left", page.theme.muted if cell.missing else page.theme.ink),
     ):
         axes.annotate(
             text,

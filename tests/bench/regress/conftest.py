@@ -7,8 +7,11 @@ step, and a second trial of a pair that comes out a little slower.
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
 import subprocess
 import sys
+import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +28,7 @@ from clients.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.connection import Connection
     from pathlib import Path
     from types import ModuleType
 
@@ -75,10 +79,10 @@ class FakeHost:
         host, n = self.host, self.trials
         keep = math.exp(-SLOT_S / host.drift_tau_s)
         shocks = draw.normal(size=n) * host.drift_sd
-        drift = np.empty(n)
-        drift[0] = shocks[0]
+        fresh = (math.sqrt(1 - keep * keep) * shocks).tolist()
+        drift = [float(shocks[0])]
         for i in range(1, n):
-            drift[i] = keep * drift[i - 1] + math.sqrt(1 - keep * keep) * shocks[i]
+            drift.append(keep * drift[-1] + fresh[i])
         noise = draw.normal(size=n) * host.trial_sd + math.log(1.3) * (draw.random(n) < host.outlier_chance)
         self.step_at = int(draw.integers(n)) if draw.random() < host.step_chance else n
         step = math.log(1.15) * (np.arange(n) >= self.step_at)
@@ -133,6 +137,30 @@ def ask(**fields: Any) -> Question:
 
 def run(host: FakeHost, question: Question, **fields: Any) -> Outcome:
     return Session(question, host, clock=host.clock, **fields).run()
+
+
+def over_seeds(session: Callable[[int], Any], sessions: int) -> list[Any]:
+    """Return what each of the seeds 0, 1, … gives. All cores share them; forks, so `session` may be any function."""
+
+    def work(seeds: range, end: Connection) -> None:
+        end.send([session(seed) for seed in seeds])
+
+    cores, fork = len(os.sched_getaffinity(0)), multiprocessing.get_context("fork")
+    here, *elsewhere = [range(core, sessions, cores) for core in range(cores)]
+    found, children = {}, []
+    for seeds in elsewhere:
+        reader, writer = fork.Pipe(duplex=False)
+        children.append((seeds, reader, fork.Process(target=work, args=(seeds, writer), daemon=True)))
+        with warnings.catch_warnings():  # Python 3.12 warns of threads: none here holds a lock that a session needs
+            warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+            children[-1][2].start()
+        writer.close()
+    found |= {seed: session(seed) for seed in here}
+    for seeds, reader, child in children:
+        with reader:
+            found |= zip(seeds, reader.recv(), strict=True)  # EOFError from a child that failed, and printed why
+        child.join()
+    return [found[seed] for seed in range(sessions)]
 
 
 @pytest.fixture(scope="session")

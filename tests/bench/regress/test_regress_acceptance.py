@@ -26,14 +26,11 @@ def words(hosts):
     """Return a function that runs sessions on seeded hosts and counts the words."""
 
     def count(sessions, host, *, slower=0.0, disturb=lambda _: 0.0, **asked):
-        comparisons = [
-            hosts.run(
-                hosts.FakeHost(host, seed=seed, slower=slower, disturb=disturb, trials=400),
-                hosts.ask(seed=seed, **asked),
-            ).comparison
-            for seed in range(sessions)
-        ]
-        return Counter(comparison.word for comparison in comparisons)
+        def word(seed):
+            fake = hosts.FakeHost(host, seed=seed, slower=slower, disturb=disturb, trials=400)
+            return hosts.run(fake, hosts.ask(seed=seed, **asked)).comparison.word
+
+        return Counter(hosts.over_seeds(word, sessions))
 
     return count
 
@@ -77,7 +74,7 @@ TRAPS = {
 @pytest.mark.parametrize("trap", TRAPS)
 def test_drift_does_not_alarm(words, hosts, trap):
     found = words(1000, hosts.NOISY, pairs=PAIRS_IN_TRAPS, disturb=TRAPS[trap])
-    blocks = sum(_as_blocks(hosts, seed, TRAPS[trap]) is Word.REGRESSED for seed in range(1000))
+    blocks = hosts.over_seeds(lambda seed: _as_blocks(hosts, seed, TRAPS[trap]), 1000).count(Word.REGRESSED)
     print(f"{trap}: {found[Word.REGRESSED]} REGRESSED of 1000; the same hosts measured in blocks: {blocks}")
     assert found[Word.REGRESSED] <= 21
     assert blocks > 100, "the trap does not bite, so passing it shows nothing"
@@ -103,25 +100,27 @@ def _as_blocks(hosts, seed, disturb):
 
 @pytest.mark.parametrize("pairs", [8, 10, 20, 40])
 def test_the_interval_holds_the_truth(hosts, pairs):
-    inside = 0
-    for seed in range(1000):
+    def holds(seed):
         outcome = hosts.run(hosts.FakeHost(hosts.NOISY, seed=seed, slower=0.05), hosts.ask(pairs=pairs, seed=seed))
         slowdown = outcome.comparison.cells[0].metrics[0].slowdown
-        inside += not slowdown.bounded or slowdown.low <= 0.05 <= slowdown.high
+        return not slowdown.bounded or slowdown.low <= 0.05 <= slowdown.high
+
+    inside = sum(hosts.over_seeds(holds, 1000))
     print(f"coverage of the 98 % interval with {pairs} pairs: {inside} of 1000")
     assert 963 <= inside <= 997
 
 
 def test_twenty_four_cells_share_one_percent(hosts):
     cells = tuple(hosts.cell(f"s{number:02}") for number in range(24))
-    alarmed = sum(_any_regressed(hosts, seed, cells, pairs=15) for seed in range(300))
+    alarmed = sum(hosts.over_seeds(lambda seed: _any_regressed(hosts, seed, cells, pairs=15), 300))
     print(f"24 cells, A/A, 15 pairs: {alarmed} of 300 families with a REGRESSED")
     assert alarmed <= 10
 
 
 def test_one_slow_cell_of_twenty_four_is_found(hosts):
     cells = tuple(hosts.cell(f"s{number:02}") for number in range(24))
-    found = sum(_any_regressed(hosts, seed, cells, pairs=30, slower={"s07": 0.20}) for seed in range(300))
+    slower = {"s07": 0.20}
+    found = sum(hosts.over_seeds(lambda seed: _any_regressed(hosts, seed, cells, pairs=30, slower=slower), 300))
     print(f"24 cells, one +20 %, 30 pairs: {found} of 300 families with a REGRESSED")
     assert found >= 290
 
@@ -137,15 +136,16 @@ def screened(hosts):
     cells = tuple(hosts.cell(f"s{number:02}", warmup_s=0.5, duration_s=2.1) for number in range(12))
 
     def count(sessions, *, slower=0.0, **asked):
-        anywhere = at_the_last = 0
-        for seed in range(sessions):
+        def session(seed):
             host = hosts.FakeHost(hosts.NOISY, seed=seed, slower={"s11": slower}, trials=700)
             outcome = hosts.run(host, hosts.ask(cells=cells, seed=seed, **asked))
-            anywhere += outcome.comparison.word is Word.REGRESSED
-            at_the_last += outcome.comparison.cells[-1].word is Word.REGRESSED
-            assert outcome.seconds <= asked.get("seconds", math.inf) + 2 * hosts.SLOT_S
-            assert bool(outcome.plan.screen) == ("seconds" in asked)
-        return anywhere, at_the_last
+            words = (outcome.comparison.word, outcome.comparison.cells[-1].word)
+            return *words, outcome.seconds, bool(outcome.plan.screen)
+
+        anywhere, at_the_last, seconds, screens = zip(*hosts.over_seeds(session, sessions), strict=True)
+        assert max(seconds) <= asked.get("seconds", math.inf) + 2 * hosts.SLOT_S
+        assert set(screens) == {"seconds" in asked}
+        return anywhere.count(Word.REGRESSED), at_the_last.count(Word.REGRESSED)
 
     return count
 
@@ -217,29 +217,28 @@ def test_planned_looks_keep_the_power(words, hosts):
 
 
 def test_a_large_slowdown_ends_the_check_early(hosts):
-    pairs = []
-    for seed in range(300):
-        outcome = hosts.run(
-            hosts.FakeHost(hosts.NOISY, seed=seed, slower=0.20), hosts.ask(pairs=40, looks=LOOKS, seed=seed)
-        )
-        pairs.append(outcome.comparison.cells[0].metrics[0].pairs)
+    def measured(seed):
+        host = hosts.FakeHost(hosts.NOISY, seed=seed, slower=0.20)
+        return hosts.run(host, hosts.ask(pairs=40, looks=LOOKS, seed=seed)).comparison.cells[0].metrics[0].pairs
+
+    pairs = hosts.over_seeds(measured, 300)
     print(f"+20 %, noisy: {np.mean(pairs):.1f} pairs on average")
     assert np.mean(pairs) <= 16
 
 
 @pytest.mark.parametrize("pairs", [10, 20, 40])
 def test_the_minimal_effect_it_prints_is_the_one_it_finds(hosts, pairs):
-    def found(effect_of):
-        hits = 0
-        for seed in range(400):
-            first = hosts.run(hosts.FakeHost(hosts.NOISY, seed=seed), hosts.ask(pairs=pairs, seed=seed))
-            slower = effect_of(first.comparison.cells[0].metrics[0])
-            again = hosts.run(hosts.FakeHost(hosts.NOISY, seed=seed, slower=slower), hosts.ask(pairs=pairs, seed=seed))
-            hits += again.comparison.word is Word.REGRESSED
-        return hits / 400
+    def compared(seed, slower=0.0):
+        return hosts.run(
+            hosts.FakeHost(hosts.NOISY, seed=seed, slower=slower), hosts.ask(pairs=pairs, seed=seed)
+        ).comparison
 
-    honest = found(lambda metric: metric.minimal_effect)
-    normal = found(lambda metric: math.expm1((2.326 + 0.842) * metric.noise.sd / math.sqrt(pairs)))
+    def found(seed):
+        metric = compared(seed).cells[0].metrics[0]
+        normal = math.expm1((2.326 + 0.842) * metric.noise.sd / math.sqrt(pairs))
+        return [compared(seed, slower).word is Word.REGRESSED for slower in (metric.minimal_effect, normal)]
+
+    honest, normal = np.mean(hosts.over_seeds(found, 400), axis=0)
     print(f"printed minimal effect, {pairs} pairs: found in {honest:.0%}; by the normal formula {normal:.0%}")
     assert 0.72 <= honest <= 0.92
     if pairs == 10:
