@@ -31,7 +31,7 @@ def ranking_figure(digest: Digest, metric: Metric, theme: Theme, looks: Mapping[
         for panel in digest.sweep.panels
     ]
     body = sum(_ROW * len(rows) + _PANEL_GAP for _, rows in panels) - 0.2
-    page = Page(metric_words(digest, metric), theme, body=body)
+    page = Page(metric_words(digest, metric, upwards=False), theme, body=body)
     left = text_width(page.figure, list(looks), size=LABEL_POINTS) + 0.12 + MARGIN
     values = [_value(cell, metric) for _, rows in panels for cell in rows]
     right = _VALUE_POINTS / POINTS + text_width(page.figure, values, size=LABEL_POINTS) + MARGIN

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from bench.analysis.table import Axis, Cell, Metric
 
 
-def metric_words(digest: Digest, metric: Metric) -> Words:
-    """Return title, subtitle and notes of a figure that shows one metric of every cell."""
+def metric_words(digest: Digest, metric: Metric, *, upwards: bool = True) -> Words:
+    """Return title, subtitle and notes of a figure that shows one metric of every cell; more is `upwards`, or right."""
     found = digest.cells[metric.column]
     standing = digest.headline(metric)
     return Words(
         title=sentence(standing, digest.sweep) if standing else f"{metric.title}: no trial could be measured",
         subtitle=" ".join([f"{capital(metric.axis)}.", *shared_load(digest), _reading(found)]),
-        notes=tuple(_notes(found, digest)),
+        notes=tuple(_notes(found, digest, arrow="\N{UPWARDS ARROW}" if upwards else "\N{RIGHTWARDS ARROW}")),
     )
 
 
@@ -72,11 +72,11 @@ def places(found: Iterable[Cell], axis: Axis, *, why: bool = False) -> str:
     return f"{'; '.join(f'{who} at {listed(at)}' for who, at in by_server.items())} {axis.title}"
 
 
-def _notes(found: Sequence[Cell], digest: Digest) -> Iterable[str]:
+def _notes(found: Sequence[Cell], digest: Digest, *, arrow: str) -> Iterable[str]:
     """Say which cells have no number, and which are only a lower bound, at which loads."""
     axis = digest.sweep.axis
     if missing := [cell for cell in found if cell.missing]:
         yield f"\N{MULTIPLICATION SIGN}  No number: {places(missing, axis, why=True)}."
     if bounded := [cell for cell in found if cell.lower_bound]:
         limit = "At least this much, since the load generator was the limit"
-        yield f"\N{UPWARDS ARROW}  {limit}: {places(bounded, axis)}."
+        yield f"{arrow}  {limit}: {places(bounded, axis)}."
