@@ -69,6 +69,16 @@ def bench(hosts, monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def _without_pip(monkeypatch):
+    """Leave pip out of the arms' environments: to put it there takes seconds, and no set-up here uses it."""
+
+    def as_asked(where, command, run=arms._run):
+        run(where, [*command, *(["--without-pip"] if command[:3] == [sys.executable, "-m", "venv"] else [])])
+
+    monkeypatch.setattr(arms, "_run", as_asked)
+
+
+@pytest.fixture
 def run(bench, monkeypatch, capsys):
     """Return a function that runs the command in a folder and gives its exit status and what it printed."""
 
@@ -139,6 +149,7 @@ def test_it_can_be_asked_from_a_folder_within(project, run, bench):
     assert bench.trees["somebody@head"][0].name == "sub"
 
 
+@pytest.mark.usefixtures("_without_pip")
 def test_setup_runs_in_each_arms_own_environment(project, run, bench):
     project.commit(0)
     setup = 'python -c \'import sys; open("prefix", "w").write(sys.prefix)\' && test -f myserver/__init__.py'
@@ -174,6 +185,7 @@ BAD = [
 ]
 
 
+@pytest.mark.usefixtures("_without_pip")
 @pytest.mark.parametrize(
     ("arguments", "expected", "said"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
 )
@@ -230,6 +242,7 @@ def test_numbers_that_do_not_vary_are_judged_as_they_are(project, run, bench):
     assert "pair sd 0 %, lag-1 unknown" in said
 
 
+@pytest.mark.usefixtures("_without_pip")
 def test_a_set_up_that_fails_for_the_candidate_only_is_invalid(project, run):
     base = project.commit(0)
     (project.root / "broken").write_text("")
