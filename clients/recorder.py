@@ -1,7 +1,7 @@
 """What the hot path writes into: columns that are only appended to. No statistics here.
 
-A closed loop appends one number per reply, since its due time is its send time; an open loop appends three. The
-columns are emptied every slice (0.1 s) by `drain`, so memory does not grow with the run.
+A closed loop appends one number per reply, since its due time is its send time; an open loop appends two, whose
+difference is the lateness. The columns are emptied every slice (0.1 s) by `drain`, so memory does not grow with time.
 """
 
 from __future__ import annotations

@@ -1,0 +1,90 @@
+"""The digest: counting in pieces changes nothing, and what it fills adds up to what it was given."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clients import digest as digest_module
+from clients.digest import Digest
+from clients.faults import Failure
+from clients.recorder import Slice
+from clients.result import KINDS, Result
+from clients.workload import Workload
+
+TICK_NS = 100_000_000
+BEGIN_NS = 7_000_000_000
+
+durations = st.lists(st.integers(0, 10**10), max_size=30).map(lambda values: np.array(values, dtype=np.int64))
+slices = st.lists(
+    st.builds(
+        Slice,
+        response=durations,
+        service=durations,
+        lateness=durations,
+        connect=durations,
+        failures=st.dictionaries(st.sampled_from(list(Failure)), st.integers(1, 5)).map(Counter),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+class Log:
+    """Keeps the lines that an interval log would write."""
+
+    def __init__(self):
+        self.lines = []
+
+    def write(self, since_epoch_s, length_s, distributions):
+        assert since_epoch_s > 0
+        self.lines.append((length_s, {kind: histogram.compact() for kind, histogram in distributions.items()}))
+
+
+def digested(taken, *, in_pieces):
+    """Give slices to a digest, a tick apart; return the result, the log, and how often it would have let others run."""
+    result, log = Result(workload=Workload()), Log()
+    made = Digest(result, log=log, tick_ns=TICK_NS, in_pieces=in_pieces, clock=lambda: BEGIN_NS)
+    made.begin(BEGIN_NS, BEGIN_NS + len(taken) * TICK_NS)
+    breaths = sum(1 for n, one in enumerate(taken, start=1) for _ in made.take(one, BEGIN_NS + n * TICK_NS))
+    made.finish()
+    made.write_log()
+    return result, log, breaths
+
+
+@given(taken=slices)
+def test_everything_is_counted_once_in_the_whole_in_the_timeline_and_in_the_log(taken):
+    result, log, _ = digested(taken, in_pieces=False)
+    for kind in KINDS:
+        values = np.concatenate([getattr(one, kind) for one in taken])
+        assert result.histograms[kind].count == values.size
+        assert result.histograms[kind].total_ns == values.sum()
+        assert sum(int(line[kind].counts.sum()) for _, line in log.lines) == values.size
+    assert result.replies == sum(int(interval.response.counts.sum()) for interval in result.timeline)
+    assert sum(interval.errors for interval in result.timeline) == sum(one.failures.total() for one in taken)
+    assert result.failures == sum((one.failures for one in taken), Counter())
+    assert sum(interval.length_ns for interval in result.timeline) == len(taken) * TICK_NS
+    assert sum(length_s for length_s, _ in log.lines) == pytest.approx(len(taken) * TICK_NS / 1e9)
+
+
+@given(taken=slices)
+def test_counting_in_pieces_gives_the_same(taken):
+    whole, whole_log, _ = digested(taken, in_pieces=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digest_module, "_PIECE", 3)
+        pieced, pieced_log, _ = digested(taken, in_pieces=True)
+    assert pieced.to_wire() == whole.to_wire()
+    assert len(pieced_log.lines) == len(whole_log.lines)
+
+
+def test_a_large_slice_lets_others_run_after_every_piece():
+    values = np.arange(10 * digest_module._PIECE, dtype=np.int64)
+    nothing = np.empty(0, dtype=np.int64)
+    one = Slice(response=values, service=nothing, lateness=nothing, connect=nothing, failures=Counter())
+    _, _, whole = digested([one], in_pieces=False)
+    _, _, pieced = digested([one], in_pieces=True)
+    assert pieced - whole == 9
