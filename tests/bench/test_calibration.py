@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.calibration import answer_cell, answer_paces, to_json
+from bench.cli import calibrate as command
 from bench.errors import UsageError
-from bench.experiment import ceiling
+from bench.experiment import calibrate, ceiling
 from bench.experiment.calibrate import CellPairs, Pace, Rate
 from bench.experiment.ceiling import Ceilings
 from clients.workload import Workload
@@ -141,21 +141,19 @@ def test_a_damaged_calibration_says_what_to_do(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the reference is compiled by the machine's C compiler")
-def test_calibrate_measures_prints_and_keeps(checkout, tmp_path):
-    """One short pair per cell through the real command: every cell and share is there, and `run` can read it."""
+def test_calibrate_measures_prints_and_keeps(monkeypatch, tmp_path):
+    """One short pair per cell of one size through the real command: all are there, and `run` can read what it kept."""
+    monkeypatch.setattr(calibrate, "MESSAGE_BYTES", (1024,))
     kept = tmp_path / "calibration.json"
     options = ["--pairs", "1", "--window", "0.1", "--warmup", "0.05", "--json", "--out", str(kept)]
-    done = subprocess.run(
-        [sys.executable, "-m", "bench", "calibrate", *options],
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-    )
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(command.calibrate, options, catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
-    assert len(told["cells"]) == 9
+    assert [(cell["connections"], cell["message_bytes"]) for cell in told["cells"]] == [
+        (1, 1024),
+        (64, 1024),
+        (1000, 1024),
+    ]
     assert all(cell["ratio"]["value"] > 0 for cell in told["cells"])
     assert [pace["share"] for pace in told["paces"]] == [0.25, 0.5, 0.75]
     found = ceiling.load(kept)
