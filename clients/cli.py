@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from clients import hlog, report, samples
+from clients import hlog, memory, report, samples
 from clients.arguments import check_outputs, check_reference, parser, preflight, target_of, workload_of
 from clients.load import Announce, Load, Share, soon
 from clients.recorder import RawRecorder, Recorder
@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = parser().parse_args(arguments)
+    memory.keep_freed()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

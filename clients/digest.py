@@ -1,12 +1,14 @@
 """From what was recorded to distributions: of each second for the log, of each interval for the timeline, of the whole.
 
-Counting ten thousand durations at once would be a pause in somebody's latency, so an open loop's slice is counted in
-pieces: `take` yields after each, and the load sends and receives in between. Nothing here reads a socket.
+Counting ten thousand durations is a pause in somebody's latency, so slices wait for the window's end. Of a long window
+they cannot all wait; then an open loop's are counted in pieces: `take` yields after each, and the load sends and
+receives in between. Nothing here reads a socket.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from clients.histogram import Compact, Histogram, counted
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
     from clients.recorder import Durations, Slice
 
 _SECOND_NS = 1_000_000_000
+_INTERVAL_NS = 100_000_000  # of the timeline, at least
 _TIMELINE_LENGTH = 100  # intervals at the most, so that memory does not grow with the run
 _UNLOGGED_MAX = 60  # seconds whose distributions wait to be encoded
-_PIECE = 2048  # durations counted in about 25 us
+_UNDIGESTED_BYTES_MAX = 16 << 20  # ten seconds of a load at the most that one process can make
+_PIECE = 2048  # durations counted in some 50 us
 
 
 class Digest:
@@ -37,7 +41,9 @@ class Digest:
         self._piece = _PIECE if in_pieces else None
         self._second = {kind: Histogram() for kind in KINDS}
         self._second_start_ns = self._second_end_ns = 0
-        self._unlogged: list[tuple[float, float, dict[str, Compact]]] = []
+        self._undigested: deque[tuple[Slice, int]] = deque()
+        self._undigested_bytes = 0
+        self._unlogged: deque[tuple[float, float, dict[str, Compact]]] = deque()
         self._interval = _OpenInterval(0)
         self._interval_length_ns = 0
 
@@ -49,12 +55,22 @@ class Digest:
         """Begin the window, which is to end at `end_ns`."""
         self._result.window_start_ns = self._second_start_ns = begin_ns
         self._interval = _OpenInterval(begin_ns)
-        self._interval_length_ns = max(2 * self._slack_ns, (end_ns - begin_ns) // _TIMELINE_LENGTH)
+        self._interval_length_ns = max(_INTERVAL_NS, (end_ns - begin_ns) // _TIMELINE_LENGTH)
 
     def take(self, taken: Slice, at_ns: int) -> Iterator[None]:
-        """Count what was recorded until `at_ns`. Yield where something more urgent may be done."""
-        self._result.failures.update(taken.failures)
-        self._interval.errors += taken.failures.total()
+        """Take what was recorded until `at_ns`. Yield where something more urgent may be done."""
+        self._undigested.append((taken, at_ns))
+        self._undigested_bytes += taken.nbytes
+        while self._undigested_bytes > _UNDIGESTED_BYTES_MAX:
+            yield from self._digest_oldest()
+
+    def _digest_oldest(self) -> Iterator[None]:
+        taken, at_ns = self._undigested.popleft()
+        self._undigested_bytes -= taken.nbytes
+        if taken.failures:
+            self._result.failures.update(taken.failures)
+            self._interval.errors += taken.failures.total()
+        yield
         for kind, histogram in self._second.items():
             for values_ns in self._pieces(getattr(taken, kind)):
                 counts = counted(values_ns)
@@ -70,18 +86,26 @@ class Digest:
             yield from self._close_second()
 
     def finish(self) -> None:
-        """Close what is open."""
+        """Digest what was taken, and close what is open."""
+        while self._undigested:
+            for _ in self._digest_oldest():
+                pass
         if self._interval.end_ns > self._interval.begin_ns:
             self._close_interval()
         for _ in self._close_second():
             pass
 
     def write_log(self) -> None:
-        """Encode and write the seconds that are closed. It takes milliseconds for each, so it is left for the end."""
-        for since_epoch_s, length_s, second in self._unlogged:
+        """Encode and write the seconds that are closed: milliseconds for each, so what can is left for the end."""
+        for _ in self._write():
+            pass
+
+    def _write(self) -> Iterator[None]:
+        while self._unlogged:
+            since_epoch_s, length_s, second = self._unlogged.popleft()
             assert self._log is not None
             self._log.write(since_epoch_s, length_s, {kind: Histogram.expand(held) for kind, held in second.items()})
-        self._unlogged.clear()
+            yield
 
     def _pieces(self, values_ns: Durations) -> Iterator[Durations]:
         piece = self._piece or max(1, values_ns.size)
@@ -89,9 +113,7 @@ class Digest:
             yield values_ns[begin : begin + piece]
 
     def _close_interval(self) -> None:
-        interval = self._interval
-        self._result.timeline.append(interval.close(self._result.window_start_ns))
-        self._interval = _OpenInterval(interval.end_ns)
+        self._result.timeline.append(self._interval.close(self._result.window_start_ns))
 
     def _close_second(self) -> Iterator[None]:
         """Add the second to the whole, and keep it for the log."""
@@ -101,14 +123,14 @@ class Digest:
             self._result.histograms[kind].merge(histogram)
             if is_logged:
                 closed[kind] = histogram.compact()
-            self._second[kind] = Histogram()
+            histogram.clear()
             yield
         if is_logged:
             since_epoch_s = time.time() - (self._now_ns() - self._second_start_ns) / 1e9
             self._unlogged.append((since_epoch_s, (self._second_end_ns - self._second_start_ns) / 1e9, closed))
-            if len(self._unlogged) >= _UNLOGGED_MAX:
-                self.write_log()
         self._second_start_ns = self._second_end_ns
+        if len(self._unlogged) >= _UNLOGGED_MAX:
+            yield from self._write()
 
 
 class _OpenInterval:
@@ -120,5 +142,9 @@ class _OpenInterval:
         self.response = Histogram()
 
     def close(self, window_ns: int) -> Interval:
+        """Return what it holds, and begin the next."""
         length_ns = self.end_ns - self.begin_ns
-        return Interval(self.begin_ns - window_ns, length_ns, self.errors, self.response.compact())
+        closed = Interval(self.begin_ns - window_ns, length_ns, self.errors, self.response.compact())
+        self.begin_ns, self.errors = self.end_ns, 0
+        self.response.clear()
+        return closed

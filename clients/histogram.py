@@ -36,11 +36,18 @@ def samples_needed(quantile: float) -> int:
 
 def bucket_indices(values_ns: Integers) -> Integers:
     """Return the HDR bucket of each duration, shape (n,); values outside [0, one hour] go to the nearest bucket."""
-    clipped = np.clip(values_ns, 0, HIGHEST_NS)
+    return _bucket_indices(np.clip(values_ns, 0, HIGHEST_NS))
+
+
+def _bucket_indices(values_ns: Integers) -> Integers:
+    indices: Integers = np.where(values_ns < _HALF, values_ns, _logarithmic(values_ns))
+    return indices
+
+
+def _logarithmic(values_ns: Integers) -> Integers:
     # A float's bits are its exponent followed by its mantissa; exponent and first ten mantissa bits together count
     # 1024 steps per octave, which is the HDR index shifted by a constant. Exact: every value is below 2**53.
-    logarithmic = (clipped.astype(np.float64).view(np.int64) >> 42) - (1023 + 9) * _HALF
-    indices: Integers = np.where(clipped < _HALF, clipped, logarithmic)
+    indices: Integers = (values_ns.astype(np.float64).view(np.int64) >> 42) - (1023 + 9) * _HALF
     return indices
 
 
@@ -64,17 +71,35 @@ class Counted(NamedTuple):
 
 def counted(values_ns: Integers) -> Counted:
     """Count durations, shape (n,), n > 0, for as many histograms as want them. A value beyond an hour is an hour."""
-    counts = np.bincount(bucket_indices(values_ns))
-    return Counted(counts, int(values_ns.sum()), int(values_ns.min()), int(values_ns.max()))
+    least, most = int(np.minimum.reduce(values_ns)), int(np.maximum.reduce(values_ns))
+    if least < 0 or most > HIGHEST_NS:
+        indices = bucket_indices(values_ns)
+    else:  # in fewer steps: this is between two requests of a load
+        indices = _logarithmic(values_ns) if least >= _HALF else _bucket_indices(values_ns)
+    counts = np.bincount(indices)
+    return Counted(counts, int(np.add.reduce(values_ns)), least, most)
 
 
 class Histogram:
-    """Counts per bucket; `total_ns`, `min_ns` and `max_ns` are exact."""
+    """Counts per bucket; `total_ns`, `min_ns` and `max_ns` are exact.
 
-    __slots__ = ("counts", "max_ns", "min_ns", "total_ns")
+    Only the first `_used` buckets may hold anything: most durations are far below an hour, and to go through all its
+    buckets would take ten times as long.
+    """
+
+    __slots__ = ("_used", "counts", "max_ns", "min_ns", "total_ns")
 
     def __init__(self) -> None:
         self.counts = np.zeros(_COUNTS, dtype=np.int64)
+        self._forget()
+
+    def clear(self) -> None:
+        """Count anew from nothing, in the same memory."""
+        self.counts[: self._used] = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._used = 0
         self.total_ns = 0
         self.min_ns: int | None = None
         self.max_ns: int | None = None
@@ -86,12 +111,15 @@ class Histogram:
 
     def add_counted(self, durations: Counted) -> None:
         """Count durations that were counted already."""
-        self.counts[: durations.counts.size] += durations.counts
+        size = durations.counts.size
+        self.counts[:size] += durations.counts
+        self._used = max(self._used, size)
         self._extend(*durations[1:])
 
     def merge(self, other: Self) -> None:
         """Count all that another histogram counted."""
-        self.counts += other.counts
+        self.counts[: other._used] += other.counts[: other._used]
+        self._used = max(self._used, other._used)
         if other.min_ns is not None and other.max_ns is not None:
             self._extend(other.total_ns, other.min_ns, other.max_ns)
 
@@ -103,7 +131,7 @@ class Histogram:
     @property
     def count(self) -> int:
         """How many durations were counted."""
-        return int(self.counts.sum())
+        return int(self.counts[: self._used].sum())
 
     @property
     def mean_ns(self) -> float | None:
@@ -112,8 +140,8 @@ class Histogram:
 
     def percentile_ns(self, quantile: float) -> int | None:
         """Return the highest value of the bucket that holds the quantile, None if too few samples support it."""
-        cumulative = np.cumsum(self.counts)
-        count = int(cumulative[-1])
+        cumulative = np.cumsum(self.counts[: self._used])
+        count = int(cumulative[-1]) if self._used else 0
         if count < samples_needed(quantile):
             return None
         rank = max(1, math.ceil(quantile * count - 1e-9))
@@ -147,13 +175,14 @@ class Histogram:
         histogram.counts[:] = np.frombuffer(decoded.counts, dtype=np.uint64)
         filled = np.flatnonzero(histogram.counts)
         if filled.size:
+            histogram._used = int(filled[-1]) + 1
             histogram.min_ns, histogram.max_ns = int(_VALUES_NS[filled[0]]), int(_VALUES_NS[filled[-1]])
             histogram.total_ns = int(histogram.counts @ _VALUES_NS)
         return histogram
 
     def compact(self) -> Compact:
         """Return the filled buckets only, in the smallest integers: kilobytes instead of a quarter of a megabyte."""
-        filled = np.flatnonzero(self.counts)
+        filled = np.flatnonzero(self.counts[: self._used])
         counts = self.counts[filled]
         smallest = np.min_scalar_type(int(counts.max(initial=0)))
         return Compact(filled.astype(np.uint16), counts.astype(smallest), self.total_ns, self.min_ns, self.max_ns)
@@ -163,6 +192,7 @@ class Histogram:
         """Return the histogram that `compact` was made of, exactly."""
         histogram = cls()
         histogram.counts[compact.buckets] = compact.counts
+        histogram._used = int(compact.buckets.max(initial=0)) + 1
         histogram.total_ns, histogram.min_ns, histogram.max_ns = compact.total_ns, compact.min_ns, compact.max_ns
         return histogram
 

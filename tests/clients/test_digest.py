@@ -19,13 +19,17 @@ from clients.workload import Workload
 TICK_NS = 100_000_000
 BEGIN_NS = 7_000_000_000
 
+
+def columns(*pairs):
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+
+
+replies = st.lists(st.tuples(st.integers(0, 10**10), st.integers(0, 10**10)), max_size=30).map(lambda p: columns(*p))
 durations = st.lists(st.integers(0, 10**10), max_size=30).map(lambda values: np.array(values, dtype=np.int64))
 slices = st.lists(
     st.builds(
-        Slice,
-        response=durations,
-        service=durations,
-        lateness=durations,
+        lambda replies, connect, failures: Slice(replies[0], replies[1], connect, failures),
+        replies=replies,
         connect=durations,
         failures=st.dictionaries(st.sampled_from(list(Failure)), st.integers(1, 5)).map(Counter),
     ),
@@ -45,8 +49,14 @@ class Log:
         self.lines.append((length_s, {kind: histogram.compact() for kind, histogram in distributions.items()}))
 
 
-def digested(taken, *, in_pieces):
+def digested(taken, *, in_pieces=False, held_bytes=0):
     """Give slices to a digest, a tick apart; return the result, the log, and how often it would have let others run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digest_module, "_UNDIGESTED_BYTES_MAX", held_bytes)
+        return _digested(taken, in_pieces=in_pieces)
+
+
+def _digested(taken, *, in_pieces):
     result, log = Result(workload=Workload()), Log()
     made = Digest(result, log=log, tick_ns=TICK_NS, in_pieces=in_pieces, clock=lambda: BEGIN_NS)
     made.begin(BEGIN_NS, BEGIN_NS + len(taken) * TICK_NS)
@@ -81,10 +91,18 @@ def test_counting_in_pieces_gives_the_same(taken):
     assert len(pieced_log.lines) == len(whole_log.lines)
 
 
+@given(taken=slices, held_bytes=st.integers(0, 1000))
+def test_what_waits_for_the_end_is_counted_all_the_same(taken, held_bytes):
+    at_once, _, _ = digested(taken)
+    later, _, _ = digested(taken, held_bytes=held_bytes)
+    assert later.to_wire() == at_once.to_wire()
+
+
 def test_a_large_slice_lets_others_run_after_every_piece():
     values = np.arange(10 * digest_module._PIECE, dtype=np.int64)
     nothing = np.empty(0, dtype=np.int64)
-    one = Slice(response=values, service=nothing, lateness=nothing, connect=nothing, failures=Counter())
+    one = Slice(response=values, service=nothing, connect=nothing, failures=Counter())
     _, _, whole = digested([one], in_pieces=False)
     _, _, pieced = digested([one], in_pieces=True)
     assert pieced - whole == 9
+    assert digested([one], in_pieces=True, held_bytes=1 << 30)[2] == 0

@@ -238,11 +238,11 @@ def test_ticks_do_not_drift_when_one_is_late():
 
     tick_ns = 100 * MILLISECOND_NS
     end_ns = 10 * tick_ns + 3
-    assert next_tick_ns(3, end_ns) == tick_ns + 3
-    assert next_tick_ns(tick_ns + 3, end_ns) == 2 * tick_ns + 3
-    assert next_tick_ns(tick_ns + 30 * MILLISECOND_NS, end_ns) == 2 * tick_ns + 3  # late: the next one is not
-    assert next_tick_ns(5 * tick_ns, end_ns) == 5 * tick_ns + 3
-    assert next_tick_ns(end_ns - 1, end_ns) == end_ns
+    assert next_tick_ns(3, end_ns, tick_ns) == tick_ns + 3
+    assert next_tick_ns(tick_ns + 3, end_ns, tick_ns) == 2 * tick_ns + 3
+    assert next_tick_ns(tick_ns + 30 * MILLISECOND_NS, end_ns, tick_ns) == 2 * tick_ns + 3  # late: the next one is not
+    assert next_tick_ns(5 * tick_ns, end_ns, tick_ns) == 5 * tick_ns + 3
+    assert next_tick_ns(end_ns - 1, end_ns, tick_ns) == end_ns
 
 
 def interval(at_ms, length_ms, replies):
