@@ -32,6 +32,8 @@ CONNECTIONS = (1, 64, 1000)
 MESSAGE_BYTES = (64, 1024, 16384)
 PACED_SHARES = (0.25, 0.5, 0.75)
 PACED_CELL = (64, 1024)
+PACED_WINDOWS = 3
+"""So many windows long are open-loop trials: of a short one, a single pause of the machine is more than 1 %."""
 _RESULT_TIMEOUT_S = 30.0
 _FALLBACKS = ("uvloop-protocol", "coroutines")
 
@@ -125,7 +127,9 @@ class Calibration:
         for _ in range(self._effort.pairs):
             for share in self._random.sample(PACED_SHARES, len(PACED_SHARES)):
                 workload = self._workload(*PACED_CELL).replace(
-                    rate_per_s=float(round(share * ceiling_per_s)), arrivals="constant"
+                    duration_s=PACED_WINDOWS * self._effort.window_s,
+                    rate_per_s=float(round(share * ceiling_per_s)),
+                    arrivals="constant",
                 )
                 paces.append(self._paced(share, workload))
                 advance()
