@@ -60,7 +60,8 @@ for version in nox.project.python_versions(PYPROJECT):
 def tests_live(session: nox.Session) -> None:
     """Run the tests that put real load on this machine; minutes."""
     install(session, "test")
-    session.run("python", "-m", "pytest", "-m", "live", *session.posargs)
+    # Where a test is after a minute is no news here.
+    session.run("python", "-m", "pytest", "-m", "live", "-o", "faulthandler_timeout=0", *session.posargs)
 
 
 @nox.session(default=False)
