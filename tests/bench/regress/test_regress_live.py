@@ -164,14 +164,15 @@ def test_burnt_cpu_is_found(regress, echo, share, least):
     assert sensitivity >= expected / 2
 
 
-def test_a_pause_moves_the_tail_and_not_the_cpu(regress, echo):
+def test_a_pause_moves_the_tail_far_more_than_the_cpu(regress, echo):
+    """It moves that too, by what it costs to fall asleep and to wake up: on a virtual machine some per cent."""
     found = regress("--a", str(echo()), "--b", str(echo(pause_s=0.0002)), "--pairs", str(PAIRS))[1]
     p99, cpu = metric(found, "response_p99_ns"), metric(found, "server_cpu_us_per_reply")
     print(
         f"live pause of 200 us in every hundredth: p99 {p99['change']['value']:+.0%}, CPU {cpu['change']['value']:+.1%}"
     )
     assert p99["change"]["value"] > 0.10
-    assert cpu["word"] != Word.REGRESSED
+    assert cpu["change"]["value"] < p99["change"]["value"] / 5
 
 
 class BusyFromTheMiddle:
