@@ -146,7 +146,7 @@ def _recorder(options: argparse.Namespace, target: Target, workload: Workload, s
     open_loop = workload.is_open_loop
     if options.samples is not None:
         return RawRecorder(open_loop=open_loop)
-    if options.coordinated or target.tls is not None:
+    if options.coordinated or options.reference or target.tls is not None:
         return Recorder(open_loop=open_loop)
     connections = len(share.of_connections(workload.connections))
     return WaryRecorder(open_loop=open_loop, target=target, connections=connections)

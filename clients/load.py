@@ -24,7 +24,6 @@ from clients.result import Result
 
 if TYPE_CHECKING:
     from clients.hlog import IntervalLog
-    from clients.recorder import Slice
     from clients.target import Target
     from clients.workload import Workload
 
@@ -83,7 +82,9 @@ class Load:
         self._kernel = Kernel(clock=clock, poller=best_poller(batch=batch))
         self._result = Result(workload=workload)
         self._tick_ns = _OPEN_LOOP_TICK_NS if workload.is_open_loop else _TICK_NS
-        self._digest = self._new_digest(self._result, log)
+        self._digest = Digest(
+            self._result, log=log, tick_ns=self._tick_ns, in_pieces=workload.is_open_loop, clock=clock
+        )
         # The first are drawn now: that takes milliseconds, by which the load would begin late.
         self._dues = (
             primed(due_times_ns(workload, worker=share.worker, workers=share.workers))
@@ -130,17 +131,10 @@ class Load:
     async def _converse(self, start_ns: int) -> None:
         window_ns = start_ns + round(self._workload.warmup_s * 1e9)
         tasks = self._start(start_ns)
-        # What the warm-up recorded is digested too, and forgotten: the first slices of the window find all of it warm.
-        forgotten = self._new_digest(Result(workload=self._workload), None)
-        forgotten.begin(start_ns, window_ns)
-        await self._digest_until(window_ns, forgotten)
+        await self._warm_up(window_ns)
         await self._window(window_ns)
         for task in tasks:
             self._kernel.cancel(task)
-
-    def _new_digest(self, result: Result, log: IntervalLog | None) -> Digest:
-        in_pieces = self._workload.is_open_loop
-        return Digest(result, log=log, tick_ns=self._tick_ns, in_pieces=in_pieces, clock=self._now_ns)
 
     def _connection(self, number: int) -> Connection:
         return Connection(
@@ -210,16 +204,11 @@ class Load:
                 if sent_ns is not None and sent_ns <= deadline_ns:
                     self._kernel.cancel(task, Overdue())
 
-    async def _digest_until(self, end_ns: int, digest: Digest) -> tuple[int, Slice]:
-        """Let the load run until then, or an interruption. Return the end, and the last slice, not yet digested."""
-        at_ns, taken = self._now_ns(), self._recorder.drain()
-        while not self._result.interrupted and at_ns < end_ns:
-            for _ in digest.take(taken, at_ns):
-                if self._workload.is_open_loop:
-                    await sleep_until(self._now_ns() + _BREATH_NS, self._now_ns)
-            await sleep_until(next_tick_ns(self._now_ns(), end_ns, self._tick_ns), self._now_ns)
-            at_ns, taken = self._now_ns(), self._recorder.drain()
-        return at_ns, taken
+    async def _warm_up(self, end_ns: int) -> None:
+        """Let the load run until then, or an interruption, and forget what it recorded."""
+        while not self._result.interrupted and (time_ns := self._now_ns()) < end_ns:
+            await sleep_until(next_tick_ns(time_ns, end_ns, self._tick_ns), self._now_ns)
+            self._recorder.drain()
 
     async def _window(self, planned_ns: int) -> None:
         begin_ns = self._now_ns()
@@ -228,7 +217,13 @@ class Load:
         end_ns = start_ns + round(self._workload.duration_s * 1e9)
         self._digest.begin(begin_ns, end_ns)
         before = self._totals(begin_ns)
-        at_ns, taken = await self._digest_until(end_ns, self._digest)
+        at_ns, taken = begin_ns, self._recorder.drain()
+        while not self._result.interrupted and at_ns < end_ns:
+            for _ in self._digest.take(taken, at_ns):
+                if self._workload.is_open_loop:
+                    await sleep_until(self._now_ns() + _BREATH_NS, self._now_ns)
+            await sleep_until(next_tick_ns(self._now_ns(), end_ns, self._tick_ns), self._now_ns)
+            at_ns, taken = self._now_ns(), self._recorder.drain()
         after = self._totals(at_ns)  # before anything is digested, which takes time that is not the window's
         for _ in self._digest.take(taken, at_ns):
             pass

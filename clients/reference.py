@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 SOURCE = Path(__file__).with_name("reference.c")
 _FLAGS = ("-O2", "-std=gnu11")
 
-
 LIMITS = "the reference generator makes a closed loop of one request in flight, of one size, over plain TCP"
 
 
@@ -119,8 +118,8 @@ class ReferenceLoad:
         for begin_ns, end_ns, mismatches, total_ns, min_ns, max_ns, buckets, counts in given["slices"]:
             extremes = (min_ns, max_ns) if counts else (None, None)
             response = Compact(np.array(buckets, dtype=np.int64), np.array(counts, dtype=np.int64), total_ns, *extremes)
-            begin_s = begin_ns - result.window_start_ns
-            result.timeline.append(Interval(begin_s, end_ns - begin_ns, mismatches, response))
+            at_ns = begin_ns - result.window_start_ns
+            result.timeline.append(Interval(at_ns, end_ns - begin_ns, mismatches, response))
             result.histograms["response"].merge(Histogram.expand(response))
             result.failures[Failure.MISMATCH] += mismatches
         result.failed = result.failures[Failure.MISMATCH]

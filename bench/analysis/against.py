@@ -6,7 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.answer import digest, ratio
+from bench.analysis.answer import digest
+from bench.analysis.stats import ratio_by_round
 from bench.analysis.table import METRICS
 from bench.analysis.verdict import known
 from bench.errors import unknown_name
@@ -54,6 +55,8 @@ def against(trials: pd.DataFrame, baseline: str) -> Ratios:
         for cell in found.cells[metric.column]:
             if cell.server != baseline and cell.workload in theirs:
                 other = theirs[cell.workload]
-                one = Against(ratio(cell, other), is_bound=cell.lower_bound or other.lower_bound)
+                one = Against(
+                    ratio_by_round(cell.by_round, other.by_round), is_bound=cell.lower_bound or other.lower_bound
+                )
                 rows.setdefault((cell.workload, cell.server), {})[metric.column] = one
     return rows

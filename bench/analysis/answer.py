@@ -6,11 +6,10 @@ interval is that of one such pair of servers; it is not widened for having picke
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.analysis.stats import Estimate, mean_interval
+from bench.analysis.stats import Estimate, ratio_by_round
 from bench.analysis.table import LEVEL, METRICS, P99, THROUGHPUT, Cell, Metric, Panel, Sweep, cells, sweep
 
 if TYPE_CHECKING:
@@ -113,22 +112,10 @@ def claim(standing: Standing, swept: Sweep) -> str:
     return f"{best.server}, or one of {len(level) - 1} not told apart from it, {is_best}"
 
 
-def ratio(one: Cell, other: Cell, level: float = LEVEL) -> Estimate:
-    """Return `one` over `other`: ratios of trials of the same round, Student's t on their logarithm.
-
-    NaN without a common round; the bounds are NaN with fewer than two.
-    """
-    common = [
-        (one.by_round[number], other.by_round[number])
-        for number in one.by_round
-        if min(one.by_round[number], other.by_round.get(number, 0)) > 0
-    ]
-    return mean_interval([math.log(ours / theirs) for ours, theirs in common], level).map(math.exp)
-
-
 def lead(best: Cell, other: Cell, metric: Metric, level: float = LEVEL) -> Estimate:
-    """By what factor `best` beats `other`: above 1 is better whatever the metric's direction. See `ratio`."""
-    return ratio(best, other, level) if metric.larger_is_better else ratio(other, best, level)
+    """By what factor `best` beats `other`, by `ratio_by_round`: above 1 is better whatever the metric's direction."""
+    one, another = (best, other) if metric.larger_is_better else (other, best)
+    return ratio_by_round(one.by_round, another.by_round, level)
 
 
 def _standings(found: tuple[Cell, ...], swept: Sweep, metric: Metric) -> Iterator[Standing]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 Values: TypeAlias = "Sequence[float] | NDArray[Any]"
 Floats: TypeAlias = NDArray[np.float64]
@@ -67,6 +67,16 @@ def mean_interval(values: Values, level: float = 0.95) -> Estimate:
     mean = float(x.mean())
     half = _student((1 + level) / 2, x.size - 1) * float(x.std(ddof=1)) / math.sqrt(x.size)
     return Estimate(mean, mean - half, mean + half, level)
+
+
+def ratio_by_round(ours: Mapping[int, float], theirs: Mapping[int, float], level: float = 0.95) -> Estimate:
+    """Return ours over theirs: the geometric mean of the ratios of trials of one round, Student's t on their logarithm.
+
+    By the number of the round, each; only rounds that both have, with values above zero, count. NaN without one; the
+    bounds are NaN with fewer than two.
+    """
+    logs = [math.log(ours[n] / theirs[n]) for n in ours if n in theirs and min(ours[n], theirs[n]) > 0]
+    return mean_interval(logs, level).map(math.exp)
 
 
 def median_interval(values: Values, level: float = 0.95) -> Estimate:

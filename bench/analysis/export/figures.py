@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from bench.analysis.export.series import METRICS, Metric, Series, series
-from bench.analysis.stats import Estimate, mean_interval
+from bench.analysis.stats import Estimate, ratio_by_round
 from bench.errors import MeasurementError, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -61,17 +60,17 @@ def of_run(run: Run, baseline: str | None) -> list[Figure]:
 
 
 def _ratio(one: Series, baseline: Series) -> Figure | None:
-    """Return the geometric mean of the rounds' ratios, with Student's interval on the log scale; None for no round."""
-    theirs = dict(zip(baseline.rounds, baseline.values, strict=True))
-    logs = [math.log(v / theirs[r]) for r, v in zip(one.rounds, one.values, strict=True) if r in theirs]
-    if not logs:
+    """Return the ratio by rounds; None where there is no round of both."""
+    ours, theirs = (dict(zip(side.rounds, side.values, strict=True)) for side in (one, baseline))
+    rounds = len(ours.keys() & theirs.keys())
+    if not rounds:
         return None
-    remark = f"{len(logs)} round{'s' if len(logs) > 1 else ''}"
+    remark = f"{rounds} round{'s' if rounds > 1 else ''}"
     bounds = [side.server for side in (one, baseline) if side.lower_bound]
     return Figure(
         cell=one.cell,
         metric=one.metric,
-        estimate=mean_interval(np.array(logs)).map(math.exp),
+        estimate=ratio_by_round(ours, theirs),
         remark=f"{remark}; the load generator was the limit with {' and '.join(bounds)}" if bounds else remark,
         against=baseline.server,
     )

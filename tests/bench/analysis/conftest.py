@@ -266,3 +266,36 @@ def texts() -> Callable[[Figure], list[str]]:
         return [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in (*figure.texts, *own, *ticks)]
 
     return read
+
+
+@pytest.fixture
+def run_info() -> dict[str, Any]:
+    """What run.json says of the runs that are exported."""
+    return {
+        "machine": {"host": "bench-1", "cpu_model": "Test CPU", "cpus": 2, "system": "Linux", "kernel": "6.1"},
+        "interpreter": {"implementation": "CPython", "version": "3.11.9"},
+        "git": {"revision": "0123abcd" * 5, "dirty": False},
+    }
+
+
+@pytest.fixture
+def make_run(builder, run_info):
+    """Return a function that builds a run of two servers at two connection counts, and loads it."""
+
+    def make(**options):
+        return frame.load(builder.run(**({"connections": (1, 16), "rounds": 8, "info": run_info} | options)))
+
+    return make
+
+
+@pytest.fixture
+def run_with_failures(make_run, failed):
+    """Return a run in which two trials of one cell failed and another cell failed wholly."""
+
+    def change(record):
+        trial = record["trial"]
+        cell = (trial["server"]["name"], trial["workload_name"])
+        if cell == ("threads", "c16") or (cell == ("coroutines", "c1") and trial["round"] < 3):
+            failed(record)
+
+    return make_run(change=change)

@@ -16,44 +16,16 @@ import pyperf
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from bench.analysis import export, frame
+from bench.analysis import export
 from bench.errors import MeasurementError, UsageError
 from bench.experiment.model import Status
 
-INFO = {
-    "machine": {"host": "bench-1", "cpu_model": "Test CPU", "cpus": 2, "system": "Linux", "kernel": "6.1"},
-    "interpreter": {"implementation": "CPython", "version": "3.11.9"},
-    "git": {"revision": "0123abcd" * 5, "dirty": False},
-}
 DURATIONS = {
     "time_per_reply": lambda trials: 1 / trials["replies_per_s"],
     "server_cpu_per_reply": lambda trials: trials["server_cpu_us_per_reply"] / 1e6,
     "response_p50": lambda trials: trials["response_p50_ns"] / 1e9,
     "response_p99": lambda trials: trials["response_p99_ns"] / 1e9,
 }
-
-
-@pytest.fixture
-def make_run(builder):
-    """Return a function that builds a run of two servers at two connection counts, and loads it."""
-
-    def make(**options):
-        return frame.load(builder.run(**({"connections": (1, 16), "rounds": 8, "info": INFO} | options)))
-
-    return make
-
-
-@pytest.fixture
-def run_with_failures(make_run, failed):
-    """Return a run in which two trials of one cell failed and another cell failed wholly."""
-
-    def change(record):
-        trial = record["trial"]
-        cell = (trial["server"]["name"], trial["workload_name"])
-        if cell == ("threads", "c16") or (cell == ("coroutines", "c1") and trial["round"] < 3):
-            failed(record)
-
-    return make_run(change=change)
 
 
 def expected(run):
@@ -116,7 +88,7 @@ def test_pyperf_compares_two_runs(make_run, builder, tmp_path):
     assert "slower" in row
 
 
-def test_asv_compares_two_commits(make_run, builder, tmp_path):
+def test_asv_compares_two_commits(make_run, run_info, builder, tmp_path):
     def slower(record):
         record["metrics"]["replies_per_s"] /= 2
 
@@ -125,7 +97,7 @@ def test_asv_compares_two_commits(make_run, builder, tmp_path):
     for number, (commit, change) in enumerate(zip(commits, (lambda record: None, slower), strict=True)):
         builder.folder = tmp_path / f"run-{number}"
         git = {"revision": commit, "dirty": False}
-        files |= export.render("asv", make_run(change=change, info=INFO | {"git": git}))
+        files |= export.render("asv", make_run(change=change, info=run_info | {"git": git}))
     export.write(files, tmp_path)
     config = {"version": 1, "project": "x", "repo": ".", "branches": ["main"], "results_dir": "results"}
     (tmp_path / "asv.conf.json").write_text(json.dumps(config))
@@ -145,9 +117,9 @@ def test_asv_holds_the_same_medians(run_with_failures):
     assert {name: row[0][0] for name, row in results.items()} == near(expected(run_with_failures))
 
 
-def test_asv_is_refused_outside_git(make_run):
+def test_asv_is_refused_outside_git(make_run, run_info):
     with pytest.raises(UsageError, match="not made in a git repository"):
-        export.render("asv", make_run(info=INFO | {"git": None}))
+        export.render("asv", make_run(info=run_info | {"git": None}))
 
 
 def commit_twice(folder):
