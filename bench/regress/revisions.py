@@ -7,11 +7,9 @@ through an index of its own, and both arms are checked out elsewhere.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import shutil
 import subprocess
-import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,11 +132,12 @@ def _fill_submodules(root: Path, commit: str, tree: Path, error: type[BenchError
             continue
         wanted = facts.split()[2]
         try:
-            archive = _run_git(local, "archive", "--format=tar", wanted).stdout
+            _git(local, "cat-file", "-e", f"{wanted}^{{commit}}")
         except subprocess.CalledProcessError as failed:
             raise error(f"submodule {path} has no commit {wanted[:8]} here: run git -C {path} fetch") from failed
-        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-            files.extractall(tree / path, filter="data")
+        with tempfile.TemporaryDirectory() as scratch:
+            env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+            _git(local, f"--work-tree={tree / path}", "read-tree", "--reset", "-u", wanted, env=env)
         _fill_submodules(local, wanted, tree / path, error)
 
 
@@ -153,14 +152,10 @@ def _is_dirty_submodule(line: str) -> bool:
 
 
 def _git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-    return _run_git(where, *arguments, env=env).stdout.decode(errors="surrogateescape")
-
-
-def _run_git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
     """Run git away from the variables that a hook or an alias may have left, which would point it elsewhere."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        return subprocess.run(
+        done = subprocess.run(
             ["git", *arguments],  # noqa: S607 - the user's own git, as found on the PATH
             cwd=where,
             env={**clean, "LC_ALL": "C", **(env or {})},
@@ -170,3 +165,4 @@ def _run_git(where: Path, *arguments: str, env: Mapping[str, str] | None = None)
     except subprocess.CalledProcessError as error:
         error.stderr = error.stderr.decode(errors="replace")
         raise
+    return done.stdout.decode(errors="surrogateescape")

@@ -313,6 +313,9 @@ def test_both_arms_get_a_steady_allocator_unless_the_user_has_set_one(project, r
 @pytest.fixture
 def with_submodule(project, tmp_path):
     other = type(project)(tmp_path / "library")
+    (other.root / ".gitattributes").write_text("data.txt export-ignore\n")
+    (other.root / "data.txt").write_text("read at start\n")
+    (other.root / "config").symlink_to("/etc/hostname")
     other.commit(0)
     project.commit(0)
     project.git("submodule", "--quiet", "add", str(other.root), "library")
@@ -330,7 +333,12 @@ def test_submodules_hold_their_files(with_submodule, tmp_path):
     where = revisions.repository(with_submodule.root)
     head = revisions.resolve(where, "HEAD", UsageError)
     with revisions.checked_out(where, {Arm.BASELINE: head}, tmp_path / "work") as trees:
-        assert (trees[Arm.BASELINE] / "library" / "myserver" / "__init__.py").read_text() == "BURN = 0\n"
+        library = trees[Arm.BASELINE] / "library"
+        assert (library / "myserver" / "__init__.py").read_text() == "BURN = 0\n"
+        assert (library / "data.txt").read_text() == "read at start\n", "a checkout knows no export-ignore"
+        assert (library / "config").readlink() == Path("/etc/hostname")
+    assert with_submodule.git("status", "--porcelain") == ""
+    assert with_submodule.git("-C", "library", "status", "--porcelain") == ""
 
 
 def test_a_dirty_submodule_is_wrong_use(with_submodule, run):
