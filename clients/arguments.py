@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     add("--think", default="0s", metavar="TIME", help="closed loop: pause between a reply and the next request (0s)")
     add("--timeout", default="5s", metavar="TIME", help="a request without its whole reply by then has failed (5s)")
     add("--workers", type=int, default=1, metavar="N", help="processes to share the load (1)")
-    add("--reference", action="store_true", help="make the load with the C generator: faster, closed loop, plain TCP")
+    add("--reference", action="store_true", help="make the load with the C generator: faster, and can less")
     add("--seed", type=int, default=0, metavar="S", help="of arrivals and sizes (0)")
     add("--tls", action="store_true", help="speak TLS")
     add("--cafile", metavar="FILE", help="certificates to trust, with --tls")
@@ -137,7 +137,7 @@ def target_of(options: argparse.Namespace) -> Target:
 def check_reference(options: argparse.Namespace, workload: Workload, target: Target) -> None:
     """Raise WorkloadError if the reference generator is asked for what it cannot do."""
     plain = options.workers == 1 and options.samples is None and target.is_tcp and target.tls is None
-    if not plain or not workload.is_plain_closed_loop:
+    if not plain or not workload.is_plain:
         raise WorkloadError(f"{reference.LIMITS}, in one process without --samples: leave the other options out")
 
 

@@ -1,13 +1,16 @@
 /* The reference generator: what the loopback of this machine allows when the generator itself costs next to nothing.
  *
- * A closed loop over epoll, one thread, one request in flight per connection, every reply compared byte for byte.
+ * Over epoll, one thread, one request in flight per connection, every reply compared byte for byte. A closed loop, or
+ * an open one at a constant rate: a due request takes the connection that has been free for longest, or waits for one.
  * `reference.py` is the only one to start it. No feature may be added here that a comparison with it does not need.
  *
- *     reference ADDRESS PORT CONNECTIONS BYTES WARMUP_S DURATION_S
+ *     reference ADDRESS PORT CONNECTIONS BYTES WARMUP_S DURATION_S RATE_PER_S
  *
- * prints `CONNECTED` when its connections stand, waits for a line `GO <ns of CLOCK_MONOTONIC>`, and prints one line of
- * JSON in the end, or when it is sent SIGINT: window_start_ns, window_end_ns, cpu_s, and the slices of the window:
- * [begin_ns, end_ns, mismatches, total_ns, min_ns, max_ns, [bucket, ...], [count, ...]], in HDR buckets of 3 digits.
+ * with a rate of 0 for a closed loop. It prints `CONNECTED` when its connections stand, waits for a line `GO <ns of
+ * CLOCK_MONOTONIC>`, and prints one line of JSON in the end, or when it is sent SIGINT: window_start_ns, window_end_ns,
+ * cpu_s, spin_s, in_flight, the distributions of an open loop's service and lateness, and the slices of the window:
+ * [begin_ns, end_ns, mismatches, response]. A distribution is [total_ns, min_ns, max_ns, [bucket, ...], [count, ...]],
+ * in HDR buckets of 3 digits.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -27,21 +30,43 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 1024, SLICES_MAX = 100, BUCKETS = 33 << 10 };
+enum { EVENTS = 1024, OPEN_LOOP_EVENTS = 16, SLICES_MAX = 100, BUCKETS = 33 << 10 };
 static const int64_t SLICE_NS = 100000000, HIGHEST_NS = INT64_C(3600000000000);
 
 struct connection {
     int fd;
     uint64_t sequence;
-    int64_t sent_ns;
+    int64_t due_ns, sent_ns;
     size_t sent, received;
     char *message, *reply;
 };
 
-struct slice {
-    int64_t begin_ns, end_ns, total_ns, min_ns, max_ns;
-    uint64_t mismatches;
+struct distribution {
+    int64_t total_ns, min_ns, max_ns;
     uint32_t *counts;
+};
+
+struct slice {
+    int64_t begin_ns, end_ns;
+    uint64_t mismatches;
+    struct distribution response;
+};
+
+/* What the window gave so far; `last` is the slice being filled, NULL before the window. */
+struct outcome {
+    int64_t window_ns, end_ns, slice_ns, spun_ns, cpu_ns;
+    struct distribution service, lateness;
+    struct slice slices[SLICES_MAX + 1], *last;
+};
+
+/* An open loop's due times, and its free connections in the order in which they came free. `interval_ns` is 0 in a
+ * closed loop, where nothing of this is used. */
+struct schedule {
+    double interval_ns;
+    int64_t start_ns, due_ns;
+    uint64_t dispatched;
+    struct connection **ring;
+    int capacity, first, free;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -86,12 +111,30 @@ static void send_rest(struct connection *c, size_t size, int epoll) {
     }
 }
 
+/* Send the next request of a connection. One that is not due by a schedule is due when it is sent. */
 static void begin(struct connection *c, size_t size, int epoll) {
     c->sequence++;
     memcpy(c->message, &c->sequence, size < 8 ? size : 8);
     c->sent = c->received = 0;
-    c->sent_ns = now_ns(CLOCK_MONOTONIC);
+    c->due_ns = c->sent_ns = now_ns(CLOCK_MONOTONIC);
     send_rest(c, size, epoll);
+}
+
+/* Send what is due by then as long as connections are free; return the time. */
+static int64_t dispatch(struct schedule *s, int64_t now, size_t size, int epoll) {
+    while (s->free && s->due_ns <= now) {
+        struct connection *c = s->ring[s->first];
+        s->first = (s->first + 1) % s->capacity, s->free--;
+        int64_t due = s->due_ns;
+        s->due_ns = s->start_ns + (int64_t)((double)++s->dispatched * s->interval_ns);
+        begin(c, size, epoll);
+        c->due_ns = due, now = c->sent_ns;
+    }
+    return now;
+}
+
+static void come_free(struct schedule *s, struct connection *c) {
+    s->ring[(s->first + s->free++) % s->capacity] = c;
 }
 
 static int connect_to(const char *address, int port) {
@@ -122,22 +165,25 @@ static int bucket_of(int64_t ns) {
     return (octave - 9) * 1024 + (int)((ns >> (octave - 10)) & 1023);
 }
 
-static void record(struct slice *s, int64_t ns) {
-    s->counts[bucket_of(ns)]++;
-    s->total_ns += ns;
-    if (ns < s->min_ns) s->min_ns = ns;
-    if (ns > s->max_ns) s->max_ns = ns;
+static struct distribution empty(void) {
+    return (struct distribution){.min_ns = INT64_MAX, .counts = calloc(BUCKETS, sizeof(uint32_t))};
 }
 
-static void print_slice(const struct slice *s) {
-    printf("[%" PRId64 ", %" PRId64 ", %" PRIu64 ", %" PRId64 ", %" PRId64 ", %" PRId64, s->begin_ns, s->end_ns,
-           s->mismatches, s->total_ns, s->min_ns, s->max_ns);
+static void record(struct distribution *d, int64_t ns) {
+    d->counts[bucket_of(ns)]++;
+    d->total_ns += ns;
+    if (ns < d->min_ns) d->min_ns = ns;
+    if (ns > d->max_ns) d->max_ns = ns;
+}
+
+static void print_distribution(const struct distribution *d) {
+    printf("[%" PRId64 ", %" PRId64 ", %" PRId64, d->total_ns, d->min_ns, d->max_ns);
     for (int of_counts = 0; of_counts < 2; of_counts++) {
         const char *separator = ", [";
         int any = 0;
         for (int i = 0; i < BUCKETS; i++) {
-            if (!s->counts[i]) continue;
-            printf("%s%u", separator, of_counts ? s->counts[i] : (unsigned)i);
+            if (!d->counts[i]) continue;
+            printf("%s%u", separator, of_counts ? d->counts[i] : (unsigned)i);
             separator = ", ", any = 1;
         }
         printf(any ? "]" : ", []");
@@ -145,22 +191,48 @@ static void print_slice(const struct slice *s) {
     printf("]");
 }
 
-int main(int argc, char **argv) {
-    if (argc != 7) {
-        fprintf(stderr, "usage: %s ADDRESS PORT CONNECTIONS BYTES WARMUP_S DURATION_S\n", argv[0]);
-        return 2;
+/* Take account of a reply. The window begins with the first after its planned time. */
+static void note(struct outcome *o, const struct connection *c, int64_t now, int is_wrong, int is_open) {
+    if (!o->last) {
+        if (now < o->window_ns) return;
+        o->last = o->slices, o->last->begin_ns = o->window_ns = now;
+        o->cpu_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID), o->spun_ns = 0;
     }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    struct sigaction action = {.sa_handler = interrupt}; /* without SA_RESTART: it ends a wait */
-    sigaction(SIGINT, &action, NULL);
-    int count = atoi(argv[3]), epoll = epoll_create1(EPOLL_CLOEXEC);
-    size_t size = (size_t)atoll(argv[4]);
-    int64_t warmup = (int64_t)(atof(argv[5]) * 1e9), duration = (int64_t)(atof(argv[6]) * 1e9);
-    int64_t slice_ns = duration / SLICES_MAX > SLICE_NS ? duration / SLICES_MAX : SLICE_NS;
-    struct rlimit limit;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    while (now >= o->last->begin_ns + o->slice_ns && o->last < o->slices + SLICES_MAX) {
+        o->last->end_ns = o->last->begin_ns + o->slice_ns;
+        o->last[1].begin_ns = o->last->end_ns;
+        o->last++;
+    }
+    if (is_wrong) {
+        o->last->mismatches++;
+        return;
+    }
+    record(&o->last->response, now - c->due_ns);
+    if (is_open) {
+        record(&o->service, now - c->sent_ns);
+        record(&o->lateness, c->sent_ns - c->due_ns);
+    }
+}
+
+static void print_outcome(struct outcome *o, int in_flight) {
+    printf("{\"window_start_ns\": %" PRId64 ", \"window_end_ns\": %" PRId64, o->window_ns, o->end_ns);
+    printf(", \"cpu_s\": %.6f, \"spin_s\": %.6f", (double)o->cpu_ns / 1e9, (double)o->spun_ns / 1e9);
+    printf(", \"in_flight\": %d, \"service\": ", in_flight);
+    print_distribution(&o->service);
+    printf(", \"lateness\": ");
+    print_distribution(&o->lateness);
+    printf(", \"slices\": [");
+    for (const struct slice *s = o->slices; o->last && s <= o->last; s++) {
+        int64_t end_ns = s == o->last ? o->end_ns : s->end_ns;
+        printf("%s[%" PRId64 ", %" PRId64 ", %" PRIu64 ", ", s == o->slices ? "" : ", ", s->begin_ns, end_ns,
+               s->mismatches);
+        print_distribution(&s->response);
+        printf("]");
+    }
+    printf("]}\n");
+}
+
+static struct connection *connect_all(int count, size_t size, char **argv, int epoll) {
     struct connection *connections = calloc((size_t)count, sizeof *connections);
     for (int i = 0; i < count; i++) {
         struct connection *c = &connections[i];
@@ -170,22 +242,19 @@ int main(int argc, char **argv) {
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &e)) die("epoll_ctl");
     }
-    struct slice slices[SLICES_MAX + 1];
-    for (int i = 0; i <= SLICES_MAX; i++)
-        slices[i] = (struct slice){.min_ns = INT64_MAX, .counts = calloc(BUCKETS, sizeof(uint32_t))};
-    printf("CONNECTED\n");
-    fflush(stdout);
-    int64_t start;
-    if (scanf("GO %" SCNd64, &start) != 1) return 0;
-    struct timespec until = {.tv_sec = start / 1000000000, .tv_nsec = start % 1000000000};
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-    int64_t window = start + warmup, end = window + duration, window_cpu = 0, now = 0;
-    struct slice *slice = NULL;
-    for (int i = 0; i < count; i++) begin(&connections[i], size, epoll);
-    while (now < end && !interrupted) {
+    return connections;
+}
+
+/* Exchange messages until `end_ns` or an interrupt; return when that was. */
+static int64_t run(struct outcome *o, struct schedule *s, size_t size, int epoll, int64_t end_ns) {
+    int is_open = s->interval_ns > 0, batch = is_open ? OPEN_LOOP_EVENTS : EVENTS;
+    int64_t now = 0;
+    while (now < end_ns && !interrupted) {
         struct epoll_event events[EVENTS];
-        int ready = epoll_wait(epoll, events, EVENTS, 100);
-        if (ready == 0) now = now_ns(CLOCK_MONOTONIC);
+        int64_t looked = now;
+        int ready = epoll_wait(epoll, events, batch, is_open ? 0 : 100); /* an open loop never sleeps */
+        if (ready <= 0 || is_open) now = now_ns(CLOCK_MONOTONIC);
+        if (ready == 0 && is_open) o->spun_ns += now - looked;
         for (int i = 0; i < ready; i++) {
             struct connection *c = events[i].data.ptr;
             if (events[i].events & EPOLLOUT) send_rest(c, size, epoll);
@@ -195,31 +264,51 @@ int main(int argc, char **argv) {
             if (n <= 0) die("the server closed a connection");
             now = now_ns(CLOCK_MONOTONIC);
             if ((c->received += (size_t)n) < size) continue;
-            if (!slice && now >= window) {
-                slice = slices, slice->begin_ns = window = now, window_cpu = now_ns(CLOCK_PROCESS_CPUTIME_ID);
-            }
-            int is_wrong = memcmp(c->reply, c->message, size) != 0;
-            if (slice) {
-                while (now >= slice->begin_ns + slice_ns && slice < slices + SLICES_MAX) {
-                    slice->end_ns = slice->begin_ns + slice_ns;
-                    slice[1].begin_ns = slice->end_ns;
-                    slice++;
-                }
-                slice->mismatches += (uint64_t)is_wrong;
-                if (!is_wrong) record(slice, now - c->sent_ns);
-            }
-            begin(c, size, epoll);
+            note(o, c, now, memcmp(c->reply, c->message, size) != 0, is_open);
+            if (is_open) come_free(s, c), now = dispatch(s, now, size, epoll);
+            else begin(c, size, epoll);
         }
+        if (is_open) now = dispatch(s, now, size, epoll);
     }
-    double cpu_s = slice ? (double)(now_ns(CLOCK_PROCESS_CPUTIME_ID) - window_cpu) / 1e9 : 0;
-    int64_t window_end = slice ? now : window;
-    printf("{\"window_start_ns\": %" PRId64 ", \"window_end_ns\": %" PRId64 ", \"cpu_s\": %.6f, \"slices\": [", window,
-           window_end, cpu_s);
-    for (struct slice *s = slices; slice && s <= slice; s++) {
-        if (s == slice) s->end_ns = window_end;
-        if (s != slices) printf(", ");
-        print_slice(s);
+    return now;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 8) {
+        fprintf(stderr, "usage: %s ADDRESS PORT CONNECTIONS BYTES WARMUP_S DURATION_S RATE_PER_S\n", argv[0]);
+        return 2;
     }
-    printf("]}\n");
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    struct sigaction action = {.sa_handler = interrupt}; /* without SA_RESTART: it ends a wait */
+    sigaction(SIGINT, &action, NULL);
+    int count = atoi(argv[3]), epoll = epoll_create1(EPOLL_CLOEXEC);
+    size_t size = (size_t)atoll(argv[4]);
+    int64_t warmup = (int64_t)(atof(argv[5]) * 1e9), duration = (int64_t)(atof(argv[6]) * 1e9);
+    double rate = atof(argv[7]);
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    struct connection *connections = connect_all(count, size, argv, epoll);
+    struct outcome outcome = {.slice_ns = duration / SLICES_MAX > SLICE_NS ? duration / SLICES_MAX : SLICE_NS};
+    outcome.service = empty(), outcome.lateness = empty();
+    for (int i = 0; i <= SLICES_MAX; i++) outcome.slices[i].response = empty();
+    printf("CONNECTED\n");
+    fflush(stdout);
+    int64_t start;
+    if (scanf("GO %" SCNd64, &start) != 1) return 0;
+    struct timespec until = {.tv_sec = start / 1000000000, .tv_nsec = start % 1000000000};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+    outcome.window_ns = start + warmup;
+    struct schedule schedule = {.interval_ns = rate > 0 ? 1e9 / rate : 0, .start_ns = start, .due_ns = start,
+                                .ring = calloc((size_t)count, sizeof *schedule.ring), .capacity = count};
+    for (int i = 0; i < count; i++) {
+        if (rate > 0) come_free(&schedule, &connections[i]);
+        else begin(&connections[i], size, epoll);
+    }
+    int64_t ended = run(&outcome, &schedule, size, epoll, outcome.window_ns + duration);
+    outcome.end_ns = outcome.last ? ended : outcome.window_ns;
+    outcome.cpu_ns = outcome.last ? now_ns(CLOCK_PROCESS_CPUTIME_ID) - outcome.cpu_ns : 0;
+    print_outcome(&outcome, count - schedule.free);
     return 0;
 }

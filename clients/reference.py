@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -24,7 +25,7 @@ from clients.clock import now_ns
 from clients.faults import Failure
 from clients.histogram import Compact, Histogram
 from clients.result import Interval, Result
-from clients.workload import WorkloadError
+from clients.workload import PLAIN, WorkloadError
 
 if TYPE_CHECKING:
     from clients.hlog import IntervalLog
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 SOURCE = Path(__file__).with_name("reference.c")
 _FLAGS = ("-O2", "-std=gnu11")
 
-LIMITS = "the reference generator makes a closed loop of one request in flight, of one size, over plain TCP"
+LIMITS = f"the reference generator makes {PLAIN}, over plain TCP"
 
 
 class CompilerError(WorkloadError):
@@ -78,9 +79,10 @@ class ReferenceLoad:
     """
 
     def __init__(self, target: Target, workload: Workload, *, log: IntervalLog | None = None) -> None:
-        """Take a plain TCP target and a plain closed loop. Raise CompilerError if the program cannot be built."""
+        """Take a plain TCP target and a plain workload. Raise CompilerError if the program cannot be built."""
         self._workload, self._log = workload, log
         load = (workload.connections, workload.message_bytes, workload.warmup_s, workload.duration_s)
+        load += (workload.rate_per_s or 0,)
         self._command = [str(binary()), target.host, str(target.address[1]), *map(str, load)]
         self._child: subprocess.Popen[str] | None = None
         self._result = Result(workload=workload)
@@ -108,27 +110,43 @@ class ReferenceLoad:
             given = self._child.stdout.readline()
         if not given:
             raise LoadError("the reference generator gave no result; its own words are above")
-        self._take(json.loads(given))
+        self._take(json.loads(given), start_ns)
         return self._result
 
-    def _take(self, given: dict[str, Any]) -> None:
+    def _take(self, given: dict[str, Any], start_ns: int) -> None:
         result = self._result
         result.window_start_ns, result.window_end_ns = given["window_start_ns"], given["window_end_ns"]
-        result.cpu_s = given["cpu_s"]
-        for begin_ns, end_ns, mismatches, total_ns, min_ns, max_ns, buckets, counts in given["slices"]:
-            extremes = (min_ns, max_ns) if counts else (None, None)
-            response = Compact(np.array(buckets, dtype=np.int64), np.array(counts, dtype=np.int64), total_ns, *extremes)
+        result.cpu_s, result.spin_s = given["cpu_s"], given["spin_s"]
+        for begin_ns, end_ns, mismatches, distribution in given["slices"]:
+            response = _compact(distribution)
             at_ns = begin_ns - result.window_start_ns
             result.timeline.append(Interval(at_ns, end_ns - begin_ns, mismatches, response))
             result.histograms["response"].merge(Histogram.expand(response))
             result.failures[Failure.MISMATCH] += mismatches
+        for kind in ("service", "lateness"):
+            result.histograms[kind] = Histogram.expand(_compact(given[kind]))
         result.failed = result.failures[Failure.MISMATCH]
-        result.in_flight = self._workload.connections
+        result.in_flight = given["in_flight"]
         result.sent = result.replies + result.failed + result.in_flight
-        result.due = result.replies + result.failed
+        result.due = self._due(start_ns)
         if self._log is not None and result.replies:
             since_epoch_s = time.time() - (now_ns() - result.window_start_ns) / 1e9
-            self._log.write(since_epoch_s, result.window_s, {"response": result.histograms["response"]})
+            self._log.write(since_epoch_s, result.window_s, result.histograms)
+
+    def _due(self, start_ns: int) -> int:
+        """Return how many requests fell due in the window: in a closed loop those that were answered."""
+        rate_per_s = self._workload.rate_per_s
+        if rate_per_s is None:
+            return self._result.replies + self._result.failed
+        edges_ns = (self._result.window_start_ns, self._result.window_end_ns)
+        first, last = (math.ceil(max(0, edge_ns - start_ns) * rate_per_s / 1e9) for edge_ns in edges_ns)
+        return last - first
+
+
+def _compact(distribution: list[Any]) -> Compact:
+    total_ns, least_ns, most_ns, buckets, counts = distribution
+    extremes = (least_ns, most_ns) if counts else (None, None)
+    return Compact(np.array(buckets, dtype=np.int64), np.array(counts, dtype=np.int64), total_ns, *extremes)
 
 
 def main() -> None:

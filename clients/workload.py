@@ -17,6 +17,8 @@ Profile = tuple[tuple[float, float, float], ...]
 """Pieces of the window, each (share of the window, level at its start, level at its end); empty means level."""
 
 MESSAGE_MAX_BYTES = 2**30
+PLAIN = "a closed loop or a constant rate of messages of one size, one in flight on each of a fixed number of connections"
+"""What `Workload.is_plain` says of a load, in words."""
 _DURATION_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "": 1.0}
 _SIZE_UNITS_BYTES = {"": 1, "b": 1, "kb": 1000, "kib": 1024, "k": 1024, "mb": 10**6, "mib": 2**20, "m": 2**20}
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*")
@@ -102,10 +104,11 @@ class Workload:
             raise WorkloadError(f"{field} is {getattr(self, field)!r}, and must be {accepted}")
 
     @property
-    def is_plain_closed_loop(self) -> bool:
-        """Whether it is a closed loop of one request in flight, of one size, on connections that all stay."""
-        plain = (self.pipeline, self.think_s) == (1, 0) and not self.message_sizes and not self.connections_profile
-        return plain and not self.is_open_loop and self.requests_per_connection is None
+    def is_plain(self) -> bool:
+        """Whether it is as `PLAIN` says."""
+        steady = not self.rate_profile and self.arrivals != "poisson" and not self.connections_profile
+        alike = self.pipeline == 1 and not self.message_sizes and self.requests_per_connection is None
+        return steady and alike and not self.think_s
 
     @property
     def is_open_loop(self) -> bool:

@@ -67,7 +67,7 @@ OVERHEAD_S = 0.5
 @click.option(
     "--generator",
     type=click.Choice(["python", "reference"]),
-    help="reference is in C: faster, a closed loop over plain TCP.  [default: python]",
+    help="reference is in C: faster, and can less.  [default: python]",
 )
 @click.option("--seed", type=click.IntRange(0), help="Order and randomness of the trials.  [default: drawn, and kept]")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="results", show_default=True)

@@ -18,6 +18,7 @@ import psutil
 
 from bench.errors import UsageError
 from bench.experiment.address import UNIX_PREFIX, split_address
+from clients.workload import PLAIN
 
 if TYPE_CHECKING:
     from bench.experiment.model import Server
@@ -78,11 +79,8 @@ def check_generator(plan: Plan) -> None:
     if plan.workers > 1:
         raise UsageError("the reference generator is one process: leave workers out")
     for named in plan.workloads:
-        if not named.workload.is_plain_closed_loop:
-            raise UsageError(
-                f"{named.name}: the reference generator makes a closed loop of one request in flight, of one size: "
-                "change the workload, or leave generator out"
-            )
+        if not named.workload.is_plain:
+            raise UsageError(f"{named.name}: the reference generator makes {PLAIN}: change the workload, or leave generator out")
 
 
 def check_server(server: Server) -> None:

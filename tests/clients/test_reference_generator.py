@@ -14,10 +14,17 @@ from clients import reference
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on the PATH")
 
 
-def test_its_result_is_of_the_same_form_as_ours(load, echo_server):
-    run = load(echo_server.address, "-c", 8, "-d", "700ms", "--reference")
-    ours = load(echo_server.address, "-c", 8, "-d", "100ms")
+@pytest.mark.parametrize("load_model", [(), ("--rate", 2_000)])
+def test_its_result_is_of_the_same_form_as_ours(load, echo_server, load_model):
+    run = load(echo_server.address, "-c", 8, "-d", "200ms", "--reference", *load_model)
+    ours = load(echo_server.address, "-c", 8, "-d", "200ms", *load_model)
     assert set(run.result) == set(ours.result)
+    measured = [{name for name, value in given.items() if value is not None} for given in (run.result, ours.result)]
+    assert measured[0] ^ measured[1] <= {f"connect_{name}_ns" for name in ("mean", "p50", "p90", "max")}
+
+
+def test_its_closed_loop_fills_the_window(load, echo_server):
+    run = load(echo_server.address, "-c", 8, "-d", "700ms", "--reference")
     assert run.status == 0
     assert run["errors"] == {}
     assert (run["connections_requested"], run["connections_established"], run["in_flight"]) == (8, 8, 8)
@@ -32,6 +39,26 @@ def test_littles_law_holds_for_its_durations(load, echo_server):
     run = load(echo_server.address, "-c", 16, "-d", "500ms", "--reference")
     assert run["replies_per_s"] * run["response_mean_ns"] / 1e9 == pytest.approx(16, rel=0.05)
     assert run["response_p50_ns"] <= run["response_p90_ns"] <= run["response_p99_ns"] <= run["response_max_ns"]
+
+
+def test_its_open_loop_offers_what_was_asked_and_is_on_time(load, echo_server):
+    run = load(echo_server.address, "-c", 8, "-d", "700ms", "--reference", "--rate", 5_000)
+    assert run["offered_per_s"] == pytest.approx(5_000, rel=0.01)
+    assert run["replies"] + run["in_flight"] == pytest.approx(3_500, rel=0.05)
+    assert run["service_p50_ns"] <= run["response_p50_ns"]
+    assert run["lateness_p50_ns"] < 1_000_000
+    assert 0 < run["client_spin_s"] < run["client_cpu_s"]
+
+
+def test_its_open_loop_counts_the_wait_for_a_connection(load, known_bad):
+    """One connection to a server of 5 ms serves 200/s; of 400/s offered, half wait, ever longer."""
+    with known_bad("fixed_delay") as served:
+        run = load(served.address, "-c", 1, "-d", "600ms", "--reference", "--rate", 400)
+    assert run["replies_per_s"] < 200
+    assert run["offered_per_s"] == pytest.approx(400, rel=0.05)
+    assert run["service_p50_ns"] == pytest.approx(5_000_000, rel=0.5)
+    assert run["response_max_ns"] > 150_000_000
+    assert run["response_mean_ns"] == pytest.approx(run["service_mean_ns"] + run["lateness_mean_ns"])
 
 
 @pytest.mark.timing
@@ -69,7 +96,8 @@ def test_a_server_that_goes_away_is_an_error_in_words(clients, known_bad):
 @pytest.mark.parametrize(
     "options",
     [
-        ("--rate", 100),
+        ("--rate", "100..200"),
+        ("--rate", 100, "--arrivals", "poisson"),
         ("--pipeline", 2),
         ("--think", "1ms"),
         ("-s", "64:1,128:1"),
