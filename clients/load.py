@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clients.clock import NowNs, best_poller, now_ns
 from clients.connection import Connection
+from clients.conversations import in_common
 from clients.digest import Digest
 from clients.dispatch import Dispatcher
 from clients.faults import Failure, Overdue
@@ -76,10 +77,13 @@ class Load:
         log: IntervalLog | None = None,
         clock: NowNs = now_ns,
     ) -> None:
-        self._target, self._workload, self._share, self._now_ns = target, workload, share, clock
+        self._workload, self._share, self._now_ns = workload, share, clock
         self._recorder = recorder or Recorder(open_loop=workload.is_open_loop)
         batch = _OPEN_LOOP_BATCH if workload.is_open_loop else _CLOSED_LOOP_BATCH
         self._kernel = Kernel(clock=clock, poller=best_poller(batch=batch))
+        self._common = in_common(
+            target=target, workload=workload, kernel=self._kernel, recorder=self._recorder, clock=clock
+        )
         self._result = Result(workload=workload)
         self._tick_ns = _OPEN_LOOP_TICK_NS if workload.is_open_loop else _TICK_NS
         self._digest = Digest(
@@ -112,7 +116,7 @@ class Load:
 
     async def _measure(self, announce: Announce) -> Result:
         numbers = self._share.of_connections(self._workload.connections)
-        self._connections = [self._connection(number) for number in numbers]
+        self._connections = [Connection(number, self._common) for number in numbers]
         await self._open_all()
         opened = self._recorder.drain()
         self._digest.add_opened(opened.connect)
@@ -135,16 +139,6 @@ class Load:
         await self._window(window_ns)
         for task in tasks:
             self._kernel.cancel(task)
-
-    def _connection(self, number: int) -> Connection:
-        return Connection(
-            number,
-            target=self._target,
-            workload=self._workload,
-            kernel=self._kernel,
-            recorder=self._recorder,
-            clock=self._now_ns,
-        )
 
     async def _open_all(self) -> None:
         waiting = iter(self._connections)
@@ -200,7 +194,7 @@ class Load:
                 continue  # the replies may be there, and this process has only not read them yet
             deadline_ns = time_ns - timeout_ns
             for connection, task in zip(self._connections, tasks, strict=True):
-                sent_ns = connection.oldest_sent_ns()
+                sent_ns = connection.ledger.oldest_sent_ns()
                 if sent_ns is not None and sent_ns <= deadline_ns:
                     self._kernel.cancel(task, Overdue())
 
@@ -238,7 +232,7 @@ class Load:
         result.spin_s = (after.spun_ns - before.spun_ns) / 1e9
         result.sent = after.sent - before.settled
         result.failed = after.failed - before.failed
-        result.in_flight = sum(connection.in_flight for connection in self._connections)
+        result.in_flight = sum(connection.ledger.in_flight for connection in self._connections)
         result.due = after.sent - before.sent + result.failures[Failure.UNSENT]
         result.due += after.backlog - before.backlog
         if self._dispatcher is not None and not self._dispatcher.has_free:
@@ -246,16 +240,17 @@ class Load:
 
     def _totals(self, at_ns: int) -> _Totals:
         """Return what has been counted since the start."""
-        sent = sum(connection.sent for connection in self._connections)
-        failed = sum(connection.failed for connection in self._connections)
-        settled = sum(connection.answered for connection in self._connections) + failed
+        ledgers = [connection.ledger for connection in self._connections]
+        sent = sum(ledger.sent for ledger in ledgers)
+        failed = sum(ledger.failed for ledger in ledgers)
+        settled = sum(ledger.answered for ledger in ledgers) + failed
         backlog = self._dispatcher.backlog(at_ns) if self._dispatcher else 0
         return _Totals(sent, failed, settled, backlog, time.process_time_ns(), self._kernel.spun_ns, at_ns)
 
     def _conclude(self) -> None:
         result = self._result
         for connection in self._connections:
-            connection.check_conservation()
+            connection.ledger.check_conservation()
             connection.close()
         self._digest.write_log()
         assert result.sent == result.replies + result.failed + result.in_flight, (

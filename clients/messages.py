@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from clients.sizes import draw_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from clients.workload import Workload
 
@@ -27,24 +27,29 @@ _CONNECTION_SHIFT = 40  # a connection sends fewer than 2**40 messages
 
 
 def messages(workload: Workload, connection: int) -> Iterator[bytes | bytearray]:
-    """Yield the messages of a connection, given by its number, without end.
+    """Return the messages of a connection, given by its number, without end; what takes long to make is made now.
 
     Messages of one size are stamped into `pipeline` buffers in turn, since no more are in flight: a message is valid
     until `pipeline` more were taken.
     """
     numbers = count(connection << _CONNECTION_SHIFT)
-    filling = _filling(max(workload.message_bytes - _STAMP.size, 0))
+    filling = _filling(max(workload.message_bytes - STAMP_BYTES, 0))
     if workload.message_sizes:
-        for number, size in zip(numbers, draw_sizes(workload.message_sizes, workload.seed + connection), strict=False):
-            yield _STAMP.pack(number)[:size] + filling[: max(size - _STAMP.size, 0)]
-    elif workload.message_bytes < _STAMP.size:
-        for number in numbers:
-            yield _STAMP.pack(number)[: workload.message_bytes]
-    else:
-        buffers = cycle([bytearray(_STAMP.size) + filling for _ in range(workload.pipeline)])
-        for number, buffer in zip(numbers, buffers, strict=False):
-            stamp(buffer, 0, number)
-            yield buffer
+        return _of_drawn_sizes(numbers, filling, draw_sizes(workload.message_sizes, workload.seed + connection))
+    if workload.message_bytes < STAMP_BYTES:
+        return (_STAMP.pack(number)[: workload.message_bytes] for number in numbers)
+    return _of_one_size(numbers, [bytearray(STAMP_BYTES) + filling for _ in range(workload.pipeline)])
+
+
+def _of_drawn_sizes(numbers: Iterable[int], filling: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
+    for number, size in zip(numbers, sizes, strict=False):
+        yield _STAMP.pack(number)[:size] + filling[: max(size - STAMP_BYTES, 0)]
+
+
+def _of_one_size(numbers: Iterable[int], buffers: list[bytearray]) -> Iterator[bytearray]:
+    for number, buffer in zip(numbers, cycle(buffers), strict=False):
+        stamp(buffer, 0, number)
+        yield buffer
 
 
 _cached_filling = b""

@@ -81,8 +81,8 @@ class ReferenceLoad:
     def __init__(self, target: Target, workload: Workload, *, log: IntervalLog | None = None) -> None:
         """Take a plain TCP target and a plain workload. Raise CompilerError if the program cannot be built."""
         self._workload, self._log = workload, log
-        load = (workload.connections, workload.message_bytes, workload.warmup_s, workload.duration_s)
-        load += (workload.rate_per_s or 0,)
+        size = (workload.connections, workload.message_bytes)
+        load = (*size, workload.warmup_s, workload.duration_s, workload.rate_per_s or 0)
         self._command = [str(binary()), target.host, str(target.address[1]), *map(str, load)]
         self._child: subprocess.Popen[str] | None = None
         self._result = Result(workload=workload)
@@ -98,6 +98,7 @@ class ReferenceLoad:
         with subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as self._child:
             assert self._child.stdin is not None
             assert self._child.stdout is not None
+            start_ns: int | None = None
             if self._child.stdout.readline() == "CONNECTED\n":
                 self._result.connections_established = self._workload.connections
                 start_ns = announce(self._workload.connections, self._workload.connections)
@@ -108,7 +109,7 @@ class ReferenceLoad:
                 self._child.stdin.write(f"GO {start_ns}\n")
                 self._child.stdin.flush()
             given = self._child.stdout.readline()
-        if not given:
+        if not given or start_ns is None:
             raise LoadError("the reference generator gave no result; its own words are above")
         self._take(json.loads(given), start_ns)
         return self._result

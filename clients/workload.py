@@ -17,7 +17,7 @@ Profile = tuple[tuple[float, float, float], ...]
 """Pieces of the window, each (share of the window, level at its start, level at its end); empty means level."""
 
 MESSAGE_MAX_BYTES = 2**30
-PLAIN = "a closed loop or a constant rate of messages of one size, one in flight on each of a fixed number of connections"
+PLAIN = "a closed loop or a constant rate of messages of one size, one in flight per connection, on lasting connections"
 """What `Workload.is_plain` says of a load, in words."""
 _DURATION_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "": 1.0}
 _SIZE_UNITS_BYTES = {"": 1, "b": 1, "kb": 1000, "kib": 1024, "k": 1024, "mb": 10**6, "mib": 2**20, "m": 2**20}

@@ -80,7 +80,9 @@ def check_generator(plan: Plan) -> None:
         raise UsageError("the reference generator is one process: leave workers out")
     for named in plan.workloads:
         if not named.workload.is_plain:
-            raise UsageError(f"{named.name}: the reference generator makes {PLAIN}: change the workload, or leave generator out")
+            raise UsageError(
+                f"{named.name}: the reference generator makes {PLAIN}: change the workload, or leave generator out"
+            )
 
 
 def check_server(server: Server) -> None:

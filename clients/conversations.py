@@ -1,0 +1,207 @@
+"""How requests and replies alternate on one connection that stands: when what is sent, by the workload's load model.
+
+Three loops. `lockstep` and `punctual` are the paths that a maximal closed and open load take: one request in flight, of
+one size, over a plain socket, the common case inlined; whatever is not common is settled by the ledger. `paced` does
+all the rest. They end with the connection's share of requests, or with a fault of the server, which they raise.
+
+The two fast ones send one buffer for all connections, stamped anew with the time of each send, which no other message
+has: so it stays in the processor's cache, and an expected echo is remembered by its stamp alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+from clients.kernel import until
+from clients.ledger import RECEIVE_BYTES_MAX
+from clients.messages import STAMP_BYTES, messages, stamp
+from clients.recorder import RawRecorder
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Generator, Iterable, Iterator
+
+    from clients.clock import NowNs
+    from clients.dispatch import Dispatcher
+    from clients.kernel import Kernel
+    from clients.ledger import Ledger
+    from clients.recorder import Recorder
+    from clients.target import Target
+    from clients.workload import Workload
+
+
+class Buffers:
+    """The message and the room for its echo that all fast conversations of a load share."""
+
+    def __init__(self, workload: Workload) -> None:
+        self.message = bytearray(next(messages(workload, 0)))
+        self.reply = bytearray(len(self.message))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What all connections of a load have in common; `buffers` only if the fast conversations suit it."""
+
+    target: Target
+    workload: Workload
+    kernel: Kernel
+    recorder: Recorder
+    clock: NowNs
+    buffers: Buffers | None
+
+
+def in_common(*, target: Target, workload: Workload, kernel: Kernel, recorder: Recorder, clock: NowNs) -> Common:
+    """Return what the connections of such a load share."""
+    buffers = Buffers(workload) if _is_fast(workload, target, recorder) else None
+    return Common(target=target, workload=workload, kernel=kernel, recorder=recorder, clock=clock, buffers=buffers)
+
+
+def _is_fast(workload: Workload, target: Target, recorder: Recorder) -> bool:
+    """Say whether the fast loops can hold such conversations."""
+    alike = workload.pipeline == 1 and not workload.think_s and not workload.message_sizes
+    fits = STAMP_BYTES <= workload.message_bytes <= RECEIVE_BYTES_MAX
+    return alike and fits and target.tls is None and not isinstance(recorder, RawRecorder)
+
+
+def _share(workload: Workload) -> Iterable[None]:
+    """Return one item for each request that a connection may carry before it is replaced."""
+    limit = workload.requests_per_connection
+    return repeat(None) if limit is None else repeat(None, limit)
+
+
+@types.coroutine
+def lockstep(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[Any, None, None]:
+    """Send in a closed loop, as soon as the last reply is in.
+
+    Yielding by itself, it is resumed without the iterator that `await ready` makes.
+    """
+    assert common.buffers is not None
+    message, reply = common.buffers.message, common.buffers.reply
+    send, receive, now_ns, record = sock.send, sock.recv_into, common.clock, common.recorder.response.append
+    size = len(message)
+    for _ in _share(common.workload):
+        ledger.sent += 1
+        ledger.waiting_since_ns = sent_ns = now_ns()
+        stamp(message, 0, sent_ns)
+        try:
+            handed = send(message)
+        except BlockingIOError:
+            handed = 0
+        got = -1
+        if handed == size:
+            yield
+            try:
+                got = receive(reply)
+            except BlockingIOError:  # woken early
+                got = -1
+        done_ns = now_ns()
+        stamp(message, 0, sent_ns)  # others were sent meanwhile
+        if got == size and reply == message:
+            record(done_ns - sent_ns)
+            ledger.answered += 1
+        else:
+            chunk = None if got < 0 else bytes(reply[:got])
+            yield from ledger.settle(sock, (sent_ns, sent_ns, bytes(message)), handed, chunk).__await__()
+    ledger.waiting_since_ns = None
+
+
+@types.coroutine
+def punctual(
+    sock: socket.socket, ledger: Ledger, common: Common, dispatcher: Dispatcher
+) -> Generator[Any, int | None, None]:
+    """Send what the dispatcher of an open loop hands out: the counterpart of `lockstep`."""
+    assert common.buffers is not None
+    message, reply = common.buffers.message, common.buffers.reply
+    send, receive, now_ns = sock.send, sock.recv_into, common.clock
+    response, service = common.recorder.response.append, common.recorder.service.append
+    size, fd = len(message), sock.fileno()
+    done_ns = now_ns()
+    for _ in _share(common.workload):
+        if dispatcher.due_ns > done_ns or (due_ns := dispatcher.claim(done_ns)) is None:
+            dispatcher.rests(fd)
+            while (due_ns := (yield)) is None:
+                # Woken by the socket, not with a request: nothing is owed, so it is a fault that must not wait.
+                ledger.exchange(sock)
+        ledger.sent += 1
+        ledger.waiting_since_ns = sent_ns = now_ns()
+        stamp(message, 0, sent_ns)
+        try:
+            handed = send(message)
+        except BlockingIOError:
+            handed = 0
+        got = -1
+        if handed == size:
+            yield
+            try:
+                got = receive(reply)
+            except BlockingIOError:  # woken early
+                got = -1
+        done_ns = now_ns()
+        stamp(message, 0, sent_ns)  # others were sent meanwhile
+        if got == size and reply == message:
+            ledger.waiting_since_ns = None
+            response(done_ns - due_ns)
+            service(done_ns - sent_ns)
+            ledger.answered += 1
+        else:
+            chunk = None if got < 0 else bytes(reply[:got])
+            yield from ledger.settle(sock, (due_ns, sent_ns, bytes(message)), handed, chunk).__await__()
+            done_ns = now_ns()
+
+
+@types.coroutine
+def paced(
+    sock: socket.socket,
+    ledger: Ledger,
+    common: Common,
+    unique: Iterator[bytes | bytearray],
+    dispatcher: Dispatcher | None,
+) -> Generator[Any, int | None, None]:
+    """Send messages of any size when they fall due, up to `pipeline` of them in flight, over any transport."""
+    workload, now_ns = common.workload, common.clock
+    fd, think_ns = sock.fileno(), round(workload.think_s * 1e9)
+    left = workload.requests_per_connection or sys.maxsize
+    rests = False
+    handed_ns: int | None = None
+    while left or ledger.outstanding:
+        dues = [] if handed_ns is None else [handed_ns]
+        if not rests:
+            most = _room(ledger, workload, left) - len(dues)
+            dues += _claimed(dispatcher, most, now_ns()) if dispatcher else _thought(ledger, think_ns, most, now_ns())
+        if dues:
+            sent_ns = now_ns()
+            ledger.send(sock, [(due_ns if dispatcher else sent_ns, sent_ns, next(unique)) for due_ns in dues])
+            left -= len(dues)
+        has_room = _room(ledger, workload, left) > 0
+        if has_room and not rests and dispatcher is not None:
+            dispatcher.rests(fd)
+            rests = True
+        is_thinking = has_room and dispatcher is None
+        handed_ns = yield until(ledger.free_since_ns + think_ns) if is_thinking else None
+        if handed_ns is None:
+            ledger.exchange(sock)
+        else:
+            rests = False
+
+
+def _room(ledger: Ledger, workload: Workload, left: int) -> int:
+    """Return how many of the `left` requests may be in flight besides those that are; none while one is sent."""
+    return 0 if ledger.unsent else min(left, workload.pipeline - len(ledger.outstanding))
+
+
+def _thought(ledger: Ledger, think_ns: int, most: int, time_ns: int) -> list[int]:
+    """Return the due times of a closed loop's next requests, if the think time is over."""
+    due_ns = ledger.free_since_ns + think_ns
+    return [due_ns] * most if due_ns <= time_ns else []
+
+
+def _claimed(dispatcher: Dispatcher, most: int, time_ns: int) -> list[int]:
+    """Return when the requests were due that wait already, `most` of them at the most."""
+    dues: list[int] = []
+    while len(dues) < most and (due_ns := dispatcher.claim(time_ns)) is not None:
+        dues.append(due_ns)
+    return dues

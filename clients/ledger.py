@@ -1,0 +1,175 @@
+"""What one connection has sent and not yet got back: bytes that come are matched with the messages they must echo.
+
+Every request is counted when it is sent, and once more when it is answered or fails, so that none can be lost. Sending
+and receiving overlap, so a message larger than the socket buffers cannot deadlock. When to send what is decided in
+`conversations.py`; connecting and starting afresh belong to `connection.py`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from typing import TYPE_CHECKING
+
+from clients.faults import Failure, Fault
+from clients.kernel import ready
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from clients.clock import NowNs
+    from clients.kernel import Kernel
+    from clients.recorder import Recorder
+
+Request = tuple[int, int, bytes | bytearray]
+"""When it was due, when it was sent, and the message that its echo must equal."""
+
+# Above glibc's threshold of 128 KiB each buffer would be mapped and unmapped anew: page faults instead of an echo.
+RECEIVE_BYTES_MAX = 65_536
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Ledger:
+    """The open requests of one connection, and its counts over the whole run.
+
+    `sent`, `answered` and `failed` count requests. `waiting_since_ns` is when the one request was sent that a fast
+    conversation has in flight, which it keeps to itself; `free_since_ns` is when the last reply was whole.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_is_buffered",
+        "_kernel",
+        "_receive_bytes",
+        "_received",
+        "_recorder",
+        "answered",
+        "failed",
+        "free_since_ns",
+        "outstanding",
+        "sent",
+        "unsent",
+        "waiting_since_ns",
+    )
+
+    def __init__(
+        self, *, kernel: Kernel, recorder: Recorder, clock: NowNs, receive_bytes: int, is_buffered: bool
+    ) -> None:
+        """Receive at most so much at once; a socket that `is_buffered` may hold bytes that no poller sees."""
+        self._kernel, self._recorder, self._clock = kernel, recorder, clock
+        self._receive_bytes, self._is_buffered = receive_bytes, is_buffered
+        self.outstanding: deque[Request] = deque()
+        self.unsent = memoryview(b"")
+        self._received = 0
+        self.waiting_since_ns: int | None = None
+        self.free_since_ns = 0
+        self.sent = self.answered = self.failed = 0
+
+    # ---- counts
+
+    @property
+    def in_flight(self) -> int:
+        """Requests sent and not yet answered."""
+        return len(self.outstanding) + (self.waiting_since_ns is not None)
+
+    def oldest_sent_ns(self) -> int | None:
+        """When the oldest open request was sent; None if there is none."""
+        return self.outstanding[0][1] if self.outstanding else self.waiting_since_ns
+
+    def check_conservation(self) -> None:
+        """Raise AssertionError unless every request sent was answered, failed or is in flight."""
+        assert self.sent == self.answered + self.failed + self.in_flight, (
+            f"requests lost count: {self.sent} sent, {self.answered} answered, {self.failed} failed, "
+            f"{self.in_flight} in flight"
+        )
+
+    def overdue_failure(self) -> Failure:
+        """Return what a server did wrong whose reply has not come in time."""
+        if self._received:
+            return Failure.SHORT_REPLY
+        return Failure.STALLED if self.unsent else Failure.TIMEOUT
+
+    def fail(self, failure: Failure) -> None:
+        """Count what is in flight as failed (a connection without any counts once), and expect nothing any more."""
+        lost = self.in_flight
+        self.failed += lost
+        self._recorder.failures[failure] += lost or 1
+        self.outstanding.clear()
+        self.waiting_since_ns = None
+        self.unsent = memoryview(b"")
+        self._received = 0
+
+    # ---- bytes
+
+    def send(self, sock: socket.socket, requests: Sequence[Request]) -> None:
+        """Send the messages of new requests one after the other, as far as that goes without waiting."""
+        data = requests[0][2] if len(requests) == 1 else b"".join([message for _, _, message in requests])
+        self.outstanding.extend(requests)
+        self.sent += len(requests)
+        try:
+            handed = sock.send(data)
+        except _WOULD_BLOCK:
+            handed = 0
+        if handed < len(data):
+            self._keep_unsent(sock, memoryview(data)[handed:])
+
+    async def settle(self, sock: socket.socket, request: Request, handed: int, chunk: bytes | None) -> None:
+        """Finish an exchange that one send and one receive did not: the rest goes out while the echo comes in.
+
+        Of its message `handed` bytes were sent, and `chunk` was received, if anything was.
+        """
+        self.waiting_since_ns = None
+        self.outstanding.append(request)
+        self._keep_unsent(sock, memoryview(request[2])[handed:])
+        if chunk is not None:
+            self._accept(chunk)
+        while self.outstanding:
+            await ready
+            self.exchange(sock)
+
+    def exchange(self, sock: socket.socket) -> None:
+        """Send what is left to send and take what has come, as far as either goes without waiting. Raise Fault."""
+        if self.unsent:
+            try:
+                handed = sock.send(self.unsent)
+            except _WOULD_BLOCK:
+                handed = 0
+            self._keep_unsent(sock, self.unsent[handed:])
+        while True:
+            try:
+                chunk = sock.recv(self._receive_bytes)
+            except _WOULD_BLOCK:
+                return
+            self._accept(chunk)
+            # Nothing more is owed, or a short read says that the socket is empty.
+            if (len(chunk) < self._receive_bytes or not self.outstanding) and not self._is_buffered:
+                return
+
+    def _keep_unsent(self, sock: socket.socket, rest: memoryview) -> None:
+        if bool(rest) != bool(self.unsent):
+            self._kernel.want_write(sock.fileno(), wanted=bool(rest))
+        self.unsent = rest
+
+    def _accept(self, chunk: bytes) -> None:
+        """Match bytes that came with the messages they must echo. Raise Fault."""
+        if not chunk:
+            raise Fault(Failure.SHORT_REPLY if self._received else Failure.CLOSED_EARLY)
+        outstanding, at, size = self.outstanding, 0, len(chunk)
+        done_ns = self._clock()
+        while at < size:
+            if not outstanding:
+                raise Fault(Failure.MISMATCH)
+            due_ns, sent_ns, message = outstanding[0]
+            begin = self._received
+            end = min(len(message), begin + size - at)
+            if chunk[at : at + end - begin] != message[begin:end]:
+                raise Fault(Failure.MISMATCH)
+            at += end - begin
+            self._received = end
+            if end == len(message):
+                self._received = 0
+                outstanding.popleft()
+                self.answered += 1
+                self.free_since_ns = done_ns
+                self._recorder.reply(due_ns, sent_ns, done_ns)
