@@ -87,8 +87,8 @@ class Dispatcher:
         """Hand out what falls due as long as connections rest."""
         resting, now_ns, hand = self._resting, self._now_ns, self._kernel.hand
         while resting:
-            due_ns = self.claim(now_ns())
-            if due_ns is None:
-                yield until(self.due_ns)
-            else:
-                hand(resting.popitem(last=False)[0], due_ns)
+            due_ns, time_ns = self.due_ns, now_ns()
+            if due_ns > time_ns:
+                yield until(due_ns)
+            elif (claimed_ns := self.claim(time_ns)) is not None:
+                hand(resting.popitem(last=False)[0], claimed_ns)

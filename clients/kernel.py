@@ -4,8 +4,8 @@ Its laws:
 
 1. Coroutines and the kernel are two worlds. A coroutine asks for something by awaiting one of the five requests below;
    only the kernel resumes a coroutine, and it never awaits.
-2. One thing suspends: `_Request`, and its equal, the `yield` of the three hot loops in `connection.py` and
-   `dispatch.py`. Nothing else in this room may yield to the kernel.
+2. One thing suspends: `_Request`, and its equal, the `yield` of the hot loops in `conversations.py` and `dispatch.py`.
+   Nothing else here may yield to the kernel.
 3. A wake-up is a hint. A coroutine may be resumed early (its descriptor became ready while it slept), so whoever waits
    for a condition looks at it again.
 4. A descriptor is registered once and stays registered. When it is ready, the coroutine that watches it is resumed
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from clients.clock import NowNs, Poller, best_poller, now_ns
@@ -78,7 +79,7 @@ class Kernel:
         self._poller = best_poller() if poller is None else poller
         self._runnable: deque[Task[Any]] = deque()
         self._alarms: list[tuple[int, int, Task[Any]]] = []
-        self._alarm_count = 0
+        self._alarm_numbers = count()  # equal times wake in the order in which they were asked for
         self._watchers: dict[int, Task[Any]] = {}
         self._tasks: set[Task[Any]] = set()
         self.spun_ns = 0
@@ -136,10 +137,8 @@ class Kernel:
         now_ns = self._now_ns()
         if self._alarms and self._alarms[0][0] <= now_ns:
             now_ns = self._ring(now_ns)
-        wait_ns = 0 if runnable else self._wait_ns(now_ns)
         watchers = self._watchers
-        ready = self._poller.wait(wait_ns)
-        for fd, _ in ready:
+        for fd, _ in self._poller.wait(0) if runnable else self._events(now_ns):
             task = watchers[fd]
             try:
                 request = task.send(None)
@@ -147,32 +146,36 @@ class Kernel:
                 self._end(task, reason)
             else:
                 if request is not None:
-                    request[0](self, task, *request[1:])
-        if not ready and wait_ns == 0 and not runnable:
-            self.spun_ns += self._now_ns() - now_ns
+                    request[0](self, task, request[1])
 
     def _ring(self, now_ns: int) -> int:
         """Resume the tasks whose alarms are due, and return the time after that.
 
         The due ones are taken out first: a task that asks again for a time gone by must not keep descriptors waiting.
         """
-        alarms = self._alarms
         due = []
-        while alarms and alarms[0][0] <= now_ns:
-            due.append(heapq.heappop(alarms))
+        while self._alarms and self._alarms[0][0] <= now_ns:
+            due.append(heapq.heappop(self._alarms))
         for due_ns, _, task in due:
             if task.alarm_ns == due_ns:  # else it was woken before, and has another alarm or none
                 self._step(task)
         return self._now_ns()
 
-    def _wait_ns(self, now_ns: int) -> int:
-        alarms = self._alarms
+    def _events(self, now_ns: int) -> list[tuple[int, int]]:
+        """Wait for events, until the next alarm at the latest: its last stretch by looking again and again."""
+        alarms, wait = self._alarms, self._poller.wait
         while alarms and alarms[0][2].alarm_ns != alarms[0][0]:
             heapq.heappop(alarms)  # nobody waits for it any more, so it is no reason to spin
         if not alarms:
-            return _PATIENCE_NS
-        left_ns = alarms[0][0] - now_ns
-        return 0 if left_ns <= _SPIN_NS else min(left_ns - _SPIN_NS, _PATIENCE_NS)
+            return wait(_PATIENCE_NS)
+        due_ns = alarms[0][0]
+        if due_ns - now_ns > _SPIN_NS:
+            return wait(min(due_ns - now_ns - _SPIN_NS, _PATIENCE_NS))
+        begin_ns = now_ns
+        while not (ready := wait(0)) and (now_ns := self._now_ns()) < due_ns:
+            pass
+        self.spun_ns += now_ns - begin_ns
+        return ready
 
     def _step(self, task: Task[Any], exception: BaseException | None = None, value: object = None) -> None:
         if task.done:
@@ -184,7 +187,7 @@ class Kernel:
             self._end(task, reason)
         else:
             if request is not None:
-                request[0](self, task, *request[1:])
+                request[0](self, task, request[1])
 
     def _end(self, task: Task[Any], reason: BaseException) -> None:
         task.done = True
@@ -204,8 +207,7 @@ class Kernel:
 
     def _alarm(self, task: Task[Any], due_ns: int) -> None:
         task.alarm_ns = due_ns
-        self._alarm_count += 1  # equal times wake in the order in which they were asked for
-        heapq.heappush(self._alarms, (due_ns, self._alarm_count, task))
+        heapq.heappush(self._alarms, (due_ns, next(self._alarm_numbers), task))
 
     def _join(self, task: Task[Any], other: Task[Any]) -> None:
         if other.done:
@@ -227,7 +229,7 @@ def watch(fd: int) -> _Request:
 
 def alarm(due_ns: int) -> _Request:
     """Be resumed at `due_ns`, or when the watched descriptor is ready, whichever is first."""
-    return _Request(((Kernel._alarm, due_ns),))  # noqa: SLF001  # as above
+    return _Request((until(due_ns),))
 
 
 def until(due_ns: int) -> tuple[Any, ...]:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from clients.workload import Workload
 
 _TICK_NS = 100_000_000
-_OPEN_LOOP_TICK_NS = 20_000_000  # emptying the recorder is a pause too, and the shorter the less is in it
 _BREATH_NS = 1_000_000  # between two pieces of counting in an open loop
 _OPENERS = 64  # connections being made at once: fewer than the shortest usual backlog
 _OPEN_LOOP_BATCH, _CLOSED_LOOP_BATCH = 16, 128  # events between two looks at the clock
@@ -85,10 +84,7 @@ class Load:
             target=target, workload=workload, kernel=self._kernel, recorder=self._recorder, clock=clock
         )
         self._result = Result(workload=workload)
-        self._tick_ns = _OPEN_LOOP_TICK_NS if workload.is_open_loop else _TICK_NS
-        self._digest = Digest(
-            self._result, log=log, tick_ns=self._tick_ns, in_pieces=workload.is_open_loop, clock=clock
-        )
+        self._digest = Digest(self._result, log=log, tick_ns=_TICK_NS, in_pieces=workload.is_open_loop, clock=clock)
         # The first are drawn now: that takes milliseconds, by which the load would begin late.
         self._dues = (
             primed(due_times_ns(workload, worker=share.worker, workers=share.workers))
@@ -201,7 +197,7 @@ class Load:
     async def _warm_up(self, end_ns: int) -> None:
         """Let the load run until then, or an interruption, and forget what it recorded."""
         while not self._result.interrupted and (time_ns := self._now_ns()) < end_ns:
-            await sleep_until(next_tick_ns(time_ns, end_ns, self._tick_ns), self._now_ns)
+            await sleep_until(next_tick_ns(time_ns, end_ns, _TICK_NS), self._now_ns)
             self._recorder.drain()
 
     async def _window(self, planned_ns: int) -> None:
@@ -216,7 +212,7 @@ class Load:
             for _ in self._digest.take(taken, at_ns):
                 if self._workload.is_open_loop:
                     await sleep_until(self._now_ns() + _BREATH_NS, self._now_ns)
-            await sleep_until(next_tick_ns(self._now_ns(), end_ns, self._tick_ns), self._now_ns)
+            await sleep_until(next_tick_ns(self._now_ns(), end_ns, _TICK_NS), self._now_ns)
             at_ns, taken = self._now_ns(), self._recorder.drain()
         after = self._totals(at_ns)  # before anything is digested, which takes time that is not the window's
         for _ in self._digest.take(taken, at_ns):

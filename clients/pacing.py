@@ -8,19 +8,16 @@ arrival, or a Poisson process of a W-th of the rate: both merge into the whole s
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import deque
-from itertools import chain
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+import math
+from itertools import accumulate, chain, count, repeat
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from clients.workload import Profile, Workload
 
-_CHUNK = 512
 _STANDSTILL_PER_S = 1e-100
 _NEVER_NS = 2.0**62
 
@@ -30,46 +27,61 @@ class RateCurve:
 
     def __init__(self, pieces: list[tuple[float, float, float]]) -> None:
         """Take pieces of (seconds, rate at the start, rate at the end); the last rate goes on for ever."""
-        lengths_s, self._starts, ends = (np.array(column, dtype=float) for column in zip(*pieces, strict=True))
-        self._slopes = (ends - self._starts) / lengths_s
-        self._times_s = np.concatenate(([0.0], np.cumsum(lengths_s)))
-        self._counts = np.concatenate(([0.0], np.cumsum(lengths_s * (self._starts + ends) / 2)))
-        self._starts = np.append(self._starts, ends[-1])
-        self._slopes = np.append(self._slopes, 0.0)
+        self._pieces: list[_Piece] = []
+        time_s = count = 0.0
+        for length_s, start, end in pieces:
+            begin, count = count, count + length_s * (start + end) / 2
+            self._pieces.append(_Piece(time_s, begin, count, start, (end - start) / length_s))
+            time_s += length_s
+        self._pieces.append(_Piece(time_s, count, math.inf, pieces[-1][2], 0.0))
 
-    def times_s(self, counts: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Return when the integral of the rate reaches each count, shape (n,), in seconds."""
-        piece = np.clip(np.searchsorted(self._counts, counts, side="right") - 1, 0, self._starts.size - 1)
-        start, slope, left = self._starts[piece], self._slopes[piece], counts - self._counts[piece]
-        # The root of start*t + slope*t**2/2 = left in the form that does not cancel when the slope is small.
-        root = np.sqrt(np.maximum(start**2 + 2 * slope * left, 0.0))
-        speed = np.maximum(start + root, _STANDSTILL_PER_S)
-        times: np.ndarray[Any, np.dtype[np.float64]] = self._times_s[piece] + 2 * left / speed
-        return times
+    def times_s(self, counts: Iterable[float]) -> Iterator[float]:
+        """Yield when the integral of the rate reaches each of the counts, which never go down, in seconds."""
+        pieces = iter(self._pieces)
+        begin_s, begin, end, rate, slope = next(pieces)
+        for wanted in counts:
+            while wanted >= end:
+                begin_s, begin, end, rate, slope = next(pieces)
+            left = wanted - begin
+            # The root of rate*t + slope*t**2/2 = left in the form that does not cancel when the slope is small.
+            root = math.sqrt(max(rate * rate + 2 * slope * left, 0.0)) if slope else rate
+            yield begin_s + 2 * left / max(rate + root, _STANDSTILL_PER_S)
+
+
+class _Piece(NamedTuple):
+    """Where a piece begins, in time and in the integral, where it ends in that, its first rate, and how that grows."""
+
+    begin_s: float
+    begin: float
+    end: float
+    rate: float
+    slope: float
 
 
 def due_times_ns(workload: Workload, *, worker: int = 0, workers: int = 1) -> Iterator[int]:
     """Yield the due times of one worker's requests without end, in order, in ns after the start.
 
     The profile of a rate spans the window; warm-up has the rate with which it begins. Raises nothing; the workload has
-    been checked. A rate that has ended at 0 is due again in a hundred years.
+    been checked. A rate that has ended at 0 is due again in a hundred years. They are made one by one: to make
+    hundreds ahead would be a pause of 0.15 ms, in which requests fall due.
     """
     assert workload.rate_per_s is not None
+    if not workload.rate_profile and workload.arrivals == "constant":
+        interval_ns = 1e9 / workload.rate_per_s
+        yield from (int(number * interval_ns) for number in count(worker, workers))
     profile: Profile = workload.rate_profile or ((1.0, workload.rate_per_s, workload.rate_per_s),)
     pieces = [(workload.warmup_s, profile[0][1], profile[0][1])] if workload.warmup_s else []
     pieces += [(share * workload.duration_s, start, end) for share, start, end in profile]
-    curve = RateCurve(pieces)
-    random = np.random.default_rng([workload.seed, worker])
-    count = 0.0
-    steps = np.arange(_CHUNK, dtype=float)
-    while True:
-        if workload.arrivals == "poisson":
-            counts = count + np.cumsum(random.exponential(workers, _CHUNK))
-            count = float(counts[-1])
-        else:
-            counts = (count + steps) * workers + worker
-            count += _CHUNK
-        yield from np.minimum(curve.times_s(counts) * 1e9, _NEVER_NS).astype(np.int64).tolist()
+    for time_s in RateCurve(pieces).times_s(_counts(workload, worker, workers)):
+        yield int(min(time_s * 1e9, _NEVER_NS))
+
+
+def _counts(workload: Workload, worker: int, workers: int) -> Iterator[float]:
+    """Return at what counts of the whole schedule the requests of a worker are due."""
+    if workload.arrivals != "poisson":
+        return count(worker, workers)
+    random = Random(f"{workload.seed}/{worker}")
+    return accumulate(random.expovariate(1 / workers) for _ in repeat(None))
 
 
 def primed(due_times: Iterator[int]) -> Iterator[int]:
@@ -93,20 +105,18 @@ def start_delay_s(workload: Workload, number: int) -> float:
 
 
 class Schedule:
-    """The due times of one worker in clock nanoseconds, each taken once, the earliest first."""
+    """The due times of one worker in clock nanoseconds: `take()` returns each once, the earliest first."""
+
+    __slots__ = ("take",)
 
     def __init__(self, due_times: Iterator[int], start_ns: int) -> None:
         """Take due times relative to `start_ns`."""
-        self._due_times = due_times
-        self._start_ns = start_ns
-        self._waiting: deque[int] = deque()
-
-    def take(self) -> int:
-        """Return the next due time in clock nanoseconds."""
-        return self._waiting.popleft() if self._waiting else self._start_ns + next(self._due_times)
+        self.take: Callable[[], int] = map(start_ns.__add__, due_times).__next__
 
     def backlog(self, at_ns: int) -> int:
         """Return how many requests were due before `at_ns` and were not taken."""
-        while not self._waiting or self._waiting[-1] < at_ns:
-            self._waiting.append(self._start_ns + next(self._due_times))
-        return bisect_left(self._waiting, at_ns)
+        waiting = [self.take()]
+        while waiting[-1] < at_ns:
+            waiting.append(self.take())
+        self.take = chain(waiting, iter(self.take, None)).__next__
+        return len(waiting) - 1

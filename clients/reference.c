@@ -251,7 +251,7 @@ static int64_t run(struct outcome *o, struct schedule *s, size_t size, int epoll
     int64_t now = 0;
     while (now < end_ns && !interrupted) {
         struct epoll_event events[EVENTS];
-        int64_t looked = now;
+        int64_t looked = is_open ? now_ns(CLOCK_MONOTONIC) : now;
         int ready = epoll_wait(epoll, events, batch, is_open ? 0 : 100); /* an open loop never sleeps */
         if (ready <= 0 || is_open) now = now_ns(CLOCK_MONOTONIC);
         if (ready == 0 && is_open) o->spun_ns += now - looked;
