@@ -5,7 +5,7 @@ Its laws:
 1. Coroutines and the kernel are two worlds. A coroutine asks for something by awaiting one of the five requests below;
    only the kernel resumes a coroutine, and it never awaits.
 2. One thing suspends: `_Request`, and its equal, the `yield` of the hot loops in `conversations.py` and `dispatch.py`.
-   Nothing else here may yield to the kernel.
+   Nothing else in this room may yield to the kernel.
 3. A wake-up is a hint. A coroutine may be resumed early (its descriptor became ready while it slept), so whoever waits
    for a condition looks at it again.
 4. A descriptor is registered once and stays registered. When it is ready, the coroutine that watches it is resumed

@@ -59,7 +59,7 @@ class Child:
         self._buffer = bytearray()
         self._drain: threading.Thread | None = None
         try:
-            with log.open("ab") as sink, _bound_to(cpus), _interrupts_put_off():
+            with log.open("ab") as sink, bound_to(cpus), _interrupts_put_off():
                 self._process = subprocess.Popen(
                     list(command),
                     stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
@@ -237,8 +237,8 @@ def _interrupts_put_off() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _bound_to(cpus: Collection[int]) -> Iterator[None]:
-    """Bind the calling thread for a moment: a child inherits it, so it is bound from its first instruction."""
+def bound_to(cpus: Collection[int]) -> Iterator[None]:
+    """Bind the calling thread for a while, and the children and threads that it starts from their first instruction."""
     if not cpus or sys.platform != "linux":
         yield
         return

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import ServerError
 from bench.experiment import schema
 from bench.experiment.catalog import ROOT
-from bench.experiment.child import Child, ChildError
+from bench.experiment.child import Child, ChildError, bound_to
 from bench.experiment.doubts import Doubt
 from bench.experiment.judge import Circumstances, doubts, without_unseen_cpu
 from bench.experiment.machine import join_cpus
@@ -107,7 +107,9 @@ class LiveBench:
             generator.write_line(f"GO {start_ns}")
             window_start_ns = start_ns + round(workload.warmup_s * 1e9)
             window_ns = (window_start_ns, window_start_ns + round(workload.duration_s * 1e9))
-            with Monitor(running.pid, generator.pid, window_ns, self.cores.server + self.cores.client) as monitor:
+            watched = self.cores.server + self.cores.client
+            # On the generator's core, each look of the monitor would be a pause in which requests fall due.
+            with bound_to(self.cores.server), Monitor(running.pid, generator.pid, window_ns, watched) as monitor:
                 line = generator.read_line(window_ns[1] / 1e9 + workload.timeout_s + RESULT_TIMEOUT_S)
                 if line is None:
                     raise ChildError(f"the load generator gave no result; {generator.log_tail()}")
