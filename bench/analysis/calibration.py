@@ -7,12 +7,13 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.stats import Estimate, hodges_lehmann, mean_interval
+from bench.analysis.stats import Estimate, hodges_lehmann, mean_interval, median_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from bench.experiment.calibrate import CellPairs, Pace
+    from bench.experiment.model import Generator
 
 LEVEL = 0.95
 
@@ -35,13 +36,14 @@ class CellAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaceAnswer:
-    """Punctuality at one share of the ceiling, medians over trials; None where no trial could tell."""
+    """Punctuality of one generator at one share of our ceiling, over trials; None where no trial could tell."""
 
+    generator: Generator
     share: float
     offered_per_s: float
     achieved_ratio: Estimate
-    lateness_p50_ns: float | None
-    lateness_p99_ns: float | None
+    lateness_p50_ns: Estimate | None
+    lateness_p99_ns: Estimate | None
     steal_share: float | None
 
 
@@ -67,26 +69,33 @@ def answer_cell(cell: CellPairs) -> CellAnswer:
 
 
 def answer_paces(paces: Sequence[Pace]) -> list[PaceAnswer]:
-    """Summarise the open-loop trials by their share of the ceiling."""
-    answers = []
-    for share in sorted({pace.share for pace in paces}):
-        of_share = [pace for pace in paces if pace.share == share]
-        answers.append(
-            PaceAnswer(
-                share=share,
-                offered_per_s=statistics.median(pace.offered_per_s for pace in of_share),
-                achieved_ratio=mean_interval([pace.achieved_per_s / pace.offered_per_s for pace in of_share], LEVEL),
-                lateness_p50_ns=_median([pace.lateness_p50_ns for pace in of_share]),
-                lateness_p99_ns=_median([pace.lateness_p99_ns for pace in of_share]),
-                steal_share=_median([pace.steal_share for pace in of_share]),
-            )
-        )
-    return answers
+    """Summarise the open-loop trials by share of the ceiling and generator, ours first."""
+    return [
+        _answer_pace([pace for pace in paces if (pace.share, pace.generator) == (share, generator)])
+        for share, generator in sorted({(pace.share, pace.generator) for pace in paces})
+    ]
 
 
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
+def _answer_pace(paces: Sequence[Pace]) -> PaceAnswer:
+    steal = _known(pace.steal_share for pace in paces)
+    return PaceAnswer(
+        generator=paces[0].generator,
+        share=paces[0].share,
+        offered_per_s=statistics.median(pace.offered_per_s for pace in paces),
+        achieved_ratio=mean_interval([pace.achieved_per_s / pace.offered_per_s for pace in paces], LEVEL),
+        lateness_p50_ns=_median(pace.lateness_p50_ns for pace in paces),
+        lateness_p99_ns=_median(pace.lateness_p99_ns for pace in paces),
+        steal_share=statistics.median(steal) if steal else None,
+    )
+
+
+def _median(values: Iterable[float | None]) -> Estimate | None:
+    known = _known(values)
+    return median_interval(known, LEVEL) if known else None
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def to_json(answer: CellAnswer | PaceAnswer) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def _measure(effort: Effort, seed: int, console: Console) -> dict[str, Any]:
         "server": server.name,
         "no_reference_because": missing,
         "cells": [to_json(answer) for answer in answers],
-        "paces": [to_json(answer) for answer in punctuality],
+        "paces": [to_json(answer) for answer in punctuality if answer.generator == "python"],
+        "reference_paces": [to_json(answer) for answer in punctuality if answer.generator == "reference"],
     }
 
 
@@ -102,16 +103,17 @@ def _cell_table(answers: list[CellAnswer]) -> Table:
 
 
 def _pace_table(answers: list[PaceAnswer]) -> Table:
-    table = Table(title="Open loop, constant arrivals, 64 connections of 1 KiB (medians over trials)")
-    for heading in ("of the ceiling", "offered", "achieved / offered", "lateness p50", "lateness p99", "steal"):
+    table = Table(title="Open loop, constant arrivals, 64 connections of 1 KiB, in turn (medians; 95 % intervals)")
+    for heading in ("of our ceiling", "generator", "offered", "achieved / offered", "late p50", "late p99", "steal"):
         table.add_column(heading, justify="right")
     for answer in answers:
         table.add_row(
             units.percent(answer.share, signed=False),
+            "ours" if answer.generator == "python" else "reference",
             units.rate(answer.offered_per_s),
             _interval(answer.achieved_ratio, "{:.4f}".format),
-            "-" if answer.lateness_p50_ns is None else units.duration(answer.lateness_p50_ns),
-            "-" if answer.lateness_p99_ns is None else units.duration(answer.lateness_p99_ns),
+            _interval(answer.lateness_p50_ns, units.duration),
+            _interval(answer.lateness_p99_ns, units.duration),
             "-" if answer.steal_share is None else units.percent(answer.steal_share, signed=False),
         )
     return table

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from bench.experiment.catalog import Catalog
     from bench.experiment.machine import Cores
+    from bench.experiment.model import Generator
 
 CONNECTIONS = (1, 64, 1000)
 MESSAGE_BYTES = (64, 1024, 16384)
@@ -49,7 +50,7 @@ class Effort:
     @property
     def trials(self) -> int:
         """How many launches there will be, with a compiler."""
-        return self.pairs * (2 * len(CONNECTIONS) * len(MESSAGE_BYTES) + len(PACED_SHARES))
+        return 2 * self.pairs * (len(CONNECTIONS) * len(MESSAGE_BYTES) + len(PACED_SHARES))
 
 
 BRIEF = Effort(pairs=2, window_s=0.4, warmup_s=0.15)
@@ -57,7 +58,7 @@ BRIEF = Effort(pairs=2, window_s=0.4, warmup_s=0.15)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """One trial of one generator: replies/s, its median response time, and the CPU share it took."""
+    """One closed-loop trial of one generator: replies/s, its median response time, and what the host took away."""
 
     replies_per_s: float
     response_p50_ns: float
@@ -76,8 +77,9 @@ class CellPairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """One open-loop trial at a share of the ceiling."""
+    """One open-loop trial at a share of our ceiling. What the reference cannot do here, the machine does not allow."""
 
+    generator: Generator
     share: float
     offered_per_s: float
     achieved_per_s: float
@@ -120,19 +122,21 @@ class Calibration:
             advance()
 
     def paces(self, cells: Sequence[CellPairs], advance: Callable[[], None]) -> list[Pace]:
-        """Measure how punctually requests are sent at shares of the ceiling of PACED_CELL."""
+        """Measure how punctually both generators send at shares of our ceiling of PACED_CELL, in turn."""
         cell = next(cell for cell in cells if (cell.connections, cell.message_bytes) == PACED_CELL)
         ceiling_per_s = statistics.median(rate.replies_per_s for rate in cell.ours)
         paces = []
-        for _ in range(self._effort.pairs):
+        generators = [self._ours, self._reference] if self._has_reference else [self._ours]
+        for pair in range(self._effort.pairs):
             for share in self._random.sample(PACED_SHARES, len(PACED_SHARES)):
                 workload = self._workload(*PACED_CELL).replace(
                     duration_s=PACED_WINDOWS * self._effort.window_s,
                     rate_per_s=float(round(share * ceiling_per_s)),
                     arrivals="constant",
                 )
-                paces.append(self._paced(share, workload))
-                advance()
+                for generator in generators[:: -1 if pair % 2 else 1]:
+                    paces.append(self._paced(share, workload, generator))
+                    advance()
         return paces
 
     def _workload(self, connections: int, message_bytes: int) -> Workload:
@@ -152,9 +156,10 @@ class Calibration:
             steal_share=metrics.get("machine_steal_share"),
         )
 
-    def _paced(self, share: float, workload: Workload) -> Pace:
-        metrics = self._trial(workload, self._ours)
+    def _paced(self, share: float, workload: Workload, generator: LiveBench) -> Pace:
+        metrics = self._trial(workload, generator)
         return Pace(
+            generator=generator.generator,
             share=share,
             offered_per_s=metrics["offered_per_s"],
             achieved_per_s=metrics["replies_per_s"],

@@ -102,6 +102,7 @@ def test_without_a_reference_there_is_a_ceiling_and_no_ratio():
 def test_punctuality_is_the_median_over_trials_of_a_share():
     paces = [
         Pace(
+            generator="python",
             share=0.5,
             offered_per_s=1000.0,
             achieved_per_s=999.0,
@@ -112,9 +113,38 @@ def test_punctuality_is_the_median_over_trials_of_a_share():
         for value in (5_000.0, 9_000.0, 7_000.0)
     ]
     (answer,) = answer_paces(paces)
-    assert answer.lateness_p50_ns == 7_000.0
+    assert answer.lateness_p50_ns is not None
+    assert answer.lateness_p50_ns.value == 7_000.0
+    assert not answer.lateness_p50_ns.bounded, "three trials give no interval"
     assert answer.lateness_p99_ns is None
     assert answer.achieved_ratio.value == pytest.approx(0.999)
+
+
+def test_punctuality_is_told_for_each_generator_ours_first():
+    paces = [
+        Pace(
+            generator=generator,
+            share=share,
+            offered_per_s=1000.0,
+            achieved_per_s=1000.0,
+            lateness_p50_ns=500.0,
+            lateness_p99_ns=late_ns + trial,
+            steal_share=None,
+        )
+        for share in (0.5, 0.25)
+        for generator, late_ns in (("reference", 10_000.0), ("python", 50_000.0))
+        for trial in range(6)
+    ]
+    answers = answer_paces(paces)
+    assert [(answer.share, answer.generator) for answer in answers] == [
+        (0.25, "python"),
+        (0.25, "reference"),
+        (0.5, "python"),
+        (0.5, "reference"),
+    ]
+    ours = answers[0].lateness_p99_ns
+    assert ours is not None
+    assert (ours.low, ours.value, ours.high) == (50_000.0, 50_002.5, 50_005.0)  # of six trials the first and the last
 
 
 def document() -> dict:
@@ -155,7 +185,9 @@ def test_calibrate_measures_prints_and_keeps(monkeypatch, tmp_path):
         (1000, 1024),
     ]
     assert all(cell["ratio"]["value"] > 0 for cell in told["cells"])
-    assert [pace["share"] for pace in told["paces"]] == [0.25, 0.5, 0.75]
+    for paces in (told["paces"], told["reference_paces"]):
+        assert [pace["share"] for pace in paces] == [0.25, 0.5, 0.75]
+        assert all(pace["lateness_p99_ns"]["value"] > 0 for pace in paces)
     found = ceiling.load(kept)
     assert found is not None
     assert found.of(closed(64)) > 0
