@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from clients.histogram import Compact, Histogram, counted
-from clients.result import KINDS, Interval, Result
+from clients.result import KINDS, Interval, Result, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,8 @@ class Digest:
         while self._unlogged:
             since_epoch_s, length_s, second = self._unlogged.popleft()
             assert self._log is not None
-            self._log.write(since_epoch_s, length_s, {kind: Histogram.expand(held) for kind, held in second.items()})
+            recorded = {kind: Histogram.expand(held) for kind, held in second.items()}
+            self._log.write(since_epoch_s, length_s, side_by_side(self._result.workload, recorded))
             yield
 
     def _pieces(self, values_ns: Durations) -> Iterator[Durations]:

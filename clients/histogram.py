@@ -133,6 +133,10 @@ class Histogram:
         """How many durations were counted."""
         return int(self.counts[: self._used].sum())
 
+    def count_from(self, value_ns: int) -> int:
+        """Return how many durations are so long or longer, to a bucket."""
+        return int(self.counts[int(bucket_indices(np.array([value_ns]))[0]) : self._used].sum())
+
     @property
     def mean_ns(self) -> float | None:
         """The exact mean, None if nothing was counted."""

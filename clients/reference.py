@@ -24,7 +24,7 @@ import numpy as np
 from clients.clock import now_ns
 from clients.faults import Failure
 from clients.histogram import Compact, Histogram
-from clients.result import Interval, Result
+from clients.result import Interval, Result, side_by_side
 from clients.workload import PLAIN, WorkloadError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class ReferenceLoad:
         result.due = self._due(start_ns)
         if self._log is not None and result.replies:
             since_epoch_s = time.time() - (now_ns() - result.window_start_ns) / 1e9
-            self._log.write(since_epoch_s, result.window_s, result.histograms)
+            self._log.write(since_epoch_s, result.window_s, side_by_side(self._workload, result.histograms))
 
     def _due(self, start_ns: int) -> int:
         """Return how many requests fell due in the window: in a closed loop those that were answered."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from clients.result import KINDS, LATE_NS
+
 if TYPE_CHECKING:
     from clients.result import Result
 
@@ -43,11 +45,12 @@ def text(result: Result, target: str) -> str:
         + (f", {result.spin_s / window_s:.0%} spent waiting actively" if result.spin_s else ""),
     ]
     lines += [f"  {kind:<12} {count:>14,}   failed" for kind, count in values["errors"].items()]
+    if values["late_sends"]:
+        lines.append(f"  late sends   {values['late_sends']:>14,}   {duration(LATE_NS)} or more after they were due")
     if result.workers_lost:
         lines.append(f"  workers lost {result.workers_lost:>14,}   what they measured is missing from all counts")
     lines += ["", f"  {'':<12}{'mean':>10}{'p50':>10}{'p90':>10}{'p99':>10}{'p99.9':>10}{'max':>10}"]
-    rows = ("response", "service", "lateness") if workload.is_open_loop else ("response",)
-    for kind in (*rows, "connect"):
+    for kind in (kind for kind in KINDS if workload.is_open_loop or kind != "lateness"):
         cells = [values[f"{kind}_{name}_ns"] for name in ("mean", "p50", "p90", "p99", "p999", "max")]
         lines.append(f"  {kind:<12}" + "".join(f"{duration(cell):>10}" for cell in cells))
     if not workload.is_open_loop:

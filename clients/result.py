@@ -16,6 +16,13 @@ from clients.histogram import Compact, Histogram
 from clients.workload import Workload
 
 KINDS = ("response", "service", "lateness", "connect")
+LATE_NS = 1_000_000
+"""A request that was sent so long after it was due, or longer, was caught up."""
+
+
+def side_by_side(workload: Workload, recorded: dict[str, Histogram]) -> dict[str, Histogram]:
+    """Return the distributions of every kind: in a closed loop, service times are the response times."""
+    return recorded if workload.is_open_loop else {**recorded, "service": recorded["response"]}
 
 
 @dataclass(slots=True)
@@ -111,8 +118,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return counts, rates and percentiles, each with its unit in its name; None where it is not known."""
-        open_loop = self.workload.is_open_loop
-        histograms = {**self.histograms, "service": self.histograms["service" if open_loop else "response"]}
+        histograms = side_by_side(self.workload, self.histograms)
         window_s = self.window_s
         return {
             "sent": self.sent,
@@ -122,6 +128,7 @@ class Result:
             "errors": {str(kind): count for kind, count in sorted(self.failures.items()) if count},
             "replies_per_s": self.replies / window_s if window_s else None,
             "offered_per_s": self.due / window_s if window_s else None,
+            "late_sends": histograms["lateness"].count_from(LATE_NS) if self.workload.is_open_loop else None,
             **{key: value for kind in KINDS for key, value in histograms[kind].summary(kind).items()},
             "client_cpu_s": self.cpu_s,
             "client_spin_s": self.spin_s,

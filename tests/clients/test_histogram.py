@@ -90,6 +90,12 @@ def test_merged_histograms_equal_the_histogram_of_the_pooled_samples(parts):
     assert same(merged, filled([value for part in parts for value in part]))
 
 
+@given(values=samples, limit=durations)
+def test_what_is_so_long_or_longer_is_counted_to_a_bucket(values, limit):
+    counted = filled(values).count_from(limit)
+    assert sum(value >= limit for value in values) <= counted <= sum(value >= limit * 0.998 - 1 for value in values)
+
+
 @given(values=samples)
 def test_adding_in_pieces_is_adding_at_once(values):
     pieces = Histogram()

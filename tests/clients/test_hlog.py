@@ -156,3 +156,12 @@ def test_the_log_of_a_run_gives_the_percentiles_of_its_json(load, echo_server, r
                 assert min(theirs) <= ours * 1.001
                 assert ours <= max(theirs)
     assert len([line for line in path.read_text().splitlines() if line.startswith("Tag=a1.response")]) == 2
+
+
+def test_the_log_of_a_closed_loop_has_service_times_too_which_are_the_response_times(load, echo_server, tmp_path):
+    path = tmp_path / "latency.hlog"
+    load(echo_server.address, "-c", 2, "-d", "0.2s", "--hlog", path)
+    lines = [line.removeprefix("Tag=load.").split(",") for line in path.read_text().splitlines() if "Tag=" in line]
+    payloads = {kind: payload for kind, *_, payload in lines}
+    assert payloads["service"] == payloads["response"]
+    assert set(payloads) == {"response", "service", "connect"}, "a closed loop has no lateness"

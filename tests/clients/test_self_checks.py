@@ -119,6 +119,7 @@ def test_what_an_overloaded_server_leaves_unsent_is_counted_and_bounded(load, kn
     assert run["offered_per_s"] * run["window_s"] == pytest.approx(run["sent"] + run["errors"]["unsent"], abs=2)
     assert run["lateness_max_ns"] <= 0.26 * SECOND_NS  # one that waited longer than the timeout is not sent
     assert run["response_p50_ns"] > 10 * run["service_p50_ns"]
+    assert 0.9 * run["replies"] <= run["late_sends"] <= run["replies"]
 
 
 @pytest.mark.timing
