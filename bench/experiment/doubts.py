@@ -36,7 +36,7 @@ ADVICE: dict[Doubt, str] = {
     Doubt.CORES_SHARED: "Server and generator shared a core: throughput measures both. Use a machine with 2 cores.",
     Doubt.STEAL: "The hypervisor took CPU time away: repeat when the host is quieter.",
     Doubt.FOREIGN_CPU: "Other processes used the cores: stop them, or repeat later.",
-    Doubt.LATE_SENDS: "Requests left later than planned: lower the rate or use more workers.",
+    Doubt.LATE_SENDS: "Requests left later than planned: lower the rate, or use more connections or workers.",
     Doubt.ERRORS: "Some requests failed; they are counted apart and never enter a latency.",
     Doubt.FEW_SAMPLES: "Too few replies for the high percentiles: lengthen duration_s.",
     Doubt.CONNECTIONS_MISSING: "Fewer connections stood than were asked for: see the server's limit and log.",

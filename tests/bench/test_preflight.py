@@ -32,7 +32,7 @@ def test_a_plan_that_can_be_measured_passes_and_leaves_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("workload", "workers", "message"),
     [
-        (Workload(rate_per_s=100.0, arrivals="constant"), 1, "c1: the reference generator makes a closed loop"),
+        (Workload(rate_per_s=100.0, arrivals="poisson"), 1, "c1: the reference generator makes a closed loop"),
         (Workload(pipeline=2), 1, "c1: the reference generator makes a closed loop"),
         (Workload(), 2, "the reference generator is one process: leave workers out"),
     ],
