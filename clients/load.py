@@ -193,7 +193,7 @@ class Load:
             await self._end_overdue(pairs, time_ns - timeout_ns)
 
     async def _end_overdue(self, pairs: list[tuple[Connection, Task[None]]], deadline_ns: int) -> None:
-        """End what was sent before the deadline, in pieces: to look at 10,000 connections is a pause of a millisecond."""
+        """End what was sent before the deadline, in pieces: looking at 10,000 connections takes a millisecond."""
         for begin in range(0, len(pairs), _LOOKED_AT):
             if begin:
                 await sleep_until(self._now_ns() + _BREATH_NS, self._now_ns)
