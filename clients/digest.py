@@ -25,7 +25,7 @@ _SECOND_NS = 1_000_000_000
 _INTERVAL_NS = 100_000_000  # of the timeline, at least
 _TIMELINE_LENGTH = 100  # intervals at the most, so that memory does not grow with the run
 _UNLOGGED_MAX = 60  # seconds whose distributions wait to be encoded
-_UNDIGESTED_BYTES_MAX = 16 << 20  # ten seconds of a load at the most that one process can make
+_UNDIGESTED_MAX = 50  # slices that wait to be counted: five seconds of them
 _PIECE = 2048  # durations counted in some 50 us
 
 
@@ -42,7 +42,6 @@ class Digest:
         self._second = {kind: Histogram() for kind in KINDS}
         self._second_start_ns = self._second_end_ns = 0
         self._undigested: deque[tuple[Slice, int]] = deque()
-        self._undigested_bytes = 0
         self._unlogged: deque[tuple[float, float, dict[str, Compact]]] = deque()
         self._interval = _OpenInterval(0)
         self._interval_length_ns = 0
@@ -60,13 +59,11 @@ class Digest:
     def take(self, taken: Slice, at_ns: int) -> Iterator[None]:
         """Take what was recorded until `at_ns`. Yield where something more urgent may be done."""
         self._undigested.append((taken, at_ns))
-        self._undigested_bytes += taken.nbytes
-        while self._undigested_bytes > _UNDIGESTED_BYTES_MAX:
+        while len(self._undigested) > _UNDIGESTED_MAX:
             yield from self._digest_oldest()
 
     def _digest_oldest(self) -> Iterator[None]:
         taken, at_ns = self._undigested.popleft()
-        self._undigested_bytes -= taken.nbytes
         if taken.failures:
             self._result.failures.update(taken.failures)
             self._interval.errors += taken.failures.total()

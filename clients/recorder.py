@@ -31,11 +31,6 @@ class Slice(NamedTuple):
     failures: Counter[Failure]
 
     @property
-    def nbytes(self) -> int:
-        """What the columns hold."""
-        return self.response.nbytes + self.service.nbytes + self.connect.nbytes
-
-    @property
     def lateness(self) -> Durations:
         """By how much each request was sent after it was due."""
         return self.response - self.service if self.service.size else self.service

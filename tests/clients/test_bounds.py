@@ -33,9 +33,9 @@ def rss_until_the_end(process):
     ("seconds", "load_model"),
     [
         (60, ()),
-        (20, ("--rate", "2000", "--arrivals", "poisson")),
-        (20, ("--requests-per-connection", "5", "--timeout", "1s")),
-        (20, ("-s", "1..65536", "--pipeline", "4")),
+        (30, ("--rate", "2000", "--arrivals", "poisson")),
+        (30, ("--requests-per-connection", "5", "--timeout", "1s")),
+        (30, ("-s", "1..65536", "--pipeline", "4")),
     ],
 )
 def test_memory_does_not_grow_with_time(start_clients, echo_server, seconds, load_model):
