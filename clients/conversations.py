@@ -173,8 +173,7 @@ def paced(
             most = _room(ledger, workload, left) - len(dues)
             dues += _claimed(dispatcher, most, now_ns()) if dispatcher else _thought(ledger, think_ns, most, now_ns())
         if dues:
-            sent_ns = now_ns()
-            ledger.send(sock, [(due_ns if dispatcher else sent_ns, sent_ns, next(unique)) for due_ns in dues])
+            ledger.send(sock, [next(unique) for _ in dues], dues if dispatcher else None)
             left -= len(dues)
         has_room = _room(ledger, workload, left) > 0
         if has_room and not rests and dispatcher is not None:

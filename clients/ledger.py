@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from clients.faults import Failure, Fault
@@ -102,11 +103,13 @@ class Ledger:
 
     # ---- bytes
 
-    def send(self, sock: socket.socket, requests: Sequence[Request]) -> None:
-        """Send the messages of new requests one after the other, as far as that goes without waiting."""
-        data = requests[0][2] if len(requests) == 1 else b"".join([message for _, _, message in requests])
-        self.outstanding.extend(requests)
-        self.sent += len(requests)
+    def send(self, sock: socket.socket, unique: Sequence[bytes | bytearray], dues_ns: Sequence[int] | None) -> None:
+        """Send new messages one after the other, as far as that goes without waiting; without due times, due now."""
+        data = unique[0] if len(unique) == 1 else b"".join(unique)
+        sent_ns = self._clock()
+        dues_ns = dues_ns or [sent_ns] * len(unique)
+        self.outstanding.extend(zip(dues_ns, repeat(sent_ns), unique, strict=False))
+        self.sent += len(unique)
         try:
             handed = sock.send(data)
         except _WOULD_BLOCK:
