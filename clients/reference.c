@@ -34,7 +34,7 @@ enum { EVENTS = 1024, OPEN_LOOP_EVENTS = 16, SLICES_MAX = 100, BUCKETS = 33 << 1
 static const int64_t SLICE_NS = 100000000, HIGHEST_NS = INT64_C(3600000000000);
 
 struct connection {
-    int fd;
+    int fd, is_free;
     uint64_t sequence;
     int64_t due_ns, sent_ns;
     size_t sent, received;
@@ -124,7 +124,7 @@ static void begin(struct connection *c, size_t size, int epoll) {
 static int64_t dispatch(struct schedule *s, int64_t now, size_t size, int epoll) {
     while (s->free && s->due_ns <= now) {
         struct connection *c = s->ring[s->first];
-        s->first = (s->first + 1) % s->capacity, s->free--;
+        s->first = (s->first + 1) % s->capacity, s->free--, c->is_free = 0;
         int64_t due = s->due_ns;
         s->due_ns = s->start_ns + (int64_t)((double)++s->dispatched * s->interval_ns);
         begin(c, size, epoll);
@@ -134,7 +134,7 @@ static int64_t dispatch(struct schedule *s, int64_t now, size_t size, int epoll)
 }
 
 static void come_free(struct schedule *s, struct connection *c) {
-    s->ring[(s->first + s->free++) % s->capacity] = c;
+    s->ring[(s->first + s->free++) % s->capacity] = c, c->is_free = 1;
 }
 
 static int connect_to(const char *address, int port) {
@@ -191,13 +191,15 @@ static void print_distribution(const struct distribution *d) {
     printf("]");
 }
 
-/* Take account of a reply. The window begins with the first after its planned time. */
+static void begin_window(struct outcome *o, int64_t now) {
+    o->last = o->slices, o->last->begin_ns = o->window_ns = now;
+    o->cpu_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID), o->spun_ns = 0;
+}
+
+/* Take account of a reply. The window of a closed loop begins with the first after its planned time. */
 static void note(struct outcome *o, const struct connection *c, int64_t now, int is_wrong, int is_open) {
-    if (!o->last) {
-        if (now < o->window_ns) return;
-        o->last = o->slices, o->last->begin_ns = o->window_ns = now;
-        o->cpu_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID), o->spun_ns = 0;
-    }
+    if (!o->last && now >= o->window_ns) begin_window(o, now);
+    if (!o->last) return;
     while (now >= o->last->begin_ns + o->slice_ns && o->last < o->slices + SLICES_MAX) {
         o->last->end_ns = o->last->begin_ns + o->slice_ns;
         o->last[1].begin_ns = o->last->end_ns;
@@ -255,10 +257,15 @@ static int64_t run(struct outcome *o, struct schedule *s, size_t size, int epoll
         int ready = epoll_wait(epoll, events, batch, is_open ? 0 : 100); /* an open loop never sleeps */
         if (ready <= 0 || is_open) now = now_ns(CLOCK_MONOTONIC);
         if (ready == 0 && is_open) o->spun_ns += now - looked;
+        if (is_open && !o->last && now >= o->window_ns) begin_window(o, now); /* it looks all the time */
         for (int i = 0; i < ready; i++) {
             struct connection *c = events[i].data.ptr;
             if (events[i].events & EPOLLOUT) send_rest(c, size, epoll);
             if (!(events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) continue;
+            if (c->is_free) { /* nothing is owed, so what came is no echo */
+                fprintf(stderr, "the server sent, or closed a connection, without a request\n");
+                exit(1);
+            }
             ssize_t n = recv(c->fd, c->reply + c->received, size - c->received, 0);
             if (n < 0 && errno == EAGAIN) continue;
             if (n <= 0) die("the server closed a connection");

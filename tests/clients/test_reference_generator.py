@@ -61,6 +61,24 @@ def test_its_open_loop_counts_the_wait_for_a_connection(load, known_bad):
     assert run["response_mean_ns"] == pytest.approx(run["service_mean_ns"] + run["lateness_mean_ns"])
 
 
+def test_its_open_loop_begins_its_window_on_time_however_rare_requests_are(load, echo_server):
+    run = load(echo_server.address, "-c", 1, "-d", "290ms", "--warmup", "50ms", "--reference", "--rate", 10)
+    assert run["window_s"] == pytest.approx(0.29, abs=0.03)
+
+
+@pytest.mark.parametrize("size", [64, 5])
+def test_what_a_server_says_unasked_in_an_open_loop_is_no_echo(clients, answering, size):
+    def greets(connection):
+        connection.sendall(b"hello")
+        while data := connection.recv(65_536):
+            connection.sendall(data)
+
+    with answering(greets) as address:
+        run = clients(address, "--json", "-c", 4, "-s", size, "-d", "0.3s", "--reference", "--rate", 40)
+    assert run.status == 4
+    assert "without a request" in run.err
+
+
 @pytest.mark.timing
 def test_a_delay_of_5_ms_is_measured_as_5_ms(load, known_bad):
     with known_bad("fixed_delay") as served:
