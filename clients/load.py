@@ -19,7 +19,7 @@ from clients.digest import Digest
 from clients.dispatch import Dispatcher
 from clients.faults import Failure, Overdue
 from clients.kernel import Kernel, Task, join, sleep_until
-from clients.pacing import Schedule, due_times_ns, primed, start_delay_s
+from clients.pacing import Schedule, due_times_ns, start_delay_s
 from clients.recorder import Recorder
 from clients.result import Result
 
@@ -86,11 +86,8 @@ class Load:
         )
         self._result = Result(workload=workload)
         self._digest = Digest(self._result, log=log, tick_ns=_TICK_NS, in_pieces=workload.is_open_loop, clock=clock)
-        # The first are drawn now: that takes milliseconds, by which the load would begin late.
         self._dues = (
-            primed(due_times_ns(workload, worker=share.worker, workers=share.workers))
-            if workload.is_open_loop
-            else None
+            due_times_ns(workload, worker=share.worker, workers=share.workers) if workload.is_open_loop else None
         )
         self._dispatcher: Dispatcher | None = None
         self._connections: list[Connection] = []

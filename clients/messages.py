@@ -1,7 +1,8 @@
 """What is sent: messages that are unique on their connection, and among connections.
 
 A message begins with eight bytes that hold a sequence number and the number of its connection, least significant byte
-first, so that even a message of one byte differs from the one before. The rest is pseudo-random bytes, with all values
+first, so that even a message of one byte differs from the one before; the fast conversations stamp them anew with the
+time of the send. The rest is pseudo-random bytes, with all values
 among them. A stale, swapped or damaged reply cannot equal the message that is expected.
 """
 

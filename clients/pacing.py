@@ -67,8 +67,8 @@ def due_times_ns(workload: Workload, *, worker: int = 0, workers: int = 1) -> It
     """
     assert workload.rate_per_s is not None
     if not workload.rate_profile and workload.arrivals == "constant":
-        interval_ns = 1e9 / workload.rate_per_s
-        yield from (int(number * interval_ns) for number in count(worker, workers))
+        rate_per_s = workload.rate_per_s
+        yield from (int(min(number / rate_per_s * 1e9, _NEVER_NS)) for number in count(worker, workers))
     profile: Profile = workload.rate_profile or ((1.0, workload.rate_per_s, workload.rate_per_s),)
     pieces = [(workload.warmup_s, profile[0][1], profile[0][1])] if workload.warmup_s else []
     pieces += [(share * workload.duration_s, start, end) for share, start, end in profile]
@@ -82,12 +82,6 @@ def _counts(workload: Workload, worker: int, workers: int) -> Iterator[float]:
         return count(worker, workers)
     random = Random(f"{workload.seed}/{worker}")
     return accumulate(random.expovariate(1 / workers) for _ in repeat(None))
-
-
-def primed(due_times: Iterator[int]) -> Iterator[int]:
-    """Return the same due times, the first of them made already."""
-    first = next(due_times)
-    return chain((first,), due_times)
 
 
 def start_delay_s(workload: Workload, number: int) -> float:

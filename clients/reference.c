@@ -32,6 +32,7 @@
 
 enum { EVENTS = 1024, OPEN_LOOP_EVENTS = 16, SLICES_MAX = 100, BUCKETS = 33 << 10 };
 static const int64_t SLICE_NS = 100000000, HIGHEST_NS = INT64_C(3600000000000);
+static const double NEVER_NS = 4e18;
 
 struct connection {
     int fd, is_free;
@@ -126,7 +127,8 @@ static int64_t dispatch(struct schedule *s, int64_t now, size_t size, int epoll)
         struct connection *c = s->ring[s->first];
         s->first = (s->first + 1) % s->capacity, s->free--, c->is_free = 0;
         int64_t due = s->due_ns;
-        s->due_ns = s->start_ns + (int64_t)((double)++s->dispatched * s->interval_ns);
+        double after_ns = (double)++s->dispatched * s->interval_ns;
+        s->due_ns = s->start_ns + (int64_t)(after_ns < NEVER_NS ? after_ns : NEVER_NS);
         begin(c, size, epoll);
         c->due_ns = due, now = c->sent_ns;
     }

@@ -103,7 +103,9 @@ def _cell_table(answers: list[CellAnswer]) -> Table:
 
 
 def _pace_table(answers: list[PaceAnswer]) -> Table:
-    table = Table(title="Open loop, constant arrivals, 64 connections of 1 KiB, in turn (medians; 95 % intervals)")
+    table = Table(
+        title="Open loop, constant arrivals, 64 connections of 1 KiB, in turn (medians, means of achieved; 95 %)"
+    )
     for heading in ("of our ceiling", "generator", "offered", "achieved / offered", "late p50", "late p99", "steal"):
         table.add_column(heading, justify="right")
     for answer in answers:

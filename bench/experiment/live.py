@@ -109,7 +109,10 @@ class LiveBench:
             window_ns = (window_start_ns, window_start_ns + round(workload.duration_s * 1e9))
             watched = self.cores.server + self.cores.client
             # On the generator's core, each look of the monitor would be a pause in which requests fall due.
-            with bound_to(self.cores.server), Monitor(running.pid, generator.pid, window_ns, watched) as monitor:
+            with (
+                bound_to(self.cores.spare or self.cores.server),
+                Monitor(running.pid, generator.pid, window_ns, watched) as monitor,
+            ):
                 line = generator.read_line(window_ns[1] / 1e9 + workload.timeout_s + RESULT_TIMEOUT_S)
                 if line is None:
                     raise ChildError(f"the load generator gave no result; {generator.log_tail()}")

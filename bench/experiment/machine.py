@@ -34,11 +34,12 @@ _SPARE_FROM = 4
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """The CPUs of each side; `shared` if there is only one core for both."""
+    """The CPUs of each side; `shared` if there is only one core for both. `spare` are those left to the bench."""
 
     server: tuple[int, ...]
     client: tuple[int, ...]
     shared: bool
+    spare: tuple[int, ...] = ()
 
 
 def plan_cores(cores: Sequence[Collection[int]], workers: int = 1, quota: float | None = None) -> Cores:
@@ -53,7 +54,8 @@ def plan_cores(cores: Sequence[Collection[int]], workers: int = 1, quota: float 
     spare = 1 if len(cpus) >= _SPARE_FROM + workers - 1 else 0
     clients = max(1, min(workers, len(cpus) - 1 - spare))
     split = len(cpus) - clients
-    return Cores(tuple(cpus[spare:split]), tuple(cpus[split:]), shared=workers > clients or (quota or _SIDES) < _SIDES)
+    shared = workers > clients or (quota or _SIDES) < _SIDES
+    return Cores(tuple(cpus[spare:split]), tuple(cpus[split:]), shared=shared, spare=tuple(cpus[:spare]))
 
 
 def allowed_cores() -> list[tuple[int, ...]]:

@@ -41,8 +41,8 @@ from bench.experiment.machine import (
         # three: the generator uses one, the server has the others
         ([(0,), (1,), (2,)], 1, None, Cores((0, 1), (2,), shared=False)),
         # from four on, one is left to the rest of the machine
-        ([(0,), (1,), (2,), (3,)], 1, None, Cores((1, 2), (3,), shared=False)),
-        ([(cpu, cpu + 8) for cpu in range(8)], 3, None, Cores((1, 2, 3, 4), (5, 6, 7), shared=False)),
+        ([(0,), (1,), (2,), (3,)], 1, None, Cores((1, 2), (3,), shared=False, spare=(0,))),
+        ([(cpu, cpu + 8) for cpu in range(8)], 3, None, Cores((1, 2, 3, 4), (5, 6, 7), shared=False, spare=(0,))),
         # workers without a core of their own share theirs
         ([(0,), (1,)], 2, None, Cores((0,), (1,), shared=True)),
         # two cores, but time for less than two

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from clients.pacing import RateCurve, Schedule, due_times_ns, primed, start_delay_s
+from clients.pacing import RateCurve, Schedule, due_times_ns, start_delay_s
 from clients.sizes import parse_profile
 from clients.workload import Workload
 
@@ -46,6 +46,8 @@ CONSTANT = [
     ("2", {}, [0, 500, 1_000, 1_500]),
     # one in four seconds => rates below 1 are rates too
     ("0.25", {}, [0, 4_000, 8_000]),
+    # a rate that is all but none => the first, and then never within a hundred years
+    ("1e-300", {}, [0, 2**62 / 1e6]),
     # 1 million per second => every microsecond
     ("1000000", {}, [0, 0.001, 0.002]),
     # with a warm-up => the same: its rate is that with which the window begins
@@ -234,8 +236,3 @@ def test_due_times_are_taken_in_order_however_often_the_backlog_is_counted(data)
         else:
             at_ns = data.draw(st.integers(0, model[-1]))
             assert schedule.backlog(at_ns) == sum(due_ns < at_ns for due_ns in model)
-
-
-def test_priming_changes_no_due_time():
-    due_times = iter(range(5))
-    assert list(primed(due_times)) == list(range(5))
