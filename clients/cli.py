@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import resource
+import selectors
 import signal
+import socket
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -26,7 +28,7 @@ from clients.workload import Workload, WorkloadError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from clients.result import Result
     from clients.target import Target
@@ -158,16 +160,30 @@ def _on_interrupt(interrupt: Callable[[], None]) -> None:
 
 def _coordinated(established: int, requested: int) -> int | None:
     """Say that the connections stand; wait for the word to go. None if there will be none: stdin ended, or Ctrl-C."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # else reading goes on after an interrupt
+    with _signalled() as signals, selectors.PollSelector() as either:
+        either.register(sys.stdin, selectors.EVENT_READ)
+        either.register(signals, selectors.EVENT_READ)
         print(f"CONNECTED {established} {requested}", flush=True)
+        if any(key.fileobj is signals for key, _ in either.select()):
+            return None
         words = sys.stdin.readline().split()
-    except KeyboardInterrupt:
-        return None
-    finally:
-        signal.signal(signal.SIGINT, handler)
     return int(words[1]) if words[:1] == ["GO"] else None
+
+
+@contextmanager
+def _signalled() -> Iterator[socket.socket]:
+    """Give a socket that can be read once a signal came.
+
+    A handler that raises would do with less, and might raise a line too late, when nobody catches it any more.
+    """
+    signals, noted = socket.socketpair()
+    with signals, noted:
+        noted.setblocking(False)
+        before = signal.set_wakeup_fd(noted.fileno())
+        try:
+            yield signals
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 def _soon_for_all(_established: int, _requested: int) -> int:

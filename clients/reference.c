@@ -288,7 +288,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    struct sigaction action = {.sa_handler = interrupt}; /* without SA_RESTART: it ends a wait */
+    struct sigaction action = {.sa_handler = interrupt, .sa_flags = SA_RESTART}; /* it ends an epoll_wait all the same */
     sigaction(SIGINT, &action, NULL);
     int count = atoi(argv[3]), epoll = epoll_create1(EPOLL_CLOEXEC);
     size_t size = (size_t)atoll(argv[4]);

@@ -101,7 +101,8 @@ class ReferenceLoad:
             start_ns: int | None = None
             if self._child.stdout.readline() == "CONNECTED\n":
                 self._result.connections_established = self._workload.connections
-                start_ns = announce(self._workload.connections, self._workload.connections)
+                established = self._workload.connections
+                start_ns = None if self._result.interrupted else announce(established, established)
                 if start_ns is None:
                     self._result.interrupted = True
                     self._child.stdin.close()
