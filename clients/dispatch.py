@@ -1,22 +1,19 @@
 """The open loop's dispatcher: each request, when it falls due, goes to the connection that has been free for longest.
 
-One task sleeps for all connections, so a request costs no alarm of its own. Nothing here knows sockets or messages: a
-connection is the descriptor it watches.
+It is the kernel's timer, so a request costs neither an alarm nor a task of its own. Nothing here knows sockets or
+messages: a connection is the descriptor it watches.
 """
 
 from __future__ import annotations
 
-import types
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from clients.faults import Failure
-from clients.kernel import Kernel, Task, ready, until
+from clients.kernel import NEVER_NS, Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from clients.clock import NowNs
     from clients.pacing import Schedule
     from clients.recorder import Recorder
 
@@ -28,20 +25,12 @@ class Dispatcher:
     `due_ns` is the next due time that nobody has.
     """
 
-    def __init__(
-        self, schedule: Schedule, *, kernel: Kernel, recorder: Recorder, clock: NowNs, timeout_ns: int
-    ) -> None:
-        self._schedule, self._kernel, self._recorder, self._now_ns = schedule, kernel, recorder, clock
+    def __init__(self, schedule: Schedule, *, kernel: Kernel, recorder: Recorder, timeout_ns: int) -> None:
+        self._schedule, self._kernel, self._recorder = schedule, kernel, recorder
         self._timeout_ns = timeout_ns
-        self._resting: OrderedDict[int, None] = OrderedDict()
-        self._is_parked = False
-        self._task: Task[None]
+        self._resting: deque[int] = deque()
+        self.next_ns = NEVER_NS
         self.due_ns = schedule.take()
-
-    def start(self) -> Task[None]:
-        """Begin to dispatch; return the task, to be cancelled in the end."""
-        self._task = self._kernel.spawn(self._run())
-        return self._task
 
     def claim(self, time_ns: int) -> int | None:
         """Return the due time of a request that is due now and waits, None if there is none.
@@ -58,14 +47,13 @@ class Dispatcher:
 
     def rests(self, fd: int) -> None:
         """Note that a connection is free: its watcher will be resumed with the due time of its next request."""
-        self._resting[fd] = None
-        if self._is_parked:
-            self._is_parked = False
-            self._kernel.wake(self._task)
+        self._resting.append(fd)
+        self.next_ns = self.due_ns
 
     def leaves(self, fd: int) -> None:
         """Note that a connection is not to be handed anything, if it was."""
-        self._resting.pop(fd, None)
+        with suppress(ValueError):
+            self._resting.remove(fd)  # looks at all, but only after a fault
 
     @property
     def has_free(self) -> bool:
@@ -76,19 +64,9 @@ class Dispatcher:
         """Return how many requests were due before `at_ns` and nobody has."""
         return self._schedule.backlog(at_ns) + (self.due_ns < at_ns)
 
-    async def _run(self) -> None:
-        while True:
-            await self._dispatch()
-            self._is_parked = True
-            await ready
-
-    @types.coroutine
-    def _dispatch(self) -> Generator[Any, None, None]:
-        """Hand out what falls due as long as connections rest."""
-        resting, now_ns, hand = self._resting, self._now_ns, self._kernel.hand
-        while resting:
-            due_ns, time_ns = self.due_ns, now_ns()
-            if due_ns > time_ns:
-                yield until(due_ns)
-            elif (claimed_ns := self.claim(time_ns)) is not None:
-                hand(resting.popitem(last=False)[0], claimed_ns)
+    def fire(self, time_ns: int) -> None:
+        """Hand out what is due, as long as connections are free. See Timer."""
+        resting, hand = self._resting, self._kernel.hand
+        while resting and self.due_ns <= time_ns and (due_ns := self.claim(time_ns)) is not None:
+            hand(resting.popleft(), due_ns)
+        self.next_ns = self.due_ns if resting else NEVER_NS

@@ -4,13 +4,14 @@ Its laws:
 
 1. Coroutines and the kernel are two worlds. A coroutine asks for something by awaiting one of the five requests below;
    only the kernel resumes a coroutine, and it never awaits.
-2. One thing suspends: `_Request`, and its equal, the `yield` of the hot loops in `conversations.py` and `dispatch.py`.
-   Nothing else in this room may yield to the kernel.
+2. One thing suspends: `_Request`, and its equal, the `yield` of the hot loops in `conversations.py`. Nothing else in
+   this room may yield to the kernel.
 3. A wake-up is a hint. A coroutine may be resumed early (its descriptor became ready while it slept), so whoever waits
    for a condition looks at it again.
 4. A descriptor is registered once and stays registered. When it is ready, the coroutine that watches it is resumed
    directly, with nothing in between: this is the path that every reply takes.
 5. An exception that leaves a task is a fault of this program: it ends the run. Faults of a server are values.
+6. What falls due more often than alarms can serve is one `Timer`, plain code that is called between two tasks.
 
 Sockets, messages, statistics and policies belong elsewhere. If a feature can be built on top, it may not be added here.
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from itertools import count
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from clients.clock import NowNs, Poller, best_poller, now_ns
 
@@ -63,6 +64,26 @@ class Task(Generic[T]):
         self.joiners: list[Task[Any]] = []
 
 
+class Timer(Protocol):
+    """What a kernel calls when it is time, outside of any task."""
+
+    next_ns: int
+    """When to be called; may change at any moment, `NEVER_NS` for not at all."""
+
+    def fire(self, time_ns: int) -> None:
+        """Do what is due at `time_ns`, which is the time, and set the next one."""
+
+
+NEVER_NS = 2**63
+
+
+class _Silent:
+    next_ns = NEVER_NS
+
+    def fire(self, time_ns: int) -> None:
+        raise AssertionError(time_ns)
+
+
 # Stands in for the watcher of a descriptor that was unwatched while the batch at hand still holds an event of it.
 _NOBODY: Task[None] = Task.__new__(Task)
 _NOBODY.send = lambda _: None
@@ -71,7 +92,7 @@ _NOBODY.send = lambda _: None
 class Kernel:
     """Runs coroutines over one poller and one clock, both given, so that a test can move time by hand.
 
-    `spun_ns` is the time spent looking for events without a pause because an alarm was near.
+    `spun_ns` is the time spent looking for events without a pause because an alarm was near, or the timer's time.
     """
 
     def __init__(self, *, clock: NowNs = now_ns, poller: Poller | None = None) -> None:
@@ -82,6 +103,7 @@ class Kernel:
         self._alarm_numbers = count()  # equal times wake in the order in which they were asked for
         self._watchers: dict[int, Task[Any]] = {}
         self._tasks: set[Task[Any]] = set()
+        self._timer: Timer = _Silent()
         self.spun_ns = 0
 
     # ---- the side that ordinary code calls
@@ -110,13 +132,20 @@ class Kernel:
         """Throw `exception` (Cancelled unless given) into another task where it is suspended, before returning."""
         self._step(task, exception or Cancelled())
 
-    def wake(self, task: Task[Any]) -> None:
-        """Resume another task on the next turn."""
-        self._runnable.append(task)
+    def set_timer(self, timer: Timer | None) -> None:
+        """Call this timer from now on instead of the last one, or none."""
+        self._timer = timer or _Silent()
 
     def hand(self, fd: int, value: object) -> None:
         """Resume the watcher of `fd`, which is suspended, with a value, before returning."""
-        self._step(self._watchers[fd], value=value)
+        task = self._watchers[fd]
+        try:
+            request = task.send(value)
+        except (StopIteration, Cancelled) as reason:
+            self._end(task, reason)
+        else:
+            if request is not None:
+                request[0](self, task, request[1])
 
     def want_write(self, fd: int, *, wanted: bool) -> None:
         """Resume the watcher of `fd` when it is writable too, or no longer."""
@@ -132,11 +161,15 @@ class Kernel:
 
     def _turn(self) -> None:
         runnable = self._runnable
-        for _ in range(len(runnable)):
-            self._step(runnable.popleft())
+        if runnable:
+            for _ in range(len(runnable)):
+                self._step(runnable.popleft())
         now_ns = self._now_ns()
         if self._alarms and self._alarms[0][0] <= now_ns:
             now_ns = self._ring(now_ns)
+        if self._timer.next_ns <= now_ns:
+            self._timer.fire(now_ns)
+            now_ns = self._now_ns()
         watchers = self._watchers
         for fd, _ in self._poller.wait(0) if runnable else self._events(now_ns):
             task = watchers[fd]
@@ -162,13 +195,13 @@ class Kernel:
         return self._now_ns()
 
     def _events(self, now_ns: int) -> list[tuple[int, int]]:
-        """Wait for events, until the next alarm at the latest: its last stretch by looking again and again."""
+        """Wait for events, until it is time for an alarm or the timer: the last stretch by looking again and again."""
         alarms, wait = self._alarms, self._poller.wait
         while alarms and alarms[0][2].alarm_ns != alarms[0][0]:
             heapq.heappop(alarms)  # nobody waits for it any more, so it is no reason to spin
-        if not alarms:
-            return wait(_PATIENCE_NS)
-        due_ns = alarms[0][0]
+        due_ns = self._timer.next_ns
+        if alarms and alarms[0][0] < due_ns:
+            due_ns = alarms[0][0]
         if due_ns - now_ns > _SPIN_NS:
             return wait(min(due_ns - now_ns - _SPIN_NS, _PATIENCE_NS))
         begin_ns = now_ns
@@ -177,12 +210,12 @@ class Kernel:
         self.spun_ns += now_ns - begin_ns
         return ready
 
-    def _step(self, task: Task[Any], exception: BaseException | None = None, value: object = None) -> None:
+    def _step(self, task: Task[Any], exception: BaseException | None = None) -> None:
         if task.done:
             return
         task.alarm_ns = None
         try:
-            request = task.send(value) if exception is None else task.coroutine.throw(exception)
+            request = task.send(None) if exception is None else task.coroutine.throw(exception)
         except (StopIteration, Cancelled) as reason:
             self._end(task, reason)
         else:

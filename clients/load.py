@@ -131,6 +131,7 @@ class Load:
         tasks = self._start(start_ns)
         await self._warm_up(window_ns)
         await self._window(window_ns)
+        self._kernel.set_timer(None)
         for task in tasks:
             self._kernel.cancel(task)
 
@@ -160,7 +161,6 @@ class Load:
                 Schedule(self._dues, start_ns),
                 kernel=self._kernel,
                 recorder=self._recorder,
-                clock=self._now_ns,
                 timeout_ns=round(workload.timeout_s * 1e9),
             )
         numbers = self._share.of_connections(workload.connections)
@@ -169,10 +169,8 @@ class Load:
             self._kernel.spawn(connection.live(begin_ns, self._dispatcher))
             for begin_ns, connection in zip(starts_ns, self._connections, strict=True)
         ]
-        helpers = [self._kernel.spawn(self._watch_timeouts(tasks))]
-        if self._dispatcher is not None:
-            helpers.append(self._dispatcher.start())
-        return [*tasks, *helpers]
+        self._kernel.set_timer(self._dispatcher)
+        return [*tasks, self._kernel.spawn(self._watch_timeouts(tasks))]
 
     async def _watch_timeouts(self, tasks: list[Task[None]]) -> None:
         """End the connections whose oldest request is overdue; one look over all is cheaper than a timer for each."""

@@ -59,7 +59,7 @@ class _Piece(NamedTuple):
 
 
 def due_times_ns(workload: Workload, *, worker: int = 0, workers: int = 1) -> Iterator[int]:
-    """Yield the due times of one worker's requests without end, in order, in ns after the start.
+    """Return the due times of one worker's requests without end, in order, in ns after the start.
 
     The profile of a rate spans the window; warm-up has the rate with which it begins. Raises nothing; the workload has
     been checked. A rate that has ended at 0 is due again in a hundred years. They are made one by one: to make
@@ -67,13 +67,13 @@ def due_times_ns(workload: Workload, *, worker: int = 0, workers: int = 1) -> It
     """
     assert workload.rate_per_s is not None
     if not workload.rate_profile and workload.arrivals == "constant":
-        rate_per_s = workload.rate_per_s
-        yield from (int(min(number / rate_per_s * 1e9, _NEVER_NS)) for number in count(worker, workers))
+        rate_per_s = max(workload.rate_per_s, 1e9 / _NEVER_NS)
+        return (int(number / rate_per_s * 1e9) for number in count(worker, workers))
     profile: Profile = workload.rate_profile or ((1.0, workload.rate_per_s, workload.rate_per_s),)
     pieces = [(workload.warmup_s, profile[0][1], profile[0][1])] if workload.warmup_s else []
     pieces += [(share * workload.duration_s, start, end) for share, start, end in profile]
-    for time_s in RateCurve(pieces).times_s(_counts(workload, worker, workers)):
-        yield int(min(time_s * 1e9, _NEVER_NS))
+    times_s = RateCurve(pieces).times_s(_counts(workload, worker, workers))
+    return (int(min(time_s * 1e9, _NEVER_NS)) for time_s in times_s)
 
 
 def _counts(workload: Workload, worker: int, workers: int) -> Iterator[float]:

@@ -26,9 +26,7 @@ class Load:
         self.world, self.service_ns = world, service_ns
         self.recorder = Recorder(open_loop=True)
         schedule = Schedule(iter([*due_times_ns, 10**15, 2 * 10**15]), 0)
-        self.dispatcher = Dispatcher(
-            schedule, kernel=world.kernel, recorder=self.recorder, clock=world.clock, timeout_ns=TIMEOUT_NS
-        )
+        self.dispatcher = Dispatcher(schedule, kernel=world.kernel, recorder=self.recorder, timeout_ns=TIMEOUT_NS)
         self.fds = range(10, 10 + connections)
         self.handed = []
         self.is_over = False
@@ -48,7 +46,7 @@ class Load:
         async def main():
             for fd in self.fds:
                 self.world.kernel.spawn(self.connection(fd))
-            self.dispatcher.start()
+            self.world.kernel.set_timer(self.dispatcher)
             await sleep_until(end_ns, self.world.clock)
             self.is_over = True
             return self.dispatcher.backlog(end_ns)

@@ -1,0 +1,108 @@
+"""The kernel's timer, on a clock that is moved by hand: called in time, between two tasks, and only when it is set."""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clients.kernel import NEVER_NS, ready, sleep_until, watch
+
+MICROSECOND_NS, MILLISECOND_NS, SECOND_NS = 1_000, 1_000_000, 1_000_000_000
+LOOK_NS = 1_000  # as the conftest's poller
+
+
+class Recorded:
+    """A timer that notes when it is called, and asks for the next of its times."""
+
+    def __init__(self, world, times_ns, does=lambda: None):
+        self.world, self.does = world, does
+        self.times = iter([*times_ns, NEVER_NS])
+        self.next_ns = next(self.times)
+        self.fired_ns = []
+
+    def fire(self, time_ns):
+        assert time_ns == self.world.clock.now_ns
+        self.fired_ns.append(time_ns)
+        self.next_ns = next(self.times)
+        self.does()
+
+
+def run_until(world, end_ns):
+    world.kernel.run(sleep_until(end_ns, world.clock))
+
+
+@given(gaps_ns=st.lists(st.integers(LOOK_NS, 50 * MILLISECOND_NS), min_size=1, max_size=20), alarm_ns=st.integers(1))
+def test_it_is_called_once_at_each_of_its_times(new_world, gaps_ns, alarm_ns):
+    times_ns = [sum(gaps_ns[: n + 1]) for n in range(len(gaps_ns))]
+    world = new_world()
+    timer = Recorded(world, times_ns)
+    world.kernel.set_timer(timer)
+    world.kernel.spawn(sleep_until(alarm_ns, world.clock))  # which must not hide it
+    run_until(world, times_ns[-1] + MILLISECOND_NS)
+    assert len(timer.fired_ns) == len(times_ns)
+    for due_ns, fired_ns in zip(times_ns, timer.fired_ns, strict=True):
+        assert due_ns <= fired_ns <= due_ns + 2 * LOOK_NS
+
+
+def test_its_time_is_slept_for_and_only_the_last_stretch_is_spun(world):
+    world.kernel.set_timer(Recorded(world, [50 * MILLISECOND_NS]))
+    run_until(world, 50 * MILLISECOND_NS + 1)
+    assert world.kernel.spun_ns == pytest.approx(200 * MICROSECOND_NS, abs=3 * LOOK_NS)
+
+
+def test_a_timer_that_is_taken_away_is_not_called(world):
+    timer = Recorded(world, [MILLISECOND_NS, 2 * MILLISECOND_NS], does=lambda: world.kernel.set_timer(None))
+    world.kernel.set_timer(timer)
+    run_until(world, 5 * MILLISECOND_NS)
+    assert len(timer.fired_ns) == 1
+
+
+def test_one_that_never_has_a_next_time_delays_nothing_and_costs_no_look(world):
+    world.kernel.set_timer(Recorded(world, []))
+    run_until(world, SECOND_NS)
+    assert sum(wait_ns == 0 for wait_ns in world.poller.waits_ns) < 250
+
+
+def test_always_due_it_does_not_keep_descriptors_waiting(world):
+    timer = Recorded(world, range(10_000))
+    world.kernel.set_timer(timer)
+    world.poller.at(20 * MICROSECOND_NS, 7)
+
+    async def main():
+        await watch(7)
+        await ready
+        return world.clock.now_ns
+
+    assert world.kernel.run(main()) <= 22 * MICROSECOND_NS
+    assert timer.fired_ns
+
+
+def test_it_hands_a_value_to_the_watcher_of_a_descriptor_at_once(world):
+    got = []
+    timer = Recorded(world, [MILLISECOND_NS], does=lambda: (world.kernel.hand(7, "due"), got.append("then")))
+    world.kernel.set_timer(timer)
+
+    async def main():
+        await watch(7)
+        got.append(await handed_out())
+
+    world.kernel.run(main())
+    assert got == ["due", "then"]
+
+
+@types.coroutine
+def handed_out():
+    return (yield)
+
+
+def test_what_it_raises_ends_the_run(world):
+    def fail():
+        raise ArithmeticError
+
+    world.kernel.set_timer(Recorded(world, [MILLISECOND_NS], does=fail))
+    with pytest.raises(ArithmeticError):
+        run_until(world, SECOND_NS)
+    assert world.poller.is_closed
