@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import psutil
 
-from bench.experiment.probe import GONE, Cpu, Switches, Tree
+from bench.experiment.probe import GONE, Cpu, Machine, MachineClock, Switches, Tree, Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -37,14 +37,6 @@ class Usage:
     has_gaps: bool
 
 
-class Machine(NamedTuple):
-    """CPU seconds so far of the CPUs we may use: by processes (interrupts are nobody's), stolen, and in all."""
-
-    processes_s: float
-    steal_s: float
-    total_s: float
-
-
 class Edge(NamedTuple):
     """All clocks at one edge of the window; None for a side that could not be seen."""
 
@@ -53,16 +45,6 @@ class Edge(NamedTuple):
     client: Cpu | None
     bench_s: float
     machine: Machine
-
-
-def read_machine(cpus: Collection[int]) -> Machine:
-    """Sum the times of some of the machine's CPUs, which the kernel counts in ticks of 10 ms."""
-    rows = [times for number, times in enumerate(psutil.cpu_times(percpu=True)) if number in cpus]
-    return Machine(
-        processes_s=sum(row.user + row.nice + row.system for row in rows),
-        steal_s=sum(getattr(row, "steal", 0.0) for row in rows),
-        total_s=sum(sum(row) - getattr(row, "guest", 0.0) - getattr(row, "guest_nice", 0.0) for row in rows),
-    )
 
 
 def edge_metrics(before: Edge, after: Edge) -> dict[str, Any]:
@@ -121,15 +103,26 @@ class Side:
 
     def is_small(self) -> bool:
         """Whether its threads are few enough to be read one by one."""
-        threads: int | None = self.read("threads")
-        return threads is not None and threads <= SWITCHES_THREADS_MAX
+        vitals: Vitals | None = self.read("vitals")
+        return vitals is not None and vitals.threads <= SWITCHES_THREADS_MAX
 
-    def peak(self, reading: str) -> int | None:
-        """Return a reading, and remember the largest."""
-        value: int | None = self.read(reading)
+    def look(self) -> Mapping[str, Any]:
+        """Return a sample by the column names of `schema.MONITOR`, and remember the largest; empty if it is lost."""
+        vitals: Vitals | None = self.read("vitals")
+        if vitals is None:
+            return {}
+        peaks = {"rss_bytes": vitals.rss_bytes, "threads": vitals.threads, "fds": self.read("fds")}
+        for reading, value in peaks.items():
+            self._note(reading, value)
+        return {"cpu_s": vitals.cpu.total_s, **peaks}
+
+    def note_uss(self) -> None:
+        """Remember how much memory is its alone."""
+        self._note("uss_bytes", self.read("uss_bytes"))
+
+    def _note(self, reading: str, value: int | None) -> None:
         if value is not None:
             self.maxima[reading] = max(value, self.maxima.get(reading, value))
-        return value
 
 
 class Monitor(threading.Thread):
@@ -145,7 +138,7 @@ class Monitor(threading.Thread):
         super().__init__(name="monitor", daemon=True)
         self._server, self._client = self._sides = (Side("server", server_pid), Side("client", client_pid))
         self._start_ns, self._end_ns = window_ns
-        self._cpus = frozenset(cpus)
+        self._machine = MachineClock(cpus)
         self._metrics: dict[str, Any] = {}
         self._samples: list[dict[str, Any]] = []
         self._stopping = threading.Event()
@@ -181,7 +174,7 @@ class Monitor(threading.Thread):
         if not self._wait_until(self._end_ns):
             return
         after = self._edge()
-        self._server.peak("uss_bytes")
+        self._server.note_uss()
         self._metrics.update(edge_metrics(before, after))
         self._note_switches(first, last, (after.at_ns - before.at_ns) / (last_ns - first_ns))
         self._note_maxima()
@@ -193,7 +186,7 @@ class Monitor(threading.Thread):
 
     def _edge(self) -> Edge:
         server, client = self._server.read("cpu"), self._client.read("cpu")
-        return Edge(time.monotonic_ns(), server, client, time.process_time(), read_machine(self._cpus))
+        return Edge(time.monotonic_ns(), server, client, time.process_time(), self._machine.read())
 
     def _sample(self, end_ns: int) -> bool:
         """Take samples until then. False if the trial was given up before."""
@@ -210,11 +203,9 @@ class Monitor(threading.Thread):
     def _take(self, at_ns: int) -> None:
         at_s = (at_ns - self._start_ns) / 1e9
         for side in self._sides:
-            cpu: Cpu | None = side.read("cpu")
-            if cpu is not None:
-                seen = {"rss_bytes": side.peak("rss_bytes"), "threads": side.peak("threads"), "fds": side.peak("fds")}
-                self._samples.append({"at_s": at_s, "process": side.name, "cpu_s": cpu.total_s, **seen})
-        machine = read_machine(self._cpus)
+            if seen := side.look():
+                self._samples.append({"at_s": at_s, "process": side.name, **seen})
+        machine = self._machine.read()
         self._samples.append(
             {"at_s": at_s, "process": "machine", "cpu_s": machine.processes_s, "steal_s": machine.steal_s}
         )

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import sys
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 T = TypeVar("T")
 
 GONE = (psutil.Error, OSError)
 _SCHEDULER_CLOCK = 2  # CPUCLOCK_SCHED of the kernel's posix-timers.h: all threads, as the scheduler counts them
+_IS_LINUX = sys.platform == "linux"
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = resource.getpagesize()
+_PROC_STAT_BYTES_MAX = 1024
 _SWITCHES = {"voluntary_ctxt_switches": 0, "nonvoluntary_ctxt_switches": 1}
 
 
@@ -30,7 +36,7 @@ def cpu_clock_s(pid: int) -> float:
     /proc/PID/stat counts in ticks of 10 ms, which is 1 % of a busy second; the clock of the process (see
     clock_getcpuclockid(3), whose arithmetic this is) counts in nanoseconds. Raises OSError if it has ended.
     """
-    if sys.platform == "linux":
+    if _IS_LINUX:
         return time.clock_gettime_ns((~pid << 3) | _SCHEDULER_CLOCK) / 1e9
     times = psutil.Process(pid).cpu_times()
     return times.user + times.system
@@ -44,6 +50,22 @@ class Cpu(NamedTuple):
     system_s: float
 
 
+class Vitals(NamedTuple):
+    """What one look at a process or a tree shows."""
+
+    cpu: Cpu
+    rss_bytes: int
+    threads: int
+
+
+class Machine(NamedTuple):
+    """CPU seconds so far of the CPUs we may use: by processes (interrupts are nobody's), stolen, and in all."""
+
+    processes_s: float
+    steal_s: float
+    total_s: float
+
+
 class Switches(NamedTuple):
     """Context switches of a tree so far."""
 
@@ -51,75 +73,155 @@ class Switches(NamedTuple):
     involuntary: int
 
 
+class KeptFile:
+    """A file of /proc that stays open: to open one takes four times as long as to read it again."""
+
+    def __init__(self, path: str) -> None:
+        """Open it. Raise OSError if it is not there."""
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._fd)
+
+    def read(self, bytes_max: int) -> bytes:
+        """Return what it says now. Raise ProcessLookupError if it is of a process that has ended."""
+        return os.pread(self._fd, bytes_max, 0)
+
+
+class Member:
+    """One process of a tree."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        """Begin to watch it. Raise one of GONE if it has ended."""
+        self.process = process
+        if _IS_LINUX:
+            self._stat, self._statm = (KeptFile(f"/proc/{process.pid}/{name}") for name in ("stat", "statm"))
+
+    def vitals(self) -> Vitals:
+        """Return its own, and the CPU time of those of its children that have ended and were waited for."""
+        total_s = cpu_clock_s(self.process.pid)
+        if _IS_LINUX:
+            times_s, threads = _parse_stat(self._stat.read(_PROC_STAT_BYTES_MAX))
+            # What stat says of memory is not exact: of each CPU's last changes it does not know.
+            rss_bytes = int(self._statm.read(_PROC_STAT_BYTES_MAX).split()[1]) * _PAGE_BYTES
+        else:
+            with self.process.oneshot():
+                times_s = tuple(self.process.cpu_times()[:4])
+                threads, rss_bytes = self.process.num_threads(), self.process.memory_info().rss
+        user_s, system_s, children_user_s, children_system_s = times_s
+        children_s = children_user_s + children_system_s
+        cpu = Cpu(total_s + children_s, user_s + children_user_s, system_s + children_system_s)
+        return Vitals(cpu, rss_bytes, threads)
+
+
+def _parse_stat(line: bytes) -> tuple[tuple[float, ...], int]:
+    """Return a process's CPU seconds (user, system, its children's user, system), and threads; see proc_pid_stat(5).
+
+    Fields are counted from the third: the second, a name, may hold blanks and brackets.
+    """
+    fields = line[line.rindex(b")") + 2 :].split()
+    return tuple(int(ticks) / TICKS_PER_S for ticks in fields[11:15]), int(fields[17])
+
+
+class MachineClock:
+    """The times of some of the machine's CPUs, which the kernel counts in ticks of 10 ms."""
+
+    def __init__(self, cpus: Collection[int]) -> None:
+        self._cpus = frozenset(cpus)
+        self._stat = KeptFile("/proc/stat") if _IS_LINUX else None
+
+    def read(self) -> Machine:
+        """Return their sums."""
+        if self._stat is not None:
+            return _parse_machine(self._stat.read(_bytes_of_cpus()), self._cpus)
+        rows = [times for number, times in enumerate(psutil.cpu_times(percpu=True)) if number in self._cpus]
+        return Machine(
+            processes_s=sum(row.user + row.nice + row.system for row in rows),
+            steal_s=0.0,
+            total_s=sum(map(sum, rows)),
+        )
+
+
+def _bytes_of_cpus() -> int:
+    """Return how much of /proc/stat holds the lines of all CPUs, ten numbers of up to twenty digits in each."""
+    return 256 * (1 + (os.cpu_count() or 1))
+
+
+def _parse_machine(stat: bytes, cpus: Collection[int]) -> Machine:
+    """Sum what proc_stat(5) says of some CPUs; a guest's time is in user and nice already."""
+    names = {b"cpu%d" % number for number in cpus}
+    rows = [
+        list(map(int, fields[1:9])) for line in stat.splitlines() if (fields := line.split()) and fields[0] in names
+    ]
+    processes, steal = (sum(sum(row[:3]) for row in rows), sum(row[7] for row in rows))
+    return Machine(processes / TICKS_PER_S, steal / TICKS_PER_S, sum(map(sum, rows)) / TICKS_PER_S)
+
+
 class Tree:
     """A process and all that it started. Members are looked up when that is asked for; one that ended is dropped."""
 
     def __init__(self, pid: int) -> None:
-        """Look the tree up. Raise psutil.NoSuchProcess if there is none."""
-        self._root = psutil.Process(pid)
-        self._members: list[psutil.Process] = []
+        """Look the tree up. Raise one of GONE if there is none."""
+        self._root = Member(psutil.Process(pid))
+        self._members = [self._root]
         self.refresh()
 
     def refresh(self) -> None:
         """Take note of new members."""
-        self._members = [self._root, *self._root.children(recursive=True)]
+        known = {member.process: member for member in self._members}
+        self._members = [self._root, *_members(self._root.process.children(recursive=True), known)]
 
-    def cpu(self) -> Cpu:
-        """Return CPU seconds so far, those of members that have ended and been waited for included.
+    def vitals(self) -> Vitals:
+        """Return the sums over the tree.
 
         What a member used goes over to its parent's children when it ends, so that the sum over the living loses
-        nothing.
+        nothing. A page that members share is counted for each.
         """
-        read = self._read(_cpu)
-        return Cpu(sum(one.total_s for one in read), sum(one.user_s for one in read), sum(one.system_s for one in read))
+        read = self._read(Member.vitals)
+        cpus = [one.cpu for one in read]
+        return Vitals(
+            Cpu(sum(one.total_s for one in cpus), sum(one.user_s for one in cpus), sum(one.system_s for one in cpus)),
+            sum(one.rss_bytes for one in read),
+            sum(one.threads for one in read),
+        )
 
-    def rss_bytes(self) -> int:
-        """Return resident bytes; a page that members share is counted for each."""
-        return sum(self._read(lambda process: process.memory_info().rss))
+    def cpu(self) -> Cpu:
+        """Return CPU seconds so far, those of members that have ended and been waited for included."""
+        return self.vitals().cpu
 
     def uss_bytes(self) -> int:
         """Return the bytes that ending it would free. Dear: the kernel walks all its page tables."""
-        return sum(self._read(lambda process: process.memory_full_info().uss))
-
-    def threads(self) -> int:
-        """Return the number of threads."""
-        return sum(self._read(lambda process: process.num_threads()))
+        return sum(self._read(lambda member: member.process.memory_full_info().uss))
 
     def fds(self) -> int:
         """Return the number of open descriptors."""
-        return sum(self._read(_fds))
+        return sum(self._read(lambda member: _fds(member.process)))
 
     def switches(self) -> Switches:
         """Return context switches so far, of all threads that live. Dear with many threads: a file for each."""
-        read = self._read(_switches)
+        read = self._read(lambda member: _switches(member.process))
         return Switches(sum(one.voluntary for one in read), sum(one.involuntary for one in read))
 
-    def _read(self, read: Callable[[psutil.Process], T]) -> list[T]:
+    def _read(self, read: Callable[[Member], T]) -> list[T]:
         """Read every member. One that has ended is dropped, but if it is the first, its error is raised."""
         found = []
-        for process in tuple(self._members):
+        for member in tuple(self._members):
             try:
-                found.append(read(process))
+                found.append(read(member))
             except GONE:
-                if process is self._root:
+                if member is self._root:
                     raise
-                self._members.remove(process)
+                self._members.remove(member)
         return found
 
 
-def _cpu(process: psutil.Process) -> Cpu:
-    total_s = cpu_clock_s(process.pid)
-    times = process.cpu_times()
-    return Cpu(
-        total_s + times.children_user + times.children_system,
-        times.user + times.children_user,
-        times.system + times.children_system,
-    )
+def _members(processes: Iterable[psutil.Process], known: Mapping[psutil.Process, Member]) -> Iterator[Member]:
+    for process in processes:
+        with contextlib.suppress(*GONE):  # one that has ended meanwhile
+            yield known.get(process) or Member(process)
 
 
 def _fds(process: psutil.Process) -> int:
     """Count open descriptors; since Linux 6.2 the size of the folder is their number, else each must be listed."""
-    size = os.stat(f"/proc/{process.pid}/fd").st_size if sys.platform == "linux" else 0  # noqa: PTH116 - hot
+    size = os.stat(f"/proc/{process.pid}/fd").st_size if _IS_LINUX else 0  # noqa: PTH116 - hot
     return size or process.num_fds()
 
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from bench.experiment.machine import usable_cpus
-from bench.experiment.monitor import Edge, Machine, Monitor, edge_metrics, read_machine
-from bench.experiment.probe import Cpu, Tree, cpu_clock_s
+from bench.experiment.monitor import Edge, Monitor, edge_metrics
+from bench.experiment.probe import GONE, Cpu, Machine, MachineClock, Tree, cpu_clock_s
 from bench.experiment.schema import MONITOR, TRIALS
 
 SPIN = "while True: pass"
@@ -122,7 +122,7 @@ def test_memory_and_threads_are_those_of_the_process():
     with Running(THREADS) as process:
         assert process.stdout.readline() == "started\n"
         tree = Tree(process.pid)
-        assert tree.threads() == 6
+        assert tree.vitals().threads == 6
         whole = tree.switches()
         assert whole.voluntary > psutil.Process(process.pid).num_ctx_switches().voluntary  # which is the first thread's
 
@@ -178,6 +178,45 @@ def test_no_ticks_means_that_the_split_is_not_known():
 
 
 def test_only_the_cpus_that_count_are_counted():
-    everything, first = read_machine(range(1024)), read_machine({0})
+    everything, first = MachineClock(range(1024)).read(), MachineClock({0}).read()
     assert 0 < first.total_s <= everything.total_s
-    assert read_machine(()).total_s == 0
+    assert MachineClock(()).read().total_s == 0
+
+
+def test_it_says_what_psutil_says_and_reads_anew_each_time():
+    name = "odd ) (name"  # as in /proc/PID/stat
+    rename = f"open('/proc/self/comm', 'w').write({name!r})" if sys.platform == "linux" else ""
+    with Running(f"{rename}\nprint('ready', flush=True)\ninput()\n{HOLD}") as process:
+        assert process.stdout.readline() == "ready\n"
+        tree, known = Tree(process.pid), psutil.Process(process.pid)
+        for expected_min in (1 << 20, 64 << 20):
+            vitals, times = tree.vitals(), known.cpu_times()
+            assert vitals.rss_bytes == known.memory_info().rss >= expected_min
+            assert (vitals.cpu.user_s, vitals.cpu.system_s) == (times.user, times.system)
+            assert vitals.threads == known.num_threads()
+            if expected_min == 1 << 20:
+                process.stdin.write("\n")
+                process.stdin.flush()
+                assert process.stdout.readline() == "held\n"
+    processes_s, steal_s, total_s = MachineClock(range(1024)).read()
+    rows = psutil.cpu_times(percpu=True)
+    ticks_s = 1  # that passed between the two readings
+    assert processes_s == pytest.approx(sum(row.user + row.nice + row.system for row in rows), abs=ticks_s)
+    assert steal_s == pytest.approx(sum(row.steal for row in rows), abs=ticks_s)
+    assert total_s == pytest.approx(sum(sum(row) - row.guest - row.guest_nice for row in rows), abs=ticks_s)
+
+
+def test_a_member_that_ends_leaves_the_sums_and_the_last_one_leaves_an_error():
+    with Running(CHILDREN) as process:
+        tree = Tree(process.pid)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        deadline = time.monotonic() + 10
+        while tree.vitals().threads < 2 and time.monotonic() < deadline:
+            tree.refresh()
+        assert tree.vitals().threads == 2
+        assert process.stdout.readline() == "burnt\n"
+        assert tree.vitals().threads == 1
+        process.communicate("\n")
+        with pytest.raises(GONE):
+            tree.vitals()

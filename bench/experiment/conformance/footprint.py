@@ -41,13 +41,13 @@ def has_ended(pid: int) -> bool:
 def measure(pid: int) -> Footprint:
     """Sum over a process and its descendants as they stand. Raise BrokenError if the server has ended."""
     try:
-        tree = Tree(pid)
+        vitals = Tree(pid).vitals()
         processes = [psutil.Process(pid), *descendants(pid)]
         return Footprint(
-            rss_bytes=tree.rss_bytes(),
+            rss_bytes=vitals.rss_bytes,
             descriptors=sum(map(_open_descriptors, processes)),
             processes=len(processes),
-            cpu_s=tree.cpu().total_s,
+            cpu_s=vitals.cpu.total_s,
         )
     except GONE:
         raise BrokenError("the server's process has ended") from None
