@@ -1,0 +1,94 @@
+"""The closed loop's fast conversation, resumed by hand over a pair of sockets: what is booked, and when."""
+
+from __future__ import annotations
+
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from clients.clock import now_ns
+from clients.conversations import Buffers, lockstep
+from clients.ledger import Ledger
+from clients.recorder import Recorder
+from clients.workload import Workload
+
+SIZE = 64
+
+
+class Pair:
+    """A conversation, the peer that it talks to, and the books."""
+
+    def __init__(self, **workload):
+        self.workload = Workload(connections=1, message_bytes=SIZE, **workload)
+        self.recorder = Recorder(open_loop=False)
+        self.ledger = Ledger(kernel=None, recorder=self.recorder, clock=now_ns, receive_bytes=SIZE, is_buffered=False)
+
+    def __enter__(self):
+        self.ours, self.peer = socket.socketpair()
+        self.ours.setblocking(False)
+        common = SimpleNamespace(
+            workload=self.workload, recorder=self.recorder, clock=now_ns, buffers=Buffers(self.workload)
+        )
+        self.conversation = lockstep(self.ours, self.ledger, common)
+        return self
+
+    def __exit__(self, *_):
+        self.conversation.close()
+        self.ours.close()
+        self.peer.close()
+
+    def resume(self):
+        self.conversation.send(None)
+
+    @property
+    def books(self):
+        self.ledger.check_conservation()
+        return self.ledger.sent, self.ledger.answered, len(self.recorder.response)
+
+
+def test_a_reply_is_booked_by_the_time_that_it_waits_again():
+    with Pair() as pair:
+        pair.resume()
+        assert pair.books == (1, 0, 0)
+        for number in range(1, 4):
+            pair.peer.sendall(pair.peer.recv(SIZE))
+            pair.resume()
+            assert pair.books == (number + 1, number, number)
+        assert pair.ledger.in_flight == 1
+
+
+def test_a_reply_is_booked_though_the_next_message_cannot_be_sent():
+    with Pair() as pair:
+        pair.resume()
+        pair.peer.sendall(pair.peer.recv(SIZE))
+        pair.peer.close()
+        with pytest.raises(BrokenPipeError):
+            pair.resume()
+        assert pair.books == (2, 1, 1)
+        assert pair.ledger.in_flight == 1
+
+
+def test_the_last_reply_of_a_share_is_booked_too():
+    with Pair(requests_per_connection=2) as pair:
+        pair.resume()
+        pair.peer.sendall(pair.peer.recv(SIZE))
+        pair.resume()
+        pair.peer.sendall(pair.peer.recv(SIZE))
+        with pytest.raises(StopIteration):
+            pair.resume()
+        assert pair.books == (2, 2, 2)
+        assert pair.ledger.in_flight == 0
+
+
+def test_messages_differ_and_so_do_their_expected_echoes():
+    with Pair() as pair:
+        pair.resume()
+        first = pair.peer.recv(SIZE)
+        pair.peer.sendall(first)
+        pair.resume()
+        second = pair.peer.recv(SIZE)
+        assert first != second
+        pair.peer.sendall(first)  # stale
+        with pytest.raises(Exception, match="mismatch"):
+            pair.resume()
