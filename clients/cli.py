@@ -13,13 +13,14 @@ import socket
 import sys
 import time
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from clients import hlog, memory, report, samples
 from clients.arguments import check_outputs, check_reference, parser, preflight, target_of, workload_of
-from clients.load import Announce, Load, Share, soon
+from clients.load import Load, Share, soon
 from clients.recorder import RawRecorder, Recorder
 from clients.reference import LoadError, ReferenceLoad
 from clients.tls import WaryRecorder, require_plain
@@ -83,20 +84,18 @@ def _measured(options: argparse.Namespace, arguments: list[str], target: Target,
 
 
 def _alone(options: argparse.Namespace, target: Target, workload: Workload, scratch: Path) -> Result:
-    announce = _coordinated if options.coordinated else soon
     part = scratch / "samples.npy" if options.samples else None
-    result = _run(options, target, workload, announce, options.hlog, part)
+    result = _run(options, target, workload, options.hlog, part)
     if part is not None:
         samples.write_parquet([part], options.samples)
     return result
 
 
 def _several(options: argparse.Namespace, arguments: list[str], workload: Workload, scratch: Path) -> Result:
-    announce = _coordinated if options.coordinated else _soon_for_all
     parts = [*arguments, "--parts", str(scratch)]
     began_s = time.time()
-    with WorkerGroup(parts, options.workers) as group:
-        _on_interrupt(group.interrupt)
+    with WorkerGroup(parts, options.workers) as group, _interruptible(group.interrupt) as interrupts:
+        announce = partial(_coordinated, interrupts) if options.coordinated else _soon_for_all
         result = group.run(workload, announce)
     if options.hlog is not None:
         with options.hlog.open("w") as stream:
@@ -111,18 +110,13 @@ def _child(options: argparse.Namespace, target: Target, workload: Workload) -> i
     base = options.parts / f"{options.share.worker:04}"
     log = base.with_suffix(".hlog") if options.hlog else None
     part = base.with_suffix(".npy") if options.samples else None
-    result = _run(options, target, workload, _coordinated, log, part)
+    result = _run(options, target, workload, log, part)
     print(json.dumps(result.to_wire()), flush=True)
     return FINE
 
 
-def _run(  # noqa: PLR0917  # private, and every call names what it passes by its variable
-    options: argparse.Namespace,
-    target: Target,
-    workload: Workload,
-    announce: Announce,
-    log: Path | None,
-    part: Path | None,
+def _run(
+    options: argparse.Namespace, target: Target, workload: Workload, log: Path | None, part: Path | None
 ) -> Result:
     share: Share = options.share or Share()
     recorder = _recorder(options, target, workload, share)
@@ -134,10 +128,11 @@ def _run(  # noqa: PLR0917  # private, and every call names what it passes by it
             load: Load | ReferenceLoad = ReferenceLoad(target, workload, log=interval_log)
         else:
             load = Load(target, workload, share=share, recorder=recorder, log=interval_log)
-        _on_interrupt(load.interrupt)
         if isinstance(recorder, WaryRecorder):
             recorder.stop = load.interrupt
-        result = load.run(announce)
+        with _interruptible(load.interrupt) as interrupts:
+            is_told = options.coordinated or options.share is not None
+            result = load.run(partial(_coordinated, interrupts) if is_told else soon)
     if part is not None and isinstance(recorder, RawRecorder):
         samples.save_part(recorder, (result.window_start_ns, result.window_end_ns), part)
     return result
@@ -154,36 +149,33 @@ def _recorder(options: argparse.Namespace, target: Target, workload: Workload, s
     return WaryRecorder(open_loop=open_loop, target=target, connections=connections)
 
 
-def _on_interrupt(interrupt: Callable[[], None]) -> None:
-    signal.signal(signal.SIGINT, lambda *_: interrupt())
-
-
-def _coordinated(established: int, requested: int) -> int | None:
-    """Say that the connections stand; wait for the word to go. None if there will be none: stdin ended, or Ctrl-C."""
-    with _signalled() as signals, selectors.PollSelector() as either:
-        either.register(sys.stdin, selectors.EVENT_READ)
-        either.register(signals, selectors.EVENT_READ)
-        print(f"CONNECTED {established} {requested}", flush=True)
-        if any(key.fileobj is signals for key, _ in either.select()):
-            return None
-        words = sys.stdin.readline().split()
-    return int(words[1]) if words[:1] == ["GO"] else None
-
-
 @contextmanager
-def _signalled() -> Iterator[socket.socket]:
-    """Give a socket that can be read once a signal came.
+def _interruptible(interrupt: Callable[[], None]) -> Iterator[socket.socket]:
+    """Have Ctrl-C call `interrupt` from now on; give a socket that can be read once it came.
 
     A handler that raises would do with less, and might raise a line too late, when nobody catches it any more.
     """
-    signals, noted = socket.socketpair()
-    with signals, noted:
+    interrupts, noted = socket.socketpair()
+    with interrupts, noted:
         noted.setblocking(False)
         before = signal.set_wakeup_fd(noted.fileno())
+        signal.signal(signal.SIGINT, lambda *_: interrupt())
         try:
-            yield signals
+            yield interrupts
         finally:
             signal.set_wakeup_fd(before)
+
+
+def _coordinated(interrupts: socket.socket, established: int, requested: int) -> int | None:
+    """Say that the connections stand; wait for the word to go. None if there will be none: stdin ended, or Ctrl-C."""
+    print(f"CONNECTED {established} {requested}", flush=True)
+    with selectors.PollSelector() as either:
+        either.register(sys.stdin, selectors.EVENT_READ)
+        either.register(interrupts, selectors.EVENT_READ)
+        if any(key.fileobj is interrupts for key, _ in either.select()):
+            return None
+    words = sys.stdin.readline().split()
+    return int(words[1]) if words[:1] == ["GO"] else None
 
 
 def _soon_for_all(_established: int, _requested: int) -> int:

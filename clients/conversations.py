@@ -40,7 +40,7 @@ class Buffers:
 
     def __init__(self, workload: Workload) -> None:
         self.message = bytearray(next(messages(workload, 0)))
-        self.stamp = memoryview(self.message)[:STAMP_BYTES].cast("Q")  # to write into it costs half of a pack_into
+        self.stamp = memoryview(self.message)[:STAMP_BYTES].cast("Q")  # writing here costs half of a pack_into
         self.reply = bytearray(len(self.message))
 
 
@@ -78,7 +78,8 @@ def _share(workload: Workload) -> Iterable[None]:
 def _transfers(sock: socket.socket) -> tuple[Callable[[bytearray], int | None], Callable[[bytearray], int | None]]:
     """Return what sends a buffer and what receives into one: how many bytes, None if it would have to wait.
 
-    A file over the descriptor parses no arguments, and raises nothing where a socket raises: 2 % of a closed loop.
+    A file over the descriptor parses no arguments, and gives None where a socket raises BlockingIOError: that is 2 % of
+    a closed loop.
     """
     raw = io.FileIO(sock.fileno(), "r+", closefd=False)
     return raw.write, raw.readinto

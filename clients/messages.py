@@ -1,9 +1,9 @@
 """What is sent: messages that are unique on their connection, and among connections.
 
 A message begins with eight bytes that hold a sequence number and the number of its connection, least significant byte
-first, so that even a message of one byte differs from the one before; the fast conversations stamp them anew with the
-time of the send. The rest is pseudo-random bytes, with all values
-among them. A stale, swapped or damaged reply cannot equal the message that is expected.
+first, so that even a message of one byte differs from the one before; the fast conversations write the time of the
+send there. The rest is pseudo-random bytes, with all values among them. A stale, swapped or damaged reply cannot equal
+the message that is expected.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _STAMP = struct.Struct("<Q")
 STAMP_BYTES = _STAMP.size
-stamp = _STAMP.pack_into
-"""stamp(message, 0, number) makes a message that differs from every one stamped with another number."""
 _CONNECTION_SHIFT = 40  # a connection sends fewer than 2**40 messages
 
 
@@ -49,7 +47,7 @@ def _of_drawn_sizes(numbers: Iterable[int], filling: bytes, sizes: Iterable[int]
 
 def _of_one_size(numbers: Iterable[int], buffers: list[bytearray]) -> Iterator[bytearray]:
     for number, buffer in zip(numbers, cycle(buffers), strict=False):
-        stamp(buffer, 0, number)
+        _STAMP.pack_into(buffer, 0, number)
         yield buffer
 
 

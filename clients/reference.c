@@ -154,7 +154,8 @@ static int connect_to(const char *address, int port) {
     }
     int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) die("socket");
-    if (connect(fd, (struct sockaddr *)&storage, length)) die("connect");
+    if (connect(fd, (struct sockaddr *)&storage, length) && !interrupted) die("connect");
+    if (interrupted) exit(0); /* whoever started it knows why there is no result */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     fcntl(fd, F_SETFL, O_NONBLOCK);
     return fd;
@@ -288,7 +289,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    struct sigaction action = {.sa_handler = interrupt, .sa_flags = SA_RESTART}; /* it ends an epoll_wait all the same */
+    struct sigaction action = {.sa_handler = interrupt}; /* without SA_RESTART: it ends a connect */
     sigaction(SIGINT, &action, NULL);
     int count = atoi(argv[3]), epoll = epoll_create1(EPOLL_CLOEXEC);
     size_t size = (size_t)atoll(argv[4]);
@@ -302,6 +303,8 @@ int main(int argc, char **argv) {
     struct outcome outcome = {.slice_ns = duration / SLICES_MAX > SLICE_NS ? duration / SLICES_MAX : SLICE_NS};
     outcome.service = empty(), outcome.lateness = empty();
     for (int i = 0; i <= SLICES_MAX; i++) outcome.slices[i].response = empty();
+    action.sa_flags = SA_RESTART; /* the word to go is read all the same; epoll_wait is never restarted */
+    sigaction(SIGINT, &action, NULL);
     printf("CONNECTED\n");
     fflush(stdout);
     int64_t start;

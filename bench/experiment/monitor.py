@@ -111,10 +111,10 @@ class Side:
         vitals: Vitals | None = self.read("vitals")
         if vitals is None:
             return {}
-        peaks = {"rss_bytes": vitals.rss_bytes, "threads": vitals.threads, "fds": self.read("fds")}
-        for reading, value in peaks.items():
+        readings = {"rss_bytes": vitals.rss_bytes, "threads": vitals.threads, "fds": self.read("fds")}
+        for reading, value in readings.items():
             self._note(reading, value)
-        return {"cpu_s": vitals.cpu.total_s, **peaks}
+        return {"cpu_s": vitals.cpu.total_s, **readings}
 
     def note_uss(self) -> None:
         """Remember how much memory is its alone."""
@@ -138,7 +138,7 @@ class Monitor(threading.Thread):
         super().__init__(name="monitor", daemon=True)
         self._server, self._client = self._sides = (Side("server", server_pid), Side("client", client_pid))
         self._start_ns, self._end_ns = window_ns
-        self._machine = MachineClock(cpus)
+        self._cpus = frozenset(cpus)
         self._metrics: dict[str, Any] = {}
         self._samples: list[dict[str, Any]] = []
         self._stopping = threading.Event()
@@ -164,6 +164,10 @@ class Monitor(threading.Thread):
             return
         for side in self._sides:
             side.look_up()
+        try:
+            self._machine = MachineClock(self._cpus)
+        except OSError:
+            return  # no descriptor is left for it
         first_ns, first = time.monotonic_ns(), self._switches()
         if not self._wait_until(self._start_ns):
             return

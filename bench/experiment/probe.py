@@ -6,6 +6,7 @@ Reads only. What cannot be read any more, because the process has ended, raises 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import sys
@@ -26,7 +27,9 @@ _SCHEDULER_CLOCK = 2  # CPUCLOCK_SCHED of the kernel's posix-timers.h: all threa
 _IS_LINUX = sys.platform == "linux"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = resource.getpagesize()
-_PROC_STAT_BYTES_MAX = 1024
+_FILE_BYTES_MAX = 1024  # of a process
+_KEPT_MAX = 8
+"""Of so many members the files stay open; with more, it is the descriptors of the bench that would run out."""
 _SWITCHES = {"voluntary_ctxt_switches": 0, "nonvoluntary_ctxt_switches": 1}
 
 
@@ -73,35 +76,42 @@ class Switches(NamedTuple):
     involuntary: int
 
 
-class KeptFile:
-    """A file of /proc that stays open: to open one takes four times as long as to read it again."""
+class ProcFile:
+    """A file of /proc, which can stay open: to open one takes four times as long as to read it again."""
 
-    def __init__(self, path: str) -> None:
-        """Open it. Raise OSError if it is not there."""
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        weakref.finalize(self, os.close, self._fd)
+    def __init__(self, path: str, *, is_kept: bool = True) -> None:
+        """Open it if it is to be kept so. Raise OSError if it is not there."""
+        self._path = path
+        self._fd: int | None = None
+        if is_kept:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            weakref.finalize(self, os.close, self._fd)
 
     def read(self, bytes_max: int) -> bytes:
-        """Return what it says now. Raise ProcessLookupError if it is of a process that has ended."""
-        return os.pread(self._fd, bytes_max, 0)
+        """Return what it says now. Raise ProcessLookupError or FileNotFoundError if its process has ended."""
+        if self._fd is not None:
+            return os.pread(self._fd, bytes_max, 0)
+        with open(self._path, "rb", buffering=0) as file:  # noqa: PTH123  # hot
+            return file.read(bytes_max)
 
 
 class Member:
     """One process of a tree."""
 
-    def __init__(self, process: psutil.Process) -> None:
-        """Begin to watch it. Raise one of GONE if it has ended."""
+    def __init__(self, process: psutil.Process, *, is_kept: bool = True) -> None:
+        """Begin to watch it, with its files kept open or not. Raise one of GONE if it has ended."""
         self.process = process
         if _IS_LINUX:
-            self._stat, self._statm = (KeptFile(f"/proc/{process.pid}/{name}") for name in ("stat", "statm"))
+            files = (ProcFile(f"/proc/{process.pid}/{name}", is_kept=is_kept) for name in ("stat", "statm"))
+            self._stat, self._statm = files
 
     def vitals(self) -> Vitals:
         """Return its own, and the CPU time of those of its children that have ended and were waited for."""
         total_s = cpu_clock_s(self.process.pid)
         if _IS_LINUX:
-            times_s, threads = _parse_stat(self._stat.read(_PROC_STAT_BYTES_MAX))
+            times_s, threads = _parse_stat(self._stat.read(_FILE_BYTES_MAX))
             # What stat says of memory is not exact: of each CPU's last changes it does not know.
-            rss_bytes = int(self._statm.read(_PROC_STAT_BYTES_MAX).split()[1]) * _PAGE_BYTES
+            rss_bytes = int(self._statm.read(_FILE_BYTES_MAX).split()[1]) * _PAGE_BYTES
         else:
             with self.process.oneshot():
                 times_s = tuple(self.process.cpu_times()[:4])
@@ -126,7 +136,7 @@ class MachineClock:
 
     def __init__(self, cpus: Collection[int]) -> None:
         self._cpus = frozenset(cpus)
-        self._stat = KeptFile("/proc/stat") if _IS_LINUX else None
+        self._stat = ProcFile("/proc/stat") if _IS_LINUX else None
 
     def read(self) -> Machine:
         """Return their sums."""
@@ -142,7 +152,7 @@ class MachineClock:
 
 def _bytes_of_cpus() -> int:
     """Return how much of /proc/stat holds the lines of all CPUs, ten numbers of up to twenty digits in each."""
-    return 256 * (1 + (os.cpu_count() or 1))
+    return 256 * (1 + os.sysconf("SC_NPROCESSORS_CONF"))  # not os.cpu_count, which a variable may say otherwise
 
 
 def _parse_machine(stat: bytes, cpus: Collection[int]) -> Machine:
@@ -206,17 +216,25 @@ class Tree:
         for member in tuple(self._members):
             try:
                 found.append(read(member))
-            except GONE:
-                if member is self._root:
+            except GONE as error:
+                if member is self._root or _is_our_fault(error):
                     raise
                 self._members.remove(member)
         return found
 
 
 def _members(processes: Iterable[psutil.Process], known: Mapping[psutil.Process, Member]) -> Iterator[Member]:
-    for process in processes:
-        with contextlib.suppress(*GONE):  # one that has ended meanwhile
-            yield known.get(process) or Member(process)
+    for number, process in enumerate(processes):
+        try:
+            yield known.get(process) or Member(process, is_kept=number < _KEPT_MAX)
+        except GONE as error:  # it has ended meanwhile
+            if _is_our_fault(error):
+                raise
+
+
+def _is_our_fault(error: psutil.Error | OSError) -> bool:
+    """Say whether the bench had no descriptor left, which says nothing about the process."""
+    return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
 
 
 def _fds(process: psutil.Process) -> int:

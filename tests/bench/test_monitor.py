@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import subprocess
@@ -11,8 +12,9 @@ import time
 import psutil
 import pytest
 
+from bench.experiment import probe
 from bench.experiment.machine import usable_cpus
-from bench.experiment.monitor import Edge, Monitor, edge_metrics
+from bench.experiment.monitor import Edge, Monitor, Side, edge_metrics
 from bench.experiment.probe import GONE, Cpu, Machine, MachineClock, Tree, cpu_clock_s
 from bench.experiment.schema import MONITOR, TRIALS
 
@@ -202,8 +204,63 @@ def test_it_says_what_psutil_says_and_reads_anew_each_time():
     rows = psutil.cpu_times(percpu=True)
     ticks_s = 1  # that passed between the two readings
     assert processes_s == pytest.approx(sum(row.user + row.nice + row.system for row in rows), abs=ticks_s)
-    assert steal_s == pytest.approx(sum(row.steal for row in rows), abs=ticks_s)
-    assert total_s == pytest.approx(sum(sum(row) - row.guest - row.guest_nice for row in rows), abs=ticks_s)
+    assert steal_s == pytest.approx(sum(getattr(row, "steal", 0) for row in rows), abs=ticks_s)
+    assert total_s == pytest.approx(sum(sum(row[:8]) for row in rows), abs=ticks_s)
+
+
+PROC_STAT = b"""cpu  9 9 9 9 9 9 9 9 9 9
+cpu0 100 10 20 1000 5 1 2 50 7 3
+cpu1 1 1 1 1 1 1 1 1 1 1
+cpu10 200 0 0 0 0 0 0 0 0 0
+intr 12345 0 0
+ctxt 5
+"""
+
+
+def test_a_guests_time_is_not_counted_twice_and_cpus_are_told_apart():
+    seen = probe._parse_machine(PROC_STAT, {0})
+    assert seen == pytest.approx([ticks / probe.TICKS_PER_S for ticks in (130, 50, 1188)])
+
+
+def test_the_most_is_kept_when_less_is_held_later():
+    with Running(f"{HOLD}\ndel block\nprint('freed', flush=True)\ninput()") as process:
+        assert process.stdout.readline() == "held\n"
+        side = Side("server", process.pid)
+        side.look_up()
+        held = side.look()["rss_bytes"]
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "freed\n"
+        assert side.look()["rss_bytes"] < held - (32 << 20)
+        assert side.maxima["rss_bytes"] == held
+
+
+MANY = """
+import subprocess, sys
+children = [subprocess.Popen(['cat'], stdin=subprocess.PIPE) for _ in range(40)]  # end with this one
+print('started', flush=True)
+input()
+for child in children: child.communicate()
+"""
+
+
+def open_descriptors():
+    return psutil.Process().num_fds()
+
+
+def test_of_many_members_not_all_files_stay_open_and_none_is_left_open():
+    gc.collect()
+    before = open_descriptors()
+    with Running(MANY) as process:
+        assert process.stdout.readline() == "started\n"
+        tree = Tree(process.pid)
+        assert tree.vitals().threads == 41
+        assert open_descriptors() - before <= 2 * (probe._KEPT_MAX + 2)  # two of them are the child's pipes
+        tree.refresh()
+        assert tree.vitals().threads == 41
+        process.communicate("\n")
+        del tree
+    assert open_descriptors() == before
 
 
 def test_a_member_that_ends_leaves_the_sums_and_the_last_one_leaves_an_error():

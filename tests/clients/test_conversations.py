@@ -1,4 +1,4 @@
-"""The closed loop's fast conversation, resumed by hand over a pair of sockets: what is booked, and when."""
+"""The fast conversations, resumed by hand over a pair of sockets: what is booked, and when."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from clients.clock import now_ns
-from clients.conversations import Buffers, lockstep
+from clients.conversations import Buffers, lockstep, punctual
 from clients.ledger import Ledger
 from clients.recorder import Recorder
 from clients.workload import Workload
@@ -19,19 +19,24 @@ SIZE = 64
 class Pair:
     """A conversation, the peer that it talks to, and the books."""
 
-    def __init__(self, **workload):
+    def __init__(self, buffers=None, **workload):
         self.workload = Workload(connections=1, message_bytes=SIZE, **workload)
+        self.buffers = buffers or Buffers(self.workload)
         self.recorder = Recorder(open_loop=False)
         self.ledger = Ledger(kernel=None, recorder=self.recorder, clock=now_ns, receive_bytes=SIZE, is_buffered=False)
 
     def __enter__(self):
         self.ours, self.peer = socket.socketpair()
         self.ours.setblocking(False)
-        common = SimpleNamespace(
-            workload=self.workload, recorder=self.recorder, clock=now_ns, buffers=Buffers(self.workload)
+        self.common = SimpleNamespace(
+            workload=self.workload, recorder=self.recorder, clock=now_ns, buffers=self.buffers
         )
-        self.conversation = lockstep(self.ours, self.ledger, common)
+        self.conversation = lockstep(self.ours, self.ledger, self.common)
         return self
+
+    def open_loop(self, dispatcher):
+        self.conversation = punctual(self.ours, self.ledger, self.common, dispatcher)
+        return self.conversation
 
     def __exit__(self, *_):
         self.conversation.close()
@@ -79,6 +84,54 @@ def test_the_last_reply_of_a_share_is_booked_too():
             pair.resume()
         assert pair.books == (2, 2, 2)
         assert pair.ledger.in_flight == 0
+
+
+def test_what_was_settled_is_not_booked_again():
+    with Pair() as pair:
+        pair.resume()
+        pair.peer.sendall(pair.peer.recv(SIZE))
+        pair.resume()
+        echo = pair.peer.recv(SIZE)
+        pair.peer.sendall(echo[:10])
+        pair.resume()
+        assert pair.books == (2, 1, 1)
+        pair.peer.sendall(echo[10:])
+        pair.resume()
+        assert pair.books == (3, 2, 2)
+        pair.peer.sendall(pair.peer.recv(SIZE))
+        pair.resume()
+        assert pair.books == (4, 3, 3)
+
+
+def test_conversations_that_share_buffers_expect_each_its_own_echo():
+    with Pair() as first, Pair(buffers=first.buffers) as second:
+        for pair in (first, second):
+            pair.resume()
+        for _ in range(3):
+            echoes = [pair.peer.recv(SIZE) for pair in (first, second)]
+            assert echoes[0] != echoes[1]
+            for pair, echo in zip((first, second), echoes, strict=True):
+                pair.peer.sendall(echo)
+                pair.resume()
+        assert first.books == second.books == (4, 3, 3)
+
+
+def test_an_open_loop_books_response_from_the_due_time_and_service_from_the_send():
+    with Pair() as pair:
+        rested = []
+        dispatcher = SimpleNamespace(due_ns=1 << 62, rests=rested.append)
+        conversation = pair.open_loop(dispatcher)
+        conversation.send(None)
+        assert rested == [pair.ours.fileno()]
+        due_ns = now_ns() - 1_000_000_000
+        conversation.send(due_ns)
+        assert (pair.ledger.sent, pair.ledger.answered, pair.ledger.in_flight) == (1, 0, 1)
+        pair.peer.sendall(pair.peer.recv(SIZE))
+        conversation.send(None)
+        assert pair.books == (1, 1, 1)
+        (response_ns,), (service_ns,) = pair.recorder.response, pair.recorder.service
+        assert 0 < service_ns < 1_000_000_000 <= response_ns <= now_ns() - due_ns
+        assert len(rested) == 2
 
 
 def test_messages_differ_and_so_do_their_expected_echoes():

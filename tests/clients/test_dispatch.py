@@ -80,6 +80,13 @@ def test_without_a_free_connection_requests_wait_and_are_caught_up_in_their_orde
     assert load.handed[1][1] == pytest.approx(100_000, abs=2 * LOOK_NS)
 
 
+def test_while_nobody_is_free_what_is_due_is_no_reason_to_look_again_and_again(world):
+    load = Load(world, [0, 100_000, 200_000], connections=1, service_ns=20_000_000)
+    load.run_until(15_000_000)
+    assert len(load.handed) == 1
+    assert world.kernel.spun_ns <= 200 * MICROSECOND_NS + 2 * LOOK_NS  # before the end
+
+
 def test_a_request_that_waited_longer_than_the_timeout_is_never_sent(world):
     load = Load(world, [0, 10_000, 20_000, 900_000], connections=1, service_ns=600_000)
     load.run_until(1_000_000)

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -100,14 +101,15 @@ def test_ctrl_c_while_waiting_for_the_word_to_go(start_clients, echo_server, wor
     assert (json.loads(out)["sent"], json.loads(out)["interrupted"]) == (0, True)
 
 
-def test_ctrl_c_while_connections_do_not_come_about(start_clients):
+@pytest.mark.parametrize("generator", [("-c", 300, "--timeout", "20s"), ("-c", 4, "--reference")])
+def test_ctrl_c_while_connections_do_not_come_about(start_clients, generator):
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         full = [socket.socket() for _ in range(4)]
         for sock in full:
             sock.setblocking(False)
             sock.connect_ex(listener.getsockname())
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        with start_clients(address, "-c", 300, "--timeout", "20s", "--json") as process:
+        with start_clients(address, *generator, "--json") as process:
             while not is_connecting(process.pid):
                 pass
             out, err = ended_by(process, signal.SIGINT)
@@ -118,8 +120,13 @@ def test_ctrl_c_while_connections_do_not_come_about(start_clients):
 
 
 def is_connecting(pid):
-    sockets = psutil.Process(pid).net_connections("tcp")
-    return any(sock.status == psutil.CONN_SYN_SENT for sock in sockets)
+    """Say whether the process or a child of it, which may end meanwhile, waits for a connection."""
+    process = psutil.Process(pid)
+    for one in (process, *process.children()):
+        with suppress(psutil.NoSuchProcess):
+            if any(sock.status == psutil.CONN_SYN_SENT for sock in one.net_connections("tcp")):
+                return True
+    return False
 
 
 @pytest.mark.parametrize(

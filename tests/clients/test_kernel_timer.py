@@ -66,6 +66,15 @@ def test_one_that_never_has_a_next_time_delays_nothing_and_costs_no_look(world):
     assert sum(wait_ns == 0 for wait_ns in world.poller.waits_ns) < 250
 
 
+def test_the_time_that_it_takes_is_not_slept_again(world):
+    def work():
+        world.clock.now_ns += 5 * MILLISECOND_NS
+
+    world.kernel.set_timer(Recorded(world, [MILLISECOND_NS], does=work))
+    run_until(world, 20 * MILLISECOND_NS)
+    assert world.clock.now_ns <= 20 * MILLISECOND_NS + LOOK_NS
+
+
 def test_always_due_it_does_not_keep_descriptors_waiting(world):
     timer = Recorded(world, range(10_000))
     world.kernel.set_timer(timer)
