@@ -41,6 +41,7 @@ def test_littles_law_holds_for_its_durations(load, echo_server):
     assert run["response_p50_ns"] <= run["response_p90_ns"] <= run["response_p99_ns"] <= run["response_max_ns"]
 
 
+@pytest.mark.timing
 def test_its_open_loop_offers_what_was_asked_and_is_on_time(load, echo_server):
     run = load(echo_server.address, "-c", 8, "-d", "700ms", "--reference", "--rate", 5_000)
     assert run["offered_per_s"] == pytest.approx(5_000, rel=0.01)
@@ -56,11 +57,12 @@ def test_its_open_loop_counts_the_wait_for_a_connection(load, known_bad):
         run = load(served.address, "-c", 1, "-d", "600ms", "--reference", "--rate", 400)
     assert run["replies_per_s"] < 200
     assert run["offered_per_s"] == pytest.approx(400, rel=0.05)
-    assert run["service_p50_ns"] == pytest.approx(5_000_000, rel=0.5)
+    assert run["service_p50_ns"] >= 5_000_000
     assert run["response_max_ns"] > 150_000_000
     assert run["response_mean_ns"] == pytest.approx(run["service_mean_ns"] + run["lateness_mean_ns"])
 
 
+@pytest.mark.timing
 def test_its_open_loop_begins_its_window_on_time_however_rare_requests_are(load, echo_server):
     run = load(echo_server.address, "-c", 1, "-d", "290ms", "--warmup", "50ms", "--reference", "--rate", 10)
     assert run["window_s"] == pytest.approx(0.29, abs=0.03)
