@@ -1,8 +1,8 @@
 """From what was recorded to distributions: of each second for the log, of each interval for the timeline, of the whole.
 
-Counting ten thousand durations is a pause in somebody's latency, so slices wait for the window's end. Of a long window
-they cannot all wait; then an open loop's are counted in pieces: `take` yields after each, and the load sends and
-receives in between. Nothing here reads a socket.
+Counting ten thousand durations is a pause in somebody's latency, so slices wait for the window's end. Those of a long
+window cannot wait, and are counted as they come, an open loop's in pieces: `take` yields after each, and the load sends
+and receives in between. Nothing here reads a socket.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SECOND_NS = 1_000_000_000
 _INTERVAL_NS = 100_000_000  # of the timeline, at least
 _TIMELINE_LENGTH = 100  # intervals at the most, so that memory does not grow with the run
 _UNLOGGED_MAX = 60  # seconds whose distributions wait to be encoded
-_UNDIGESTED_MAX = 50  # slices that wait to be counted: five seconds of them
+_COUNTED_LATER_NS_MAX = 5_000_000_000  # so long a window is counted when it is over
 _PIECE = 2048  # durations counted in some 50 us
 
 
@@ -45,6 +45,7 @@ class Digest:
         self._unlogged: deque[tuple[float, float, dict[str, Compact]]] = deque()
         self._interval = _OpenInterval(0)
         self._interval_length_ns = 0
+        self._waits = False
 
     def add_opened(self, connect_ns: Durations) -> None:
         """Count how long the connections took that were made before the window."""
@@ -55,11 +56,12 @@ class Digest:
         self._result.window_start_ns = self._second_start_ns = begin_ns
         self._interval = _OpenInterval(begin_ns)
         self._interval_length_ns = max(_INTERVAL_NS, (end_ns - begin_ns) // _TIMELINE_LENGTH)
+        self._waits = end_ns - begin_ns <= _COUNTED_LATER_NS_MAX
 
     def take(self, taken: Slice, at_ns: int) -> Iterator[None]:
         """Take what was recorded until `at_ns`. Yield where something more urgent may be done."""
         self._undigested.append((taken, at_ns))
-        while len(self._undigested) > _UNDIGESTED_MAX:
+        if not self._waits:
             yield from self._digest_oldest()
 
     def _digest_oldest(self) -> Iterator[None]:

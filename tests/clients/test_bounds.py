@@ -45,9 +45,7 @@ def test_memory_does_not_grow_with_time(start_clients, echo_server, seconds, loa
         sizes, out = rss_until_the_end(process)
     settled, last, replies = max(sizes[: len(sizes) // 4]), max(sizes[-5:]), json.loads(out)["replies"]
     print(f"{load_model}: {replies:,} replies; RSS {settled / MIB:.2f} MiB, then {last / MIB:.2f} MiB")
-    # The timeline has at most a hundred pieces, five seconds of replies wait to be counted, and malloc leaves holes
-    # between them: bounded, but not flat. To keep no more than a byte of each reply would show.
-    assert last - settled < max(2 * MIB, replies / 2)
+    assert last - settled < 2 * MIB  # the timeline: at most a hundred pieces, however long the window
 
 
 def test_ten_thousand_connections_stand_within_10_s_at_10_kib_each(start_clients, serving):
