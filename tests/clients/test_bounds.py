@@ -30,22 +30,23 @@ def rss_until_the_end(process):
 
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize(
-    ("seconds", "load_model"),
+    ("seconds", "growth_mib", "load_model"),
     [
-        (60, ()),
-        (30, ("--rate", "2000", "--arrivals", "poisson")),
-        (30, ("--requests-per-connection", "5", "--timeout", "1s")),
-        (30, ("-s", "1..65536", "--pipeline", "4")),
+        (60, 2, ()),
+        (30, 2, ("--rate", "2000", "--arrivals", "poisson")),
+        (30, 2, ("--requests-per-connection", "5", "--timeout", "1s")),
+        # 256 messages in flight, of sizes that never fit the holes that others left: settling takes malloc longer.
+        (30, 4, ("-s", "1..65536", "--pipeline", "4")),
     ],
 )
-def test_memory_does_not_grow_with_time(start_clients, echo_server, seconds, load_model):
+def test_memory_does_not_grow_with_time(start_clients, echo_server, seconds, growth_mib, load_model):
     faulthandler.cancel_dump_traceback_later()  # a minute is what this takes, and no sign of a hang
     given = ("-c", 64, "-d", f"{seconds}s", "--warmup", "1s", "--json", *load_model)
     with start_clients(echo_server.address, *given) as process:
         sizes, out = rss_until_the_end(process)
     settled, last, replies = max(sizes[: len(sizes) // 4]), max(sizes[-5:]), json.loads(out)["replies"]
     print(f"{load_model}: {replies:,} replies; RSS {settled / MIB:.2f} MiB, then {last / MIB:.2f} MiB")
-    assert last - settled < 2 * MIB  # the timeline: at most a hundred pieces, however long the window
+    assert last - settled < growth_mib * MIB  # the timeline: at most a hundred pieces, however long the window
 
 
 def test_ten_thousand_connections_stand_within_10_s_at_10_kib_each(start_clients, serving):
