@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 
+WRONG_USE = 2
 INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 """What a shell says of a program that such a signal ended."""
 
@@ -11,7 +12,11 @@ INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 def main() -> int:
     """Run the command line and return its exit status; leave quietly if nobody wants the rest."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # nothing has begun yet
-    from clients import cli  # noqa: PLC0415 - numpy takes long enough to be interrupted
+    try:
+        from clients import cli  # noqa: PLC0415 - numpy takes long enough to be interrupted
+    except ModuleNotFoundError as error:
+        print(f"clients: the package {error.name} is not installed: python3 -m pip install -e .", file=sys.stderr)
+        return WRONG_USE
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

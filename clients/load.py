@@ -235,7 +235,8 @@ class Load:
         result.due = after.sent - before.sent + result.failures[Failure.UNSENT]
         result.due += after.backlog - before.backlog
         if self._dispatcher is not None and not self._dispatcher.has_free:
-            result.failures[Failure.UNSENT] += after.backlog  # no connection was free; else they were about to go
+            # No connection was free; else they were about to go. What waited when the window began is not its own.
+            result.failures[Failure.UNSENT] += max(0, after.backlog - before.backlog)
 
     def _totals(self, at_ns: int) -> _Totals:
         """Return what has been counted since the start."""

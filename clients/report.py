@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from clients.faults import Failure
 from clients.result import KINDS, LATE_NS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from clients.result import Result
 
 _UNITS_NS = (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0))
@@ -53,6 +56,17 @@ def text(result: Result, target: str) -> str:
     for kind in (kind for kind in KINDS if workload.is_open_loop or kind != "lateness"):
         cells = [values[f"{kind}_{name}_ns"] for name in ("mean", "p50", "p90", "p99", "p999", "max")]
         lines.append(f"  {kind:<12}" + "".join(f"{duration(cell):>10}" for cell in cells))
-    if not workload.is_open_loop:
-        lines += ["", "  closed loop: a slow server is asked less often, so these times flatter it; use --rate to see"]
+    lines += [f"\n  {remark}" for remark in _remarks(result)]
     return "\n".join(lines)
+
+
+def _remarks(result: Result) -> Iterator[str]:
+    """Yield what a reader of such a table should know, or do."""
+    if result.interrupted and not result.replies:
+        yield "interrupted before anything was measured"
+    elif not result.connections_established and result.failures[Failure.REFUSED]:
+        yield "nothing accepts connections there: is the server running?"
+    elif result.failures[Failure.UNSENT]:
+        yield "the rate was not kept: lower it, or use more connections, or --workers if the generator's core is busy"
+    elif result.replies and not result.workload.is_open_loop:
+        yield "closed loop: a slow server is asked less often, so these times flatter it; use --rate to see"

@@ -149,6 +149,28 @@ def test_samples_have_a_row_for_each_reply(load, echo_server, tmp_path, argument
     assert p99_ns <= run["response_p99_ns"] <= p99_ns * 1.001
 
 
+def test_a_package_that_is_missing_is_named(clients, tmp_path):
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError(\"No module named 'numpy'\", name='numpy')")
+    run = clients("127.0.0.1:5433", beside=tmp_path)
+    assert (run.status, run.out) == (2, "")
+    assert run.err == "clients: the package numpy is not installed: python3 -m pip install -e .\n"
+
+
+def test_where_nothing_listens_it_says_so(clients):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    run = clients(f"127.0.0.1:{port}", "-d", "0.1s", "--warmup", "0s")
+    assert run.status == 4
+    assert run.out.endswith("nothing accepts connections there: is the server running?\n")
+    assert "flatter" not in run.out
+
+
+def test_a_rate_that_is_not_kept_comes_with_what_to_do(clients, known_bad):
+    with known_bad("fixed_delay") as served:
+        run = clients(served.address, "-c", 1, "--rate", 2_000, "-d", "0.2s", "--warmup", "0s")
+    assert "the rate was not kept: lower it" in run.out
+
+
 def test_what_is_printed_for_people_names_units_and_says_that_a_closed_loop_flatters(clients, echo_server):
     run = clients(echo_server.address, "-c", 2, "-d", "0.2s", "--warmup", "0s")
     assert (run.status, run.err) == (0, "")

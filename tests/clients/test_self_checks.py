@@ -123,6 +123,14 @@ def test_what_an_overloaded_server_leaves_unsent_is_counted_and_bounded(load, kn
 
 
 @pytest.mark.timing
+def test_what_waited_already_when_the_window_began_is_not_left_unsent_by_it(load, known_bad):
+    with known_bad("fixed_delay") as served:
+        run = load(served.address, "-c", 2, "--rate", 2_000, "-d", "0.5s", "--warmup", "1s")
+    assert run["offered_per_s"] * run["window_s"] == pytest.approx(run["sent"] + run["errors"]["unsent"], abs=2)
+    assert run["response_p50_ns"] > 0.5 * SECOND_NS  # it was due in the warm-up
+
+
+@pytest.mark.timing
 def test_a_server_that_keeps_up_leaves_nothing_unsent(load, echo_server):
     """A request that falls due in the last moment, and has a free connection, is not one that had none."""
     run = load(echo_server.address, "-c", 64, "--rate", 5_000, "-d", "0.3s")
