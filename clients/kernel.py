@@ -139,7 +139,7 @@ class Kernel:
     def hand(self, fd: int, value: object) -> None:
         """Resume the watcher of `fd`, which is suspended, with a value, before returning."""
         task = self._watchers[fd]
-        try:
+        try:  # as in `_turn`, and not by a call: an open loop comes by here with every request
             request = task.send(value)
         except (StopIteration, Cancelled) as reason:
             self._end(task, reason)

@@ -131,6 +131,12 @@ def of_nox(arguments):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_section_stands_twice(document):
+    sections = re.findall(r"^## .*", (ROOT / document).read_text(), re.MULTILINE)
+    assert len(sections) == len(set(sections))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document):
     assert broken_links((ROOT / document).parent, text_of(document)) == []
 
