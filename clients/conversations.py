@@ -11,6 +11,9 @@ has: so it stays in the processor's cache, and an expected echo is remembered by
 from __future__ import annotations
 
 import io
+import os
+import socket
+import struct
 import sys
 import types
 from dataclasses import dataclass
@@ -23,7 +26,6 @@ from clients.messages import STAMP_BYTES, messages
 from clients.recorder import RawRecorder
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Generator, Iterable, Iterator
 
     from clients.clock import NowNs
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from clients.recorder import Recorder
     from clients.target import Target
     from clients.workload import Workload
+
+
+_LATENESS_MAX_US = 20_000
 
 
 class Buffers:
@@ -46,7 +51,10 @@ class Buffers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
-    """What all connections of a load have in common; `buffers` only if the fast conversations suit it."""
+    """What all connections of a load have in common; `buffers` only if the fast conversations suit it.
+
+    A connection that `is_alone` keeps nobody waiting.
+    """
 
     target: Target
     workload: Workload
@@ -54,12 +62,22 @@ class Common:
     recorder: Recorder
     clock: NowNs
     buffers: Buffers | None
+    is_alone: bool
 
 
-def in_common(*, target: Target, workload: Workload, kernel: Kernel, recorder: Recorder, clock: NowNs) -> Common:
-    """Return what the connections of such a load share."""
-    buffers = Buffers(workload) if _is_fast(workload, target, recorder) else None
-    return Common(target=target, workload=workload, kernel=kernel, recorder=recorder, clock=clock, buffers=buffers)
+def in_common(
+    *, target: Target, workload: Workload, kernel: Kernel, recorder: Recorder, clock: NowNs, is_alone: bool
+) -> Common:
+    """Return what the connections of such a load share, or the one that `is_alone` on its kernel has."""
+    return Common(
+        target=target,
+        workload=workload,
+        kernel=kernel,
+        recorder=recorder,
+        clock=clock,
+        buffers=Buffers(workload) if _is_fast(workload, target, recorder) else None,
+        is_alone=is_alone,
+    )
 
 
 def _is_fast(workload: Workload, target: Target, recorder: Recorder) -> bool:
@@ -85,19 +103,31 @@ def _transfers(sock: socket.socket) -> tuple[Callable[[bytearray], int | None], 
     return raw.write, raw.readinto
 
 
+def _wait_in_calls(sock: socket.socket) -> None:
+    """Make sending and receiving wait, for as long as an alarm may be late."""
+    os.set_blocking(sock.fileno(), True)
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 0, _LATENESS_MAX_US))
+
+
 @types.coroutine
 def lockstep(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[Any, None, None]:
-    """Send in a closed loop, as soon as the last reply is in.
+    """Send in a closed loop, as soon as the last reply is in: that is the time from which the next one is awaited.
 
-    Yielding by itself, it is resumed without the iterator that `await ready` makes.
+    Yielding by itself, it is resumed without the iterator that `await ready` makes. A connection that is alone waits
+    for its reply in the call that receives it, unless the kernel has something to do: to be told by the poller first
+    takes 1 of some 15 us. Whatever this call does not get, the poller waits for.
     """
     assert common.buffers is not None
     message, stamp, reply = common.buffers.message, common.buffers.stamp, common.buffers.reply
     send, receive = _transfers(sock)
     now_ns, record, size = common.clock, common.recorder.response.append, len(message)
-    took_ns: int | None = None
+    kernel, is_alone, kernel_ns = common.kernel, common.is_alone, 0
+    if is_alone:
+        _wait_in_calls(sock)
+    sent_ns, took_ns = now_ns(), None
     for _ in _share(common.workload):
-        stamp[0] = sent_ns = now_ns()
+        stamp[0] = sent_ns
         try:
             handed = send(message)
         finally:  # the last reply is booked only now, while the server works
@@ -109,15 +139,21 @@ def lockstep(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[A
                 took_ns = None
         got = None
         if handed == size:
-            yield
+            if not is_alone:
+                yield
+                stamp[0] = sent_ns  # others were sent meanwhile
+            elif sent_ns >= kernel_ns:
+                yield
+                kernel_ns = kernel.next_ns
             got = receive(reply)
         done_ns = now_ns()
-        stamp[0] = sent_ns  # others were sent meanwhile
         if got == size and reply == message:
             took_ns = done_ns - sent_ns
+            sent_ns = done_ns
         else:
             chunk = None if got is None else bytes(reply[:got])
             yield from ledger.settle(sock, (sent_ns, sent_ns, bytes(message)), handed or 0, chunk).__await__()
+            sent_ns = now_ns()
     ledger.waiting_since_ns = None
     if took_ns is not None:
         record(took_ns)

@@ -12,6 +12,7 @@ Its laws:
    directly, with nothing in between: this is the path that every reply takes.
 5. An exception that leaves a task is a fault of this program: it ends the run. Faults of a server are values.
 6. What falls due more often than alarms can serve is one `Timer`, plain code that is called between two tasks.
+7. A task whose descriptor is the only one may wait in its own system call instead of being suspended, until `next_ns`.
 
 Sockets, messages, statistics and policies belong elsewhere. If a feature can be built on top, it may not be added here.
 """
@@ -146,6 +147,13 @@ class Kernel:
         else:
             if request is not None:
                 request[0](self, task, request[1])
+
+    @property
+    def next_ns(self) -> int:
+        """When there is something to do but for ready descriptors: until then, a task may keep the thread."""
+        if self._runnable:
+            return 0
+        return min(self._alarms[0][0], self._timer.next_ns) if self._alarms else self._timer.next_ns
 
     def want_write(self, fd: int, *, wanted: bool) -> None:
         """Resume the watcher of `fd` when it is writable too, or no longer."""

@@ -81,8 +81,14 @@ class Load:
         self._recorder = recorder or Recorder(open_loop=workload.is_open_loop)
         batch = _OPEN_LOOP_BATCH if workload.is_open_loop else _CLOSED_LOOP_BATCH
         self._kernel = Kernel(clock=clock, poller=best_poller(batch=batch))
+        self._numbers = share.of_connections(workload.connections)
         self._common = in_common(
-            target=target, workload=workload, kernel=self._kernel, recorder=self._recorder, clock=clock
+            target=target,
+            workload=workload,
+            kernel=self._kernel,
+            recorder=self._recorder,
+            clock=clock,
+            is_alone=len(self._numbers) == 1,
         )
         self._result = Result(workload=workload)
         self._digest = Digest(self._result, log=log, tick_ns=_TICK_NS, in_pieces=workload.is_open_loop, clock=clock)
@@ -109,15 +115,14 @@ class Load:
     # ---- the course of a run
 
     async def _measure(self, announce: Announce) -> Result:
-        numbers = self._share.of_connections(self._workload.connections)
-        self._connections = [Connection(number, self._common) for number in numbers]
+        self._connections = [Connection(number, self._common) for number in self._numbers]
         await self._open_all()
         opened = self._recorder.drain()
         self._digest.add_opened(opened.connect)
         self._result.failures.update(opened.failures)
         established = sum(connection.stands for connection in self._connections)
         self._result.connections_established = established
-        start_ns = None if self._result.interrupted else announce(established, len(numbers))
+        start_ns = None if self._result.interrupted else announce(established, len(self._numbers))
         if start_ns is None:
             self._result.interrupted = True
             self._digest.finish()
@@ -163,8 +168,7 @@ class Load:
                 recorder=self._recorder,
                 timeout_ns=round(workload.timeout_s * 1e9),
             )
-        numbers = self._share.of_connections(workload.connections)
-        starts_ns = [start_ns + round(start_delay_s(workload, number) * 1e9) for number in numbers]
+        starts_ns = [start_ns + round(start_delay_s(workload, number) * 1e9) for number in self._numbers]
         tasks = [
             self._kernel.spawn(connection.live(begin_ns, self._dispatcher))
             for begin_ns, connection in zip(starts_ns, self._connections, strict=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import threading
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -19,17 +22,23 @@ SIZE = 64
 class Pair:
     """A conversation, the peer that it talks to, and the books."""
 
-    def __init__(self, buffers=None, **workload):
+    def __init__(self, buffers=None, kernel=None, **workload):
         self.workload = Workload(connections=1, message_bytes=SIZE, **workload)
         self.buffers = buffers or Buffers(self.workload)
         self.recorder = Recorder(open_loop=False)
-        self.ledger = Ledger(kernel=None, recorder=self.recorder, clock=now_ns, receive_bytes=SIZE, is_buffered=False)
+        self.kernel = kernel
+        self.ledger = Ledger(kernel=kernel, recorder=self.recorder, clock=now_ns, receive_bytes=SIZE, is_buffered=False)
 
     def __enter__(self):
         self.ours, self.peer = socket.socketpair()
         self.ours.setblocking(False)
         self.common = SimpleNamespace(
-            workload=self.workload, recorder=self.recorder, clock=now_ns, buffers=self.buffers
+            workload=self.workload,
+            recorder=self.recorder,
+            clock=now_ns,
+            buffers=self.buffers,
+            kernel=self.kernel,
+            is_alone=self.kernel is not None,
         )
         self.conversation = lockstep(self.ours, self.ledger, self.common)
         return self
@@ -114,6 +123,52 @@ def test_conversations_that_share_buffers_expect_each_its_own_echo():
                 pair.peer.sendall(echo)
                 pair.resume()
         assert first.books == second.books == (4, 3, 3)
+
+
+@contextmanager
+def echoing(peer, count):
+    """Echo so many messages meanwhile."""
+
+    def echo():
+        for _ in range(count):
+            peer.sendall(peer.recv(SIZE, socket.MSG_WAITALL))
+
+    thread = threading.Thread(target=echo)
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_one_that_is_alone_keeps_the_thread_as_long_as_the_kernel_has_nothing_to_do():
+    idle = SimpleNamespace(next_ns=now_ns() + 3600 * 1_000_000_000)
+    with Pair(kernel=idle, requests_per_connection=100) as pair, echoing(pair.peer, 100):
+        pair.resume()  # it asks only after the first wait when that will be
+        with pytest.raises(StopIteration):
+            pair.resume()
+        assert pair.books == (100, 100, 100)
+
+
+def test_one_that_is_alone_lets_the_kernel_run_as_soon_as_it_has_something_to_do():
+    busy = SimpleNamespace(next_ns=0)
+    with Pair(kernel=busy, requests_per_connection=100) as pair, echoing(pair.peer, 100):
+        for _ in range(100):
+            pair.resume()
+            select.select([pair.ours], [], [])
+        with pytest.raises(StopIteration):
+            pair.resume()
+        assert pair.books == (100, 100, 100)
+
+
+def test_one_that_is_alone_leaves_it_to_the_poller_to_wait_for_a_server_that_takes_its_time():
+    idle = SimpleNamespace(next_ns=now_ns() + 3600 * 1_000_000_000)
+    with Pair(kernel=idle) as pair:
+        pair.resume()
+        pair.peer.sendall(pair.peer.recv(SIZE))
+        pair.resume()  # comes back, though no second echo comes
+        assert pair.books == (2, 1, 1)
+        pair.peer.sendall(pair.peer.recv(SIZE))
+        pair.resume()
+        assert pair.books == (3, 2, 2)
 
 
 def test_an_open_loop_books_response_from_the_due_time_and_service_from_the_send():

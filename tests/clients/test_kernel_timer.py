@@ -115,3 +115,18 @@ def test_what_it_raises_ends_the_run(world):
     with pytest.raises(ArithmeticError):
         run_until(world, SECOND_NS)
     assert world.poller.is_closed
+
+
+def test_a_task_can_ask_until_when_it_may_keep_the_thread(world):
+    async def main():
+        asked = [world.kernel.next_ns]
+        world.kernel.set_timer(Recorded(world, [2 * SECOND_NS]))
+        asked.append(world.kernel.next_ns)
+        sleeper = world.kernel.spawn(sleep_until(SECOND_NS, world.clock))
+        asked.append(world.kernel.next_ns)  # it is still to run for the first time
+        await sleep_until(MILLISECOND_NS, world.clock)
+        asked.append(world.kernel.next_ns)
+        world.kernel.cancel(sleeper)
+        return asked
+
+    assert world.kernel.run(main()) == [NEVER_NS, 2 * SECOND_NS, 0, SECOND_NS]
