@@ -11,9 +11,11 @@ import select
 import selectors
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 NowNs = Callable[[], int]
+Events = list[tuple[int, int]]
 now_ns: NowNs = time.monotonic_ns
 
 _MILLISECOND_NS = 1_000_000
@@ -31,8 +33,12 @@ class Poller(Protocol):
     def unregister(self, fd: int) -> None:
         """Forget a descriptor."""
 
-    def wait(self, timeout_ns: int) -> list[tuple[int, int]]:
-        """Return (descriptor, events) of those that are ready, after at most `timeout_ns`; 0 only looks."""
+    @property
+    def look(self) -> Callable[[], Events]:
+        """Return what returns (descriptor, events) of those that are ready now."""
+
+    def wait(self, timeout_ns: int) -> Events:
+        """Return the same as soon as there is one, or none after some `timeout_ns`, which is positive."""
 
     def close(self) -> None:
         """Free what the poller holds."""
@@ -47,6 +53,7 @@ class EpollPoller:
         self._poll = self._epoll.poll
         self._fd = self._epoll.fileno()
         self._batch = batch
+        self.look: Callable[[], Events] = partial(self._poll, 0, batch)  # no frame, for it is called all the time
 
     def register(self, fd: int) -> None:
         """See Poller."""
@@ -60,16 +67,14 @@ class EpollPoller:
         """See Poller."""
         self._epoll.unregister(fd)
 
-    def wait(self, timeout_ns: int) -> list[tuple[int, int]]:
+    def wait(self, timeout_ns: int) -> Events:
         """See Poller."""
-        if timeout_ns == 0:
-            return self._poll(0, self._batch)
         # Python rounds epoll's timeout up to a whole millisecond, so a long wait stops short of its end, and a short
         # one is made by select() on epoll's own descriptor, whose timeout is as fine as the kernel's timers.
         if timeout_ns > 3 * _MILLISECOND_NS:
             return self._poll((timeout_ns - 2 * _MILLISECOND_NS) / 1e9, self._batch)
         if select.select((self._fd,), (), (), timeout_ns / 1e9)[0]:
-            return self._poll(0, self._batch)
+            return self.look()
         return []
 
     def close(self) -> None:
@@ -95,7 +100,11 @@ class SelectorPoller:
         """See Poller."""
         self._selector.unregister(fd)
 
-    def wait(self, timeout_ns: int) -> list[tuple[int, int]]:
+    def look(self) -> Events:
+        """See Poller."""
+        return self.wait(0)
+
+    def wait(self, timeout_ns: int) -> Events:
         """See Poller."""
         return [(key.fd, events) for key, events in self._selector.select(timeout_ns / 1e9)]
 

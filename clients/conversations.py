@@ -121,7 +121,7 @@ def lockstep(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[A
     assert common.buffers is not None
     message, stamp, reply = common.buffers.message, common.buffers.stamp, common.buffers.reply
     send, receive = _transfers(sock)
-    now_ns, record, size = common.clock, common.recorder.response.append, len(message)
+    now_ns, recorder, size = common.clock, common.recorder, len(message)
     kernel, is_alone, kernel_ns = common.kernel, common.is_alone, 0
     if is_alone:
         _wait_in_calls(sock)
@@ -134,7 +134,7 @@ def lockstep(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[A
             ledger.sent += 1
             ledger.waiting_since_ns = sent_ns
             if took_ns is not None:
-                record(took_ns)
+                recorder.response.append(took_ns)
                 ledger.answered += 1
                 took_ns = None
         got = None
@@ -156,7 +156,7 @@ def lockstep(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[A
             sent_ns = now_ns()
     ledger.waiting_since_ns = None
     if took_ns is not None:
-        record(took_ns)
+        recorder.response.append(took_ns)
         ledger.answered += 1
 
 
@@ -168,8 +168,7 @@ def punctual(
     assert common.buffers is not None
     message, stamp, reply = common.buffers.message, common.buffers.stamp, common.buffers.reply
     send, receive = _transfers(sock)
-    now_ns, response, service = common.clock, common.recorder.response.append, common.recorder.service.append
-    size, fd = len(message), sock.fileno()
+    now_ns, recorder, size, fd = common.clock, common.recorder, len(message), sock.fileno()
     done_ns = now_ns()
     for _ in _share(common.workload):
         if dispatcher.due_ns > done_ns or (due_ns := dispatcher.claim(done_ns)) is None:
@@ -188,8 +187,8 @@ def punctual(
         stamp[0] = sent_ns  # others were sent meanwhile
         if got == size and reply == message:
             ledger.waiting_since_ns = None
-            response(done_ns - due_ns)
-            service(done_ns - sent_ns)
+            recorder.response.append(done_ns - due_ns)
+            recorder.service.append(done_ns - sent_ns)
             ledger.answered += 1
         else:
             chunk = None if got is None else bytes(reply[:got])

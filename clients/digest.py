@@ -25,7 +25,7 @@ _SECOND_NS = 1_000_000_000
 _INTERVAL_NS = 100_000_000  # of the timeline, at least
 _TIMELINE_LENGTH = 100  # intervals at the most, so that memory does not grow with the run
 _UNLOGGED_MAX = 60  # seconds whose distributions wait to be encoded
-_COUNTED_LATER_NS_MAX = 5_000_000_000  # so long a window is counted when it is over
+COUNTED_LATER_S_MAX = 5.0  # so long a window is counted when it is over
 _PIECE = 2048  # durations counted in some 50 us
 
 
@@ -56,7 +56,7 @@ class Digest:
         self._result.window_start_ns = self._second_start_ns = begin_ns
         self._interval = _OpenInterval(begin_ns)
         self._interval_length_ns = max(_INTERVAL_NS, (end_ns - begin_ns) // _TIMELINE_LENGTH)
-        self._waits = end_ns - begin_ns <= _COUNTED_LATER_NS_MAX
+        self._waits = end_ns - begin_ns <= COUNTED_LATER_S_MAX * _SECOND_NS
 
     def take(self, taken: Slice, at_ns: int) -> Iterator[None]:
         """Take what was recorded until `at_ns`. Yield where something more urgent may be done."""
@@ -71,7 +71,7 @@ class Digest:
             self._interval.errors += taken.failures.total()
         yield
         for kind, histogram in self._second.items():
-            for values_ns in self._pieces(getattr(taken, kind)):
+            for values_ns in self._pieces(taken.durations(kind)):
                 counts = counted(values_ns)
                 histogram.add_counted(counts)
                 if kind == "response":

@@ -65,6 +65,7 @@ class Dispatcher:
     def fire(self, time_ns: int) -> None:
         """Hand out what is due, as long as connections are free. See Timer."""
         resting, hand = self._resting, self._kernel.hand
-        while resting and (due_ns := self.claim(time_ns)) is not None:
-            hand(resting.popitem(False)[0], due_ns)  # the first; False by its name takes longer
+        while resting and self.due_ns <= time_ns:
+            if (due_ns := self.claim(time_ns)) is not None:
+                hand(resting.popitem(False)[0], due_ns)  # the first; False by its name takes longer
         self.next_ns = self.due_ns if resting else NEVER_NS

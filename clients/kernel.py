@@ -99,6 +99,7 @@ class Kernel:
     def __init__(self, *, clock: NowNs = now_ns, poller: Poller | None = None) -> None:
         self._now_ns = clock
         self._poller = best_poller() if poller is None else poller
+        self._look = self._poller.look
         self._runnable: deque[Task[Any]] = deque()
         self._alarms: list[tuple[int, int, Task[Any]]] = []
         self._alarm_numbers = count()  # equal times wake in the order in which they were asked for
@@ -168,26 +169,30 @@ class Kernel:
     # ---- one turn
 
     def _turn(self) -> None:
-        runnable = self._runnable
-        if runnable:
-            for _ in range(len(runnable)):
-                self._step(runnable.popleft())
-        now_ns = self._now_ns()
-        if self._alarms and self._alarms[0][0] <= now_ns:
-            now_ns = self._ring(now_ns)
-        if self._timer.next_ns <= now_ns:
-            self._timer.fire(now_ns)
+        """Run what can run, and then what its time or its descriptor resumes, until something can run again."""
+        runnable, alarms, watchers, look = self._runnable, self._alarms, self._watchers, self._look
+        for _ in range(len(runnable)):
+            self._step(runnable.popleft())
+        while True:  # one loop and few calls, for this is between a request's due time and its send
             now_ns = self._now_ns()
-        watchers = self._watchers
-        for fd, _ in self._poller.wait(0) if runnable else self._events(now_ns):
-            task = watchers[fd]
-            try:
-                request = task.send(None)
-            except (StopIteration, Cancelled) as reason:
-                self._end(task, reason)
+            if alarms and alarms[0][0] <= now_ns:
+                now_ns = self._ring(now_ns)
+            if self._timer.next_ns <= now_ns:
+                self._timer.fire(now_ns)
+                events = look()
             else:
-                if request is not None:
-                    request[0](self, task, request[1])
+                events = look() if runnable else self._wait(now_ns)
+            for fd, _ in events:
+                task = watchers[fd]
+                try:
+                    request = task.send(None)
+                except (StopIteration, Cancelled) as reason:
+                    self._end(task, reason)
+                else:
+                    if request is not None:
+                        request[0](self, task, request[1])
+            if runnable:
+                return
 
     def _ring(self, now_ns: int) -> int:
         """Resume the tasks whose alarms are due, and return the time after that.
@@ -202,18 +207,18 @@ class Kernel:
                 self._step(task)
         return self._now_ns()
 
-    def _events(self, now_ns: int) -> list[tuple[int, int]]:
+    def _wait(self, now_ns: int) -> list[tuple[int, int]]:
         """Wait for events, until it is time for an alarm or the timer: the last stretch by looking again and again."""
-        alarms, wait = self._alarms, self._poller.wait
+        alarms, look = self._alarms, self._look
         while alarms and alarms[0][2].alarm_ns != alarms[0][0]:
             heapq.heappop(alarms)  # nobody waits for it any more, so it is no reason to spin
         due_ns = self._timer.next_ns
         if alarms and alarms[0][0] < due_ns:
             due_ns = alarms[0][0]
         if due_ns - now_ns > _SPIN_NS:
-            return wait(min(due_ns - now_ns - _SPIN_NS, _PATIENCE_NS))
+            return self._poller.wait(min(due_ns - now_ns - _SPIN_NS, _PATIENCE_NS))
         begin_ns = now_ns
-        while not (ready := wait(0)) and (now_ns := self._now_ns()) < due_ns:
+        while not (ready := look()) and (now_ns := self._now_ns()) < due_ns:
             pass
         self.spun_ns += now_ns - begin_ns
         return ready

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from clients import memory
 from clients.clock import NowNs, best_poller, now_ns
 from clients.connection import Connection
 from clients.conversations import in_common
-from clients.digest import Digest
+from clients.digest import COUNTED_LATER_S_MAX, Digest
 from clients.dispatch import Dispatcher
 from clients.faults import Failure, Overdue
 from clients.kernel import Kernel, Task, join, sleep_until
@@ -32,6 +33,8 @@ _TICK_NS = 100_000_000
 _BREATH_NS = 1_000_000  # between two pieces of work that would be a pause if it were done at once
 _LOOKED_AT = 500  # connections in some 50 us
 _OPENERS = 64  # connections being made at once: fewer than the shortest usual backlog
+_RECORD_BYTES = 24  # of a response and a service time, and half as much for columns that grow
+_RATE_MAX_PER_S = 500_000  # more than any process can do
 _OPEN_LOOP_BATCH, _CLOSED_LOOP_BATCH = 16, 128  # events between two looks at the clock
 
 
@@ -100,6 +103,7 @@ class Load:
 
     def run(self, announce: Announce = soon) -> Result:
         """Connect, ask `announce` for the start, load, and return the result."""
+        memory.touch(_kept_bytes(self._workload, self._share))
         gc.collect()
         gc.freeze()
         gc.disable()  # nothing on the hot path makes cycles, and a collection would be a pause in somebody's latency
@@ -118,7 +122,7 @@ class Load:
         self._connections = [Connection(number, self._common) for number in self._numbers]
         await self._open_all()
         opened = self._recorder.drain()
-        self._digest.add_opened(opened.connect)
+        self._digest.add_opened(opened.durations("connect"))
         self._result.failures.update(opened.failures)
         established = sum(connection.stands for connection in self._connections)
         self._result.connections_established = established
@@ -261,6 +265,15 @@ class Load:
             f"the recorder and the connections disagree: {result.sent} sent, {result.replies} replies, "
             f"{result.failed} failed, {result.in_flight} in flight"
         )
+
+
+def _kept_bytes(workload: Workload, share: Share) -> int:
+    """Return how much an open loop records before it is counted; how much a closed one does is not known before."""
+    if workload.rate_per_s is None:
+        return 0
+    kept_s = min(workload.duration_s, COUNTED_LATER_S_MAX)
+    recorded = kept_s * min(workload.rate_per_s / share.workers, _RATE_MAX_PER_S)
+    return round(recorded * _RECORD_BYTES)
 
 
 class _Totals(NamedTuple):

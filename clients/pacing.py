@@ -67,8 +67,8 @@ def due_times_ns(workload: Workload, *, worker: int = 0, workers: int = 1) -> It
     """
     assert workload.rate_per_s is not None
     if not workload.rate_profile and workload.arrivals == "constant":
-        rate_per_s = max(workload.rate_per_s, 1e9 / _NEVER_NS)
-        return (int(number / rate_per_s * 1e9) for number in count(worker, workers))
+        interval_ns = min(1e9 / workload.rate_per_s, _NEVER_NS)
+        return map(int, map(interval_ns.__mul__, count(worker, workers)))
     profile: Profile = workload.rate_profile or ((1.0, workload.rate_per_s, workload.rate_per_s),)
     pieces = [(workload.warmup_s, profile[0][1], profile[0][1])] if workload.warmup_s else []
     pieces += [(share * workload.duration_s, start, end) for share, start, end in profile]

@@ -95,7 +95,7 @@ class WaryRecorder(Recorder):
         taken = Recorder.drain(self)
         if not self.is_settled:
             self.cut_off += sum(taken.failures[kind] for kind in _CUT_OFF)
-            self.is_settled = bool(taken.response.size) or self.cut_off >= self.connections
-            if self.is_settled and not taken.response.size and speaks_tls(self.target):
+            self.is_settled = bool(taken.response) or self.cut_off >= self.connections
+            if self.is_settled and not taken.response and speaks_tls(self.target):
                 self.stop()
         return taken

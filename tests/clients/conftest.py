@@ -97,6 +97,9 @@ class FakePoller:
     def unregister(self, fd: int) -> None:
         del self.wants_write[fd]
 
+    def look(self) -> list[tuple[int, int]]:
+        return self.wait(0)
+
     def wait(self, timeout_ns: int) -> list[tuple[int, int]]:
         self.waits_ns.append(timeout_ns)
         assert len(self.waits_ns) < LOOKS_MAX, "the kernel waits without end"
