@@ -59,7 +59,7 @@ def _measure(effort: Effort, seed: int, console: Console) -> dict[str, Any]:
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("calibrating", total=effort.trials)
             cells = calibration.cells(lambda: progress.advance(task))
-            paces = calibration.paces(cells, lambda: progress.advance(task))
+            paces = calibration.paces(lambda: progress.advance(task))
     from bench.analysis.calibration import answer_cell, answer_paces, to_json  # noqa: PLC0415 - after measuring
 
     answers, punctuality = [answer_cell(cell) for cell in cells], answer_paces(paces)
@@ -104,7 +104,8 @@ def _cell_table(answers: list[CellAnswer]) -> Table:
 
 def _pace_table(answers: list[PaceAnswer]) -> Table:
     table = Table(
-        title="Open loop, constant arrivals, 64 connections of 1 KiB, in turn (medians, means of achieved; 95 %)"
+        title="Open loop at shares of our ceiling just before, constant arrivals, 64 connections of 1 KiB, in turn "
+        "(medians, means of achieved; 95 %)"
     )
     for heading in ("of our ceiling", "generator", "offered", "achieved / offered", "late p50", "late p99", "steal"):
         table.add_column(heading, justify="right")

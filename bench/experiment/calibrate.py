@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import statistics
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from bench.experiment.model import Server, Status, Trial
 from clients.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from bench.experiment.catalog import Catalog
@@ -50,7 +49,7 @@ class Effort:
     @property
     def trials(self) -> int:
         """How many launches there will be, with a compiler."""
-        return 2 * self.pairs * (len(CONNECTIONS) * len(MESSAGE_BYTES) + len(PACED_SHARES))
+        return self.pairs * (2 * len(CONNECTIONS) * len(MESSAGE_BYTES) + 3 * len(PACED_SHARES))
 
 
 BRIEF = Effort(pairs=2, window_s=0.4, warmup_s=0.15)
@@ -77,7 +76,10 @@ class CellPairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """One open-loop trial at a share of our ceiling. What the reference cannot do here, the machine does not allow."""
+    """One open-loop trial at a share of what our ceiling was just before.
+
+    What the reference cannot do here, the machine does not allow.
+    """
 
     generator: Generator
     share: float
@@ -121,22 +123,31 @@ class Calibration:
                 cell.reference.append(self._rate(workload, self._reference))
             advance()
 
-    def paces(self, cells: Sequence[CellPairs], advance: Callable[[], None]) -> list[Pace]:
-        """Measure how punctually both generators send at shares of our ceiling of PACED_CELL, in turn."""
-        cell = next(cell for cell in cells if (cell.connections, cell.message_bytes) == PACED_CELL)
-        ceiling_per_s = statistics.median(rate.replies_per_s for rate in cell.ours)
+    def paces(self, advance: Callable[[], None]) -> list[Pace]:
+        """Measure how punctually both generators send at shares of our ceiling of PACED_CELL, in turn.
+
+        The ceiling is measured anew before each share: a virtual machine may be half as fast a minute later, and half
+        of what was its ceiling is then all that it can do.
+        """
         paces = []
-        generators = [self._ours, self._reference] if self._has_reference else [self._ours]
         for pair in range(self._effort.pairs):
             for share in self._random.sample(PACED_SHARES, len(PACED_SHARES)):
-                workload = self._workload(*PACED_CELL).replace(
-                    duration_s=PACED_WINDOWS * self._effort.window_s,
-                    rate_per_s=float(round(share * ceiling_per_s)),
-                    arrivals="constant",
-                )
-                for generator in generators[:: -1 if pair % 2 else 1]:
-                    paces.append(self._paced(share, workload, generator))
-                    advance()
+                rate_per_s = float(round(share * self.ceiling(*PACED_CELL).replies_per_s))
+                advance()
+                paces += self._paced_pair(share, rate_per_s, ours_first=pair % 2 == 0, advance=advance)
+        return paces
+
+    def _paced_pair(
+        self, share: float, rate_per_s: float, *, ours_first: bool, advance: Callable[[], None]
+    ) -> list[Pace]:
+        workload = self._workload(*PACED_CELL).replace(
+            duration_s=PACED_WINDOWS * self._effort.window_s, rate_per_s=rate_per_s, arrivals="constant"
+        )
+        generators = [self._ours, self._reference] if self._has_reference else [self._ours]
+        paces = []
+        for generator in generators if ours_first else generators[::-1]:
+            paces.append(self._paced(share, workload, generator))
+            advance()
         return paces
 
     def _workload(self, connections: int, message_bytes: int) -> Workload:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +17,11 @@ from bench.analysis.calibration import answer_cell, answer_paces, to_json
 from bench.cli import calibrate as command
 from bench.errors import UsageError
 from bench.experiment import calibrate, ceiling
-from bench.experiment.calibrate import CellPairs, Pace, Rate
+from bench.experiment.calibrate import PACED_SHARES, Calibration, CellPairs, Effort, Pace, Rate
+from bench.experiment.catalog import catalog
 from bench.experiment.ceiling import Ceilings
+from bench.experiment.machine import plan_cores
+from bench.experiment.model import Status, Trial
 from clients.workload import Workload
 
 GRID = {(1, 1024): 14_000.0, (64, 1024): 220_000.0, (1000, 1024): 170_000.0}
@@ -145,6 +149,37 @@ def test_punctuality_is_told_for_each_generator_ours_first():
     ours = answers[0].lateness_p99_ns
     assert ours is not None
     assert (ours.low, ours.value, ours.high) == (50_000.0, 50_002.5, 50_005.0)  # of six trials the first and the last
+
+
+def test_the_ceiling_is_measured_anew_before_each_paced_pair(monkeypatch, tmp_path):
+    """On a machine that slows down from trial to trial, both generators are paced by what ours could do last."""
+    seen = []
+
+    class SlowingBench:
+        def __init__(self, *, generator: str = "python", **_: object) -> None:
+            self.generator = generator
+
+        def __call__(self, trial: Trial) -> SimpleNamespace:
+            seen.append((self.generator, trial.workload))
+            rate = trial.workload.rate_per_s or 100_000.0 / trial.number
+            metrics = {"replies_per_s": rate, "offered_per_s": rate, "response_p50_ns": 1.0}
+            return SimpleNamespace(status=Status.MEASURED, metrics=metrics)
+
+    monkeypatch.setattr(calibrate, "LiveBench", SlowingBench)
+    effort = Effort(pairs=2, window_s=0.1, warmup_s=0.1)
+    cores, server = plan_cores([{0}, {1}]), catalog().server("coroutines")
+    calibration = Calibration(server, has_reference=True, cores=cores, effort=effort, logs=tmp_path, seed=1)
+    advanced = []
+    paces = calibration.paces(lambda: advanced.append(None))
+    assert len(advanced) == len(seen) == 3 * len(paces) / 2 == 18
+    for at in range(0, len(seen), 3):
+        generators, workloads = zip(*seen[at : at + 3], strict=True)
+        ceiling_per_s = 100_000.0 / (at + 1)
+        share = paces[at // 3 * 2].share
+        assert [workload.rate_per_s for workload in workloads] == [None, *[float(round(share * ceiling_per_s))] * 2]
+        assert generators[0] == "python"
+        assert generators[1:] == (("python", "reference") if at < 9 else ("reference", "python"))
+    assert sorted(pace.share for pace in paces) == sorted(PACED_SHARES * 4)
 
 
 def document() -> dict:
