@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clients.conversations import Common, lockstep, paced, punctual
+from clients.conversations import Common, lockstep, paced, punctual, solo
 from clients.dial import dial
 from clients.faults import Failure, Fault, Overdue
 from clients.kernel import sleep_until, watch
@@ -105,9 +105,9 @@ class Connection:
         common, dispatcher = self._common, self._dispatcher
         if self._unique is not None:
             return paced(sock, self.ledger, common, self._unique, dispatcher)
-        if dispatcher is None:
-            return lockstep(sock, self.ledger, common)
-        return punctual(sock, self.ledger, common, dispatcher)
+        if dispatcher is not None:
+            return punctual(sock, self.ledger, common, dispatcher)
+        return (solo if common.is_alone else lockstep)(sock, self.ledger, common)
 
     def _fail(self, failure: Failure) -> None:
         """Count the requests in flight as failed and close."""

@@ -1,10 +1,11 @@
 """How requests and replies alternate on one connection that stands: when what is sent, by the workload's load model.
 
-Three loops. `lockstep` and `punctual` are the paths that a maximal closed and open load take: one request in flight, of
-one size, over a plain socket, the common case inlined; whatever is not common is settled by the ledger. `paced` does
-all the rest. They end with the connection's share of requests, or with a fault of the server, which they raise.
+Four loops. `lockstep` and `punctual` are the paths that a maximal closed and open load take: one request in flight, of
+one size, over a plain socket, the common case inlined; whatever is not common is settled by the ledger. `solo` is the
+closed loop of one connection, where each microsecond is latency. `paced` does all the rest. They end with the
+connection's share of requests, or with a fault of the server, which they raise.
 
-The two fast ones send one buffer for all connections, stamped anew with the time of each send, which no other message
+The fast ones send one buffer for all connections, stamped anew with the time of each send, which no other message
 has: so it stays in the processor's cache, and an expected echo is remembered by its stamp alone.
 """
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from clients.workload import Workload
 
 
-_LATENESS_MAX_US = 20_000
+_LATENESS_MAX_US = 20_000  # of an alarm, while the only connection waits for a reply
 
 
 class Buffers:
@@ -104,7 +105,7 @@ def _transfers(sock: socket.socket) -> tuple[Callable[[bytearray], int | None], 
 
 
 def _wait_in_calls(sock: socket.socket) -> None:
-    """Make sending and receiving wait, for as long as an alarm may be late."""
+    """Make sending and receiving wait, but not for ever: then the kernel has its turn."""
     os.set_blocking(sock.fileno(), True)
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 0, _LATENESS_MAX_US))
@@ -114,17 +115,12 @@ def _wait_in_calls(sock: socket.socket) -> None:
 def lockstep(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[Any, None, None]:
     """Send in a closed loop, as soon as the last reply is in: that is the time from which the next one is awaited.
 
-    Yielding by itself, it is resumed without the iterator that `await ready` makes. A connection that is alone waits
-    for its reply in the call that receives it, unless the kernel has something to do: to be told by the poller first
-    takes 1 of some 15 us. Whatever this call does not get, the poller waits for.
+    Yielding by itself, it is resumed without the iterator that `await ready` makes.
     """
     assert common.buffers is not None
     message, stamp, reply = common.buffers.message, common.buffers.stamp, common.buffers.reply
     send, receive = _transfers(sock)
     now_ns, recorder, size = common.clock, common.recorder, len(message)
-    kernel, is_alone, kernel_ns = common.kernel, common.is_alone, 0
-    if is_alone:
-        _wait_in_calls(sock)
     sent_ns, took_ns = now_ns(), None
     for _ in _share(common.workload):
         stamp[0] = sent_ns
@@ -139,14 +135,10 @@ def lockstep(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[A
                 took_ns = None
         got = None
         if handed == size:
-            if not is_alone:
-                yield
-                stamp[0] = sent_ns  # others were sent meanwhile
-            elif sent_ns >= kernel_ns:
-                yield
-                kernel_ns = kernel.next_ns
+            yield
             got = receive(reply)
         done_ns = now_ns()
+        stamp[0] = sent_ns  # others were sent meanwhile
         if got == size and reply == message:
             took_ns = done_ns - sent_ns
             sent_ns = done_ns
@@ -154,6 +146,52 @@ def lockstep(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[A
             chunk = None if got is None else bytes(reply[:got])
             yield from ledger.settle(sock, (sent_ns, sent_ns, bytes(message)), handed or 0, chunk).__await__()
             sent_ns = now_ns()
+    _conclude(ledger, recorder, took_ns)
+
+
+@types.coroutine
+def solo(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[Any, None, None]:
+    """Send in a closed loop over the only connection: `lockstep`, with as little as can be from a reply to a send.
+
+    It waits for a reply in the call that receives it, unless the kernel has something to do. What that call does not
+    get, the poller waits for. Of two messages one is stamped while the other is under way.
+    """
+    assert common.buffers is not None
+    first, second, reply = common.buffers, Buffers(common.workload), common.buffers.reply
+    message, stamp, spare, spare_stamp = first.message, first.stamp, second.message, second.stamp
+    _wait_in_calls(sock)
+    send, receive = _transfers(sock)
+    now_ns, recorder, size = common.clock, common.recorder, len(message)
+    kernel, kernel_ns, took_ns = common.kernel, 0, None
+    stamp[0] = sent_ns = now_ns()
+    for _ in _share(common.workload):
+        try:
+            handed = send(message)
+        finally:
+            ledger.sent += 1
+            _conclude(ledger, recorder, took_ns)
+            ledger.waiting_since_ns, took_ns = sent_ns, None
+        message, stamp, spare, spare_stamp = spare, spare_stamp, message, stamp
+        stamp[0] = sent_ns  # unlike the one under way, whose stamp is the time before this
+        got = None
+        if handed == size:
+            if sent_ns >= kernel_ns:
+                yield
+                kernel_ns = kernel.next_ns
+            got = receive(reply)
+        done_ns = now_ns()
+        if got == size and reply == spare:
+            took_ns = done_ns - sent_ns
+            sent_ns = done_ns
+        else:
+            chunk = None if got is None else bytes(reply[:got])
+            yield from ledger.settle(sock, (sent_ns, sent_ns, bytes(spare)), handed or 0, chunk).__await__()
+            sent_ns = now_ns()
+    _conclude(ledger, recorder, took_ns)
+
+
+def _conclude(ledger: Ledger, recorder: Recorder, took_ns: int | None) -> None:
+    """Book the last reply, if it is not booked yet."""
     ledger.waiting_since_ns = None
     if took_ns is not None:
         recorder.response.append(took_ns)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from clients.clock import now_ns
-from clients.conversations import Buffers, lockstep, punctual
+from clients.conversations import Buffers, lockstep, punctual, solo
 from clients.ledger import Ledger
 from clients.recorder import Recorder
 from clients.workload import Workload
@@ -38,9 +38,8 @@ class Pair:
             clock=now_ns,
             buffers=self.buffers,
             kernel=self.kernel,
-            is_alone=self.kernel is not None,
         )
-        self.conversation = lockstep(self.ours, self.ledger, self.common)
+        self.conversation = (lockstep if self.kernel is None else solo)(self.ours, self.ledger, self.common)
         return self
 
     def open_loop(self, dispatcher):
