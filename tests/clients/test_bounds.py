@@ -35,8 +35,8 @@ def rss_until_the_end(process):
         (60, 2, ()),
         (30, 2, ("--rate", "2000", "--arrivals", "poisson")),
         (30, 2, ("--requests-per-connection", "5", "--timeout", "1s")),
-        # 256 messages in flight, of sizes that never fit the holes that others left, between which the wide distributions
-        # of the timeline come to lie: settling takes malloc longer (6 MiB in a window of 30 s, 8 in one of 120 s).
+        # 256 messages in flight, of sizes that never fit the holes that others left, and between them the distributions
+        # of the timeline, which are wide: settling takes malloc longer (6 MiB in a window of 30 s, 8 in one of 120 s).
         (30, 10, ("-s", "1..65536", "--pipeline", "4")),
     ],
 )
