@@ -13,20 +13,23 @@ from servers._injection import Injection
 from servers._listener import bind, ready_line
 
 PORT_MAX = 65535
+_HOST = "127.0.0.1"
 
 
 def main() -> int:
     """Return the exit status: 2 for wrong use, said in a sentence on stderr."""
     options = _parser().parse_args()
     try:
+        _check(options)
         if options.server is None or options.json:
             _list([*entries().values()] if options.server is None else [known(options.server)], as_json=options.json)
             return 0
         entry = find(options.server)
-        new_listener = Injection(options.burn_us, options.delay_us, options.delay_every).new_listener(entry)
+        injection = Injection(options.burn_us or 0.0, options.delay_us or 0.0, options.delay_every or 1)
+        new_listener = injection.new_listener(entry)
         serve = load(entry)
         _raise_descriptor_limit()
-        listener = bind(options.host, options.port, new_listener)
+        listener = bind(options.host or _HOST, options.port or 0, new_listener)
     except ServerError as error:
         print(f"python -m servers: {error}", file=sys.stderr)
         return 2
@@ -45,14 +48,27 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python -m servers threads --port 5433, then: nc 127.0.0.1 5433",
     )
     parser.add_argument("server", nargs="?", metavar="NAME|FILE.py", help="nothing: list them")
-    parser.add_argument("--host", default="127.0.0.1", help="an address, a name, or unix:PATH (default %(default)s)")
-    parser.add_argument("--port", type=port, default=0, help="0, the default, is any free one")
+    parser.add_argument("--host", help=f"an address, a name, or unix:PATH (default {_HOST})")
+    parser.add_argument("--port", type=port, help="0, the default, is any free one")
     parser.add_argument("--json", action="store_true", help="list for programs; with NAME or FILE.py, that one only")
     slower = parser.add_argument_group("to test a benchmark with a server that is slower by a known amount")
-    slower.add_argument("--burn-us", type=amount, default=0.0, metavar="N", help="burn N us of CPU for every read")
-    slower.add_argument("--delay-us", type=amount, default=0.0, metavar="N", help="sleep N us")
-    slower.add_argument("--delay-every", type=count, default=1, metavar="K", help="... after every K-th read only")
+    slower.add_argument("--burn-us", type=amount, metavar="N", help="burn N us of CPU for every read")
+    slower.add_argument("--delay-us", type=amount, metavar="N", help="sleep N us")
+    slower.add_argument("--delay-every", type=count, metavar="K", help="... after every K-th read only")
     return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise ServerError for what was given and would have no effect."""
+    given = [
+        name for name in ("host", "port", "burn_us", "delay_us", "delay_every") if getattr(options, name) is not None
+    ]
+    if options.server is None and given:
+        raise ServerError(
+            f"--{given[0].replace('_', '-')} is for running a server: which one? Without options, I list them"
+        )
+    if options.delay_every is not None and options.delay_us is None:
+        raise ServerError("--delay-every has no effect without --delay-us")
 
 
 def port(text: str) -> int:

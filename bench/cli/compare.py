@@ -54,9 +54,9 @@ def compare(
             raise UsageError("--baseline compares the servers of one run: name one")
         _servers(load(runs[0]), baseline, as_json=as_json)
         return
+    loaded = [load(run) for run in runs]
     if len({run.resolve() for run in runs}) < max(_TWO, len(runs)):
         raise UsageError("compare needs two or more runs, each once, or one and --baseline SERVER")
-    loaded = [load(run) for run in runs]
     code = _two(loaded, as_json=as_json) if len(loaded) == _TWO else _many(loaded, as_json=as_json)
     context.exit(int(ExitCode.FINE if allow_inconclusive and code is ExitCode.INCONCLUSIVE else code))
 

@@ -23,6 +23,9 @@ import pytest
         (["threads", "--burn-us", "-1"], "-1 is not 0 or more"),
         (["threads", "--burn-us", "nan"], "nan is not 0 or more"),
         (["threads", "--delay-every", "0"], "0 is not 1 or more"),
+        (["threads", "--delay-every", "3"], "--delay-every has no effect without --delay-us"),
+        (["--port", "5433"], "--port is for running a server: which one?"),
+        (["--burn-us", "3"], "--burn-us is for running a server: which one?"),
         (["reference", "--burn-us", "1"], "reference does not read through Python's sockets, so it cannot be slowed"),
     ],
 )
