@@ -163,7 +163,8 @@ def solo(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[Any, 
     send, receive = _transfers(sock)
     now_ns, recorder, size = common.clock, common.recorder, len(message)
     kernel, kernel_ns, took_ns = common.kernel, 0, None
-    stamp[0] = sent_ns = now_ns()
+    sent_ns = now_ns()
+    stamp[0] = sent_ns - 1  # each later message has the time at which the one before it was sent
     for _ in _share(common.workload):
         try:
             handed = send(message)
@@ -172,7 +173,7 @@ def solo(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[Any, 
             _conclude(ledger, recorder, took_ns)
             ledger.waiting_since_ns, took_ns = sent_ns, None
         message, stamp, spare, spare_stamp = spare, spare_stamp, message, stamp
-        stamp[0] = sent_ns  # unlike the one under way, whose stamp is the time before this
+        stamp[0] = sent_ns
         got = None
         if handed == size:
             if sent_ns >= kernel_ns:
