@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import units
+from bench.cli.files import refuse_unwritable, write_file
 from bench.errors import ExitCode, UsageError, unknown_name
 from bench.experiment import conformance
 from bench.experiment.conformance import CASES, Case, CaseResult, Group, Outcome
@@ -76,11 +77,9 @@ def check(
         return
     cases = choose(names, quick=quick, every_case=every_case)
     chosen = find(servers, pythons=pythons, target=target, pid=pid)
-    if junit is not None and not junit.absolute().parent.is_dir():
-        raise UsageError(f"cannot write {junit}: there is no folder {junit.parent}")
+    refuse_unwritable(junit)
     results = _run(chosen, cases)
-    if junit is not None:
-        junit.write_text(to_junit(results), encoding="utf-8")
+    write_file(junit, to_junit(results))
     if as_json:
         click.echo(json.dumps(to_json(results, cases), indent=1))
     else:

@@ -6,13 +6,14 @@ import json
 import math
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
+from bench.cli.files import add_to_file, refuse_unwritable, write_file
 from bench.errors import BenchError, UsageError
 from bench.experiment.model import Status
 from clients.workload import Workload, WorkloadError, parse_duration_s, parse_size_bytes
@@ -105,13 +106,13 @@ def regress(context: click.Context, /, **given: Any) -> None:
         verdict = check.failure(error)
         if verdict is None:
             raise
-        _write(given["junit"], "w", check.junit(verdict, 0.0))
-        _write(given["summary"], "a", f"### {verdict.word}\n\n```text\n{error}\n```\n")
+        write_file(given["junit"], check.junit(verdict, 0.0))
+        add_to_file(given["summary"], f"### {verdict.word}\n\n```text\n{error}\n```\n")
         raise type(error)(f"{verdict.word}: {error}") from error
     comparison = report.comparison
     click.echo(json.dumps(comparison.to_json(), indent=1) if given["as_json"] else check.text(report), nl=False)
-    _write(given["junit"], "w", check.junit(comparison, report.seconds))
-    _write(given["summary"], "a", check.markdown(report))
+    write_file(given["junit"], check.junit(comparison, report.seconds))
+    add_to_file(given["summary"], check.markdown(report))
     context.exit(int(comparison.exit_code(allow_inconclusive=given["allow_inconclusive"])))
 
 
@@ -120,9 +121,7 @@ def _check(given: dict[str, Any]) -> None:
     for name in ("minutes", "tolerance", "rate"):
         if given[name] is not None and not math.isfinite(given[name]):
             raise UsageError(f"--{name} {given[name]} is no amount: give a number")
-    for path in (given["junit"], given["summary"]):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+    refuse_unwritable(given["junit"], given["summary"])
     revisions = [f"--{name}" for name in ("base", "head", "command", "setup") if given[name] is not None]
     specs = [f"--{name}" for name in ("a", "b") if given[name] is not None]
     if len(specs) == 1:
@@ -172,17 +171,6 @@ def _again(context: click.Context) -> list[str]:
         for item in value if isinstance(value, tuple) else (value,):
             words += [option] if item is True else [option, str(item)]
     return words
-
-
-def _write(path: Path | None, mode: Literal["w", "a"], text: str) -> None:
-    """Write or add to a file, if one was asked for. Raise UsageError if that cannot be."""
-    if path is None:
-        return
-    try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 class Bar:

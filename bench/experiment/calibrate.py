@@ -6,6 +6,7 @@ measures; `bench.analysis.calibration` says what the numbers mean, and `ceiling.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import sys
@@ -34,6 +35,7 @@ PACED_SHARES = (0.25, 0.5, 0.75)
 PACED_CELL = (64, 1024)
 PACED_WINDOWS = 3
 """So many windows long are open-loop trials: of a short one, a single pause of the machine is more than 1 %."""
+_WINDOW_MIN_S = 0.05
 _RESULT_TIMEOUT_S = 30.0
 _FALLBACKS = ("uvloop-protocol", "coroutines")
 
@@ -45,6 +47,13 @@ class Effort:
     pairs: int
     window_s: float
     warmup_s: float
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for times that are none, or too short for a reply on a bad day."""
+        if not _WINDOW_MIN_S <= self.window_s < math.inf:
+            raise UsageError(f"a window of {self.window_s:g} s measures nothing: give {_WINDOW_MIN_S:g} or more")
+        if not 0 <= self.warmup_s < math.inf:
+            raise UsageError(f"a warm-up of {self.warmup_s:g} s cannot be: give 0 or more")
 
     @property
     def trials(self) -> int:
@@ -91,7 +100,10 @@ class Pace:
 
 
 class Calibration:
-    """Measures generators against `server`; without `has_reference` only our own."""
+    """Measures generators against `server`; without `has_reference` only our own.
+
+    `cells` and `paces` hold what has been measured, pair by pair, so that whatever ends it loses nothing.
+    """
 
     def __init__(
         self, server: Server, *, has_reference: bool, cores: Cores, effort: Effort, logs: Path, seed: int
@@ -100,15 +112,15 @@ class Calibration:
         self._ours = LiveBench(logs=logs, cores=cores)
         self._reference = LiveBench(logs=logs, cores=cores, generator="reference")
         self._random, self._number = random.Random(seed), 0
+        self.cells = [CellPairs(connections=c, message_bytes=b) for c in CONNECTIONS for b in MESSAGE_BYTES]
+        self.paces: list[Pace] = []
 
-    def cells(self, advance: Callable[[], None]) -> list[CellPairs]:
+    def measure_cells(self, advance: Callable[[], None]) -> None:
         """Measure every cell, `advance` being called after each launch. Raise MeasurementError if one fails."""
-        cells = [CellPairs(connections=c, message_bytes=b) for c in CONNECTIONS for b in MESSAGE_BYTES]
         ours_first = self._random.random() < 0.5  # noqa: PLR2004 - a coin
         for pair in range(self._effort.pairs):
-            for cell in self._random.sample(cells, len(cells)):
+            for cell in self._random.sample(self.cells, len(self.cells)):
                 self._measure_pair(cell, ours_first=ours_first ^ (pair % 2 == 1), advance=advance)
-        return cells
 
     def ceiling(self, connections: int, message_bytes: int) -> Rate:
         """Measure our generator once in one cell. Raise MeasurementError if that fails."""
@@ -116,26 +128,29 @@ class Calibration:
 
     def _measure_pair(self, cell: CellPairs, *, ours_first: bool, advance: Callable[[], None]) -> None:
         workload = self._workload(cell.connections, cell.message_bytes)
-        for is_ours in (ours_first, not ours_first):
-            if is_ours:
-                cell.ours.append(self._rate(workload, self._ours))
-            elif self._has_reference:
-                cell.reference.append(self._rate(workload, self._reference))
+        rates: dict[Generator, Rate] = {}
+        for bench in self._generators(ours_first=ours_first):
+            rates[bench.generator] = self._rate(workload, bench)
             advance()
+        cell.ours.append(rates["python"])
+        if self._has_reference:
+            cell.reference.append(rates["reference"])
 
-    def paces(self, advance: Callable[[], None]) -> list[Pace]:
+    def _generators(self, *, ours_first: bool) -> list[LiveBench]:
+        generators = [self._ours, self._reference] if self._has_reference else [self._ours]
+        return generators if ours_first else generators[::-1]
+
+    def measure_paces(self, advance: Callable[[], None]) -> None:
         """Measure how punctually both generators send at shares of our ceiling of PACED_CELL, in turn.
 
         The ceiling is measured anew before each share: a virtual machine may be half as fast a minute later, and half
         of what was its ceiling is then all that it can do.
         """
-        paces = []
         for pair in range(self._effort.pairs):
             for share in self._random.sample(PACED_SHARES, len(PACED_SHARES)):
                 rate_per_s = float(round(share * self.ceiling(*PACED_CELL).replies_per_s))
                 advance()
-                paces += self._paced_pair(share, rate_per_s, ours_first=pair % 2 == 0, advance=advance)
-        return paces
+                self.paces += self._paced_pair(share, rate_per_s, ours_first=pair % 2 == 0, advance=advance)
 
     def _paced_pair(
         self, share: float, rate_per_s: float, *, ours_first: bool, advance: Callable[[], None]
@@ -143,9 +158,8 @@ class Calibration:
         workload = self._workload(*PACED_CELL).replace(
             duration_s=PACED_WINDOWS * self._effort.window_s, rate_per_s=rate_per_s, arrivals="constant"
         )
-        generators = [self._ours, self._reference] if self._has_reference else [self._ours]
         paces = []
-        for generator in generators if ours_first else generators[::-1]:
+        for generator in self._generators(ours_first=ours_first):
             paces.append(self._paced(share, workload, generator))
             advance()
         return paces
@@ -161,6 +175,8 @@ class Calibration:
 
     def _rate(self, workload: Workload, generator: LiveBench) -> Rate:
         metrics = self._trial(workload, generator)
+        if not metrics["replies_per_s"]:
+            raise MeasurementError(f"no reply came within {workload.duration_s:g} s: give a longer window")
         return Rate(
             replies_per_s=metrics["replies_per_s"],
             response_p50_ns=metrics["response_p50_ns"],

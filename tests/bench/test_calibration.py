@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bench.analysis.calibration import answer_cell, answer_paces, to_json
 from bench.cli import calibrate as command
-from bench.errors import UsageError
+from bench.errors import MeasurementError, UsageError
 from bench.experiment import calibrate, ceiling
 from bench.experiment.calibrate import PACED_SHARES, Calibration, CellPairs, Effort, Pace, Rate
 from bench.experiment.catalog import catalog
@@ -170,7 +170,8 @@ def test_the_ceiling_is_measured_anew_before_each_paced_pair(monkeypatch, tmp_pa
     cores, server = plan_cores([{0}, {1}]), catalog().server("coroutines")
     calibration = Calibration(server, has_reference=True, cores=cores, effort=effort, logs=tmp_path, seed=1)
     advanced = []
-    paces = calibration.paces(lambda: advanced.append(None))
+    calibration.measure_paces(lambda: advanced.append(None))
+    paces = calibration.paces
     assert len(advanced) == len(seen) == 3 * len(paces) / 2 == 18
     for at in range(0, len(seen), 3):
         generators, workloads = zip(*seen[at : at + 3], strict=True)
@@ -209,8 +210,9 @@ def test_a_damaged_calibration_says_what_to_do(tmp_path):
 def test_calibrate_measures_prints_and_keeps(monkeypatch, tmp_path):
     """One short pair per cell of one size through the real command: all are there, and `run` can read what it kept."""
     monkeypatch.setattr(calibrate, "MESSAGE_BYTES", (1024,))
-    kept = tmp_path / "calibration.json"
+    kept, summary = tmp_path / "calibration.json", tmp_path / "summary.md"
     options = ["--pairs", "1", "--window", "0.1", "--warmup", "0.05", "--json", "--out", str(kept)]
+    options += ["--summary", str(summary)]
     done = CliRunner().invoke(command.calibrate, options, catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
@@ -226,3 +228,48 @@ def test_calibrate_measures_prints_and_keeps(monkeypatch, tmp_path):
     found = ceiling.load(kept)
     assert found is not None
     assert found.of(closed(64)) > 0
+    rows = [line.strip("| ").split(" | ") for line in summary.read_text().splitlines() if line.startswith("| ")]
+    assert {(len(row), row[0]) for row in rows} >= {(6, "1"), (6, "64"), (6, "1,000"), (7, "25 %"), (7, "75 %")}
+    assert len(rows) == 2 + 3 + 2 + 6
+
+
+class InterruptedBench:
+    """Pretends to measure, and is interrupted in its fourth trial."""
+
+    def __init__(self, *, generator: str = "python", **_: object) -> None:
+        self.generator = generator
+
+    def __call__(self, trial: Trial) -> SimpleNamespace:
+        if trial.number == 4:
+            raise KeyboardInterrupt
+        return SimpleNamespace(status=Status.MEASURED, metrics={"replies_per_s": 1000.0, "response_p50_ns": 1.0})
+
+
+def test_what_was_measured_until_an_interruption_is_shown_and_not_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(calibrate, "LiveBench", InterruptedBench)
+    kept = tmp_path / "calibration.json"
+    done = CliRunner().invoke(command.calibrate, ["--out", str(kept)])
+    assert done.exit_code != 0
+    assert done.stdout.count("1.00") == 1, "one pair of the two that were begun"
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize(
+    "options", [["--window", "nan"], ["--window", "0"], ["--warmup=-1"], ["--summary", "/nowhere/summary.md"]]
+)
+def test_a_calibration_that_cannot_be_is_refused_before_anything_is_measured(options, monkeypatch):
+    monkeypatch.setattr(calibrate, "LiveBench", None)
+    with pytest.raises(UsageError):
+        CliRunner().invoke(command.calibrate, options, catch_exceptions=False)
+
+
+def test_a_window_without_a_reply_is_said_to_be_too_short(monkeypatch, tmp_path):
+    metrics = {"replies_per_s": 0.0}
+    monkeypatch.setattr(
+        calibrate, "LiveBench", lambda **_: lambda _: SimpleNamespace(status=Status.MEASURED, metrics=metrics)
+    )
+    effort = Effort(pairs=1, window_s=0.1, warmup_s=0.0)
+    cores, server = plan_cores([{0}, {1}]), catalog().server("coroutines")
+    calibration = Calibration(server, has_reference=False, cores=cores, effort=effort, logs=tmp_path, seed=1)
+    with pytest.raises(MeasurementError, match="longer"):
+        calibration.ceiling(64, 1024)

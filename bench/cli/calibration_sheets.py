@@ -1,0 +1,88 @@
+"""What a calibration says, as two sheets: tables in a terminal, or in Markdown. Decides and measures nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from bench import units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bench.analysis.calibration import CellAnswer, PaceAnswer
+    from bench.analysis.stats import Estimate
+
+_CELL_TITLE = "Closed loop, replies/s of our generator and of the one in C, in turn (medians; 95 % intervals)"
+_CELL_HEADINGS = ("connections", "message", "ours", "reference", "ours / reference", "added response time")
+_PACE_TITLE = (
+    "Open loop at shares of our ceiling just before, constant arrivals, 64 connections of 1 KiB, in turn "
+    "(medians, means of achieved; 95 % intervals)"
+)
+_PACE_HEADINGS = ("of our ceiling", "generator", "offered", "achieved / offered", "late p50", "late p99", "steal")
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A title, headings and rows of words."""
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def table(self) -> Table:
+        """Return the sheet for a terminal."""
+        table = Table(title=self.title)
+        for heading in self.headings:
+            table.add_column(heading, justify="right")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    def markdown(self) -> str:
+        """Return the sheet as a paragraph and a table in Markdown."""
+        lines = [self.headings, ["---:"] * len(self.headings), *self.rows]
+        return "\n".join([f"{self.title}:", "", *(f"| {' | '.join(line)} |" for line in lines), ""])
+
+
+def cell_sheet(answers: Sequence[CellAnswer]) -> Sheet:
+    """Return a row for each cell of the closed loop."""
+    return Sheet(_CELL_TITLE, _CELL_HEADINGS, [_cell_row(answer) for answer in answers])
+
+
+def pace_sheet(answers: Sequence[PaceAnswer]) -> Sheet:
+    """Return a row for each generator at each share of the ceiling."""
+    return Sheet(_PACE_TITLE, _PACE_HEADINGS, [_pace_row(answer) for answer in answers])
+
+
+def _cell_row(answer: CellAnswer) -> tuple[str, ...]:
+    return (
+        units.count(answer.connections),
+        units.size(answer.message_bytes),
+        units.rate(answer.ceiling_per_s),
+        "-" if answer.reference_per_s is None else units.rate(answer.reference_per_s),
+        _interval(answer.ratio, "{:.2f}".format),
+        _interval(answer.added_ns, units.duration),
+    )
+
+
+def _pace_row(answer: PaceAnswer) -> tuple[str, ...]:
+    return (
+        units.percent(answer.share, signed=False),
+        "ours" if answer.generator == "python" else "reference",
+        units.rate(answer.offered_per_s),
+        _interval(answer.achieved_ratio, "{:.4f}".format),
+        _interval(answer.lateness_p50_ns, units.duration),
+        _interval(answer.lateness_p99_ns, units.duration),
+        "-" if answer.steal_share is None else units.percent(answer.steal_share, signed=False),
+    )
+
+
+def _interval(estimate: Estimate | None, write: Callable[[float], str]) -> str:
+    if estimate is None:
+        return "-"
+    if not estimate.bounded:
+        return write(estimate.value)
+    return f"{write(estimate.value)} [{write(estimate.low)}, {write(estimate.high)}]"
