@@ -12,22 +12,29 @@ import pytest
 
 from clients.clock import now_ns
 from clients.conversations import Buffers, lockstep, punctual, solo
-from clients.ledger import Ledger
+from clients.faults import Fault
+from clients.ledger import RECEIVE_BYTES_MAX, Ledger
 from clients.recorder import Recorder
 from clients.workload import Workload
 
 SIZE = 64
 
+# A kernel that always has something to do, so that `solo` yields before each reply, as `lockstep` does.
+BUSY = SimpleNamespace(next_ns=0, want_write=lambda _fd, *, wanted: None)
+
+in_a_closed_loop = pytest.mark.parametrize("begin", [lockstep, solo])
+
 
 class Pair:
     """A conversation, the peer that it talks to, and the books."""
 
-    def __init__(self, buffers=None, kernel=None, **workload):
-        self.workload = Workload(connections=1, message_bytes=SIZE, **workload)
+    def __init__(self, begin=lockstep, *, buffers=None, kernel=BUSY, **workload):
+        self.workload = Workload(**{"connections": 1, "message_bytes": SIZE, **workload})
         self.buffers = buffers or Buffers(self.workload)
         self.recorder = Recorder(open_loop=False)
-        self.kernel = kernel
-        self.ledger = Ledger(kernel=kernel, recorder=self.recorder, clock=now_ns, receive_bytes=SIZE, is_buffered=False)
+        self.begin, self.kernel = begin, kernel
+        size = self.workload.message_bytes
+        self.ledger = Ledger(kernel=kernel, recorder=self.recorder, clock=now_ns, receive_bytes=size, is_buffered=False)
 
     def __enter__(self):
         self.ours, self.peer = socket.socketpair()
@@ -39,7 +46,7 @@ class Pair:
             buffers=self.buffers,
             kernel=self.kernel,
         )
-        self.conversation = (lockstep if self.kernel is None else solo)(self.ours, self.ledger, self.common)
+        self.conversation = self.begin(self.ours, self.ledger, self.common)
         return self
 
     def open_loop(self, dispatcher):
@@ -60,14 +67,9 @@ class Pair:
         return self.ledger.sent, self.ledger.answered, len(self.recorder.response)
 
 
-@pytest.fixture(params=["lockstep", "solo"])
-def kernel(request):
-    """The kernel of a conversation in a closed loop: one that always has something to do, so that `solo` yields too."""
-    return SimpleNamespace(next_ns=0) if request.param == "solo" else None
-
-
-def test_a_reply_is_booked_by_the_time_that_it_waits_again(kernel):
-    with Pair(kernel=kernel) as pair:
+@in_a_closed_loop
+def test_a_reply_is_booked_by_the_time_that_it_waits_again(begin):
+    with Pair(begin) as pair:
         pair.resume()
         assert pair.books == (1, 0, 0)
         for number in range(1, 4):
@@ -77,8 +79,9 @@ def test_a_reply_is_booked_by_the_time_that_it_waits_again(kernel):
         assert pair.ledger.in_flight == 1
 
 
-def test_a_reply_is_booked_though_the_next_message_cannot_be_sent(kernel):
-    with Pair(kernel=kernel) as pair:
+@in_a_closed_loop
+def test_a_reply_is_booked_though_the_next_message_cannot_be_sent(begin):
+    with Pair(begin) as pair:
         pair.resume()
         pair.peer.sendall(pair.peer.recv(SIZE))
         pair.peer.close()
@@ -88,8 +91,9 @@ def test_a_reply_is_booked_though_the_next_message_cannot_be_sent(kernel):
         assert pair.ledger.in_flight == 1
 
 
-def test_the_last_reply_of_a_share_is_booked_too(kernel):
-    with Pair(kernel=kernel, requests_per_connection=2) as pair:
+@in_a_closed_loop
+def test_the_last_reply_of_a_share_is_booked_too(begin):
+    with Pair(begin, requests_per_connection=2) as pair:
         pair.resume()
         pair.peer.sendall(pair.peer.recv(SIZE))
         pair.resume()
@@ -100,8 +104,9 @@ def test_the_last_reply_of_a_share_is_booked_too(kernel):
         assert pair.ledger.in_flight == 0
 
 
-def test_what_was_settled_is_not_booked_again(kernel):
-    with Pair(kernel=kernel) as pair:
+@in_a_closed_loop
+def test_what_was_settled_is_not_booked_again(begin):
+    with Pair(begin) as pair:
         pair.resume()
         pair.peer.sendall(pair.peer.recv(SIZE))
         pair.resume()
@@ -146,7 +151,7 @@ def echoing(peer, count):
 
 def test_one_that_is_alone_keeps_the_thread_as_long_as_the_kernel_has_nothing_to_do():
     idle = SimpleNamespace(next_ns=now_ns() + 3600 * 1_000_000_000)
-    with Pair(kernel=idle, requests_per_connection=100) as pair, echoing(pair.peer, 100):
+    with Pair(solo, kernel=idle, requests_per_connection=100) as pair, echoing(pair.peer, 100):
         pair.resume()  # it asks only after the first wait when that will be
         with pytest.raises(StopIteration):
             pair.resume()
@@ -154,8 +159,7 @@ def test_one_that_is_alone_keeps_the_thread_as_long_as_the_kernel_has_nothing_to
 
 
 def test_one_that_is_alone_lets_the_kernel_run_as_soon_as_it_has_something_to_do():
-    busy = SimpleNamespace(next_ns=0)
-    with Pair(kernel=busy, requests_per_connection=100) as pair, echoing(pair.peer, 100):
+    with Pair(solo, requests_per_connection=100) as pair, echoing(pair.peer, 100):
         for _ in range(100):
             pair.resume()
             select.select([pair.ours], [], [])
@@ -166,7 +170,7 @@ def test_one_that_is_alone_lets_the_kernel_run_as_soon_as_it_has_something_to_do
 
 def test_one_that_is_alone_leaves_it_to_the_poller_to_wait_for_a_server_that_takes_its_time():
     idle = SimpleNamespace(next_ns=now_ns() + 3600 * 1_000_000_000)
-    with Pair(kernel=idle) as pair:
+    with Pair(solo, kernel=idle) as pair:
         pair.resume()
         pair.peer.sendall(pair.peer.recv(SIZE))
         pair.resume()  # comes back, though no second echo comes
@@ -194,14 +198,40 @@ def test_an_open_loop_books_response_from_the_due_time_and_service_from_the_send
         assert len(rested) == 2
 
 
-def test_messages_differ_and_so_do_their_expected_echoes(kernel):
-    with Pair(kernel=kernel) as pair:
-        pair.resume()
-        first = pair.peer.recv(SIZE)
-        pair.peer.sendall(first)
-        pair.resume()
-        second = pair.peer.recv(SIZE)
-        assert first != second
-        pair.peer.sendall(first)  # stale
-        with pytest.raises(Exception, match="mismatch"):
+@in_a_closed_loop
+def test_messages_differ_and_so_do_their_expected_echoes(begin):
+    with Pair(begin) as pair:
+        messages = []
+        for _ in range(5):
             pair.resume()
+            messages.append(pair.peer.recv(SIZE))
+            assert len(set(messages)) == len(messages)
+            pair.peer.sendall(messages[-1])
+        pair.resume()
+        pair.peer.sendall(messages[0])  # stale
+        with pytest.raises(Fault, match="mismatch"):
+            pair.resume()
+
+
+def in_an_open_loop(sock, ledger, common):
+    """Begin `punctual` with requests that are always due."""
+    always = SimpleNamespace(due_ns=0, claim=lambda _: now_ns())
+    return punctual(sock, ledger, common, always)
+
+
+@pytest.mark.parametrize("begin", [lockstep, solo, in_an_open_loop])
+def test_a_message_that_goes_out_in_parts_arrives_whole(begin):
+    size = RECEIVE_BYTES_MAX
+    with Pair(begin, message_bytes=size) as pair:
+        pair.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        message = bytearray()
+        for _ in range(100):
+            pair.resume()
+            while select.select([pair.peer], [], [], 0)[0]:
+                message += pair.peer.recv(size)
+            if len(message) == size:
+                break
+        assert (len(message), pair.ledger.sent) == (size, 1)
+        pair.peer.sendall(message)
+        pair.resume()
+        assert (pair.ledger.sent, pair.ledger.answered, len(pair.recorder.response)) == (2, 1, 1)
