@@ -84,6 +84,21 @@ def test_only_the_latest_alarm_of_a_task_counts(world):
     assert wakings == [MILLISECOND_NS, 9 * MILLISECOND_NS]
 
 
+def test_an_alarm_that_no_longer_counts_is_silent_even_beside_one_that_does(world):
+    world.poller.at(MILLISECOND_NS, 7)
+    wakings = []
+
+    async def main():
+        await watch(7)
+        await alarm(2 * MILLISECOND_NS)
+        wakings.append(world.clock.now_ns)
+        await alarm(9 * MILLISECOND_NS)
+        wakings.append(world.clock.now_ns)
+
+    in_parallel(world, sleep_until(2 * MILLISECOND_NS, world.clock), main())
+    assert wakings == [MILLISECOND_NS, 9 * MILLISECOND_NS]
+
+
 @given(
     wakings_us=st.lists(st.integers(0, 5_000), max_size=20),
     dues_us=st.lists(st.integers(0, 5_000), min_size=1, max_size=5),
