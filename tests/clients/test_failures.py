@@ -43,9 +43,11 @@ def test_a_wrong_byte_beyond_the_message_is_not_met(load, known_bad):
     assert (run["errors"], run.status) == ({}, 0)
 
 
-@pytest.mark.parametrize("load_model", [(), ("--pipeline", 4), ("--rate", 500), ("-s", "200..300"), ("-s", 4)])
+@pytest.mark.parametrize(
+    "load_model", [(), ("-c", 1), ("--pipeline", 4), ("--rate", 500), ("-s", "200..300"), ("-s", 4)]
+)
 def test_the_echo_of_the_message_before_is_a_mismatch(load, known_bad, load_model):
-    """In each way of sending: in lockstep, several in flight, by the clock, in drawn sizes, in messages of 4 bytes."""
+    """In each way of sending: in lockstep, alone, several in flight, by the clock, in drawn sizes, in 4 bytes."""
     with known_bad("stale_echo") as served:
         wrong(load(served.address, "-c", 2, "-d", "0.2s", *load_model), "mismatch", replies=None)
 
@@ -151,7 +153,7 @@ def test_a_reset_in_mid_message_is_a_reset(load, known_bad):
         wrong(load(served.address, "-c", 2, "-d", "0.25s"), "reset", replies=True)
 
 
-@pytest.mark.parametrize("load_model", [(), ("--pipeline", 3), ("--rate", 2_000)])
+@pytest.mark.parametrize("load_model", [(), ("-c", 1), ("--pipeline", 3), ("--rate", 2_000)])
 def test_silence_is_a_timeout_and_no_latency(load, answering, load_model):
     def falls_silent(connection):
         for _ in range(20):

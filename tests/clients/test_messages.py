@@ -61,7 +61,7 @@ def test_a_message_differs_from_the_one_before_at_its_first_byte_so_that_a_stale
     assert first[0] != second[0]
 
 
-@pytest.mark.parametrize("load_model", [(), ("--rate", 2_000), ("--pipeline", 3)])
+@pytest.mark.parametrize("load_model", [(), ("-c", 1), ("--rate", 2_000), ("--pipeline", 3)])
 def test_no_message_of_a_run_is_sent_twice(load, answering, load_model):
     """Read where they arrive, over all connections and both ways of making them."""
     received = []
