@@ -1,9 +1,9 @@
 """What is sent: messages that are unique on their connection, and among connections.
 
 A message begins with eight bytes that hold a sequence number and the number of its connection, least significant byte
-first, so that even a message of one byte differs from the one before; the fast conversations write the time of the
-send there. The rest is pseudo-random bytes, with all values among them. A stale, swapped or damaged reply cannot equal
-the message that is expected.
+first, so that even a message of one byte differs from the one before; the fast conversations write a time there, which
+none of their messages has twice. The rest is pseudo-random bytes, with all values among them. A stale, swapped or
+damaged reply cannot equal the message that is expected.
 """
 
 from __future__ import annotations
