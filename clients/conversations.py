@@ -5,8 +5,8 @@ one size, over a plain socket, the common case inlined; whatever is not common i
 closed loop of one connection, where each microsecond is latency. `paced` does all the rest. They end with the
 connection's share of requests, or with a fault of the server, which they raise.
 
-The fast ones send one buffer for all connections, stamped anew with the time of each send, which no other message
-has: so it stays in the processor's cache, and an expected echo is remembered by its stamp alone.
+`lockstep` and `punctual` send one buffer for all connections, stamped anew with the time of each send, which no other
+message has: so it stays in the processor's cache, and an expected echo is remembered by its stamp alone.
 """
 
 from __future__ import annotations
