@@ -94,7 +94,8 @@ def _alone(options: argparse.Namespace, target: Target, workload: Workload, scra
 def _several(options: argparse.Namespace, arguments: list[str], workload: Workload, scratch: Path) -> Result:
     parts = [*arguments, "--parts", str(scratch)]
     began_s = time.time()
-    with WorkerGroup(parts, options.workers) as group, _interruptible(group.interrupt) as interrupts:
+    group = WorkerGroup(parts, options.workers)
+    with _interruptible(group.interrupt) as interrupts, group:
         announce = partial(_coordinated, interrupts) if options.coordinated else _soon_for_all
         result = group.run(workload, announce)
     if options.hlog is not None:
@@ -160,6 +161,7 @@ def _interruptible(interrupt: Callable[[], None]) -> Iterator[socket.socket]:
         noted.setblocking(False)
         before = signal.set_wakeup_fd(noted.fileno())
         signal.signal(signal.SIGINT, lambda *_: interrupt())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as a worker, it was started deaf
         try:
             yield interrupts
         finally:

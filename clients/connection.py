@@ -39,7 +39,6 @@ class Connection:
             recorder=common.recorder,
             clock=common.clock,
             receive_bytes=min(workload.message_bytes * workload.pipeline, RECEIVE_BYTES_MAX),
-            is_buffered=common.target.tls is not None,
         )
 
     @property
@@ -60,6 +59,7 @@ class Connection:
                 answered = ledger.answered
                 try:
                     await self._converse(sock)
+                    ledger.check_silence(sock)
                 finally:
                     if ledger.answered > answered:
                         pause_ns = _PAUSE_FIRST_NS

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from clients.workload import Workload
 
 
-_LATENESS_MAX_US = 20_000  # of an alarm, while the only connection waits for a reply
+_LATENESS_MAX_US = 20_000  # of an alarm, while the only connection waits in a call
 
 
 class Buffers:
@@ -104,9 +104,8 @@ def _transfers(sock: socket.socket) -> tuple[Callable[[bytearray], int | None], 
     return raw.write, raw.readinto
 
 
-def _wait_in_calls(sock: socket.socket) -> None:
-    """Make sending and receiving wait, but not for ever: then the kernel has its turn."""
-    os.set_blocking(sock.fileno(), True)
+def _limit_waits(sock: socket.socket) -> None:
+    """Have sending and receiving, where they wait, not wait for ever: then the kernel has its turn."""
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 0, _LATENESS_MAX_US))
 
@@ -159,10 +158,11 @@ def solo(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[Any, 
     assert common.buffers is not None
     first, second, reply = common.buffers, Buffers(common.workload), common.buffers.reply
     message, stamp, spare, spare_stamp = first.message, first.stamp, second.message, second.stamp
-    _wait_in_calls(sock)
+    _limit_waits(sock)
     send, receive = _transfers(sock)
-    now_ns, recorder, size = common.clock, common.recorder, len(message)
+    now_ns, recorder, size, fd = common.clock, common.recorder, len(message), sock.fileno()
     kernel, kernel_ns, took_ns = common.kernel, 0, None
+    os.set_blocking(fd, True)
     sent_ns = now_ns()
     stamp[0] = sent_ns - 1  # each later message has the time at which the one before it was sent
     for _ in _share(common.workload):
@@ -170,8 +170,11 @@ def solo(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[Any, 
             handed = send(message)
         finally:
             ledger.sent += 1
-            _conclude(ledger, recorder, took_ns)
-            ledger.waiting_since_ns, took_ns = sent_ns, None
+            ledger.waiting_since_ns = sent_ns
+            if took_ns is not None:
+                recorder.response.append(took_ns)
+                ledger.answered += 1
+                took_ns = None
         message, stamp, spare, spare_stamp = spare, spare_stamp, message, stamp
         stamp[0] = sent_ns
         got = None
@@ -186,13 +189,16 @@ def solo(sock: socket.socket, ledger: Ledger, common: Common) -> Generator[Any, 
             sent_ns = done_ns
         else:
             chunk = None if got is None else bytes(reply[:got])
+            os.set_blocking(fd, False)
             yield from ledger.settle(sock, (sent_ns, sent_ns, bytes(spare)), handed or 0, chunk).__await__()
+            os.set_blocking(fd, True)
             sent_ns = now_ns()
+    os.set_blocking(fd, False)
     _conclude(ledger, recorder, took_ns)
 
 
 def _conclude(ledger: Ledger, recorder: Recorder, took_ns: int | None) -> None:
-    """Book the last reply, if it is not booked yet."""
+    """Book the last reply of a connection's share, if it is not booked yet."""
     ledger.waiting_since_ns = None
     if took_ns is not None:
         recorder.response.append(took_ns)

@@ -32,7 +32,7 @@ _PIECE = 2048  # durations counted in some 50 us
 class Digest:
     """Fills the histograms and the timeline of `result`, slice by slice, and writes the log in the end.
 
-    A slice may end half of `tick_ns` early or late without an effect on which interval it belongs to.
+    A slice may end late by less than half of `tick_ns` without an effect on which interval and second it belongs to.
     """
 
     def __init__(self, result: Result, *, log: IntervalLog | None, tick_ns: int, in_pieces: bool, clock: NowNs) -> None:

@@ -35,14 +35,24 @@ class Dispatcher:
         """Return the due time of a request that is due now and waits, None if there is none.
 
         Behind schedule, requests are caught up as fast as connections come free, but one that waited longer than the
-        timeout is never sent: it counts as unsent, so that the backlog is bounded.
+        timeout is never sent: see `expire`.
         """
-        while (due_ns := self.due_ns) <= time_ns:
+        if (due_ns := self.due_ns) <= time_ns:
+            if time_ns - due_ns > self._timeout_ns:
+                self.expire(time_ns)
+                return self.claim(time_ns)
             self.due_ns = self._schedule.take()
-            if time_ns - due_ns <= self._timeout_ns:
-                return due_ns
-            self._recorder.failures[Failure.UNSENT] += 1
+            return due_ns
         return None
+
+    def expire(self, time_ns: int) -> None:
+        """Count as unsent what has waited longer than the timeout, so that the backlog is bounded.
+
+        To be called now and then: where no connection comes free, nobody claims anything.
+        """
+        while time_ns - self.due_ns > self._timeout_ns:
+            self.due_ns = self._schedule.take()
+            self._recorder.failures[Failure.UNSENT] += 1
 
     def rests(self, fd: int) -> None:
         """Note that a connection is free: its watcher will be resumed with the due time of its next request."""

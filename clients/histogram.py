@@ -19,9 +19,8 @@ Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 HIGHEST_NS = 3_600_000_000_000
 DIGITS = 3
-_HALF = (
-    1024  # linear sub-buckets of an octave: 2048 resolve three digits, and the lower half of each is the octave before
-)
+# Linear sub-buckets of an octave: 2048 resolve three digits, and the lower half of each is the octave before.
+_HALF = 1024
 _COUNTS = HdrHistogram(1, HIGHEST_NS, DIGITS).counts_len
 
 # Both ends of the 95 % order-statistic interval of a percentile must lie within the sample: with fewer values than

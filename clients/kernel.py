@@ -203,7 +203,7 @@ class Kernel:
         while self._alarms and self._alarms[0][0] <= now_ns:
             due.append(heapq.heappop(self._alarms))
         for due_ns, _, task in due:
-            if task.alarm_ns == due_ns:  # else it was woken before, and has another alarm or none
+            if task.alarm_ns == due_ns:  # else it has asked for another since, or was rung before
                 self._step(task)
         return self._now_ns()
 

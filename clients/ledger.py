@@ -40,7 +40,6 @@ class Ledger:
 
     __slots__ = (
         "_clock",
-        "_is_buffered",
         "_kernel",
         "_receive_bytes",
         "_received",
@@ -54,12 +53,9 @@ class Ledger:
         "waiting_since_ns",
     )
 
-    def __init__(
-        self, *, kernel: Kernel, recorder: Recorder, clock: NowNs, receive_bytes: int, is_buffered: bool
-    ) -> None:
-        """Receive at most so much at once; a socket that `is_buffered` may hold bytes that no poller sees."""
-        self._kernel, self._recorder, self._clock = kernel, recorder, clock
-        self._receive_bytes, self._is_buffered = receive_bytes, is_buffered
+    def __init__(self, *, kernel: Kernel, recorder: Recorder, clock: NowNs, receive_bytes: int) -> None:
+        """Receive at most so much at once."""
+        self._kernel, self._recorder, self._clock, self._receive_bytes = kernel, recorder, clock, receive_bytes
         self.outstanding: deque[Request] = deque()
         self.unsent = memoryview(b"")
         self._received = 0
@@ -145,9 +141,25 @@ class Ledger:
             except _WOULD_BLOCK:
                 return
             self._accept(chunk)
-            # Nothing more is owed, or a short read says that the socket is empty.
-            if (len(chunk) < self._receive_bytes or not self.outstanding) and not self._is_buffered:
+            if not self._may_have_more(sock, chunk):
                 return
+
+    def _may_have_more(self, sock: socket.socket, chunk: bytes) -> bool:
+        """Say whether to receive again after a chunk: reading what is not there costs as much as reading what is."""
+        if isinstance(sock, ssl.SSLSocket):
+            return (
+                bool(self.outstanding) or sock.pending() > 0
+            )  # a record may be there that the poller will not tell of
+        return bool(self.outstanding) and len(chunk) == self._receive_bytes
+
+    def check_silence(self, sock: socket.socket) -> None:
+        """Raise Fault if more bytes came than were asked for; after the last reply, nobody else would read them."""
+        try:
+            unasked = sock.recv(1)
+        except OSError:
+            return
+        if unasked:
+            raise Fault(Failure.MISMATCH)
 
     def _keep_unsent(self, sock: socket.socket, rest: memoryview) -> None:
         if bool(rest) != bool(self.unsent):

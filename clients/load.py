@@ -21,7 +21,7 @@ from clients.dispatch import Dispatcher
 from clients.faults import Failure, Overdue
 from clients.kernel import Kernel, Task, join, sleep_until
 from clients.pacing import Schedule, due_times_ns, start_delay_s
-from clients.recorder import Recorder
+from clients.recorder import Recorder, Slice
 from clients.result import Result
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Load:
         """Let the load run until then, or an interruption, and forget what it recorded."""
         while not self._result.interrupted and (time_ns := self._now_ns()) < end_ns:
             await sleep_until(next_tick_ns(time_ns, end_ns, _TICK_NS), self._now_ns)
-            self._recorder.drain()
+            self._drain()
 
     async def _window(self, planned_ns: int) -> None:
         begin_ns = self._now_ns()
@@ -224,12 +224,18 @@ class Load:
                 if self._workload.is_open_loop:
                     await sleep_until(self._now_ns() + _BREATH_NS, self._now_ns)
             await sleep_until(next_tick_ns(self._now_ns(), end_ns, _TICK_NS), self._now_ns)
-            at_ns, taken = self._now_ns(), self._recorder.drain()
+            at_ns, taken = self._drain()
         after = self._totals(at_ns)  # before anything is digested, which takes time that is not the window's
         for _ in self._digest.take(taken, at_ns):
             pass
         self._digest.finish()
         self._sum_up(before, after)
+
+    def _drain(self) -> tuple[int, Slice]:
+        """Return the time, and what was recorded until then."""
+        if self._dispatcher is not None:
+            self._dispatcher.expire(self._now_ns())
+        return self._now_ns(), self._recorder.drain()
 
     def _sum_up(self, before: _Totals, after: _Totals) -> None:
         """Note what was counted between the window's edges, all its slices having been taken."""

@@ -9,6 +9,7 @@ arrival, or a Poisson process of a W-th of the rate: both merge into the whole s
 from __future__ import annotations
 
 import math
+from array import array
 from itertools import accumulate, chain, count, repeat
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
@@ -109,8 +110,8 @@ class Schedule:
 
     def backlog(self, at_ns: int) -> int:
         """Return how many requests were due before `at_ns` and were not taken."""
-        waiting = [self.take()]
-        while waiting[-1] < at_ns:
-            waiting.append(self.take())
-        self.take = chain(waiting, iter(self.take, None)).__next__
-        return len(waiting) - 1
+        waiting = array("q")  # while a server stands still, it becomes millions
+        while (due_ns := self.take()) < at_ns:
+            waiting.append(due_ns)
+        self.take = chain(waiting, [due_ns], iter(self.take, None)).__next__
+        return len(waiting)

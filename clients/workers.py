@@ -30,20 +30,28 @@ class WorkerGroup:
     """Child processes, one per share of the workload. Use as a context manager: on leaving, none is left alive."""
 
     def __init__(self, arguments: Sequence[str], workers: int) -> None:
-        """Start the children; `arguments` are those of the command line, without the number of workers."""
-        path = os.pathsep.join(filter(None, [str(_PACKAGES), os.environ.get("PYTHONPATH")]))
-        self._children = [
-            subprocess.Popen(
-                [sys.executable, "-P", "-m", "clients", *arguments, "--share", f"{worker}/{workers}"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env={**os.environ, "PYTHONPATH": path},
-            )
-            for worker in range(workers)
-        ]
+        """Take the arguments of the command line, without the number of workers. Nothing is started yet."""
+        self._arguments, self._workers = arguments, workers
+        self._children: list[subprocess.Popen[str]] = []
+        self._is_interrupted = False
 
     def __enter__(self) -> Self:
+        """Start the children, which leave it to `cli.py` to hear Ctrl-C: one that is starting could only break off."""
+        path = os.pathsep.join(filter(None, [str(_PACKAGES), os.environ.get("PYTHONPATH")]))
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits this
+        try:
+            for worker in range(self._workers):
+                share = f"{worker}/{self._workers}"
+                child = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "clients", *self._arguments, "--share", share],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    env={**os.environ, "PYTHONPATH": path},
+                )
+                self._children.append(child)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,17 +64,20 @@ class WorkerGroup:
             child.wait()
 
     def interrupt(self) -> None:
-        """Ask every child to end its window now."""
+        """Ask every child to end its window now; may be called before they are started."""
+        self._is_interrupted = True
         for child in self._children:
             if child.poll() is None:
                 child.send_signal(signal.SIGINT)
 
     def run(self, workload: Workload, announce: Announce) -> Result:
         """Line the children up, start them together and return their merged result."""
+        if self._is_interrupted:
+            self.interrupt()
         answers = [_line(child) for child in self._children]
         connected = [answer.split()[1] for answer in answers if answer.startswith("CONNECTED ")]
         established = sum(map(int, connected))
-        start_ns = announce(established, workload.connections)
+        start_ns = None if self._is_interrupted else announce(established, workload.connections)
         for child in self._children:
             assert child.stdin is not None
             if start_ns is not None:

@@ -33,9 +33,7 @@ def main() -> int:
     except ServerError as error:
         print(f"python -m servers: {error}", file=sys.stderr)
         return 2
-    signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # a server has nothing to save: Ctrl-C ends it at once, as SIGTERM does
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing to save: Ctrl-C ends a server at once, as SIGTERM does
     print(ready_line(listener), flush=True)
     serve(listener)
     return 0
@@ -60,13 +58,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(options: argparse.Namespace) -> None:
     """Raise ServerError for what was given and would have no effect."""
-    given = [
-        name for name in ("host", "port", "burn_us", "delay_us", "delay_every") if getattr(options, name) is not None
-    ]
+    of_running = ("host", "port", "burn_us", "delay_us", "delay_every")
+    given = [f"--{name.replace('_', '-')}" for name in of_running if getattr(options, name) is not None]
     if options.server is None and given:
-        raise ServerError(
-            f"--{given[0].replace('_', '-')} is for running a server: which one? Without options, I list them"
-        )
+        raise ServerError(f"{given[0]} is for running a server: which one? Without options, I list them")
+    if options.json and given:
+        raise ServerError(f"{given[0]} is for running a server, and --json lists one: leave one of them out")
     if options.delay_every is not None and options.delay_us is None:
         raise ServerError("--delay-every has no effect without --delay-us")
 

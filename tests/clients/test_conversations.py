@@ -14,7 +14,9 @@ from clients.clock import now_ns
 from clients.conversations import Buffers, lockstep, punctual, solo
 from clients.faults import Fault
 from clients.ledger import RECEIVE_BYTES_MAX, Ledger
+from clients.load import Load, Share
 from clients.recorder import Recorder
+from clients.target import parse_target
 from clients.workload import Workload
 
 SIZE = 64
@@ -34,7 +36,7 @@ class Pair:
         self.recorder = Recorder(open_loop=False)
         self.begin, self.kernel = begin, kernel
         size = self.workload.message_bytes
-        self.ledger = Ledger(kernel=kernel, recorder=self.recorder, clock=now_ns, receive_bytes=size, is_buffered=False)
+        self.ledger = Ledger(kernel=kernel, recorder=self.recorder, clock=now_ns, receive_bytes=size)
 
     def __enter__(self):
         self.ours, self.peer = socket.socketpair()
@@ -235,3 +237,9 @@ def test_a_message_that_goes_out_in_parts_arrives_whole(begin):
         pair.peer.sendall(message)
         pair.resume()
         assert (pair.ledger.sent, pair.ledger.answered, len(pair.recorder.response)) == (2, 1, 1)
+
+
+def test_only_a_worker_with_one_connection_has_the_loop_for_one_that_is_alone():
+    target, workload = parse_target("127.0.0.1:1"), Workload(connections=3, message_bytes=SIZE)
+    alone = [Load(target, workload, share=Share(worker=worker, workers=2))._common.is_alone for worker in range(2)]
+    assert alone == [False, True]

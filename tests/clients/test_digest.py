@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from clients import digest as digest_module
 from clients.digest import Digest
 from clients.faults import Failure
+from clients.histogram import Histogram
 from clients.recorder import Slice
 from clients.result import KINDS, Result
 from clients.workload import Workload
@@ -58,10 +59,15 @@ def digested(taken, *, in_pieces=False, waits=False):
 
 
 def _digested(taken, *, in_pieces):
+    times_ns = [BEGIN_NS + number * TICK_NS for number in range(1, len(taken) + 1)]
+    return _digested_at(times_ns, taken, in_pieces=in_pieces)
+
+
+def _digested_at(times_ns, taken, *, in_pieces=False):
     result, log = Result(workload=Workload()), Log()
     made = Digest(result, log=log, tick_ns=TICK_NS, in_pieces=in_pieces, clock=lambda: BEGIN_NS)
     made.begin(BEGIN_NS, BEGIN_NS + len(taken) * TICK_NS)
-    breaths = sum(1 for n, one in enumerate(taken, start=1) for _ in made.take(one, BEGIN_NS + n * TICK_NS))
+    breaths = sum(1 for one, at_ns in zip(taken, times_ns, strict=True) for _ in made.take(one, at_ns))
     made.finish()
     made.write_log()
     return result, log, breaths
@@ -106,3 +112,12 @@ def test_a_large_slice_lets_others_run_after_every_piece():
     _, _, pieced = digested([one], in_pieces=True)
     assert pieced - whole == 9
     assert digested([one], in_pieces=True, waits=True)[2] == 0
+
+
+@given(off_ns=st.lists(st.integers(0, TICK_NS // 2 - 1), min_size=25, max_size=25))
+def test_a_tick_that_is_late_belongs_to_its_interval_and_to_its_second_all_the_same(off_ns):
+    taken = [Slice(array("q", [number]), array("q"), array("q"), Counter()) for number in range(25)]
+    times_ns = [BEGIN_NS + number * TICK_NS + off for number, off in enumerate(off_ns, start=1)]
+    result, log, _ = _digested_at(times_ns, taken)
+    assert [interval.to_json()["replies"] for interval in result.timeline] == [1] * 25
+    assert [Histogram.expand(kinds["response"]).count for _, kinds in log.lines] == [10, 10, 5]

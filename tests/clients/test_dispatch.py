@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clients.dispatch import Dispatcher
 from clients.faults import Failure
-from clients.kernel import sleep_until, watch
+from clients.kernel import NEVER_NS, sleep_until, watch
 from clients.pacing import Schedule
 from clients.recorder import Recorder
 
@@ -121,3 +121,20 @@ def test_every_request_is_handed_out_once_in_order_or_given_up_or_waits(new_worl
     assert set(handed_ns) <= set(dues_ns)
     assert len(handed_ns) + load.recorder.failures[Failure.UNSENT] + waiting == len(dues_ns)
     assert all(0 <= at_ns - due_ns <= TIMEOUT_NS for due_ns, at_ns, _ in load.handed)
+
+
+def test_nobody_is_to_be_called_while_no_connection_is_free(world):
+    load = Load(world, [0, 10_000], connections=1, service_ns=100_000)
+    load.run_until(50_000)
+    assert load.dispatcher.next_ns == NEVER_NS
+    assert not load.dispatcher.has_free
+
+
+def test_what_waited_longer_than_the_timeout_can_be_counted_though_nobody_claims_it(world):
+    dues_ns = range(0, 10 * TIMEOUT_NS, TIMEOUT_NS // 10)
+    load = Load(world, dues_ns, connections=0, service_ns=1)
+    for at_ns in (TIMEOUT_NS, TIMEOUT_NS + 1, 5 * TIMEOUT_NS):
+        load.dispatcher.expire(at_ns)
+        expired = sum(at_ns - due_ns > TIMEOUT_NS for due_ns in dues_ns)
+        assert load.recorder.failures[Failure.UNSENT] == expired
+        assert load.dispatcher.backlog(at_ns) == sum(due_ns < at_ns for due_ns in dues_ns) - expired

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 from contextlib import contextmanager
 
 import pytest
 
 TIMEOUT_S = 0.25
+alone_and_not = pytest.mark.parametrize("connections", [1, 3])  # one that is alone has a loop of its own
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -32,9 +34,10 @@ def wrong(run, *failures, replies=None):
 # ---- the bytes are wrong
 
 
-def test_a_wrong_byte_is_a_mismatch(load, known_bad):
+@alone_and_not
+def test_a_wrong_byte_is_a_mismatch(load, known_bad, connections):
     with known_bad("wrong_byte") as served:
-        wrong(load(served.address, "-c", 3, "-d", "0.2s"), "mismatch", replies=False)
+        wrong(load(served.address, "-c", connections, "-d", "0.2s"), "mismatch", replies=False)
 
 
 def test_a_wrong_byte_beyond_the_message_is_not_met(load, known_bad):
@@ -82,40 +85,51 @@ def test_bytes_that_nobody_asked_for_are_a_mismatch(load, answering, load_model)
     assert (set(run["errors"]) - {"unsent"}, run["replies"], run.status) == ({"mismatch"}, 0, 4)
 
 
-def test_more_than_was_sent_is_a_mismatch(load, answering):
+@pytest.mark.parametrize("load_model", [(), ("-c", 1), ("--rate", 500), ("--pipeline", 2)])
+@pytest.mark.parametrize("share", [(), ("--requests-per-connection", 1)])
+def test_more_than_was_sent_is_a_mismatch(load, answering, load_model, share):
+    """Though nobody has to read on after the last reply of a connection."""
+
     def adds(connection):
         while data := connection.recv(65_536):
             connection.sendall(data + b"!")
 
     with answering(adds) as address:
-        wrong(load(address, "-c", 2, "-d", "0.2s"), "mismatch")
+        run = load(address, "-c", 2, "-d", "0.2s", *load_model, *share)
+    assert set(run["errors"]) - {"unsent"} == {"mismatch"}
+    assert run.status == 4
 
 
 # ---- the reply ends too soon, or does not come
 
 
-def test_half_a_reply_and_a_close_is_a_short_reply(load, known_bad):
+@alone_and_not
+def test_half_a_reply_and_a_close_is_a_short_reply(load, known_bad, connections):
     with known_bad("short_reply") as served:
-        wrong(load(served.address, "-c", 2, "-d", "0.25s"), "short_reply", replies=True)
+        wrong(load(served.address, "-c", connections, "-d", "0.25s"), "short_reply", replies=True)
 
 
-def test_half_a_reply_and_silence_is_a_short_reply(load, answering):
+@alone_and_not
+def test_half_a_reply_and_silence_is_a_short_reply(load, answering, connections):
     def stops_halfway(connection):
         connection.sendall(connection.recv(65_536)[:-1])
         while connection.recv(65_536):
             pass
 
     with answering(stops_halfway) as address:
-        wrong(load(address, "-c", 2, "-d", "0.6s", "--timeout", f"{TIMEOUT_S}s"), "short_reply", replies=False)
+        wrong(
+            load(address, "-c", connections, "-d", "0.6s", "--timeout", f"{TIMEOUT_S}s"), "short_reply", replies=False
+        )
 
 
-def test_a_close_instead_of_a_reply_is_closed_early(load, answering):
+@alone_and_not
+def test_a_close_instead_of_a_reply_is_closed_early(load, answering, connections):
     def hangs_up(connection):
         connection.sendall(connection.recv(65_536))
         connection.recv(65_536)
 
     with answering(hangs_up) as address:
-        run = load(address, "-c", 2, "-d", "0.25s")
+        run = load(address, "-c", connections, "-d", "0.25s")
     wrong(run, "closed_early", replies=True)
     assert run["replies"] <= run["failed"] + 2  # one right reply each time
 
@@ -148,9 +162,10 @@ def test_a_reset_is_a_reset(load, answering):
         wrong(load(address, "-c", 2, "-d", "0.2s"), "reset", replies=False)
 
 
-def test_a_reset_in_mid_message_is_a_reset(load, known_bad):
+@alone_and_not
+def test_a_reset_in_mid_message_is_a_reset(load, known_bad, connections):
     with known_bad("reset_mid_message") as served:
-        wrong(load(served.address, "-c", 2, "-d", "0.25s"), "reset", replies=True)
+        wrong(load(served.address, "-c", connections, "-d", "0.25s"), "reset", replies=True)
 
 
 @pytest.mark.parametrize("load_model", [(), ("-c", 1), ("--pipeline", 3), ("--rate", 2_000)])
@@ -170,7 +185,40 @@ def test_silence_is_a_timeout_and_no_latency(load, answering, load_model):
     assert run.status == 0
 
 
+@pytest.mark.timing
+@alone_and_not
+def test_silence_does_not_hold_up_the_end_of_the_window(load, answering, connections):
+    def reads_only(connection):
+        while connection.recv(65_536):
+            pass
+
+    with answering(reads_only) as address:
+        run = load(address, "-c", connections, "-d", "0.2s", "--timeout", "20s")
+    assert run["window_s"] == pytest.approx(0.2, abs=0.06)
+    assert (run["in_flight"], run["errors"]) == (connections, {})
+
+
 # ---- the server does not take what is sent
+
+
+def test_what_could_not_be_sent_to_the_end_is_not_sent_to_the_next_connection(load, answering):
+    """The first connection is never read, the second one echoes."""
+    never_read = threading.Semaphore(1)
+
+    def stalls_once(connection):
+        if never_read.acquire(blocking=False):
+            connection.recv(1)
+            closed.wait()
+        while data := connection.recv(1 << 20):
+            connection.sendall(data)
+
+    closed = threading.Event()
+    with answering(stalls_once) as address:
+        run = load(address, "-c", 1, "-s", "16MiB", "-d", "1.5s", "--warmup", "0s", "--timeout", f"{TIMEOUT_S}s")
+        closed.set()
+    assert run["errors"]["stalled"] == 1
+    assert "mismatch" not in run["errors"]
+    assert run["replies"] > 0
 
 
 def test_a_server_that_never_reads_times_out_small_messages_and_stalls_large_ones(load, known_bad):

@@ -101,6 +101,21 @@ def test_ctrl_c_while_waiting_for_the_word_to_go(start_clients, echo_server, wor
     assert (json.loads(out)["sent"], json.loads(out)["interrupted"]) == (0, True)
 
 
+def test_ctrl_c_while_workers_are_starting(start_clients, echo_server):
+    """Sent to all processes of the terminal, as a terminal does."""
+    given = ("-c", 4, "--workers", 4, "-d", "50s", "--json")
+    with start_clients(echo_server.address, *given, start_new_session=True) as process:
+        while len(psutil.Process(process.pid).children()) < 4:
+            pass
+        began_s = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert time.monotonic() - began_s < 3.0
+    result = json.loads(out)
+    assert (process.returncode, err) == (4, "")
+    assert (result["interrupted"], result["workers_lost"], result["replies"]) == (True, 0, 0)
+
+
 @pytest.mark.parametrize("generator", [("-c", 300, "--timeout", "20s"), ("-c", 4, "--reference")])
 def test_ctrl_c_while_connections_do_not_come_about(start_clients, generator):
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:

@@ -25,6 +25,7 @@ import pytest
         (["threads", "--delay-every", "0"], "0 is not 1 or more"),
         (["threads", "--delay-every", "3"], "--delay-every has no effect without --delay-us"),
         (["--port", "5433"], "--port is for running a server: which one?"),
+        (["threads", "--json", "--port", "5433"], "--port is for running a server, and --json lists one"),
         (["--burn-us", "3"], "--burn-us is for running a server: which one?"),
         (["reference", "--burn-us", "1"], "reference does not read through Python's sockets, so it cannot be slowed"),
     ],
