@@ -188,11 +188,13 @@ def test_silence_is_a_timeout_and_no_latency(load, answering, load_model):
 @pytest.mark.timing
 @alone_and_not
 def test_silence_does_not_hold_up_the_end_of_the_window(load, answering, connections):
-    def reads_only(connection):
+    def answers_twice(connection):
+        for _ in range(2):
+            connection.sendall(connection.recv(65_536))
         while connection.recv(65_536):
             pass
 
-    with answering(reads_only) as address:
+    with answering(answers_twice) as address:
         run = load(address, "-c", connections, "-d", "0.2s", "--timeout", "20s")
     assert run["window_s"] == pytest.approx(0.2, abs=0.06)
     assert (run["in_flight"], run["errors"]) == (connections, {})
