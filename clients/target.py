@@ -97,10 +97,10 @@ def parse_target(
         return Target(text, socket.AF_UNIX, path, context, "localhost" if tls else None)
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
-    if ":" in host and not bracketed:
+    if ":" in host and not bracketed and "/" not in host and not text.startswith("["):
         raise TargetError(f"target {text!r}: write an IPv6 address in brackets, as in [::1]:5433")
     host = host[1:-1] if bracketed else host
-    if not colon or not host or not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
+    if not colon or not host or "/" in host or not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
         raise TargetError(f"target {text!r} is not understood: write HOST:PORT, [IPV6]:PORT or unix:PATH")
     try:
         found = socket.getaddrinfo(via or host, int(port), type=socket.SOCK_STREAM)

@@ -26,6 +26,8 @@ BAD = [
     ("", "is not understood"),
     ("[]:5433", "is not understood"),
     # ports that cannot be
+    ("[::1]", "is not understood: write HOST:PORT, [IPV6]:PORT"),
+    ("http://127.0.0.1:5433", "is not understood"),
     ("127.0.0.1:0", "is not understood"),
     ("127.0.0.1:65536", "is not understood"),
     ("127.0.0.1:-1", "is not understood"),
