@@ -168,15 +168,21 @@ def test_a_reset_in_mid_message_is_a_reset(load, known_bad, connections):
         wrong(load(served.address, "-c", connections, "-d", "0.25s"), "reset", replies=True)
 
 
-@pytest.mark.parametrize("load_model", [(), ("-c", 1), ("--pipeline", 3), ("--rate", 2_000)])
-def test_silence_is_a_timeout_and_no_latency(load, answering, load_model):
+def silent_after(number):
+    """Return how a server handles a connection that echoes so many messages, and then only reads."""
+
     def falls_silent(connection):
-        for _ in range(20):
+        for _ in range(number):
             connection.sendall(connection.recv(65_536))
         while connection.recv(65_536):
             pass
 
-    with answering(falls_silent) as address:
+    return falls_silent
+
+
+@pytest.mark.parametrize("load_model", [(), ("-c", 1), ("--pipeline", 3), ("--rate", 2_000)])
+def test_silence_is_a_timeout_and_no_latency(load, answering, load_model):
+    with answering(silent_after(20)) as address:
         run = load(address, "-c", 2, "-d", "0.8s", "--timeout", f"{TIMEOUT_S}s", *load_model)
     assert set(run["errors"]) <= {"timeout", "unsent"}
     assert run["errors"]["timeout"] >= run["failed"] >= 2
@@ -188,13 +194,7 @@ def test_silence_is_a_timeout_and_no_latency(load, answering, load_model):
 @pytest.mark.timing
 @alone_and_not
 def test_silence_does_not_hold_up_the_end_of_the_window(load, answering, connections):
-    def answers_twice(connection):
-        for _ in range(2):
-            connection.sendall(connection.recv(65_536))
-        while connection.recv(65_536):
-            pass
-
-    with answering(answers_twice) as address:
+    with answering(silent_after(2)) as address:
         run = load(address, "-c", connections, "-d", "0.2s", "--timeout", "20s")
     assert run["window_s"] == pytest.approx(0.2, abs=0.06)
     assert (run["in_flight"], run["errors"]) == (connections, {})
