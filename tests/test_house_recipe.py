@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.experiment.catalog import catalog
 from bench.experiment.conformance import Outcome, basic
+from bench.experiment.planning.catalog import catalog
 
 ROOT = Path(__file__).parents[1]
 

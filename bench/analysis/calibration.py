@@ -7,12 +7,12 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.stats import Estimate, hodges_lehmann, mean_interval, median_interval
+from bench.stats import Estimate, hodges_lehmann, mean_interval, median_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bench.experiment.calibrate import CellPairs, Pace
+    from bench.experiment.instrument.calibrate import CellPairs, Pace
     from bench.experiment.model import Generator
 
 LEVEL = 0.95

@@ -15,9 +15,10 @@ from rich.progress import Progress
 from bench.cli.calibration_sheets import cell_sheet, pace_sheet
 from bench.cli.files import add_to_file, refuse_unwritable
 from bench.cli.terminal import standard_output
-from bench.experiment import ceiling, machine
-from bench.experiment.calibrate import Calibration, Effort, build_reference, fastest_server
-from bench.experiment.catalog import catalog
+from bench.experiment.host import machine
+from bench.experiment.instrument import ceiling
+from bench.experiment.instrument.calibrate import Calibration, Effort, build_reference, fastest_server
+from bench.experiment.planning.catalog import catalog
 
 if TYPE_CHECKING:
     from bench.analysis.calibration import CellAnswer, PaceAnswer

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bench.analysis.calibration import CellAnswer, PaceAnswer
-    from bench.analysis.stats import Estimate
+    from bench.stats import Estimate
 
 _CELL_TITLE = "Closed loop, replies/s of our generator and of the one in C, in turn (medians; 95 % intervals)"
 _CELL_HEADINGS = ("connections", "message", "ours", "reference", "ours / reference", "added response time")

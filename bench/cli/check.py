@@ -21,9 +21,9 @@ from bench.cli.files import refuse_unwritable, write_file
 from bench.errors import ExitCode, UsageError, unknown_name
 from bench.experiment import conformance
 from bench.experiment.conformance import CASES, Case, CaseResult, Group, Outcome
-from bench.experiment.planfile import PlanFile, overridden
-from bench.experiment.preflight import check_server
-from bench.experiment.selection import EVERY, resolve
+from bench.experiment.planning.plan_file import PlanFile, overridden
+from bench.experiment.planning.preflight import check_server
+from bench.experiment.planning.selection import EVERY, resolve
 from bench.junit import Case as JUnitCase
 from bench.junit import document
 

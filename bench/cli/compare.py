@@ -16,9 +16,9 @@ from bench.units import percent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.analysis.frame import Run
-    from bench.analysis.history import CellHistory
-    from bench.analysis.stored import StoredComparison
+    from bench.analysis.comparing.many_runs import CellHistory
+    from bench.analysis.comparing.two_runs import StoredComparison
+    from bench.analysis.runs.run_folder import Run
 
 _TWO = 2
 CAVEAT = (
@@ -47,7 +47,7 @@ def compare(
     Two runs of different machines, interpreters, kernels or libraries are refused, field by field (exit 5). Exits 3
     where a server looks slower or the runs cannot tell, since only `regress` can decide that.
     """
-    from bench.analysis.frame import load  # noqa: PLC0415 - pandas only once it is needed
+    from bench.analysis.runs.run_folder import load  # noqa: PLC0415 - pandas only once it is needed
 
     if baseline is not None:
         if len(runs) > 1:
@@ -62,8 +62,8 @@ def compare(
 
 
 def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
-    from bench.analysis.against import against  # noqa: PLC0415 - pandas only once it is needed
-    from bench.analysis.table import METRICS  # noqa: PLC0415 - as above
+    from bench.analysis.comparing.within_run import against  # noqa: PLC0415 - pandas only once it is needed
+    from bench.analysis.estimates.cells import METRICS  # noqa: PLC0415 - as above
 
     rows = against(run.trials, baseline)
     if as_json:
@@ -84,22 +84,24 @@ def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
 
 
 def _two(runs: Sequence[Run], *, as_json: bool) -> ExitCode:
-    from bench.analysis.stored import compare_runs  # noqa: PLC0415 - pandas only once it is needed
+    from bench.analysis.comparing.two_runs import compare_runs  # noqa: PLC0415 - pandas only once it is needed
 
     found = compare_runs(*runs)
-    click.echo(json.dumps(found.to_json(), indent=1) if as_json else "\n".join(_look_lines(found)))
+    click.echo(json.dumps(found.to_json(), indent=1) if as_json else "\n".join(_impression_lines(found)))
     return found.exit_code
 
 
-def _look_lines(found: StoredComparison) -> list[str]:
-    width = max((len(f"{look.server} {look.workload}") for look in found.looks), default=0)
+def _impression_lines(found: StoredComparison) -> list[str]:
+    width = max((len(f"{one.server} {one.workload}") for one in found.impressions), default=0)
     lines = [f"{found.candidate} against {found.baseline}", ""]
-    lines += [f"{look.look:<12}  {f'{look.server} {look.workload}':<{width}}  {look.reason}" for look in found.looks]
+    lines += [
+        f"{one.impression:<12}  {f'{one.server} {one.workload}':<{width}}  {one.reason}" for one in found.impressions
+    ]
     return [*lines, "", CAVEAT, f"exit status {int(found.exit_code)}"]
 
 
 def _many(runs: Sequence[Run], *, as_json: bool) -> ExitCode:
-    from bench.analysis.history import history  # noqa: PLC0415 - pandas only once it is needed
+    from bench.analysis.comparing.many_runs import history  # noqa: PLC0415 - pandas only once it is needed
 
     cells = history(runs)
     if as_json:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.experiment.diagnosis import Severity, diagnose
-from bench.experiment.doctor import read_machine
+from bench.experiment.host.diagnosis import Severity, diagnose
+from bench.experiment.host.readings import read_machine
 
 if TYPE_CHECKING:
-    from bench.experiment.diagnosis import Finding
+    from bench.experiment.host.diagnosis import Finding
 
 COLOURS = {Severity.OK: "green", Severity.WARN: "yellow", Severity.BAD: "red"}
 

@@ -33,9 +33,9 @@ def export(*, run: Path, name: str, baseline: str | None, out: Path | None) -> N
             raise UsageError(f"{run} is a comparison, whose baseline is measured: leave out --baseline")
         folder, files = run.parent, render_comparison(name, run)
     else:
-        from bench.analysis import frame  # noqa: PLC0415 - pandas only once it is needed
+        from bench.analysis.runs import run_folder  # noqa: PLC0415 - pandas only once it is needed
 
-        folder, files = run, render(name, frame.load(run), baseline)
+        folder, files = run, render(name, run_folder.load(run), baseline)
     if out == STDOUT:
         for text in files.values():
             click.echo(text, nl=False)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from bench.experiment.runner import Watcher
+    from bench.experiment.drive import Watcher
 
 
 REFRESHES_PER_S = 2

@@ -19,9 +19,9 @@ from bench.experiment.model import Status
 from clients.workload import Workload, WorkloadError, parse_duration_s, parse_size_bytes
 
 if TYPE_CHECKING:
-    from bench.analysis.pairs import Arm
     from bench.experiment.model import TrialResult
     from bench.regress.planner import Cell, Plan
+    from bench.verdict.pairs import Arm
 
 DEFAULT_MINUTES = 6.0
 EXAMPLES = """\b
@@ -88,31 +88,31 @@ def regress(context: click.Context, /, **given: Any) -> None:
     """
     _check(given)
     workload, amount = _workload(given), _amount(given)
-    from bench.regress import check  # noqa: PLC0415 - numpy and scipy only once the options are known to be right
+    from bench.regress import regression  # noqa: PLC0415 - numpy and scipy only once the options are known to be right
 
     fields = ("base", "head", "a", "b", "command", "setup", "ready", "servers")
-    request = check.Request(here=Path.cwd(), workload=workload, **{name: given[name] for name in fields})
+    request = regression.Request(here=Path.cwd(), workload=workload, **{name: given[name] for name in fields})
     try:
         with Progress(console=Console(stderr=True), transient=True) as progress:
-            report = check.run(
+            report = regression.run(
                 request,
-                check.Amount(**amount),
+                regression.Amount(**amount),
                 ledger_path=given["ledger"],
                 watcher=Bar(progress),
                 again=_again(context),
                 allow_inconclusive=given["allow_inconclusive"],
             )
     except BenchError as error:
-        verdict = check.failure(error)
+        verdict = regression.failure(error)
         if verdict is None:
             raise
-        write_file(given["junit"], check.junit(verdict, 0.0))
+        write_file(given["junit"], regression.junit(verdict, 0.0))
         add_to_file(given["summary"], f"### {verdict.word}\n\n```text\n{error}\n```\n")
         raise type(error)(f"{verdict.word}: {error}") from error
     comparison = report.comparison
-    click.echo(json.dumps(comparison.to_json(), indent=1) if given["as_json"] else check.text(report), nl=False)
-    write_file(given["junit"], check.junit(comparison, report.seconds))
-    add_to_file(given["summary"], check.markdown(report))
+    click.echo(json.dumps(comparison.to_json(), indent=1) if given["as_json"] else regression.text(report), nl=False)
+    write_file(given["junit"], regression.junit(comparison, report.seconds))
+    add_to_file(given["summary"], regression.markdown(report))
     context.exit(int(comparison.exit_code(allow_inconclusive=given["allow_inconclusive"])))
 
 

@@ -19,6 +19,6 @@ def report(*, run: Path, out: Path | None) -> None:
 
     Nothing is measured. The same run gives the same files.
     """
-    from bench.analysis import report as page  # noqa: PLC0415 - pandas and matplotlib only once they are needed
+    from bench.analysis.report import page  # noqa: PLC0415 - pandas and matplotlib only once they are needed
 
     click.echo(page.build(run, out))

@@ -14,8 +14,8 @@ from bench.cli.progress import watching
 from bench.cli.terminal import standard_output
 from bench.errors import ExitCode, UsageError
 from bench.experiment import campaign
-from bench.experiment.planfile import find_plan, overridden, preset_names, read_plan
-from bench.experiment.selection import resolve
+from bench.experiment.planning.plan_file import find_plan, overridden, preset_names, read_plan
+from bench.experiment.planning.selection import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bench.experiment.campaign import Campaign
     from bench.experiment.model import Trial
-    from bench.experiment.plan import Plan
+    from bench.experiment.planning.plan import Plan
     from bench.experiment.store import Store
 
 DEFAULT = "quick"
@@ -161,15 +161,15 @@ def _measure(ready: Campaign, console: Console, *, no_report: bool) -> ExitCode:
 
 
 def _sum_up(store: Store, console: Console) -> None:
-    from bench.analysis import frame  # noqa: PLC0415 - pandas only after measuring
+    from bench.analysis.runs import run_folder  # noqa: PLC0415 - pandas only after measuring
     from bench.cli import summary  # noqa: PLC0415 - as above
 
-    frame.assemble(store.path)
-    summary.show(frame.load(store.path), console)
+    run_folder.assemble(store.path)
+    summary.show(run_folder.load(store.path), console)
     console.print(summary.time_spent(store.info))
 
 
 def _report(store: Store, console: Console) -> None:
-    from bench.analysis import report  # noqa: PLC0415 - matplotlib only when all else is said
+    from bench.analysis.report import page  # noqa: PLC0415 - matplotlib only when all else is said
 
-    console.print(f"Report: {report.build(store.path)}", soft_wrap=True)
+    console.print(f"Report: {page.build(store.path)}", soft_wrap=True)

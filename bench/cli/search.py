@@ -13,10 +13,10 @@ import click
 
 from bench import units
 from bench.errors import ExitCode, UsageError
-from bench.experiment import machine
-from bench.experiment.live import LiveBench
+from bench.experiment.host import machine
 from bench.experiment.model import Trial
 from bench.experiment.search import Objective, Search, judge, run
+from bench.experiment.trial.live import LiveBench
 from bench.regress.request import spec
 from clients.workload import Workload, parse_duration_s
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from bench import units
-from bench.experiment.catalog import Catalog, catalog
+from bench.experiment.planning.catalog import Catalog, catalog
 
 
 @click.command("servers", short_help="List what can be measured.")

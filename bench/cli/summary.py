@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from bench import units
-from bench.analysis.answer import digest
-from bench.analysis.table import METRICS
-from bench.experiment.doubts import ADVICE, Doubt
+from bench.analysis.estimates.cells import METRICS
+from bench.analysis.estimates.ranking import rank
 from bench.experiment.model import Status
+from bench.experiment.trial.doubts import ADVICE, Doubt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rich.console import Console
 
-    from bench.analysis.answer import Digest
-    from bench.analysis.frame import Run
-    from bench.analysis.table import Cell, Metric
+    from bench.analysis.estimates.cells import Cell, Metric
+    from bench.analysis.estimates.ranking import Ranking
+    from bench.analysis.runs.run_folder import Run
 
 NOT_KNOWN = "-"
 ROUGH = 0.1
@@ -32,7 +32,7 @@ ROUGH = 0.1
 
 def show(run: Run, console: Console) -> None:
     """Print the table, the failures and the doubts of a run."""
-    found = digest(run.trials)
+    found = rank(run.trials)
     console.print(estimates(found))
     level = next((cell.estimate.level for cells in found.cells.values() for cell in cells), None)
     if level is not None:
@@ -41,7 +41,7 @@ def show(run: Run, console: Console) -> None:
         console.print(line, style=style, markup=False, soft_wrap=True)
 
 
-def estimates(found: Digest) -> Table:
+def estimates(found: Ranking) -> Table:
     """Return a row per cell and a column per metric."""
     table = Table("server", "workload", "trials", *(metric.title for metric in METRICS), box=None, pad_edge=False)
     by_cell: dict[tuple[str, str], dict[str, Cell]] = {}

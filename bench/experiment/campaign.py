@@ -14,21 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.experiment import calibrate, ceiling, machine, preflight, runner
-from bench.experiment.catalog import ROOT, catalog
-from bench.experiment.ceiling import Ceilings
+from bench.experiment import drive
 from bench.experiment.conformance import START, Outcome, basic
-from bench.experiment.live import LiveBench
-from bench.experiment.planfile import PlanFile, check_plan
-from bench.experiment.selection import resolve
+from bench.experiment.host import machine
+from bench.experiment.instrument import calibrate, ceiling
+from bench.experiment.instrument.ceiling import Ceilings
+from bench.experiment.planning import preflight
+from bench.experiment.planning.catalog import ROOT, catalog
+from bench.experiment.planning.plan_file import PlanFile, check_plan
+from bench.experiment.planning.selection import resolve
 from bench.experiment.store import Store
+from bench.experiment.trial.live import LiveBench
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bench.experiment.drive import Tally, Watcher
     from bench.experiment.model import Server
-    from bench.experiment.plan import Plan
-    from bench.experiment.runner import Tally, Watcher
+    from bench.experiment.planning.plan import Plan
 
 BRIEF_CALIBRATION_FROM = 40
 """Trials of a plan from which a few seconds of calibration are small beside it."""
@@ -57,7 +60,7 @@ class Campaign:
             nonconforming=self.nonconforming,
             ceiling_per_s=self.ceilings.of,
         )
-        tally = runner.run(self.plan, bench, self.store.save, watcher, self.store.done())
+        tally = drive.run(self.plan, bench, self.store.save, watcher, self.store.done())
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
         self.store.finish(complete=not tally.was_interrupted, **so_far)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from bench.experiment.doubts import Doubt
+    from bench.experiment.trial.doubts import Doubt
     from clients.workload import Workload
 
 

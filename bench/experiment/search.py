@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
+from bench.experiment.trial.doubts import Doubt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.analysis.pairs import Arm
 from bench.errors import BenchError, MeasurementError, NoBaselineError, UsageError
-from bench.experiment.catalog import catalog, describe
 from bench.experiment.model import Server
+from bench.experiment.planning.catalog import catalog, describe
 from bench.regress.revisions import FOLDERS, Repository
+from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,10 +11,10 @@ import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.pairs import Arm
-from bench.analysis.verdict import CellVerdict, Word
 from bench.regress.ledger import Entry, Ledger, entries
 from bench.regress.render import Report
+from bench.verdict.pairs import Arm
+from bench.verdict.values import CellVerdict, Word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from bench.analysis.verdict import CellVerdict, Comparison, Word
 from bench.junit import Case, document
+from bench.verdict.values import CellVerdict, Comparison, Word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

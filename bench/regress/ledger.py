@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.analysis.stats import Estimate, clopper_pearson
-from bench.analysis.verdict import Comparison, Word
 from bench.errors import UsageError
+from bench.stats import Estimate, clopper_pearson
+from bench.verdict.values import Comparison, Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

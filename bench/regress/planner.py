@@ -9,17 +9,17 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.analysis.compare import ALPHA
-from bench.analysis.looks import nominal_alpha, planned
-from bench.analysis.stats import minimal_effect, pairs_needed, smallest_firing
+from bench.stats import minimal_effect, pairs_needed, smallest_firing
 from bench.units import percent
+from bench.verdict.interim import nominal_alpha, planned
+from bench.verdict.judge import ALPHA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.analysis.pairs import Arm
-    from bench.analysis.verdict import Rule
     from bench.experiment.model import Server
+    from bench.verdict.pairs import Arm
+    from bench.verdict.values import Rule
     from clients.workload import Workload
 
 OVERHEAD_S = 0.4

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import units
-from bench.analysis.verdict import CellVerdict, Comparison, MetricVerdict, Word
 from bench.units import percent
+from bench.verdict.values import CellVerdict, Comparison, MetricVerdict, Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable

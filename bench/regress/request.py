@@ -16,23 +16,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bench.analysis.compare import RULES
-from bench.analysis.pairs import Arm
 from bench.errors import BenchError, NoBaselineError, UsageError, unknown_name
-from bench.experiment.catalog import catalog
-from bench.experiment.machine import allowed_cores, facts, plan_cores
+from bench.experiment.host.machine import allowed_cores, facts, plan_cores
 from bench.experiment.model import Server
-from bench.experiment.preflight import check_server
-from bench.experiment.selection import from_table, require_own_name, require_runnable
-from bench.experiment.server_table import parse_server
+from bench.experiment.planning.catalog import catalog
+from bench.experiment.planning.preflight import check_server
+from bench.experiment.planning.selection import from_table, require_own_name, require_runnable
+from bench.experiment.planning.server_table import parse_server
 from bench.regress import arms
 from bench.regress.planner import Cell
 from bench.regress.revisions import Repository, Revision, checked_out, repository, resolve, working_tree
+from bench.verdict.judge import RULES
+from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bench.analysis.verdict import Rule
+    from bench.verdict.values import Rule
     from clients.workload import Workload
 
 GATE_SERVERS = ("asyncio-protocol", "threads", "coroutines")

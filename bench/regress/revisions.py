@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.analysis.pairs import Arm
 from bench.errors import BenchError, NoBaselineError, UsageError
+from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

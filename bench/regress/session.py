@@ -18,18 +18,18 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from bench.analysis.compare import ALPHA, Problem, judge
-from bench.analysis.pairs import Arm, Observation
-from bench.analysis.verdict import Word
 from bench.experiment.model import Measure, Status, Trial, TrialResult
 from bench.regress.planner import SUSPICION, Cell, Knowledge, Plan, make_plan
 from bench.regress.validity import Log, cell_problem, gap, host_problem, lost, mean, not_steady
+from bench.verdict.judge import ALPHA, Problem, judge
+from bench.verdict.pairs import Arm, Observation
+from bench.verdict.values import Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.analysis.verdict import Comparison, Rule
     from bench.regress.ledger import Ledger
+    from bench.verdict.values import Comparison, Rule
     from clients.workload import Workload
 
 PILOT_PAIRS = 4

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.analysis.compare import Problem
-from bench.analysis.pairs import Arm
-from bench.analysis.stats import hodges_lehmann
-from bench.analysis.verdict import Rule, Word
 from bench.experiment.model import Server, Status, TrialResult
+from bench.stats import hodges_lehmann
 from bench.units import percent
+from bench.verdict.judge import Problem
+from bench.verdict.pairs import Arm
+from bench.verdict.values import Rule, Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

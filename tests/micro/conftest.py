@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench import units
-from bench.analysis.stats import hodges_lehmann
+from bench.stats import hodges_lehmann
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench.analysis.stats import Estimate
+    from bench.stats import Estimate
 
 ROUNDS = 60
 WARMUP_ROUNDS = 5

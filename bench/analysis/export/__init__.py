@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from bench.analysis.frame import Run
+    from bench.analysis.runs.run_folder import Run
 
 FORMATS = {
     "asv": "results folder of airspeed velocity, for `asv compare` and `asv publish`",

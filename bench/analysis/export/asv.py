@@ -17,7 +17,7 @@ from bench.analysis.export.series import durations
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.analysis.frame import Run
+    from bench.analysis.runs.run_folder import Run
 
 COLUMNS = [
     *("result", "params", "version", "started_at", "duration", "stats_ci_99_a", "stats_ci_99_b"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.analysis.export.table import rows
 
 if TYPE_CHECKING:
-    from bench.analysis.frame import Run
+    from bench.analysis.runs.run_folder import Run
 
 
 def render(run: Run) -> dict[str, str]:

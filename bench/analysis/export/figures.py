@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bench.analysis.export.series import METRICS, Metric, Series, series
-from bench.analysis.stats import Estimate, ratio_by_round
 from bench.errors import MeasurementError, UsageError, unknown_name
+from bench.stats import Estimate, ratio_by_round
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bench.analysis.frame import Run
+    from bench.analysis.runs.run_folder import Run
 
 THE_BASELINE = "baseline"
 """What a comparison's ratios are to, whatever revision that was: a name that changed would start a new chart."""

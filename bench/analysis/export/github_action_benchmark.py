@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bench.analysis.frame import Run
+    from bench.analysis.runs.run_folder import Run
 
 
 def render(run: Run, baseline: str | None = None) -> dict[str, str]:

@@ -9,7 +9,7 @@ from bench.analysis.export.table import rows
 from bench.experiment import schema
 
 if TYPE_CHECKING:
-    from bench.analysis.frame import Run
+    from bench.analysis.runs.run_folder import Run
 
 
 def render(run: Run) -> dict[str, str]:

@@ -10,7 +10,7 @@ from bench.junit import Case, document
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from bench.analysis.frame import Run
+    from bench.analysis.runs.run_folder import Run
 
 
 def render(run: Run) -> dict[str, str]:

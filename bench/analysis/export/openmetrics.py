@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.analysis.export.series import series
-from bench.analysis.spectrum import merged
+from bench.analysis.runs.spectrum import merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bench.analysis.frame import Run
-    from bench.analysis.spectrum import Counts
+    from bench.analysis.runs.run_folder import Run
+    from bench.analysis.runs.spectrum import Counts
 
 BOUNDS_S = tuple(float(f"{digit}e{power}") for power in range(-5, 1) for digit in (1, 2, 5))
 """Upper bounds of the histogram's buckets: 10 us to 5 s, three to a decade."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.export.series import Series, durations
 
 if TYPE_CHECKING:
-    from bench.analysis.frame import Run
+    from bench.analysis.runs.run_folder import Run
 
 
 def render(run: Run) -> dict[str, str]:

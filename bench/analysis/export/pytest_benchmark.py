@@ -14,7 +14,7 @@ from bench.analysis.export.provenance import provenance
 from bench.analysis.export.series import Series, durations
 
 if TYPE_CHECKING:
-    from bench.analysis.frame import Run
+    from bench.analysis.runs.run_folder import Run
 
 
 def render(run: Run) -> dict[str, str]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.analysis.stats import Estimate, mean_interval
 from bench.errors import MeasurementError
+from bench.stats import Estimate, mean_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.analysis.frame import Run
+    from bench.analysis.runs.run_folder import Run
 
 
 @dataclass(frozen=True, slots=True)

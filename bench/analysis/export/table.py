@@ -9,7 +9,7 @@ import pandas as pd
 from bench.experiment import schema
 
 if TYPE_CHECKING:
-    from bench.analysis.frame import Run
+    from bench.analysis.runs.run_folder import Run
 
 KEPT = "status_detail"
 """Columns up to this one say what a trial was and how it ended; those after it are what it measured."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.experiment.conformance.case import BrokenError, Group, case
 from bench.experiment.conformance.footprint import wait_until
-from bench.experiment.conformance.target import GREETING, Target
+from bench.experiment.conformance.subject import GREETING, Subject
 
 if TYPE_CHECKING:
     from bench.experiment.conformance.wire import Connection
@@ -19,7 +19,7 @@ WAVE = 250  # messages at once: how long 10,000 take, with as many threads after
 
 @case("crowd-500", group=Group.STANDARD, limit_s=60, connections=500, needs=("turns",), count=500)
 @case("crowd-10000", group=Group.HEAVY, limit_s=300, connections=10_000, needs=("turns",), fresh=True, count=10_000)
-def serve_many_at_once(target: Target, *, count: int) -> None:
+def serve_many_at_once(target: Subject, *, count: int) -> None:
     """Answer every one of many connections that stand at once, when it comes and when all are there."""
     with ExitStack() as stack:
         numbered = list(enumerate(stand(target, count, stack), start=1))
@@ -31,7 +31,7 @@ def serve_many_at_once(target: Target, *, count: int) -> None:
 
 
 @case("idle", group=Group.STANDARD, limit_s=60, connections=16, needs=("turns",), count=16, seconds=2)
-def answer_after_a_pause(target: Target, *, count: int, seconds: float) -> None:
+def answer_after_a_pause(target: Subject, *, count: int, seconds: float) -> None:
     """Answer connections that were silent for a while when they wake."""
     with ExitStack() as stack:
         connections = stand(target, count, stack)
@@ -41,7 +41,7 @@ def answer_after_a_pause(target: Target, *, count: int, seconds: float) -> None:
             _expect(connection, GREETING, f"connection {number + 1} of {count}, after {seconds:g} s of silence")
 
 
-def stand(target: Target, count: int, stack: ExitStack) -> list[Connection]:
+def stand(target: Subject, count: int, stack: ExitStack) -> list[Connection]:
     """Open connections one after another, have each answered once, and hold them all."""
     connections = []
     for number in range(1, count + 1):
@@ -60,7 +60,7 @@ def _expect(connection: Connection, message: bytes, which: str) -> None:
         raise BrokenError(f"{which}: {error}") from None
 
 
-def verify_limit(target: Target, declared: int) -> str:
+def verify_limit(target: Subject, declared: int) -> str:
     """Say how the server keeps the limit it declares: that many served at once, one more not, a free place taken.
 
     Raises BrokenError if fewer are served, or more, or if the one too many harms the others.
@@ -80,7 +80,7 @@ def verify_limit(target: Target, declared: int) -> str:
     return f"serves {declared} at once, as it declares; one more {how}"
 
 
-def _is_served(target: Target) -> bool:
+def _is_served(target: Subject) -> bool:
     try:
         target.greet()
     except BrokenError:
@@ -88,7 +88,7 @@ def _is_served(target: Target) -> bool:
     return True
 
 
-def _one_more(target: Target, stack: ExitStack) -> tuple[Connection | None, bool]:
+def _one_more(target: Subject, stack: ExitStack) -> tuple[Connection | None, bool]:
     """Return the connection beyond the limit, if it stands, and whether it was refused."""
     try:
         beyond = stack.enter_context(target.connect())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.experiment.conformance.case import Access, BrokenError, Group, case
 from bench.experiment.conformance.echoes import KIB, MIB
-from bench.experiment.conformance.target import GREETING, Target
+from bench.experiment.conformance.subject import GREETING, Subject
 from bench.experiment.conformance.wire import Connection, payload
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ CHURN_LEAST = 16  # connections of a round, however slow: fewer could leak and s
 
 
 @case("reset", group=Group.BASIC, limit_s=30, needs=("turns",))
-def outlive_resets(target: Target) -> None:
+def outlive_resets(target: Subject) -> None:
     """Outlive resets, in the middle of a message or before the first byte: only that connection ends."""
     for leave in (_leave_unseen, _reset_in_message, _reset_unread, _leave_unseen):
         with target.connect() as connection:
@@ -30,7 +30,7 @@ def outlive_resets(target: Target) -> None:
 
 
 @case("vanish", group=Group.STANDARD, limit_s=120, needs=("half-close", "reset"), access=Access.OBSERVE, clients=1000)
-def forget_those_that_vanish(target: Target, *, clients: int) -> None:
+def forget_those_that_vanish(target: Subject, *, clients: int) -> None:
     """Forget clients that vanish in mid-message, with or without a reset, their answers unread."""
     before = target.at_rest()
     ways: tuple[Callable[[Connection], None], ...] = (
@@ -58,7 +58,7 @@ def forget_those_that_vanish(target: Target, *, clients: int) -> None:
     clients=10_000,
     rounds_max=12,
 )
-def forget_those_that_say_nothing(target: Target, *, clients: int, rounds_max: int) -> str:
+def forget_those_that_say_nothing(target: Subject, *, clients: int, rounds_max: int) -> str:
     """Forget clients that connect and close without a byte, 10,000 times: leave no descriptor behind, and no memory.
 
     In the calmest of four rounds or more, resident memory may rise by 64 bytes for each of them, and 256 KiB.
@@ -86,7 +86,7 @@ def forget_those_that_say_nothing(target: Target, *, clients: int, rounds_max: i
     seconds=60,
     rounds_max=4,
 )
-def stay_as_it_is(target: Target, *, seconds: float, rounds_max: int) -> str:
+def stay_as_it_is(target: Subject, *, seconds: float, rounds_max: int) -> str:
     """Do not grow while connections come, talk and leave in every way, without pause.
 
     In the calmest of four rounds or more, resident memory may rise by 64 bytes for each of them, and 256 KiB.
@@ -94,7 +94,7 @@ def stay_as_it_is(target: Target, *, seconds: float, rounds_max: int) -> str:
     return _hold_still(target, lambda: _churn(target, seconds / ROUNDS), rounds_max)
 
 
-def _hold_still(target: Target, play: Callable[[], int], rounds_max: int) -> str:
+def _hold_still(target: Subject, play: Callable[[], int], rounds_max: int) -> str:
     """Play rounds until there is one, after the first, in which resident memory did not grow; at least ROUNDS.
 
     A leak grows in every round; a heap that warms up, or is collected now and then, does not. `play` returns for how
@@ -117,7 +117,7 @@ def _hold_still(target: Target, play: Callable[[], int], rounds_max: int) -> str
     )
 
 
-def _churn(target: Target, seconds: float) -> int:
+def _churn(target: Subject, seconds: float) -> int:
     messages = [payload(size, seed=size) for size in (64, KIB, 16 * KIB)]
     ways: tuple[Callable[[Connection], None], ...] = (Connection.close, Connection.reset, _finish, _reset_unread)
     stop_at = time.monotonic() + seconds
@@ -131,7 +131,7 @@ def _churn(target: Target, seconds: float) -> int:
     return number
 
 
-def _connect_and_close(target: Target, clients: int) -> int:
+def _connect_and_close(target: Subject, clients: int) -> int:
     for number in range(clients):
         target.connect().close()
         if number % PACE == PACE - 1:

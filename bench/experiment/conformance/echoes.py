@@ -8,14 +8,14 @@ from bench.experiment.conformance.case import BrokenError, Group, case
 from bench.experiment.conformance.wire import payload
 
 if TYPE_CHECKING:
-    from bench.experiment.conformance.target import Target
+    from bench.experiment.conformance.subject import Subject
 
 KIB, MIB = 1024, 1024 * 1024
 SIZES_BYTES = (1, 2, 3, 64, 1023, 1024, 1025, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, MIB, 16 * MIB)
 
 
 @case("echo", group=Group.BASIC, limit_s=20)
-def echo_a_message(target: Target) -> None:
+def echo_a_message(target: Subject) -> None:
     """Echo a short message, for one client and for the next."""
     for message in (b"hello, echo\r\n", b"x\n"):
         with target.connect() as connection:
@@ -23,14 +23,14 @@ def echo_a_message(target: Target) -> None:
 
 
 @case("bytes", group=Group.BASIC, limit_s=20, needs=("echo",))
-def echo_every_byte(target: Target) -> None:
+def echo_every_byte(target: Subject) -> None:
     """Echo every byte from 0 to 255 as it was."""
     with target.connect() as connection:
         connection.turn(bytes(range(256)) + b"\n")
 
 
 @case("turns", group=Group.BASIC, limit_s=30, needs=("bytes",), messages=100)
-def answer_in_turn(target: Target, *, messages: int) -> None:
+def answer_in_turn(target: Subject, *, messages: int) -> None:
     """Answer messages sent one after another on one connection, each different, each with itself."""
     with target.connect() as connection:
         for number in range(messages):
@@ -41,7 +41,7 @@ def answer_in_turn(target: Target, *, messages: int) -> None:
 
 
 @case("splits", group=Group.BASIC, limit_s=30, needs=("turns",), message_bytes=48)
-def echo_every_split(target: Target, *, message_bytes: int) -> None:
+def echo_every_split(target: Subject, *, message_bytes: int) -> None:
     """Echo a message cut in two, at every place: the first part at once, without waiting for the second."""
     message = payload(message_bytes)
     with target.connect() as connection:
@@ -57,7 +57,7 @@ def echo_every_split(target: Target, *, message_bytes: int) -> None:
 
 
 @case("half-close", group=Group.BASIC, limit_s=30, needs=("turns",))
-def answer_after_half_close(target: Target) -> None:
+def answer_after_half_close(target: Subject) -> None:
     """Give a client that will send no more every byte back, then the end of file."""
     for size in (1, 64 * KIB, MIB):
         with target.connect() as connection:
@@ -66,7 +66,7 @@ def answer_after_half_close(target: Target) -> None:
 
 
 @case("sizes", group=Group.STANDARD, limit_s=60, needs=("partial-sends",))
-def echo_every_size(target: Target) -> None:
+def echo_every_size(target: Subject) -> None:
     """Echo messages from 1 byte to 16 MiB on one connection, around the sizes of buffers too."""
     with target.connect() as connection:
         for size in SIZES_BYTES:

@@ -10,13 +10,13 @@ from contextlib import ExitStack, suppress
 
 import psutil
 
-from bench.experiment.child import descendants
 from bench.experiment.conformance.case import Access, BrokenError, Group, UntriedError, case
 from bench.experiment.conformance.crowds import stand
 from bench.experiment.conformance.echoes import KIB
 from bench.experiment.conformance.footprint import has_ended, wait_until
-from bench.experiment.conformance.target import GREETING, Target
+from bench.experiment.conformance.subject import GREETING, Subject
 from bench.experiment.conformance.wire import Connection, payload
+from bench.experiment.trial.child import descendants
 
 ROOM = 24  # descriptors left to each process of the server
 EXCESS = 32  # clients for whom there is none
@@ -36,7 +36,7 @@ SPIN_MAX_SHARE = 0.05  # of one CPU: a server that spins takes all it is given, 
     fresh=True,
     seconds=1,
 )
-def outlive_want_of_descriptors(target: Target, *, seconds: float) -> str:
+def outlive_want_of_descriptors(target: Subject, *, seconds: float) -> str:
     """Serve whom it can when it is out of descriptors (EMFILE), let the rest wait or go, do not spin, and recover."""
     before = target.at_rest()
     processes = _leave_room(target)
@@ -54,7 +54,7 @@ def outlive_want_of_descriptors(target: Target, *, seconds: float) -> str:
     return f"served {len(served)}, refused or left waiting {unserved}" if unserved else "never ran out of descriptors"
 
 
-def _leave_room(target: Target) -> int:
+def _leave_room(target: Subject) -> int:
     """Lower the limit of every process of the server to a few descriptors more than it holds; return how many."""
     if not hasattr(psutil.Process, "rlimit"):
         raise UntriedError("this system does not let us lower the limits of another process")
@@ -66,7 +66,7 @@ def _leave_room(target: Target) -> int:
     return len(processes)
 
 
-def _besiege(target: Target, clients: int, stack: ExitStack) -> tuple[list[Connection], int]:
+def _besiege(target: Subject, clients: int, stack: ExitStack) -> tuple[list[Connection], int]:
     """Connect more clients than there are descriptors for; return those served, and how many were not."""
     pending: dict[int, Connection] = {}
     poller = select.poll()
@@ -87,7 +87,7 @@ def _besiege(target: Target, clients: int, stack: ExitStack) -> tuple[list[Conne
     return served, clients - len(served)
 
 
-def _cpu_spent_s(target: Target, window_s: float) -> float:
+def _cpu_spent_s(target: Subject, window_s: float) -> float:
     before_s = target.footprint().cpu_s
     time.sleep(window_s)
     return target.footprint().cpu_s - before_s
@@ -103,7 +103,7 @@ def _cpu_spent_s(target: Target, window_s: float) -> float:
     count=8,
     within_s=3,
 )
-def end_when_told(target: Target, *, count: int, within_s: float) -> str:
+def end_when_told(target: Subject, *, count: int, within_s: float) -> str:
     """End within 3 s of SIGTERM, or of its own stop signal, while clients keep it busy, and leave the port free."""
     with ExitStack() as stack:
         connections = stand(target, min(count, target.connections_max or count), stack)
@@ -141,7 +141,7 @@ def _keep_busy(connections: list[Connection], *, until: float) -> None:
                 poller.unregister(descriptor)
 
 
-def _is_free(target: Target) -> bool:
+def _is_free(target: Subject) -> bool:
     """Say whether nothing listens there any more."""
     try:
         target.connect().close()

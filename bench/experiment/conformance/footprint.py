@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from bench.experiment.child import descendants
 from bench.experiment.conformance.case import BrokenError
-from bench.experiment.probe import GONE, Tree
+from bench.experiment.trial.child import descendants
+from bench.experiment.trial.procfs import GONE, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable

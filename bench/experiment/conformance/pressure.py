@@ -11,7 +11,7 @@ from bench.experiment.conformance.echoes import KIB, MIB
 from bench.experiment.conformance.wire import payload
 
 if TYPE_CHECKING:
-    from bench.experiment.conformance.target import Target
+    from bench.experiment.conformance.subject import Subject
 
 SMALL_WINDOW_BYTES = 64 * KIB  # the client's own receive buffer must not hide what the server does
 SURELY_STALLED_S = 0.5
@@ -19,7 +19,7 @@ SEND_BUFFER_SIZES = Path("/proc/sys/net/ipv4/tcp_wmem")
 
 
 @case("partial-sends", group=Group.BASIC, limit_s=60, needs=("turns",))
-def finish_partial_sends(target: Target) -> None:
+def finish_partial_sends(target: Subject) -> None:
     """Send later what the kernel did not take: a client that sends 8 MiB before it reads gets every byte back.
 
     Where the kernel's send buffer may grow beyond 4 MiB it sends twice as much, so that a send must be cut short.
@@ -44,7 +44,7 @@ def _send_buffer_max_bytes() -> int:
     mebibytes=32,
     growth_max_mebibytes=8,
 )
-def stay_within_bounds(target: Target, *, mebibytes: int, growth_max_mebibytes: int) -> str:
+def stay_within_bounds(target: Subject, *, mebibytes: int, growth_max_mebibytes: int) -> str:
     """Leave a client waiting that sends and does not read, rather than grow with what it sends.
 
     At most 32 MiB are offered; resident memory may grow by 8 MiB at most.
@@ -72,7 +72,7 @@ def stay_within_bounds(target: Target, *, mebibytes: int, growth_max_mebibytes: 
     mebibytes=16,
     turns=50,
 )
-def serve_beside_a_slow_reader(target: Target, *, mebibytes: int, turns: int) -> None:
+def serve_beside_a_slow_reader(target: Subject, *, mebibytes: int, turns: int) -> None:
     """Answer eight clients while a ninth does not read; then give that one all of its bytes."""
     data, message = payload(mebibytes * MIB), payload(KIB, seed=1)
     with ExitStack() as stack:

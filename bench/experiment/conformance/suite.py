@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import ServerError, UsageError
-from bench.experiment.child import STOP_TIMEOUT_S
 from bench.experiment.conformance.case import CASES, Access, BrokenError, Case, CaseResult, Group, Outcome, UntriedError
 from bench.experiment.conformance.crowds import verify_limit
-from bench.experiment.conformance.target import Target
+from bench.experiment.conformance.subject import Subject
 from bench.experiment.conformance.wire import Deadline
-from bench.experiment.preflight import check_connections
-from bench.experiment.process import RunningServer, launch
+from bench.experiment.planning.preflight import check_connections
+from bench.experiment.trial.child import STOP_TIMEOUT_S
+from bench.experiment.trial.process import RunningServer, launch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Sequence
@@ -119,7 +119,7 @@ class _Host:
         began_s = time.monotonic()
         try:
             running = self._fit(fresh=case.fresh)
-            target = Target(
+            target = Subject(
                 host=running.host,
                 port=running.port,
                 pid=running.pid,

@@ -15,8 +15,8 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from bench.experiment.address import UNIX_PREFIX
 from bench.experiment.conformance.case import BrokenError
+from bench.experiment.planning.address import UNIX_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

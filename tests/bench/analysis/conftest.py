@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from bench.analysis import frame, plots
-from bench.analysis.answer import digest
-from bench.experiment.doubts import Doubt
+from bench.analysis.estimates.ranking import rank
+from bench.analysis.figures import gallery
+from bench.analysis.runs import run_folder
 from bench.experiment.model import Status
 from bench.experiment.schema import SCHEMA_VERSION
+from bench.experiment.trial.doubts import Doubt
 from clients.histogram import Histogram
 from clients.hlog import header, line
 from clients.workload import Workload
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from bench.analysis.answer import Digest
-    from bench.analysis.frame import Run
+    from bench.analysis.estimates.ranking import Ranking
+    from bench.analysis.runs.run_folder import Run
 
 ARTICLE = (
     "sequential",
@@ -234,26 +235,26 @@ def article_builder(tmp_path_factory: pytest.TempPathFactory) -> Builder:
     """Return the builder of a run of the article's servers in which some things went wrong; do not change it."""
     built = Builder(tmp_path_factory.mktemp("results") / "article")
     built.run(ARTICLE, change=mishaps, skip=lambda server, connections: server == "sequential" and connections > 1)
-    frame.assemble(built.folder)
+    run_folder.assemble(built.folder)
     return built
 
 
 @pytest.fixture(scope="session")
 def article_run(article_builder: Builder) -> Run:
     """Return the article's run, loaded."""
-    return frame.load(article_builder.folder)
+    return run_folder.load(article_builder.folder)
 
 
 @pytest.fixture(scope="session")
-def article_digest(article_run: Run) -> Digest:
+def article_ranking(article_run: Run) -> Ranking:
     """Return the article's run, digested."""
-    return digest(article_run.trials, article_run.planned)
+    return rank(article_run.trials, article_run.planned)
 
 
 @pytest.fixture(scope="session")
-def article_plots(article_run: Run, article_digest: Digest) -> list[plots.Plot]:
+def article_plots(article_run: Run, article_ranking: Ranking) -> list[gallery.Plot]:
     """Return the figures of the article's run, drawn once for all tests."""
-    return plots.draw(article_run, article_digest)
+    return gallery.draw(article_run, article_ranking)
 
 
 @pytest.fixture(scope="session")
@@ -283,7 +284,7 @@ def make_run(builder, run_info):
     """Return a function that builds a run of two servers at two connection counts, and loads it."""
 
     def make(**options):
-        return frame.load(builder.run(**({"connections": (1, 16), "rounds": 8, "info": run_info} | options)))
+        return run_folder.load(builder.run(**({"connections": (1, 16), "rounds": 8, "info": run_info} | options)))
 
     return make
 

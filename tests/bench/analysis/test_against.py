@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis import frame
-from bench.analysis.against import against
+from bench.analysis.comparing.within_run import against
+from bench.analysis.runs import run_folder
 from bench.cli.compare import compare
 from bench.errors import UsageError
 
@@ -42,7 +42,7 @@ def test_a_drift_of_the_machine_does_not_widen_the_interval(builder):
         factor = {"coroutines": 1.2, "threads": 1.0}[record["trial"]["server"]["name"]]
         record["metrics"]["replies_per_s"] = factor * 10_000 * 2 ** record["trial"]["round"]
 
-    run = frame.load(builder.run(connections=(16,), change=drifting))
+    run = run_folder.load(builder.run(connections=(16,), change=drifting))
     one = against(run.trials, "threads")["c16", "coroutines"]["replies_per_s"]
     assert (one.estimate.low, one.estimate.value, one.estimate.high) == pytest.approx((1.2, 1.2, 1.2))
     assert one.text == "1.20 [1.20, 1.20]"
@@ -53,7 +53,7 @@ def test_a_lower_bound_marks_the_throughput_of_both_sides(builder):
         is_bound = record["trial"]["server"]["name"] == "threads"
         record["metrics"]["throughput_is_lower_bound"] = is_bound
 
-    run = frame.load(builder.run(connections=(16,), change=saturated))
+    run = run_folder.load(builder.run(connections=(16,), change=saturated))
     row = against(run.trials, "threads")["c16", "coroutines"]
     assert row["replies_per_s"].text.endswith("*")
     assert not row["server_cpu_us_per_reply"].is_bound

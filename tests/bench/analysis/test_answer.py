@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis import frame
-from bench.analysis.answer import claim, digest, lead, sentence
-from bench.analysis.table import CPU, THROUGHPUT
+from bench.analysis.estimates.cells import CPU, THROUGHPUT
+from bench.analysis.estimates.ranking import claim, lead, rank, sentence
+from bench.analysis.runs import run_folder
 
 
 def rates(**of):
@@ -19,12 +19,12 @@ def rates(**of):
 
 
 def digested(builder, **how):
-    return digest(frame.load(builder.run(**{"connections": (16,), **how})).trials)
+    return rank(run_folder.load(builder.run(**{"connections": (16,), **how})).trials)
 
 
-def test_the_lead_is_the_paired_ratio_of_rounds(article_run, article_digest):
+def test_the_lead_is_the_paired_ratio_of_rounds(article_run, article_ranking):
     raw = article_run.measured
-    for standing in article_digest.standings[THROUGHPUT.column]:
+    for standing in article_ranking.standings[THROUGHPUT.column]:
         here = raw[raw["workload"] == standing.best.workload].set_index("round")
         ours, theirs = (
             here[here["server"] == cell.server]["replies_per_s"].astype(float)
@@ -110,19 +110,19 @@ def test_a_server_alone_is_compared_with_nobody(builder):
     assert sentence(standing, found.sweep).startswith("threads, throughput: ")
 
 
-def test_less_is_better_but_for_throughput(article_digest):
-    standing = article_digest.headline(CPU)
+def test_less_is_better_but_for_throughput(article_ranking):
+    standing = article_ranking.headline(CPU)
     values = [cell.estimate.value for cell in standing.cells]
     assert values == sorted(values)
     assert standing.lead.value > 1
 
 
-def test_all_titles_speak_of_the_load_with_the_highest_throughput(article_digest):
+def test_all_titles_speak_of_the_load_with_the_highest_throughput(article_ranking):
     best = max(
-        (cell for cell in article_digest.cells[THROUGHPUT.column] if not cell.missing),
+        (cell for cell in article_ranking.cells[THROUGHPUT.column] if not cell.missing),
         key=lambda cell: cell.estimate.value,
     )
-    assert {article_digest.headline(metric).best.workload for metric in (THROUGHPUT, CPU)} == {best.workload}
+    assert {article_ranking.headline(metric).best.workload for metric in (THROUGHPUT, CPU)} == {best.workload}
 
 
 def test_rounds_that_only_one_of_two_saw_do_not_count(builder, failed):

@@ -5,17 +5,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis import frame
+from bench.analysis.runs import run_folder
 from bench.errors import MeasurementError, UsageError
 from bench.experiment import schema, store
-from bench.experiment.doubts import Doubt
 from bench.experiment.model import Server, Status, Trial, TrialResult
+from bench.experiment.trial.doubts import Doubt
 from clients.workload import Workload
 
 
 def test_the_tables_have_exactly_the_documented_columns_and_types(builder):
-    frame.assemble(builder.run())
-    run = frame.load(builder.folder)
+    run_folder.assemble(builder.run())
+    run = run_folder.load(builder.folder)
     for table, columns in ((run.trials, schema.TRIALS), (run.timeline, schema.TIMELINE), (run.monitor, schema.MONITOR)):
         assert list(table) == [column.name for column in columns]
         assert {name: str(dtype) for name, dtype in table.dtypes.items()} == {c.name: c.dtype for c in columns}
@@ -24,7 +24,7 @@ def test_the_tables_have_exactly_the_documented_columns_and_types(builder):
 
 
 def test_pandas_alone_reads_the_same_numbers(builder):
-    frame.assemble(builder.run())
+    run_folder.assemble(builder.run())
     records = [json.loads(path.read_text()) for path in sorted((builder.folder / "trials").iterdir())]
     trials = pd.read_parquet(builder.folder / "trials.parquet")
     assert trials["replies_per_s"].tolist() == [record["metrics"]["replies_per_s"] for record in records]
@@ -34,7 +34,7 @@ def test_pandas_alone_reads_the_same_numbers(builder):
 
 def test_a_failed_trial_is_a_row_without_numbers(builder, failed):
     builder.run(change=lambda record: failed(record) if record["trial"]["number"] == 3 else None)
-    run = frame.load(builder.folder)
+    run = run_folder.load(builder.folder)
     row = run.trials.set_index("trial").loc[3]
     assert row["status"] == Status.SERVER_DIED
     assert "too many open files" in row["status_detail"]
@@ -51,8 +51,8 @@ def test_missing_is_na_and_zero_stays_zero(builder):
         record["timeline"][0]["response_p99_ns"] = None
 
     builder.run(change=change)
-    frame.assemble(builder.folder)
-    run = frame.load(builder.folder)
+    run_folder.assemble(builder.folder)
+    run = run_folder.load(builder.folder)
     assert run.trials[["server_rss_max_bytes", "server_cpu_us_per_reply", "lateness_p99_ns"]].isna().all(axis=None)
     assert (run.trials["errors"] == 0).all()
     assert run.timeline["response_p99_ns"].isna().sum() == len(run.trials)
@@ -60,10 +60,10 @@ def test_missing_is_na_and_zero_stays_zero(builder):
 
 def test_what_was_not_assembled_yet_reads_the_same(builder):
     builder.run()
-    fresh = frame.load(builder.folder)
+    fresh = run_folder.load(builder.folder)
     assert not list(builder.folder.glob("*.parquet"))
-    frame.assemble(builder.folder)
-    stored = frame.load(builder.folder)
+    run_folder.assemble(builder.folder)
+    stored = run_folder.load(builder.folder)
     pd.testing.assert_frame_equal(fresh.trials, stored.trials)
     pd.testing.assert_frame_equal(fresh.timeline, stored.timeline)
     pd.testing.assert_frame_equal(fresh.monitor, stored.monitor)
@@ -71,9 +71,9 @@ def test_what_was_not_assembled_yet_reads_the_same(builder):
 
 def test_assembling_again_gives_the_same_bytes_and_leaves_no_parts(builder):
     builder.run()
-    frame.assemble(builder.folder)
+    run_folder.assemble(builder.folder)
     first = {path.name: path.read_bytes() for path in builder.folder.glob("*.parquet")}
-    frame.assemble(builder.folder)
+    run_folder.assemble(builder.folder)
     assert {path.name: path.read_bytes() for path in builder.folder.glob("*.parquet")} == first
     assert set(first) == {"trials.parquet", "timeline.parquet", "monitor.parquet"}
     assert not list(builder.folder.glob(".*"))
@@ -99,7 +99,7 @@ def test_what_the_store_writes_is_what_is_read(tmp_path):
     kept = store.Store.create(tmp_path, "smoke", {})
     kept.save(result)
     kept.save(replace(result, trial=replace(trial, number=2), status=Status.SKIPPED, metrics={}, doubts=()))
-    run = frame.load(kept.path)
+    run = run_folder.load(kept.path)
     row = run.trials.iloc[0]
     assert (row["connections"], row["rate_per_s"], row["arrivals"], row["interpreter"]) == (
         4,
@@ -120,7 +120,7 @@ def test_two_groups_of_trials_are_a_doubt_about_their_cell_only(builder):
             record["doubts"].append("steal")
 
     builder.run(connections=(16,), rounds=8, spread=0.02, change=change)
-    trials = frame.load(builder.folder).trials
+    trials = run_folder.load(builder.folder).trials
     assert set(trials.loc[trials["server"] == "threads", "doubts"]) == {"steal,modes", "modes"}
     assert set(trials.loc[trials["server"] == "coroutines", "doubts"]) == {""}
 
@@ -132,29 +132,29 @@ def spoil_info(folder, **changes):
 
 def test_a_folder_that_is_no_run_says_what_is_missing(tmp_path):
     with pytest.raises(UsageError, match=r"not a run: there is no run\.json"):
-        frame.load(tmp_path)
+        run_folder.load(tmp_path)
     with pytest.raises(UsageError, match="not a run"):
-        frame.assemble(tmp_path / "nowhere")
+        run_folder.assemble(tmp_path / "nowhere")
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(UsageError, match="one JSON object"):
-        frame.load(tmp_path)
+        run_folder.load(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(UsageError, match="not JSON"):
-        frame.load(tmp_path)
+        run_folder.load(tmp_path)
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(UsageError, match="no schema_version"):
-        frame.load(tmp_path)
+        run_folder.load(tmp_path)
 
 
 def test_a_newer_schema_asks_for_an_upgrade(builder):
     spoil_info(builder.run(), schema_version=schema.SCHEMA_VERSION + 1)
     with pytest.raises(UsageError, match=rf"schema {schema.SCHEMA_VERSION + 1}.*upgrade echobench"):
-        frame.load(builder.folder)
+        run_folder.load(builder.folder)
 
 
 def test_a_run_without_a_trial_is_nothing_to_report(builder):
     builder.run(rounds=0)
-    for read in (frame.load, frame.assemble):
+    for read in (run_folder.load, run_folder.assemble):
         with pytest.raises(MeasurementError, match="holds no trial"):
             read(builder.folder)
 
@@ -162,7 +162,7 @@ def test_a_run_without_a_trial_is_nothing_to_report(builder):
 def test_a_metric_that_nobody_documented_is_not_dropped_in_silence(builder):
     builder.run(rounds=1, change=lambda record: record["metrics"].update(replies_per_hour=1.0))
     with pytest.raises(MeasurementError, match="no such column: replies_per_hour"):
-        frame.load(builder.folder)
+        run_folder.load(builder.folder)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"trial": {}}'])
@@ -170,40 +170,40 @@ def test_a_record_that_cannot_be_read_is_named(builder, text):
     builder.run(rounds=1)
     (builder.folder / "trials" / "0002.json").write_text(text)
     with pytest.raises(MeasurementError, match=r"0002\.json is not the record of a trial"):
-        frame.load(builder.folder)
+        run_folder.load(builder.folder)
 
 
 def test_the_workload_of_a_trial_is_in_its_row(builder):
-    trials = frame.load(builder.run(workload={"think_s": 0.25, "requests_per_connection": 10})).trials
+    trials = run_folder.load(builder.run(workload={"think_s": 0.25, "requests_per_connection": 10})).trials
     assert set(trials["think_s"]) == {0.25}
     assert set(trials["requests_per_connection"]) == {10}
 
 
 def test_a_column_that_an_older_run_did_not_have_is_not_known(builder):
-    frame.assemble(builder.run(rounds=1))
+    run_folder.assemble(builder.run(rounds=1))
     spoil_info(builder.folder, schema_version=1)
     path = builder.folder / "trials.parquet"
     pd.read_parquet(path).drop(columns=["think_s", "requests_per_connection"]).to_parquet(path)
-    trials = frame.load(builder.folder).trials
+    trials = run_folder.load(builder.folder).trials
     assert trials["think_s"].isna().all()
     assert list(trials.columns) == [column.name for column in schema.TRIALS]
 
 
 def test_a_table_that_lacks_a_column_or_is_gone_says_how_to_rebuild_it(builder):
-    frame.assemble(builder.run(rounds=1))
+    run_folder.assemble(builder.run(rounds=1))
     path = builder.folder / "monitor.parquet"
     pd.read_parquet(path).drop(columns=["fds", "threads"]).to_parquet(path)
     with pytest.raises(UsageError, match=r"lacks threads, fds: rebuild it with `echobench report"):
-        frame.load(builder.folder)
+        run_folder.load(builder.folder)
     path.unlink()
     with pytest.raises(UsageError, match=r"monitor\.parquet is missing: rebuild it"):
-        frame.load(builder.folder)
-    assert len(frame.load(builder.folder, from_records=True).monitor) == 40
+        run_folder.load(builder.folder)
+    assert len(run_folder.load(builder.folder, from_records=True).monitor) == 40
 
 
 def test_the_records_can_be_asked_for_though_tables_are_there(builder):
-    frame.assemble(builder.run(rounds=1))
+    run_folder.assemble(builder.run(rounds=1))
     (builder.folder / "trials" / "0001.json").unlink()
-    assert len(frame.load(builder.folder).trials) == 8
-    assert len(frame.load(builder.folder, from_records=True).trials) == 7
-    assert np.array_equal(frame.load(builder.folder, from_records=True).trials["trial"], np.arange(2, 9))
+    assert len(run_folder.load(builder.folder).trials) == 8
+    assert len(run_folder.load(builder.folder, from_records=True).trials) == 7
+    assert np.array_equal(run_folder.load(builder.folder, from_records=True).trials["trial"], np.arange(2, 9))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bench.analysis.modes import FEWEST, has_modes
+from bench.analysis.runs.modes import FEWEST, has_modes
 
 
 def trials(logs):

@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 
-from bench.analysis.palette import DARK, KNOWN, LIGHT, MARKERS, looks, ordered
+from bench.analysis.figures.palette import DARK, KNOWN, LIGHT, MARKERS, ordered, styles
 
 OKABE_ITO = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 
@@ -82,23 +82,23 @@ def test_each_colour_has_one_role_so_that_a_theme_can_be_turned_into_the_other()
 
 
 def test_up_to_eight_servers_differ_in_hue_and_marker(article):
-    given = looks(article)
-    assert len({look.hue for look in given.values()}) == 7
-    assert len({look.marker for look in given.values()}) == 7
-    assert all(look.filled and not look.dash for look in given.values())
+    given = styles(article)
+    assert len({style.hue for style in given.values()}) == 7
+    assert len({style.marker for style in given.values()}) == 7
+    assert all(style.filled and not style.dash for style in given.values())
 
 
 def test_no_two_of_twenty_four_servers_look_alike():
-    given = looks([f"server-{number}" for number in range(24)])
+    given = styles([f"server-{number}" for number in range(24)])
     assert len(set(given.values())) == 24
-    assert len({(look.marker, look.filled, look.hue) for look in given.values()}) == 24
-    assert sorted(look.hue for look in given.values()) == sorted([*range(8)] * 3)
+    assert len({(style.marker, style.filled, style.hue) for style in given.values()}) == 24
+    assert sorted(style.hue for style in given.values()) == sorted([*range(8)] * 3)
 
 
 def test_a_server_that_shares_a_hue_differs_in_marker_fill_and_dash(fifteen):
     by_hue = {}
-    for look in looks(fifteen).values():
-        by_hue.setdefault(look.hue, []).append(look)
+    for style in styles(fifteen).values():
+        by_hue.setdefault(style.hue, []).append(style)
     shared = [pair for pair in by_hue.values() if len(pair) == 2]
     assert len(shared) == 7
     for one, other in shared:
@@ -109,14 +109,14 @@ def test_a_server_that_shares_a_hue_differs_in_marker_fill_and_dash(fifteen):
 
 def test_the_order_of_the_names_does_not_matter(fifteen):
     shuffled = random.Random(1).sample(fifteen, len(fifteen))
-    assert looks(shuffled) == looks(fifteen)
+    assert styles(shuffled) == styles(fifteen)
 
 
 def test_the_article_s_servers_look_the_same_in_every_run(article):
-    whole = looks([*article, "mine", "yours"])
+    whole = styles([*article, "mine", "yours"])
     for name in article:
-        assert looks([name, "mine"])[name] == whole[name]
-    assert looks(["mine", "threads"])["mine"] == looks(["coroutines", "mine"])["mine"]
+        assert styles([name, "mine"])[name] == whole[name]
+    assert styles(["mine", "threads"])["mine"] == styles(["coroutines", "mine"])["mine"]
 
 
 def test_known_servers_come_first_and_no_name_twice():

@@ -10,23 +10,24 @@ import pytest
 from scipy import stats
 
 from bench import units
-from bench.analysis import frame, plots
-from bench.analysis.answer import digest
-from bench.analysis.palette import DARK, LIGHT, looks
-from bench.analysis.plots_canvas import WIDTH, drawing_style
-from bench.analysis.plots_load import metric_figure
-from bench.analysis.plots_scale import value_scale
-from bench.analysis.plots_spectrum import spectrum_figure
-from bench.analysis.plots_time import time_figure
-from bench.analysis.spectrum import spectra
-from bench.analysis.table import CPU, MEMORY, METRICS, P99, THROUGHPUT
+from bench.analysis.estimates.cells import CPU, MEMORY, METRICS, P99, THROUGHPUT
+from bench.analysis.estimates.ranking import rank
+from bench.analysis.figures import gallery
+from bench.analysis.figures.canvas import WIDTH, drawing_style
+from bench.analysis.figures.load import metric_figure
+from bench.analysis.figures.over_time import time_figure
+from bench.analysis.figures.palette import DARK, LIGHT, styles
+from bench.analysis.figures.scale import value_scale
+from bench.analysis.figures.tail import spectrum_figure
+from bench.analysis.runs import run_folder
+from bench.analysis.runs.spectrum import spectra
 
 AT = {"c1": 1, "c16": 16, "c128": 128, "c1000": 1000}
 
 
 def drawn(digested, metric):
     with drawing_style():
-        return metric_figure(digested, metric, LIGHT, looks(digested.servers))
+        return metric_figure(digested, metric, LIGHT, styles(digested.servers))
 
 
 def points(figure, label):
@@ -42,8 +43,8 @@ def segments(figure, label):
 
 
 @pytest.mark.parametrize("metric", [THROUGHPUT, CPU, P99, MEMORY], ids=lambda metric: metric.column)
-def test_every_point_bar_and_dot_is_what_the_raw_frame_gives(article_run, article_digest, metric):
-    figure = drawn(article_digest, metric)
+def test_every_point_bar_and_dot_is_what_the_raw_frame_gives(article_run, article_ranking, metric):
+    figure = drawn(article_ranking, metric)
     measured = article_run.trials[article_run.trials["status"] == "measured"]
     for server, rows in measured.groupby("server"):
         raw = {AT[workload]: cell[metric.column].astype(float) for workload, cell in rows.groupby("workload")}
@@ -58,8 +59,8 @@ def test_every_point_bar_and_dot_is_what_the_raw_frame_gives(article_run, articl
         assert segments(figure, f"{server}: interval").keys() == raw.keys()
 
 
-def test_a_cell_without_a_number_is_a_cross_on_the_axis_and_a_note(article_digest, texts):
-    figure = drawn(article_digest, THROUGHPUT)
+def test_a_cell_without_a_number_is_a_cross_on_the_axis_and_a_note(article_ranking, texts):
+    figure = drawn(article_ranking, THROUGHPUT)
     assert points(figure, "generators: missing") == [(1000, 0)]
     assert math.isnan(points(figure, "generators: mean")[-1][1])
     assert points(figure, "sequential: missing") == []
@@ -73,8 +74,8 @@ def test_crosses_at_one_place_stand_above_each_other(builder, failed):
         if record["trial"]["workload"]["connections"] == 16:
             failed(record)
 
-    run = frame.load(builder.run(connections=(1, 16), change=change))
-    figure = drawn(digest(run.trials), THROUGHPUT)
+    run = run_folder.load(builder.run(connections=(1, 16), change=change))
+    figure = drawn(rank(run.trials), THROUGHPUT)
     (axes,) = figure.axes
     crosses = [line for line in axes.get_lines() if str(line.get_label()).endswith("missing")]
     heights = [line.get_transform().transform(line.get_xydata())[0][1] for line in crosses]
@@ -82,18 +83,18 @@ def test_crosses_at_one_place_stand_above_each_other(builder, failed):
     assert abs(heights[0] - heights[1]) * 72 / figure.dpi == pytest.approx(10)
 
 
-def test_a_throughput_that_the_generator_limited_has_an_arrow_and_a_note(article_digest, texts):
-    figure = drawn(article_digest, THROUGHPUT)
+def test_a_throughput_that_the_generator_limited_has_an_arrow_and_a_note(article_ranking, texts):
+    figure = drawn(article_ranking, THROUGHPUT)
     means = dict(points(figure, "uvloop-protocol: mean"))
     assert points(figure, "uvloop-protocol: lower bound") == [(128, means[128]), (1000, means[1000])]
     assert points(figure, "threads: lower bound") == []
     assert any("the load generator was the limit: uvloop-protocol at 128 and 1,000" in text for text in texts(figure))
-    assert points(drawn(article_digest, CPU), "uvloop-protocol: lower bound") == []
+    assert points(drawn(article_ranking, CPU), "uvloop-protocol: lower bound") == []
 
 
 def test_single_trials_are_shown_without_an_interval(builder, texts):
-    run = frame.load(builder.run(rounds=1))
-    figure = drawn(digest(run.trials), THROUGHPUT)
+    run = run_folder.load(builder.run(rounds=1))
+    figure = drawn(rank(run.trials), THROUGHPUT)
     assert segments(figure, "threads: interval") == {}
     assert points(figure, "threads: trials") == []
     assert len(points(figure, "threads: mean")) == 4
@@ -101,10 +102,10 @@ def test_single_trials_are_shown_without_an_interval(builder, texts):
 
 
 def test_a_metric_that_no_trial_knows_is_all_crosses(builder, texts):
-    run = frame.load(
+    run = run_folder.load(
         builder.run(connections=(1, 16), change=lambda record: record["metrics"].pop("server_rss_max_bytes"))
     )
-    figure = drawn(digest(run.trials), MEMORY)
+    figure = drawn(rank(run.trials), MEMORY)
     assert len(points(figure, "threads: missing")) == 2
     assert figure.texts[0].get_text() == "Memory: no trial could be measured"
     assert any(
@@ -113,21 +114,21 @@ def test_a_metric_that_no_trial_knows_is_all_crosses(builder, texts):
     )
 
 
-def test_scales_are_linear_from_zero_unless_the_range_or_the_metric_asks_otherwise(article_digest, builder):
+def test_scales_are_linear_from_zero_unless_the_range_or_the_metric_asks_otherwise(article_ranking, builder):
     def wide(record):
         if record["trial"]["server"]["name"] == "threads":
             record["metrics"]["replies_per_s"] /= 50
 
-    assert [drawn(article_digest, metric).axes[0].get_yscale() for metric in (THROUGHPUT, P99)] == ["linear", "log"]
-    assert drawn(article_digest, THROUGHPUT).axes[0].get_ylim()[0] == 0
-    apart = digest(frame.load(builder.run(change=wide)).trials)
+    assert [drawn(article_ranking, metric).axes[0].get_yscale() for metric in (THROUGHPUT, P99)] == ["linear", "log"]
+    assert drawn(article_ranking, THROUGHPUT).axes[0].get_ylim()[0] == 0
+    apart = rank(run_folder.load(builder.run(change=wide)).trials)
     assert drawn(apart, THROUGHPUT).axes[0].get_yscale() == "log"
 
 
 def test_a_scale_holds_every_trial_and_cuts_only_intervals_that_are_very_wide(builder):
-    run = frame.load(builder.run(rounds=2, spread=0.5))
+    run = run_folder.load(builder.run(rounds=2, spread=0.5))
     for metric in METRICS:
-        found = digest(run.trials).cells[metric.column]
+        found = rank(run.trials).cells[metric.column]
         values = [value for cell in found for value in cell.by_round.values()]
         scale = value_scale(found, log=metric.log)
         assert scale.low <= min(values)
@@ -136,9 +137,9 @@ def test_a_scale_holds_every_trial_and_cuts_only_intervals_that_are_very_wide(bu
 
 
 def test_panels_of_a_sweep_have_one_scale_and_a_caption_each(builder, texts):
-    run = frame.load(builder.run())
+    run = run_folder.load(builder.run())
     run.trials.loc[run.trials["workload"].isin(["c16", "c1000"]), "message_bytes"] = 16384
-    figure = drawn(digest(run.trials), THROUGHPUT)
+    figure = drawn(rank(run.trials), THROUGHPUT)
     assert len(figure.axes) == 2
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
     assert {"1 KiB messages", "16 KiB messages"} <= set(texts(figure))
@@ -152,8 +153,8 @@ def test_one_load_only_is_a_ranking_with_the_numbers_beside_it(builder, article,
         if record["trial"]["server"]["name"] == "threads":
             failed(record)
 
-    run = frame.load(builder.run(article, (64,), change=change))
-    found = digest(run.trials)
+    run = run_folder.load(builder.run(article, (64,), change=change))
+    found = rank(run.trials)
     figure = drawn(found, THROUGHPUT)
     (axes,) = figure.axes
     assert axes.get_xlim()[0] == 0
@@ -185,9 +186,9 @@ def names_on_page(figure, servers):
 
 @pytest.fixture(scope="module")
 def crowd(Builder, fifteen, tmp_path_factory):  # noqa: N803 - the fixture is a class
-    """Return a run of fifteen servers, and its digest."""
-    run = frame.load(Builder(tmp_path_factory.mktemp("crowd") / "crowd").run(fifteen, rounds=2))
-    return run, digest(run.trials)
+    """Return a run of fifteen servers, and its ranking."""
+    run = run_folder.load(Builder(tmp_path_factory.mktemp("crowd") / "crowd").run(fifteen, rounds=2))
+    return run, rank(run.trials)
 
 
 def test_fifteen_names_stand_apart_in_order_and_on_the_page(crowd, fifteen):
@@ -204,17 +205,17 @@ def test_fifteen_names_stand_apart_in_order_and_on_the_page(crowd, fifteen):
         assert by_height == sorted(fifteen, key=ends.__getitem__)
 
 
-def test_a_server_has_one_colour_and_marker_in_every_figure(article_run, article_digest):
-    style = looks(article_digest.servers)
+def test_a_server_has_one_colour_and_marker_in_every_figure(article_run, article_ranking):
+    given = styles(article_ranking.servers)
     measured = article_run.measured[["trial", "server", "workload"]].itertuples(index=False)
     merged = spectra(article_run.latency_log, {trial: (server, workload) for trial, server, workload in measured})
     with drawing_style():
         figures = [
-            *(metric_figure(article_digest, metric, LIGHT, style) for metric in METRICS),
-            spectrum_figure(merged, article_digest, LIGHT, style),
-            time_figure(article_run, article_digest, "throughput", LIGHT, style),
+            *(metric_figure(article_ranking, metric, LIGHT, given) for metric in METRICS),
+            spectrum_figure(merged, article_ranking, LIGHT, given),
+            time_figure(article_run, article_ranking, "throughput", LIGHT, given),
         ]
-    for server, look in style.items():
+    for server, style in given.items():
         lines = [
             line
             for figure in figures
@@ -223,20 +224,20 @@ def test_a_server_has_one_colour_and_marker_in_every_figure(article_run, article
             if re.split(r": | c\d+: ", str(line.get_label()))[0] == server
         ]
         assert len(lines) >= 15
-        assert {line.get_color() for line in lines} == {LIGHT.hues[look.hue]}
+        assert {line.get_color() for line in lines} == {LIGHT.hues[style.hue]}
         means = [line for line in lines if str(line.get_label()).endswith((": mean", ": spectrum"))]
-        assert {line.get_marker() for line in means} == {look.marker}
+        assert {line.get_marker() for line in means} == {style.marker}
 
 
 def test_a_run_without_any_reply_still_has_its_plots_of_crosses(builder, failed):
-    run = frame.load(builder.run(connections=(1, 16), rounds=1, change=failed))
-    found = plots.draw(run, digest(run.trials))
+    run = run_folder.load(builder.run(connections=(1, 16), rounds=1, change=failed))
+    found = gallery.draw(run, rank(run.trials))
     assert [plot.name for plot in found] == ["throughput", "cpu", "p99", "memory"]
     assert found[0].title == "Throughput: no trial could be measured"
 
 
 def test_all_figures_are_there_named_and_well_formed(article_plots, article):
-    assert tuple(plot.name for plot in article_plots) == plots.NAMES
+    assert tuple(plot.name for plot in article_plots) == gallery.NAMES
     for plot in article_plots:
         root = ET.fromstring(plot.svg)
         text = "".join(root.itertext())
@@ -249,7 +250,7 @@ def test_all_figures_are_there_named_and_well_formed(article_plots, article):
 
 def test_the_dark_figure_differs_in_its_colours_only(article_plots):
     for plot in article_plots:
-        dark = plots.dark(plot.svg)
+        dark = gallery.dark(plot.svg)
         light_colours, dark_colours = (set(re.findall(r"#[0-9a-f]{6}\b", svg)) for svg in (plot.svg, dark))
         assert light_colours <= set(LIGHT.colours.values())
         assert dark_colours <= set(DARK.colours.values())
@@ -259,11 +260,11 @@ def test_the_dark_figure_differs_in_its_colours_only(article_plots):
 
 def test_files_are_written_whole_and_stale_ones_removed(article_plots, tmp_path):
     folder = tmp_path / "plots"
-    plots.write(article_plots, folder)
+    gallery.write(article_plots, folder)
     names = {path.name for path in folder.iterdir()}
-    assert names == {f"{name}{suffix}" for name in plots.NAMES for suffix in (".svg", "-dark.svg", ".png")}
+    assert names == {f"{name}{suffix}" for name in gallery.NAMES for suffix in (".svg", "-dark.svg", ".png")}
     (folder / "mine.txt").write_text("kept")
-    plots.write(article_plots[:1], folder)
+    gallery.write(article_plots[:1], folder)
     left = {path.name for path in folder.iterdir()}
     assert left == {"mine.txt", "throughput.svg", "throughput-dark.svg", "throughput.png"}
     assert (folder / "throughput.svg").read_text() == article_plots[0].svg

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from bench.analysis.palette import LIGHT
-from bench.analysis.plots_canvas import WIDTH, Page, Words, drawing_style, fitting, nice_ticks, spread, text_width
+from bench.analysis.figures.canvas import WIDTH, Page, Words, drawing_style, fitting, nice_ticks, spread, text_width
+from bench.analysis.figures.palette import LIGHT
 
 POSITIONS = st.lists(st.floats(0, 100), min_size=1, max_size=20)
 

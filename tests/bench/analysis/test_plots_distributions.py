@@ -5,23 +5,23 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
-from bench.analysis import frame
-from bench.analysis.answer import digest
-from bench.analysis.palette import LIGHT, looks
-from bench.analysis.plots_canvas import drawing_style
-from bench.analysis.plots_spectrum import percentile, spectrum_figure
-from bench.analysis.plots_time import time_figure
-from bench.analysis.spectrum import spectra
+from bench.analysis.estimates.ranking import rank
+from bench.analysis.figures.canvas import drawing_style
+from bench.analysis.figures.over_time import time_figure
+from bench.analysis.figures.palette import LIGHT, styles
+from bench.analysis.figures.tail import percentile, spectrum_figure
+from bench.analysis.runs import run_folder
+from bench.analysis.runs.spectrum import spectra
 
 
 def test_a_spectrum_s_curve_is_the_percentiles_of_the_recorded_samples(
-    article_builder, article_run, article_digest, texts
+    article_builder, article_run, article_ranking, texts
 ):
     measured = article_run.measured
     cells = measured[["trial", "server", "workload"]].itertuples(index=False)
     merged = spectra(article_run.latency_log, {trial: (server, workload) for trial, server, workload in cells})
     with drawing_style():
-        figure = spectrum_figure(merged, article_digest, LIGHT, looks(article_digest.servers))
+        figure = spectrum_figure(merged, article_ranking, LIGHT, styles(article_ranking.servers))
     assert len(figure.axes) == 4
     for axes, workload in zip(figure.axes, ("c1", "c16", "c128", "c1000"), strict=True):
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
@@ -43,11 +43,11 @@ def test_percentiles_read_as_people_write_them():
     assert [percentile(tail) for tail in (2, 10, 100, 1000, 1e6)] == ["50 %", "90 %", "99 %", "99.9 %", "99.9999 %"]
 
 
-def test_courses_over_time_are_the_slices_of_each_trial(article_run, article_digest, texts):
-    style = looks(article_digest.servers)
+def test_courses_over_time_are_the_slices_of_each_trial(article_run, article_ranking, texts):
+    given = styles(article_ranking.servers)
     with drawing_style():
         figures = {
-            course: time_figure(article_run, article_digest, course, LIGHT, style) for course in ("throughput", "p99")
+            course: time_figure(article_run, article_ranking, course, LIGHT, given) for course in ("throughput", "p99")
         }
     trials = article_run.measured.set_index("trial")
     here = trials[(trials["server"] == "threads") & (trials["workload"] == "c16")].index
@@ -76,9 +76,9 @@ def test_a_slice_without_a_p99_and_a_window_s_last_crumb_leave_a_gap(builder):
         record["timeline"][4]["response_p99_ns"] = None
         record["timeline"][9]["slice_s"] = 0.01
 
-    run = frame.load(builder.run(connections=(16,), change=change))
-    found = digest(run.trials)
+    run = run_folder.load(builder.run(connections=(16,), change=change))
+    found = rank(run.trials)
     with drawing_style():
-        figure = time_figure(run, found, "p99", LIGHT, looks(found.servers))
+        figure = time_figure(run, found, "p99", LIGHT, styles(found.servers))
     (bold,) = (line for line in figure.axes[0].get_lines() if line.get_label() == "threads c16: median")
     assert list(bold.get_xdata()) == pytest.approx([0.05, 0.15, 0.25, 0.35, 0.55, 0.65, 0.75, 0.85])

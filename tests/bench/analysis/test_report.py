@@ -7,17 +7,18 @@ import pytest
 from click.testing import CliRunner
 
 from bench import units
-from bench.analysis import frame, report
-from bench.analysis.answer import digest, sentence
-from bench.analysis.palette import DARK, LIGHT
-from bench.analysis.plots import NAMES
-from bench.analysis.report_tables import failures, leads
-from bench.analysis.report_words import READING, answer
-from bench.analysis.table import CPU, METRICS, THROUGHPUT
+from bench.analysis.estimates.cells import CPU, METRICS, THROUGHPUT
+from bench.analysis.estimates.ranking import rank, sentence
+from bench.analysis.figures.gallery import NAMES
+from bench.analysis.figures.palette import DARK, LIGHT
+from bench.analysis.report import page as report
+from bench.analysis.report.tables import failures, leads
+from bench.analysis.report.words import READING, answer
+from bench.analysis.runs import run_folder
 from bench.cli import main
 from bench.cli.report import report as command
 from bench.errors import ExitCode, MeasurementError, UsageError
-from bench.experiment.doubts import ADVICE, Doubt
+from bench.experiment.trial.doubts import ADVICE, Doubt
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -57,8 +58,8 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(article_run, article_digest, article_plots):
-    return report.page(article_run, article_digest, article_plots)
+def page(article_run, article_ranking, article_plots):
+    return report.render(article_run, article_ranking, article_plots)
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +81,11 @@ def test_the_markup_holds_together(read):
     assert {link[1:] for link in read.links} <= set(read.ids)
 
 
-def test_the_answer_comes_first(page, article_digest):
-    title, said = answer(article_digest)
+def test_the_answer_comes_first(page, article_ranking):
+    title, said = answer(article_ranking)
     assert page.index(f"<h1>{title}</h1>") < page.index("<table>")
     assert page.index(f"<h1>{title}</h1>") < page.index("<figure")
-    standing = article_digest.headline(THROUGHPUT)
+    standing = article_ranking.headline(THROUGHPUT)
     assert standing.best.server in title
     assert units.rate(standing.best.estimate.value) in title
     lead = f"{standing.lead.value:.2f} \N{MULTIPLICATION SIGN} ({standing.lead.low:.2f} to {standing.lead.high:.2f})"
@@ -92,18 +93,18 @@ def test_the_answer_comes_first(page, article_digest):
     assert standing.runner_up.server in said[0]
     (cpu,) = (
         cell.estimate.value
-        for cell in article_digest.cells[CPU.column]
+        for cell in article_ranking.cells[CPU.column]
         if (cell.server, cell.workload) == (standing.best.server, standing.best.workload)
     )
     assert f"{units.duration(1000 * cpu)} of server CPU per reply" in " ".join(said)
     assert "What uvloop-protocol can do is not known" in " ".join(said)
 
 
-def test_every_server_and_every_number_with_its_interval_is_there(read, article, article_digest):
+def test_every_server_and_every_number_with_its_interval_is_there(read, article, article_ranking):
     words = " ".join(read.text.split())
     assert all(server in words for server in article)
     for metric in METRICS:
-        for cell in article_digest.cells[metric.column]:
+        for cell in article_ranking.cells[metric.column]:
             if not cell.missing:
                 low, high = metric.words(cell.estimate.low), metric.words(cell.estimate.high)
                 assert f"{metric.words(cell.estimate.value)} {low} to {high}" in words
@@ -163,7 +164,7 @@ def test_light_and_dark_are_one_page(page):
 
 def test_where_all_rates_were_given_the_question_is_p99(builder):
     workload = {"rate_per_s": 5000.0, "arrivals": "poisson"}
-    found = digest(frame.load(builder.run(connections=(16,), workload=workload)).trials)
+    found = rank(run_folder.load(builder.run(connections=(16,), workload=workload)).trials)
     title, said = answer(found)
     assert title.startswith("coroutines has the lowest p99: ")
     assert said[0].startswith("threads had ")
@@ -174,11 +175,11 @@ def test_where_all_rates_were_given_the_question_is_p99(builder):
     assert sentence(found.headline(THROUGHPUT), found.sweep).startswith("coroutines keeps up best: ")
 
 
-def test_leads_are_named_for_every_load(article_digest):
-    rows = leads(article_digest)
+def test_leads_are_named_for_every_load(article_ranking):
+    rows = leads(article_ranking)
     assert [row.where for row in rows] == ["1 connection", "16 connections", "128 connections", "1,000 connections"]
     assert rows[2].level_with == "uvloop-protocol"
-    assert rows[0].lead.endswith(article_digest.standings[THROUGHPUT.column][0].runner_up.server)
+    assert rows[0].lead.endswith(article_ranking.standings[THROUGHPUT.column][0].runner_up.server)
 
 
 def files(folder):
@@ -217,24 +218,24 @@ def test_a_run_that_was_interrupted_says_so(builder):
     (gone,) = (path for path in (builder.folder / "trials").iterdir() if path.stem == "0008")
     cell = json.loads(gone.read_text())["trial"]
     gone.unlink()
-    run = frame.load(builder.folder)
-    page = report.page(run, digest(run.trials, run.planned), [])
+    run = run_folder.load(builder.folder)
+    page = report.render(run, rank(run.trials, run.planned), [])
     assert "partial: it was interrupted, and 1 of 8 cells have no trial" in page
     row = re.search(rf"</span>{cell['server']['name']}</th>\s*<td class=\"n missing\">not run</td>", page)
     assert row is not None
 
 
 def test_a_run_in_which_all_failed_still_has_its_page(builder, failed):
-    run = frame.load(builder.run(connections=(1,), rounds=1, change=failed))
-    page = report.page(run, digest(run.trials), [])
+    run = run_folder.load(builder.run(connections=(1,), rounds=1, change=failed))
+    page = report.render(run, rank(run.trials), [])
     assert "<h1>No trial could be measured</h1>" in page
     assert "too many open files" in page
 
 
 def test_single_trials_are_not_given_an_interval(builder):
-    run = frame.load(builder.run(connections=(1, 16), rounds=1))
-    found = digest(run.trials)
-    page = report.page(run, found, [])
+    run = run_folder.load(builder.run(connections=(1, 16), rounds=1))
+    found = rank(run.trials)
+    page = report.render(run, found, [])
     assert "in too few trials to say how sure that is" in page
     assert page.count("<small>a single trial</small>") == 4 * len(METRICS)
     assert "nan" not in page
@@ -249,7 +250,7 @@ def test_what_cannot_be_reported_is_said_in_a_sentence(builder, tmp_path):
 
 
 def test_an_out_folder_that_cannot_be_made_is_wrong_use(builder, tmp_path, monkeypatch):
-    monkeypatch.setattr(report.plots, "draw", lambda *_: [])
+    monkeypatch.setattr(page.plots, "draw", lambda *_: [])
     builder.run(connections=(1,), rounds=1)
     (tmp_path / "taken").write_text("")
     with pytest.raises(UsageError, match=r"cannot write to .*taken: .*choose another folder with --out"):

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from bench.analysis import frame
+from bench.analysis.runs import run_folder
 from bench.experiment import schema
 
 UNITS = {
@@ -42,7 +42,7 @@ def test_every_column_is_documented_with_type_unit_and_meaning(readme, table):
 def test_the_example_has_five_lines_and_works(readme, builder, capsys):
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) == 5
-    frame.assemble(builder.run())
+    run_folder.assemble(builder.run())
     (path,) = re.findall(r'"(results/.*?\.parquet)"', code)
     scope = {}
     exec(code.replace(path, str(builder.folder / "trials.parquet")), scope)

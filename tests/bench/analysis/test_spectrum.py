@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bench.analysis.spectrum import highest_quantile, spectra, spectrum
+from bench.analysis.runs.spectrum import highest_quantile, spectra, spectrum
 from bench.errors import MeasurementError
 from clients.histogram import Histogram, samples_needed
 from clients.hlog import header, line

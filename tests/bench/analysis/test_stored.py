@@ -8,9 +8,9 @@ import click
 import numpy as np
 import pytest
 
-from bench.analysis.frame import load
-from bench.analysis.history import change_points, history
-from bench.analysis.stored import MUST_MATCH, Look, compare_runs, differences
+from bench.analysis.comparing.many_runs import change_points, history
+from bench.analysis.comparing.two_runs import MUST_MATCH, Impression, compare_runs, differences
+from bench.analysis.runs.run_folder import load
 from bench.cli.compare import compare
 from bench.errors import BenchError, NoBaselineError, UsageError
 
@@ -52,34 +52,34 @@ def stored(Builder, tmp_path):  # noqa: N803 - the fixture is a class
     return write
 
 
-def looks(a, b):
-    return {look.metric: look.look for look in compare_runs(load(a), load(b)).looks}
+def impressions(a, b):
+    return {one.metric: one.impression for one in compare_runs(load(a), load(b)).impressions}
 
 
 def test_two_runs_that_are_alike_look_alike(stored):
     found = compare_runs(load(stored("a")), load(stored("b", seed=2)))
-    assert {look.look for look in found.looks} == {Look.LOOKS_ALIKE}
+    assert {one.impression for one in found.impressions} == {Impression.LOOKS_ALIKE}
     assert found.exit_code == 0
-    assert found.looks[0].trials == (8, 8)
+    assert found.impressions[0].trials == (8, 8)
 
 
 def test_slower_and_faster_are_words_weaker_than_a_verdict(stored):
     a, b = stored("a"), stored("b", slower=0.2, seed=2)
-    assert set(looks(a, b).values()) == {Look.LOOKS_SLOWER}
-    assert set(looks(b, a).values()) == {Look.LOOKS_FASTER}
+    assert set(impressions(a, b).values()) == {Impression.LOOKS_SLOWER}
+    assert set(impressions(b, a).values()) == {Impression.LOOKS_FASTER}
     assert compare_runs(load(a), load(b)).exit_code == 3
-    assert not {word.value for word in Look} & {"REGRESSED", "OK", "IMPROVED"}
+    assert not {word.value for word in Impression} & {"REGRESSED", "OK", "IMPROVED"}
 
 
 def test_unequal_numbers_of_trials_are_fine_and_single_trials_cannot_tell(stored):
     a, one = stored("a"), stored("one", rounds=1, seed=2)
-    assert set(looks(a, stored("b", rounds=5, seed=3)).values()) == {Look.LOOKS_ALIKE}
-    assert set(looks(a, one).values()) == {Look.CANNOT_TELL}
+    assert set(impressions(a, stored("b", rounds=5, seed=3)).values()) == {Impression.LOOKS_ALIKE}
+    assert set(impressions(a, one).values()) == {Impression.CANNOT_TELL}
 
 
 def test_a_cell_of_one_run_only_is_missing(stored):
     found = compare_runs(load(stored("a")), load(stored("b", servers=("threads", "coroutines"), seed=2)))
-    assert {(look.server, look.look) for look in found.looks} >= {("coroutines", Look.MISSING)}
+    assert {(one.server, one.impression) for one in found.impressions} >= {("coroutines", Impression.MISSING)}
     assert found.exit_code == 5
 
 
@@ -116,8 +116,8 @@ def test_the_fingerprint_is_made_of_facts_that_a_run_records(checkout):
 def test_another_workload_of_the_same_name_is_missing_with_its_field(stored):
     a = stored("a")
     b = stored("b", workloads=[{"name": "c16", "connections": 16, "duration_s": 9.0}])
-    (look, *_) = compare_runs(load(a), load(b)).looks
-    assert (look.look, look.reason) == (Look.MISSING, "the workload differs in duration_s")
+    (first, *_) = compare_runs(load(a), load(b)).impressions
+    assert (first.impression, first.reason) == (Impression.MISSING, "the workload differs in duration_s")
 
 
 def test_a_throughput_that_is_a_lower_bound_cannot_tell(Builder, tmp_path, saturated):  # noqa: N803 - the fixture is a class
@@ -125,8 +125,8 @@ def test_a_throughput_that_is_a_lower_bound_cannot_tell(Builder, tmp_path, satur
         Builder(tmp_path / name, seed=seed).run(("threads",), (16,), 6, change=saturated)
         for name, seed in (("a", 1), ("b", 2))
     ]
-    found = {look.metric: look for look in compare_runs(*map(load, runs)).looks}
-    assert found["replies_per_s"].look is Look.CANNOT_TELL
+    found = {one.metric: one for one in compare_runs(*map(load, runs)).impressions}
+    assert found["replies_per_s"].impression is Impression.CANNOT_TELL
     assert "the load generator was the limit" in found["replies_per_s"].reason
 
 
@@ -136,7 +136,7 @@ def test_in_an_open_loop_the_median_response_is_compared(Builder, tmp_path):  # 
         Builder(tmp_path / name, seed=seed).run(("threads",), (16,), 6, workload=open_loop)
         for name, seed in (("a", 1), ("b", 2))
     ]
-    assert [look.metric for look in compare_runs(*map(load, runs)).looks] == [
+    assert [one.metric for one in compare_runs(*map(load, runs)).impressions] == [
         "server_cpu_us_per_reply",
         "response_p50_ns",
     ]

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis import frame
-from bench.analysis.table import CPU, MEMORY, METRICS, P99, THROUGHPUT, cells, sweep
+from bench.analysis.estimates.cells import CPU, MEMORY, METRICS, P99, THROUGHPUT, cells, sweep
+from bench.analysis.runs import run_folder
 
 
 def load(builder, **how):
-    return frame.load(builder.run(**how)).trials
+    return run_folder.load(builder.run(**how)).trials
 
 
-def test_every_estimate_is_the_mean_and_t_interval_of_the_raw_trials(article_run, article_digest):
+def test_every_estimate_is_the_mean_and_t_interval_of_the_raw_trials(article_run, article_ranking):
     raw = article_run.trials.to_dict("records")
     for metric in METRICS:
-        for cell in article_digest.cells[metric.column]:
+        for cell in article_ranking.cells[metric.column]:
             mine = [
                 float(row[metric.column])
                 for row in raw
@@ -29,8 +29,8 @@ def test_every_estimate_is_the_mean_and_t_interval_of_the_raw_trials(article_run
                 assert cell.estimate.level == 0.95
 
 
-def test_every_cell_is_there_even_if_all_its_trials_failed(article_digest):
-    found = {(cell.server, cell.x): cell for cell in article_digest.cells[THROUGHPUT.column]}
+def test_every_cell_is_there_even_if_all_its_trials_failed(article_ranking):
+    found = {(cell.server, cell.x): cell for cell in article_ranking.cells[THROUGHPUT.column]}
     assert len(found) == 6 * 4 + 1
     gone = found["generators", 1000]
     assert (gone.missing, gone.trials, gone.measured, gone.statuses) == (True, 3, 0, ("server-died",))
@@ -40,9 +40,9 @@ def test_every_cell_is_there_even_if_all_its_trials_failed(article_digest):
     assert ("sequential", 16) not in found
 
 
-def test_only_throughput_can_be_a_lower_bound(article_digest):
+def test_only_throughput_can_be_a_lower_bound(article_ranking):
     bounded = {
-        metric.column: {(cell.server, cell.x) for cell in article_digest.cells[metric.column] if cell.lower_bound}
+        metric.column: {(cell.server, cell.x) for cell in article_ranking.cells[metric.column] if cell.lower_bound}
         for metric in METRICS
     }
     assert bounded.pop(THROUGHPUT.column) == {("uvloop-protocol", 128), ("uvloop-protocol", 1000)}

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from bench.analysis.pairs import Arm
-from bench.analysis.verdict import Rule
 from bench.experiment.model import Server, Status, Trial, TrialResult
 from bench.regress.planner import Cell
 from bench.regress.session import Outcome, Question, Session
+from bench.verdict.pairs import Arm
+from bench.verdict.values import Rule
 from clients.workload import Workload
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.analysis.compare import judge
-from bench.analysis.pairs import Arm, Observation
-from bench.analysis.verdict import EXIT_CODES, Word
 from bench.errors import ExitCode
+from bench.verdict.judge import judge
+from bench.verdict.pairs import Arm, Observation
+from bench.verdict.values import EXIT_CODES, Word
 
 LOOKS = (10, 20, 30, 40)
 

@@ -19,12 +19,12 @@ import junitparser
 import pytest
 from click.testing import CliRunner
 
-from bench.analysis.pairs import Arm
 from bench.cli.export import export
 from bench.cli.regress import regress
 from bench.errors import BenchError, NoBaselineError, UsageError
 from bench.experiment.model import Status
-from bench.regress import arms, check, revisions
+from bench.regress import arms, regression, revisions
+from bench.verdict.pairs import Arm
 
 COMMAND = "python -m myserver --port {port}"
 
@@ -61,7 +61,7 @@ class Bench:
 @pytest.fixture
 def bench(hosts, monkeypatch, tmp_path):
     fake = Bench(hosts)
-    monkeypatch.setattr(check, "live_bench", lambda: contextlib.nullcontext(fake))
+    monkeypatch.setattr(regression, "live_bench", lambda: contextlib.nullcontext(fake))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     monkeypatch.setenv("PATH", path)

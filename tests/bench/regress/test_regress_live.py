@@ -19,14 +19,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.analysis.compare import judge
-from bench.analysis.pairs import Arm, Observation
-from bench.analysis.verdict import Word
 from bench.errors import ExitCode
-from bench.experiment.catalog import catalog
-from bench.regress.check import live_bench
+from bench.experiment.planning.catalog import catalog
 from bench.regress.planner import Cell
+from bench.regress.regression import live_bench
 from bench.regress.session import Question, Session
+from bench.verdict.judge import judge
+from bench.verdict.pairs import Arm, Observation
+from bench.verdict.values import Word
 from clients.workload import Workload
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
@@ -142,7 +142,7 @@ def loops_for(path_of, share):
 
 
 def _rule(name):
-    from bench.analysis.compare import RULES
+    from bench.verdict.judge import RULES
 
     return dataclasses.replace(next(rule for rule in RULES if rule.metric == name), gating=True)
 

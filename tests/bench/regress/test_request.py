@@ -6,13 +6,13 @@ import shutil
 
 import pytest
 
-from bench.analysis.compare import RULES
-from bench.analysis.pairs import Arm
 from bench.cli.regress import GATES
 from bench.errors import NoBaselineError, UsageError
-from bench.experiment.catalog import catalog
+from bench.experiment.planning.catalog import catalog
 from bench.regress import request
 from bench.regress.request import GATE_SERVERS, Request, chosen_rules, prepared, spec
+from bench.verdict.judge import RULES
+from bench.verdict.pairs import Arm
 from clients.workload import Workload
 
 WORKLOAD = Workload(connections=4)

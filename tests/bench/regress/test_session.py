@@ -11,8 +11,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bench.analysis.pairs import Arm
-from bench.analysis.verdict import Word
 from bench.errors import ExitCode, UsageError
 from bench.experiment.model import Server, Status
 from bench.regress.conclude import sensitivity
@@ -20,6 +18,8 @@ from bench.regress.ledger import Ledger, entries
 from bench.regress.planner import Knowledge, make_plan
 from bench.regress.session import Question
 from bench.regress.validity import not_steady
+from bench.verdict.pairs import Arm
+from bench.verdict.values import Word
 
 
 def only(outcome):

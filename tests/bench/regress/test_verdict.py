@@ -9,11 +9,11 @@ import math
 import junitparser
 import pytest
 
-from bench.analysis.compare import Problem, judge
-from bench.analysis.pairs import Arm, Observation
-from bench.analysis.verdict import CellVerdict, Comparison, Rule, Word
 from bench.errors import ExitCode
 from bench.regress import junit
+from bench.verdict.judge import Problem, judge
+from bench.verdict.pairs import Arm, Observation
+from bench.verdict.values import CellVerdict, Comparison, Rule, Word
 
 RPS = Rule(metric="rate", title="throughput", larger_is_better=True)
 LATENCY = Rule(metric="rate", title="latency")

@@ -1,0 +1,1 @@
+"""What `echobench compare` shows: servers of one run, two runs, many runs."""

@@ -1,0 +1,221 @@
+"""Two runs from disk, side by side: refused where they are not comparable, otherwise said in weaker words.
+
+Between two days a machine changes by more than most code does: on unchanged code, rules that can see 10 % raise alarms
+in a third of such comparisons, whatever the test. So nothing here is called REGRESSED or OK; `echobench regress` is
+what decides.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import ExitCode, NoBaselineError
+from bench.stats import Estimate, ratio_interval
+from bench.units import percent
+from bench.verdict.judge import RULES
+from bench.verdict.values import Rule, known
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from bench.analysis.runs.run_folder import Run
+
+LEVEL = 0.98
+
+MUST_MATCH: dict[str, tuple[str, ...]] = {
+    "machine": (
+        "cpu_model",
+        "usable_cpus",
+        "smt_siblings",
+        "hypervisor",
+        "cgroup_cpu_quota",
+        "governor",
+        "memory_bytes",
+        "system",
+        "kernel",
+        "libc",
+        "server_cpus",
+        "client_cpus",
+        "cores_shared",
+    ),
+    "interpreter": ("implementation", "version", "build", "compiler"),
+    "plan": ("generator",),
+}
+"""What must be equal in run.json for two runs to be comparable, besides every library but our own."""
+
+_UNWRITTEN = {("plan", "generator"): "python"}
+"""What a field of MUST_MATCH means where an older run does not have it."""
+
+_OUR_LIBRARY = "echobench"
+
+
+class Impression(StrEnum):
+    """What two stored runs look like, in words weaker than a verdict's."""
+
+    MISSING = "MISSING"
+    LOOKS_SLOWER = "LOOKS-SLOWER"
+    CANNOT_TELL = "CANNOT-TELL"
+    LOOKS_FASTER = "LOOKS-FASTER"
+    LOOKS_ALIKE = "LOOKS-ALIKE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellImpression:
+    """One metric of one cell. `change` is the relative change in the metric's own direction; None if not comparable."""
+
+    server: str
+    workload: str
+    metric: str
+    impression: Impression
+    reason: str
+    change: Estimate | None = None
+    trials: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredComparison:
+    """All that two runs have in common, and what only one of them has."""
+
+    baseline: str
+    candidate: str
+    impressions: tuple[CellImpression, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Nothing to compare with before inconclusive; never regressed, since this cannot know."""
+        words = {one.impression for one in self.impressions}
+        if Impression.MISSING in words or not words:
+            return ExitCode.NO_BASELINE
+        return ExitCode.INCONCLUSIVE if words & {Impression.LOOKS_SLOWER, Impression.CANNOT_TELL} else ExitCode.FINE
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types; a number that is not known is null."""
+        looks = [
+            {"look" if name == "impression" else name: value for name, value in asdict(one).items()}
+            for one in self.impressions
+        ]
+        plain: dict[str, Any] = known(
+            {"exit_code": int(self.exit_code), "baseline": self.baseline, "candidate": self.candidate, "looks": looks}
+        )
+        return plain
+
+
+def compare_runs(baseline: Run, candidate: Run) -> StoredComparison:
+    """Compare every cell that either run has. Raises NoBaselineError naming every field that forbids it."""
+    fields = differences(baseline.info, candidate.info)
+    if fields:
+        raise NoBaselineError(
+            f"{baseline.id} and {candidate.id} cannot be compared: {'; '.join(fields)}. "
+            "Measure both on one machine: echobench regress --base REV"
+        )
+    cells = list(dict.fromkeys([*_cells(baseline), *_cells(candidate)]))
+    impressions = tuple(
+        _impression(baseline, candidate, cell, rule) for cell in cells for rule in _rules(baseline, candidate, cell)
+    )
+    return StoredComparison(baseline=baseline.id, candidate=candidate.id, impressions=impressions)
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Name every field of the fingerprint in which two run.json differ, with both values."""
+    libraries = sorted({*a.get("libraries", {}), *b.get("libraries", {})} - {_OUR_LIBRARY})
+    fields = {**MUST_MATCH, "libraries": tuple(libraries)}
+    return [
+        f"{group}.{field} is {_shown(a, group, field)} in one and {_shown(b, group, field)} in the other"
+        for group, names in fields.items()
+        for field in names
+        if a.get(group, {}).get(field) != b.get(group, {}).get(field)
+    ]
+
+
+def _shown(info: Mapping[str, Any], group: str, field: str) -> str:
+    value = info.get(group, {}).get(field, _UNWRITTEN.get((group, field)))
+    return "not known" if value is None else repr(value)
+
+
+def _cells(run: Run) -> list[tuple[str, str]]:
+    pairs = run.measured[["server", "workload"]].drop_duplicates()
+    return list(pairs.itertuples(index=False, name=None))
+
+
+def trials_of(run: Run, cell: tuple[str, str]) -> pd.DataFrame:
+    """Return the measured trials of a server under a workload."""
+    rows = run.measured
+    return rows[(rows["server"] == cell[0]) & (rows["workload"] == cell[1])]
+
+
+def _rules(baseline: Run, candidate: Run, cell: tuple[str, str]) -> Sequence[Rule]:
+    """Return what is compared: CPU, and the throughput of a closed loop or the median response of an open one."""
+    rows = trials_of(candidate, cell)
+    rows = trials_of(baseline, cell) if rows.empty else rows
+    second = "replies_per_s" if rows["rate_per_s"].isna().all() else "response_p50_ns"
+    return [rule for rule in RULES if rule.metric in {"server_cpu_us_per_reply", second}]
+
+
+def _impression(baseline: Run, candidate: Run, cell: tuple[str, str], rule: Rule) -> CellImpression:
+    sides = [trials_of(run, cell) for run in (baseline, candidate)]
+    values = [rows[rule.metric].dropna().to_numpy(dtype=float) for rows in sides]
+    reason = _why_not((baseline, candidate), cell[1], sides, rule)
+    if reason:
+        impression, change = Impression.MISSING, None
+    else:
+        change = ratio_interval(values[1], values[0], LEVEL).map(lambda ratio: ratio - 1)
+        impression = _word(change, rule)
+        reason = f"{rule.title} {percent(change.value)} [{percent(change.low)}, {percent(change.high)}]"
+        if rule.metric == "replies_per_s" and any(
+            rows["throughput_is_lower_bound"].fillna(value=False).any() for rows in sides
+        ):
+            impression, reason = (
+                Impression.CANNOT_TELL,
+                f"{reason}, but the load generator was the limit: a lower bound",
+            )
+    return CellImpression(
+        server=cell[0],
+        workload=cell[1],
+        metric=rule.metric,
+        impression=impression,
+        reason=reason,
+        change=change,
+        trials=(len(values[0]), len(values[1])),
+    )
+
+
+def _why_not(runs: tuple[Run, Run], workload: str, sides: Sequence[pd.DataFrame], rule: Rule) -> str:
+    """Say why the cell has no ratio, naming the run or the field; nothing if it has one."""
+    for run, rows in zip(runs, sides, strict=True):
+        values = rows[rule.metric].dropna()
+        if values.empty:
+            return f"{run.id} has no {rule.title} of this cell"
+        if not (values > 0).all():
+            return f"{run.id} has a {rule.title} of 0, which no ratio can be made of"
+    shapes = [_workload(run, workload) for run in runs]
+    names = sorted({*shapes[0], *shapes[1]})
+    differ = [name for name in names if shapes[0].get(name) != shapes[1].get(name)]
+    if differ:
+        return f"the workload differs in {', '.join(differ)}"
+    pythons = [" / ".join(sorted(set(rows["interpreter"].dropna()))) for rows in sides]
+    return (
+        f"the server's interpreter is {pythons[0]} in one and {pythons[1]} in the other"
+        if pythons[0] != pythons[1]
+        else ""
+    )
+
+
+def _workload(run: Run, name: str) -> Mapping[str, Any]:
+    return next((workload for workload in run.info.get("workloads", ()) if workload["name"] == name), {})
+
+
+def _word(change: Estimate, rule: Rule) -> Impression:
+    """Read the impression off the slowdown's interval; comparisons with NaN are false and end as CANNOT-TELL."""
+    worse = change.map(math.log1p)
+    slowdown = worse.negated() if rule.larger_is_better else worse
+    tolerance, budget = math.log1p(rule.tolerance), math.log1p(rule.budget)
+    if slowdown.low > 0 and slowdown.value >= tolerance:
+        return Impression.LOOKS_SLOWER
+    if slowdown.high < 0 and slowdown.value <= -tolerance:
+        return Impression.LOOKS_FASTER
+    return Impression.LOOKS_ALIKE if slowdown.high < budget else Impression.CANNOT_TELL

@@ -1,0 +1,1 @@
+"""The numbers of a run with their intervals, and who leads."""

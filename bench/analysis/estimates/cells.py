@@ -1,0 +1,265 @@
+"""What tables and plots show: the metrics, what a run sweeps, and one estimate per cell. Frames in, frames out.
+
+A cell is one server under one workload; its trials are the replicates. Words for people other than a metric's own
+are not here, and neither is any drawing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench import units
+from bench.experiment.model import Status
+from bench.stats import Estimate, mean_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    import pandas as pd
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A column for people. `factor` turns it into what `text` writes.
+
+    `claim` is what its best server does, `claim_if_given` what it does where the rate is given. Ticks are counted in
+    `tick_base`; `log` asks for a logarithmic scale whatever the range.
+    """
+
+    column: str
+    title: str
+    axis: str
+    text: Callable[[float], str]
+    tick: Callable[[float], str]
+    claim: str
+    claim_if_given: str = ""
+    tick_base: float = 1.0
+    factor: float = 1.0
+    larger_is_better: bool = False
+    log: bool = False
+
+    def words(self, value: float) -> str:
+        """Write a value of the column with its unit."""
+        return self.text(value * self.factor)
+
+
+THROUGHPUT = Metric(
+    column="replies_per_s",
+    title="Throughput",
+    axis="correct replies per second",
+    text=units.rate,
+    tick=units.compact,
+    claim="echoes fastest",
+    claim_if_given="keeps up best",
+    larger_is_better=True,
+)
+CPU = Metric(
+    column="server_cpu_us_per_reply",
+    title="Server CPU per reply",
+    axis="server CPU time per correct reply",
+    text=units.duration,
+    tick=lambda us: units.duration(1000 * us),
+    factor=1000.0,
+    claim="needs the least CPU per reply",
+)
+P50 = Metric(
+    column="response_p50_ns",
+    title="Median response",
+    axis="median of the response time",
+    text=units.duration,
+    tick=units.duration,
+    claim="has the lowest median",
+    log=True,
+)
+P99 = Metric(
+    column="response_p99_ns",
+    title="p99 response",
+    axis="99th percentile of the response time",
+    text=units.duration,
+    tick=units.duration,
+    claim="has the lowest p99",
+    log=True,
+)
+MEMORY = Metric(
+    column="server_rss_max_bytes",
+    title="Memory",
+    axis="largest resident set of the server",
+    text=units.size,
+    tick=units.size,
+    tick_base=2**20,
+    claim="takes the least memory",
+)
+METRICS = (THROUGHPUT, CPU, P50, P99, MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What a run varies from cell to cell of a server: its column, its name, and how a value reads in a sentence."""
+
+    column: str
+    title: str
+    tick: Callable[[float], str]
+    phrase: Callable[[float], str]
+
+
+AXES = (
+    Axis(
+        "connections",
+        "connections",
+        units.count,
+        lambda x: "1 connection" if x == 1 else f"{units.count(x)} connections",
+    ),
+    Axis("rate_per_s", "offered requests per second", units.compact, lambda x: f"{units.rate(x)} offered"),
+    Axis("message_bytes", "message size", units.size, lambda x: f"{units.size(x)} a message"),
+    Axis("pipeline", "requests in flight per connection", units.count, lambda x: f"{units.count(x)} in flight"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Workloads that differ only along the axis; `places` says where each stands, by name.
+
+    `label` says what they have that other panels of the run have not; it is empty if there is no other.
+    """
+
+    label: str
+    places: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The axis along which a run varies the load, and a panel for each combination of all else.
+
+    `shared` says what all workloads have in common; `open_loop` whether their rates were all given, so that throughput
+    only says whether a server kept up.
+    """
+
+    axis: Axis
+    panels: tuple[Panel, ...]
+    shared: str
+    open_loop: bool
+
+    def phrase(self, panel: Panel, x: float) -> str:
+        """Say where a cell stands: `at 128 connections`, with the label of its panel if it has one."""
+        where = f"at {self.axis.phrase(x)}"
+        return f"{where} ({panel.label})" if panel.label else where
+
+
+_ASKED = ("connections", "rate_per_s", "message_bytes", "pipeline", "arrivals")
+
+
+def sweep(trials: pd.DataFrame) -> Sweep:
+    """Find what the run varies: connections if there are several, else the rate, the size, or the pipeline depth."""
+    workloads = trials.drop_duplicates("workload").set_index("workload")[list(_ASKED)]
+    axis = next((axis for axis in AXES if len(workloads[axis.column].dropna().unique()) > 1), AXES[0])
+    rest = [name for name in _ASKED if name != axis.column]
+    groups: list[tuple[list[str], dict[str, float]]] = []
+    for _, alike in workloads.groupby(rest, dropna=False, sort=True):
+        parts = _describe(alike.iloc[0], axis.column)
+        ordered = alike[axis.column].sort_index().sort_values(kind="stable")
+        places = {str(name): float(x) for name, x in ordered.items()}
+        if len(set(places.values())) == len(places):
+            groups.append((parts, places))
+        else:  # they differ in something that is no column: only their names tell them apart
+            groups.extend(([*parts, name], {name: x}) for name, x in places.items())
+    shared = [part for part in groups[0][0] if all(part in parts for parts, _ in groups)]
+    return Sweep(
+        axis=axis,
+        panels=tuple(Panel(", ".join(part for part in parts if part not in shared), at) for parts, at in groups),
+        shared=", ".join(shared),
+        open_loop=bool((workloads["arrivals"] != "closed").all()),
+    )
+
+
+def _describe(workload: pd.Series, without: str) -> list[str]:
+    """Say in phrases what was asked of the servers, but for what the axis says."""
+    parts = [f"{units.size(workload['message_bytes'])} messages"] if without != "message_bytes" else []
+    if without != "connections":
+        parts.append(AXES[0].phrase(workload["connections"]))
+    if without != "pipeline" and workload["pipeline"] > 1:
+        parts.append(f"{workload['pipeline']} in flight per connection")
+    if workload["arrivals"] == "closed":
+        return [*parts, "closed loop"]
+    parts.append(f"open loop with {workload['arrivals']} arrivals")
+    return parts if without == "rate_per_s" else [*parts, f"{units.rate(workload['rate_per_s'])} offered"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One metric of one server under one workload.
+
+    `by_round` has one number per measured trial that knows the metric, by the number of its round. `statuses` are those
+    of the trials that failed. `lower_bound`: the generator was the limit in some trial, and the metric is throughput.
+    """
+
+    server: str
+    workload: str
+    x: float
+    estimate: Estimate
+    by_round: dict[int, float]
+    trials: int
+    measured: int
+    lower_bound: bool
+    statuses: tuple[str, ...]
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is nothing to show: no trial was measured, or none knows this metric."""
+        return not self.by_round
+
+
+def cells(
+    trials: pd.DataFrame,
+    sweep: Sweep,
+    metric: Metric,
+    planned: Collection[tuple[str, str]] = (),
+    level: float = LEVEL,
+) -> tuple[Cell, ...]:
+    """Estimate a metric for every cell, along the axis: the mean over its trials with its interval.
+
+    A cell that was `planned` (server, workload) and has no trial, as in an interrupted run, is there and missing.
+    """
+    places = {name: x for panel in sweep.panels for name, x in panel.places.items()}
+    by_cell = {
+        (str(server), str(workload)): rows for (server, workload), rows in trials.groupby(["server", "workload"])
+    }
+    nothing = trials.iloc[:0]
+    keys = by_cell.keys() | {cell for cell in planned if cell[1] in places}
+    found = (
+        _cell(
+            by_cell.get((server, workload), nothing),
+            metric,
+            server=server,
+            workload=workload,
+            x=places[workload],
+            level=level,
+        )
+        for server, workload in keys
+    )
+    return tuple(sorted(found, key=lambda cell: (cell.x, cell.workload, cell.server)))
+
+
+def _cell(rows: pd.DataFrame, metric: Metric, *, server: str, workload: str, x: float, level: float) -> Cell:
+    measured = rows["status"] == Status.MEASURED
+    known = measured & rows[metric.column].notna()
+    by_round = dict(zip(rows["round"][known].astype(int), rows[metric.column][known].astype(float), strict=True))
+    return Cell(
+        server=server,
+        workload=workload,
+        x=x,
+        estimate=_not_negative(mean_interval(list(by_round.values()), level)),
+        by_round=by_round,
+        trials=len(rows),
+        measured=int(measured.sum()),
+        lower_bound=metric is THROUGHPUT
+        and bool(rows["throughput_is_lower_bound"][measured].fillna(value=False).any()),
+        statuses=tuple(sorted(set(rows["status"][~measured]))) if len(rows) else ("not run",),
+    )
+
+
+def _not_negative(estimate: Estimate) -> Estimate:
+    """Cut the interval at zero: no rate, time or size lies below, so nothing that could be true is cut off."""
+    return estimate.map(lambda value: 0.0 if value < 0 else value)

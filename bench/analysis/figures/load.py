@@ -1,0 +1,97 @@
+"""A metric against the load: one line per server with its interval and its single trials, named at the line's end.
+
+Where a run has but one load, the same numbers as a ranking. Drawn from the ranking of a run, nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.analysis.figures.bars import ranking_figure
+from bench.analysis.figures.canvas import (
+    AXIS_LEFT,
+    LABEL_POINTS,
+    MARGIN,
+    WIDTH,
+    Page,
+    fitting,
+    nice_ticks,
+    set_ticks,
+    text_width,
+)
+from bench.analysis.figures.marks import End, draw_missing, draw_names, draw_server
+from bench.analysis.figures.palette import ordered
+from bench.analysis.figures.scale import value_scale
+from bench.analysis.figures.words import capital, metric_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bench.analysis.estimates.cells import Cell, Metric, Panel
+    from bench.analysis.estimates.ranking import Ranking
+    from bench.analysis.figures.palette import Style, Theme
+    from bench.analysis.figures.scale import Scale
+
+_PANEL_GAP = 0.75
+_DODGE_POINTS = 1.6
+_DODGE_MOST_POINTS = 11
+
+
+def metric_figure(ranking: Ranking, metric: Metric, theme: Theme, styles: Mapping[str, Style]) -> Figure:
+    """Draw a metric of every cell of a run."""
+    if all(len(panel.places) == 1 for panel in ranking.sweep.panels):
+        return ranking_figure(ranking, metric, theme, styles)
+    panels = ranking.sweep.panels
+    height = max(2.6 if len(panels) > 1 else 3.4, 0.17 * len(styles) + 0.4)
+    page = Page(metric_words(ranking, metric), theme, body=len(panels) * (height + _PANEL_GAP) - 0.12)
+    scale = value_scale(ranking.cells[metric.column], log=metric.log)
+    drawn = [[cell for cell in ranking.cells[metric.column] if cell.workload in panel.places] for panel in panels]
+    ends = [_ends(here, panel, ranking.sweep.axis.tick) for here, panel in zip(drawn, panels, strict=True)]
+    names = [f"{server}{end.remark}" for each in ends for server, end in each.items()]
+    width = WIDTH - AXIS_LEFT - text_width(page.figure, names, size=LABEL_POINTS) - 0.36 - MARGIN
+    for number, panel in enumerate(panels):
+        axes = page.axes(AXIS_LEFT, 0.2 + number * (height + _PANEL_GAP), width, height)
+        if len(panels) > 1:
+            page.caption(axes, capital(panel.label))
+        _frame(page, axes, ranking, panel, metric, scale)
+        _fill(page, axes, drawn[number], styles)
+        draw_names(page, axes, ends[number], styles)
+    return page.figure
+
+
+def _frame(page: Page, axes: Axes, ranking: Ranking, panel: Panel, metric: Metric, scale: Scale) -> None:  # noqa: PLR0917 - private, and each is another thing
+    places = sorted(set(panel.places.values()))
+    axes.set_yscale("log" if scale.log else "linear")
+    axes.set_ylim(scale.low, scale.high)
+    axes.set_xscale("log")
+    room = (places[-1] / places[0]) ** 0.045 if len(places) > 1 else 2.0
+    axes.set_xlim(places[0] / room, places[-1] * room)
+    set_ticks(axes, "x", fitting(axes, places, ranking.sweep.axis.tick), ranking.sweep.axis.tick)
+    set_ticks(axes, "y", nice_ticks(scale.low, scale.high, log=scale.log, base=metric.tick_base), metric.tick)
+    axes.grid(axis="y", color=page.theme.grid, linewidth=0.8)
+    axes.set_xlabel(ranking.sweep.axis.title, color=page.theme.muted, fontsize=8.5, labelpad=3)
+
+
+def _ends(here: Sequence[Cell], panel: Panel, tick: Callable[[float], str]) -> dict[str, End]:
+    """Find where each server's line ends, and say so where that is not at the last load."""
+    ends: dict[str, End] = {}
+    last = max(panel.places.values())
+    for server in ordered(cell.server for cell in here):
+        known = [cell for cell in here if cell.server == server and not cell.missing]
+        if known:
+            remark = "" if known[-1].x == last else f" ({'to' if len(known) > 1 else 'at'} {tick(known[-1].x)})"
+            ends[server] = End(known[-1].x, known[-1].estimate.value, remark)
+    return ends
+
+
+def _fill(page: Page, axes: Axes, here: Sequence[Cell], styles: Mapping[str, Style]) -> None:
+    """Draw all servers of a panel, each a little aside of the others."""
+    step = min(_DODGE_POINTS, _DODGE_MOST_POINTS / len(styles))
+    for index, server in enumerate(ordered(styles)):
+        mine = [cell for cell in here if cell.server == server]
+        if mine:
+            draw_server(page, axes, mine, styles[server], (index - (len(styles) - 1) / 2) * step)
+    draw_missing(page, axes, [cell for cell in here if cell.missing], styles)

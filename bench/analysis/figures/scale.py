@@ -1,0 +1,33 @@
+"""The scale of an axis, from the numbers it must hold. Draws nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.analysis.estimates.cells import Cell
+
+LOG_FROM = 50.0
+"""A scale is logarithmic when its largest mean is this many times its smallest."""
+
+
+class Scale(NamedTuple):
+    """Lowest and highest value of an axis, and whether it is logarithmic."""
+
+    low: float
+    high: float
+    log: bool
+
+
+def value_scale(found: Sequence[Cell], *, log: bool) -> Scale:
+    """Return the scale that shows every trial: from zero if it is linear. Only very wide intervals are cut."""
+    values = [value for cell in found for value in cell.by_round.values()] or [1.0]
+    highs = [min(cell.estimate.high, 1.3 * max(values)) for cell in found if cell.estimate.bounded]
+    top = max(values + highs)
+    positive = [value for value in values if value > 0]
+    means = [cell.estimate.value for cell in found if cell.by_round and cell.estimate.value > 0]
+    if means and (log or max(means) > LOG_FROM * min(means)):
+        return Scale(min(positive) / 1.3, top * 1.2, log=True)
+    return Scale(0.0, top * 1.06 or 1.0, log=False)

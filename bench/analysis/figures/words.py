@@ -1,0 +1,82 @@
+"""The words of a figure: the answer as title, how to read it as subtitle, what is not there as notes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from bench import units
+from bench.analysis.estimates.ranking import sentence
+from bench.analysis.figures.canvas import Words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bench.analysis.estimates.cells import Axis, Cell, Metric
+    from bench.analysis.estimates.ranking import Ranking
+
+
+def metric_words(ranking: Ranking, metric: Metric, *, upwards: bool = True) -> Words:
+    """Return title, subtitle and notes of a figure that shows one metric of every cell; more is `upwards`, or right."""
+    found = ranking.cells[metric.column]
+    standing = ranking.headline(metric)
+    return Words(
+        title=sentence(standing, ranking.sweep) if standing else f"{metric.title}: no trial could be measured",
+        subtitle=" ".join([f"{capital(metric.axis)}.", *shared_load(ranking), _reading(found)]),
+        notes=tuple(_notes(found, ranking, arrow="\N{UPWARDS ARROW}" if upwards else "\N{RIGHTWARDS ARROW}")),
+    )
+
+
+def shared_load(ranking: Ranking) -> list[str]:
+    """Say what all workloads of a run share, as a sentence if there is anything."""
+    return [f"{capital(ranking.sweep.shared)}."] if ranking.sweep.shared else []
+
+
+def capital(text: str) -> str:
+    """Write the first letter large and leave the others alone."""
+    return text[:1].upper() + text[1:]
+
+
+def in_text(title: str) -> str:
+    """Write a metric's title within a sentence: its first letter small, unless it is an abbreviation."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Write `a`, `a and b` or `a, b and c`, each once."""
+    unique = list(dict.fromkeys(parts))
+    return " and ".join(filter(None, (", ".join(unique[:-1]), unique[-1])))
+
+
+def trials_behind(found: Sequence[Cell]) -> str:
+    """Say on how many trials a cell's number stands: `5 trials`, `3 to 5 trials`, `a single trial`."""
+    counts = sorted({cell.measured for cell in found if not cell.missing}) or [0]
+    if counts == [1]:
+        return "a single trial"
+    return f"{counts[0]} trials" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} trials"
+
+
+def _reading(found: Sequence[Cell]) -> str:
+    if not any(cell.estimate.bounded for cell in found):
+        return f"Point: {trials_behind(found)}, so there is no interval."
+    level = units.percent(found[0].estimate.level, signed=False)
+    return f"Point: mean of {trials_behind(found)}, bar: {level} interval, dot: one trial."
+
+
+def places(found: Iterable[Cell], axis: Axis, *, why: bool = False) -> str:
+    """Say where cells stand: `threads at 1 and 16; trio at 16 connections`, with `why` their statuses too."""
+    by_server: defaultdict[str, list[str]] = defaultdict(list)
+    for cell in found:
+        reason = f" ({listed(cell.statuses) if cell.statuses else 'not known'})" if why else ""
+        by_server[f"{cell.server}{reason}"].append(axis.tick(cell.x))
+    return f"{'; '.join(f'{who} at {listed(at)}' for who, at in by_server.items())} {axis.title}"
+
+
+def _notes(found: Sequence[Cell], ranking: Ranking, *, arrow: str) -> Iterable[str]:
+    """Say which cells have no number, and which are only a lower bound, at which loads."""
+    axis = ranking.sweep.axis
+    if missing := [cell for cell in found if cell.missing]:
+        yield f"\N{MULTIPLICATION SIGN}  No number: {places(missing, axis, why=True)}."
+    if bounded := [cell for cell in found if cell.lower_bound]:
+        limit = "At least this much, since the load generator was the limit"
+        yield f"{arrow}  {limit}: {places(bounded, axis)}."

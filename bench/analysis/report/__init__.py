@@ -1,0 +1,1 @@
+"""The page of a run: its tables, its words, its template."""

@@ -1,0 +1,120 @@
+"""The report of a run: one HTML file that needs nothing else, and the plots and tables beside it.
+
+Everything in it is rebuilt from the records, or from the tables where a published run has no records any more. The
+same run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench import units
+from bench.analysis.estimates.cells import LEVEL, METRICS
+from bench.analysis.estimates.ranking import rank
+from bench.analysis.figures import gallery
+from bench.analysis.figures.palette import DARK, LIGHT
+from bench.analysis.figures.svg import inline
+from bench.analysis.figures.words import in_text
+from bench.analysis.report.tables import blocks, commands, doubts, facts, failures, leads, plan_text
+from bench.analysis.report.words import READING, answer
+from bench.analysis.runs import run_folder
+from bench.errors import UsageError
+from bench.experiment.model import Status
+from bench.experiment.store import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bench.analysis.estimates.ranking import Ranking
+    from bench.analysis.runs.run_folder import Run
+
+REPORT_FILE = "report.html"
+PLOTS_FOLDER = "plots"
+_HERE = Path(__file__).parent
+
+
+def build(run_dir: Path, out: Path | None = None) -> Path:
+    """Rebuild tables, plots and report of a run, in its folder or in `out`; return the path of the report.
+
+    With `out` nothing is written to the run's own folder. Raises UsageError if this is no run or `out` cannot be
+    written, MeasurementError if it holds no trial.
+    """
+    has_records = run_folder.has_records(run_dir)
+    if out is None and has_records:
+        run_folder.assemble(run_dir)
+    run = run_folder.load(run_dir, from_records=out is not None and has_records)
+    folder = run_dir if out is None else out
+    found = rank(run.trials, run.planned)
+    drawn = gallery.draw(run, found)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        gallery.write(drawn, folder / PLOTS_FOLDER)
+        part = folder / f".{REPORT_FILE}.part"
+        part.write_text(render(run, found, drawn), encoding="utf-8")
+        return part.replace(folder / REPORT_FILE)
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from error
+
+
+def render(run: Run, found: Ranking, drawn: list[gallery.Plot]) -> str:
+    """Render the report of a run."""
+    title, said = answer(found)
+    first = "p99" if found.sweep.open_loop else "throughput"
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("page.html.j2").render(
+        title=title,
+        answer=said,
+        run=run.id,
+        partial=_partial(run),
+        setting=_setting(run),
+        level=units.percent(LEVEL, signed=False),
+        question=in_text(found.question.title),
+        question_title=found.question.title,
+        leads=leads(found),
+        metrics=[metric.title for metric in METRICS],
+        blocks=blocks(run, found),
+        plots=[_figure(plot) for plot in sorted(drawn, key=lambda plot: plot.name != first)],
+        doubts=doubts(run),
+        trials=len(run.trials),
+        failures=failures(run),
+        facts=facts(run.info),
+        commands=list(commands(run)),
+        plan=plan_text(run.info),
+        seed=run.info.get("plan", {}).get("seed"),
+        light=LIGHT.colours,
+        dark=DARK.colours,
+        css=(_HERE / "page.css").read_text(encoding="utf-8"),
+    )
+
+
+def _figure(plot: gallery.Plot) -> Mapping[str, Any]:
+    return {"name": plot.name, "title": plot.title, "svg": inline(plot.svg, plot.name), "reading": READING[plot.name]}
+
+
+def _partial(run: Run) -> str:
+    """Say so if the run did not get to its end."""
+    if run.info.get("state") == State.COMPLETE:
+        return ""
+    cells = set(zip(run.trials["server"], run.trials["workload"], strict=True))
+    unseen = len(set(run.planned) - cells)
+    return f"partial: it was interrupted, and {unseen} of {len(run.planned)} cells have no trial"
+
+
+def _setting(run: Run) -> str:
+    """Say in a line when and where the run was made, and how much of it there is."""
+    machine = run.info.get("machine", {})
+    interpreters = sorted(set(run.trials["interpreter"].dropna()))
+    measured = int((run.trials["status"] == Status.MEASURED).sum())
+    parts = [
+        str(run.info.get("started_at", "")),
+        f"{measured} of {len(run.trials)} trials measured",
+        str(machine.get("cpu_model") or ""),
+        f"{machine['cpus']} CPUs" if machine.get("cpus") else "",
+        "; ".join(name.split(",")[0] for name in interpreters),
+    ]
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,1 @@
+"""The load generator's own limits: measured, and kept for this machine."""

@@ -1,0 +1,120 @@
+"""What the load generator can do at most on this machine, as `bench calibrate` measured and kept it.
+
+A trial that stands near this ceiling while the generator's core is busy measured the generator, not the server. Knows
+nothing of how the numbers were measured.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+from bench.experiment.host import machine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clients.workload import Workload
+
+SCHEMA_VERSION = 1
+Grid = dict[tuple[int, int], float]
+"""Replies per second by (connections, message bytes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """The generator's ceiling on a grid of connections and message sizes, for a closed loop without pipelining."""
+
+    grid: Grid
+
+    def of(self, workload: Workload) -> float | None:
+        """Return the ceiling in replies/s under a workload; None where the grid says nothing.
+
+        Between the points of the grid it is linear in the logarithms of all three; beyond its last number of
+        connections, and below its smallest message, it is level.
+        """
+        if workload.is_open_loop or workload.pipeline > 1 or workload.think_s or workload.requests_per_connection:
+            return None
+        if workload.message_sizes or workload.connections_profile or not self.grid:
+            return None
+        sizes = sorted({size for _, size in self.grid})
+        if workload.message_bytes > sizes[-1]:
+            return None
+        return self._between(workload.connections, max(workload.message_bytes, sizes[0]))
+
+    def _between(self, connections: int, size: int) -> float | None:
+        columns = sorted({size for _, size in self.grid})
+        below, above = _neighbours(columns, size)
+        ends = [self._along_connections(connections, column) for column in (below, above)]
+        if ends[0] is None or ends[1] is None:
+            return None
+        return _interpolate(size, (below, ends[0]), (above, ends[1]))
+
+    def _along_connections(self, connections: int, size: int) -> float | None:
+        rows = sorted(row for row, column in self.grid if column == size)
+        if not rows:
+            return None
+        below, above = _neighbours(rows, min(max(connections, rows[0]), rows[-1]))
+        nearest = min(max(connections, rows[0]), rows[-1])
+        return _interpolate(nearest, (below, self.grid[below, size]), (above, self.grid[above, size]))
+
+
+def _neighbours(points: list[int], at: int) -> tuple[int, int]:
+    below = max(point for point in points if point <= at)
+    return below, min(point for point in points if point >= at)
+
+
+def _interpolate(at: int, left: tuple[int, float], right: tuple[int, float]) -> float:
+    if left[0] == right[0]:
+        return left[1]
+    share = math.log(at / left[0]) / math.log(right[0] / left[0])
+    return math.exp((1 - share) * math.log(left[1]) + share * math.log(right[1]))
+
+
+def fingerprint() -> dict[str, Any]:
+    """Return what a ceiling depends on: another value of any of these makes it another machine's."""
+    facts = machine.facts(machine.plan_cores(machine.allowed_cores(), 1, machine.cpu_quota()))
+    kept = ("cpu_model", "cpus", "kernel", "cgroup_cpu_quota", "server_cpus", "client_cpus")
+    return {name: facts[name] for name in kept} | {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+    }
+
+
+def default_path() -> Path:
+    """Return where the calibration of this user's machine is kept."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "echobench" / "calibration.json"
+
+
+def save(document: Mapping[str, Any], path: Path) -> None:
+    """Keep a calibration, atomically. Raise UsageError if the folder cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".part")
+        fresh.write_text(json.dumps({"schema": SCHEMA_VERSION, **document}, indent=1) + "\n")
+        fresh.rename(path)
+    except OSError as error:
+        raise UsageError(f"the calibration cannot be kept in {path}: {error.strerror}") from error
+
+
+def load(path: Path) -> Ceilings | None:
+    """Return the ceilings kept in `path`; None if there are none, or another machine or Python made them.
+
+    Raises UsageError if the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        document = json.loads(path.read_text())
+        if document["schema"] != SCHEMA_VERSION or document["fingerprint"] != fingerprint():
+            return None
+        cells = document["cells"]
+        return Ceilings({(cell["connections"], cell["message_bytes"]): cell["ceiling_per_s"] for cell in cells})
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is damaged ({error!r}): delete it, and run `bench calibrate` again") from error

@@ -1,0 +1,144 @@
+"""What would make a plan fail later, found before its first trial and said in one sentence. Leaves nothing behind.
+
+The one thing it changes is this process's own soft limit of descriptors, which its children inherit.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import socket
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from bench.errors import UsageError
+from bench.experiment.planning.address import UNIX_PREFIX, split_address
+from clients.workload import PLAIN
+
+if TYPE_CHECKING:
+    from bench.experiment.model import Server
+    from bench.experiment.planning.plan import Plan
+
+SPARE_DESCRIPTORS = 100
+CONNECT_TIMEOUT_S = 5.0
+_PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+def check(plan: Plan, out: Path) -> None:
+    """Raise UsageError for the first thing that stands in the way of a plan whose results go to the folder `out`."""
+    check_folder(out)
+    check_connections(plan.connections_most)
+    check_generator(plan)
+    for server in plan.servers:
+        if server.gap is None:
+            check_server(server)
+
+
+def check_folder(out: Path) -> None:
+    """Raise UsageError if nothing can be written to the folder; it is made if it is not there."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
+
+
+def check_connections(connections: int) -> None:
+    """Raise UsageError if the machine has too few descriptors or ports for so many connections.
+
+    The soft limit of descriptors is raised as far as is needed: a server holds every connection in one process.
+    """
+    needed = connections + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise UsageError(
+            f"{connections} connections need {needed} descriptors, and the limit is {hard}: "
+            f"raise it with `ulimit -Hn {needed}` (as root), or ask for fewer connections"
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    if _PORT_RANGE.exists():
+        first, last = map(int, _PORT_RANGE.read_text().split())
+        if connections > last - first + 1:
+            raise UsageError(
+                f"{connections} connections to one address need as many local ports, and there are "
+                f"{last - first + 1}: widen {_PORT_RANGE}, or ask for fewer connections"
+            )
+
+
+def check_generator(plan: Plan) -> None:
+    """Raise UsageError if the reference generator is asked for a load that it does not know."""
+    if plan.generator != "reference":
+        return
+    if plan.workers > 1:
+        raise UsageError("the reference generator is one process: leave workers out")
+    for named in plan.workloads:
+        if not named.workload.is_plain:
+            raise UsageError(
+                f"{named.name}: the reference generator makes {PLAIN}: change the workload, or leave generator out"
+            )
+
+
+def check_server(server: Server) -> None:
+    """Raise UsageError if its command, its folder, its port or its target is not there."""
+    if server.target is not None:
+        check_target(server)
+        return
+    if server.cwd is not None and not Path(server.cwd).is_dir():
+        raise UsageError(f"{server.name}: there is no folder {server.cwd}: correct its cwd")
+    check_command(server)
+    if server.port is not None:
+        check_port(server)
+
+
+def check_command(server: Server) -> None:
+    """Raise UsageError if the first word of the command is no program."""
+    program = server.command[0]
+    path = Path(server.cwd or ".") / program if os.sep in program else program
+    if shutil.which(path) is None:
+        hint = (
+            "it is not executable: chmod +x it"
+            if Path(path).is_file()
+            else "there is no such program: install it, or give its path"
+        )
+        raise UsageError(f"{server.name}: cannot run {program!r}: {hint}")
+
+
+def check_port(server: Server) -> None:
+    """Raise UsageError if something listens on the port that the server is told to use."""
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    with closing(socket.socket(family)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((server.host, server.port))
+            probe.listen(1)
+        except OSError as error:
+            raise UsageError(
+                f"{server.name}: port {server.port} on {server.host} cannot be used: {error.strerror}; "
+                "stop what listens there, or choose another port"
+            ) from error
+
+
+def check_target(server: Server) -> None:
+    """Raise UsageError if nothing answers at the target, or its process is not there."""
+    assert server.target is not None
+    if server.pid is not None and not psutil.pid_exists(server.pid):
+        raise UsageError(f"there is no process {server.pid}: --pid is that of the server at {server.target}")
+    host, port = split_address(server.target)
+    try:
+        if host.startswith(UNIX_PREFIX):
+            with closing(socket.socket(socket.AF_UNIX)) as probe:
+                probe.settimeout(CONNECT_TIMEOUT_S)
+                probe.connect(host.removeprefix(UNIX_PREFIX))
+        else:
+            socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise UsageError(
+            f"nothing answers at {server.target}: {error.strerror or error}; start the server first"
+        ) from error

@@ -1,0 +1,129 @@
+"""A server as people describe it: a `[[server]]` of a plan, or a `--server` of the command line. Starts nothing."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from bench.errors import UsageError, unknown_name
+from bench.experiment.planning.address import split_address
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$"
+Name = Annotated[str, Meta(pattern=NAME)]
+Positive = Annotated[int, Meta(ge=1)]
+
+ACCEPTED = {
+    "name": "letters, digits and . _ @ + -, beginning with a letter or a digit",
+    "command": "a command line, or a list of words; {port} in it is filled in",
+    "file": "the path of a Python file that defines serve(listener)",
+    "target": "HOST:PORT, [IPV6]:PORT or unix:PATH",
+    "pid": "a process id",
+    "env": "a table of texts",
+    "cwd": "the path of a folder",
+    "ready": '"line" (it prints READY HOST PORT), "port" (it listens on its port) or "either"',
+    "ready_timeout_s": "a number of seconds above 0",
+    "stop_signal": "the name of a signal, such as SIGINT",
+    "host": "the address to listen on",
+    "port": "a port number, 1 to 65535",
+    "connections_max": "a whole number, 1 or more",
+}
+
+
+class ServerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A `command` in any language, a Python `file` with `serve`, or a `target` that runs already: one of the three."""
+
+    name: Name
+    command: str | list[str] | None = None
+    file: str | None = None
+    target: str | None = None
+    pid: Positive | None = None
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    ready: Literal["line", "port", "either"] | None = None
+    ready_timeout_s: Annotated[float, Meta(gt=0)] = 10.0
+    stop_signal: str = "SIGTERM"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    connections_max: Positive | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command split as a shell would split it, though none will see it. Raises UsageError if it cannot be."""
+        if not isinstance(self.command, str):
+            return tuple(self.command or ())
+        try:
+            return tuple(shlex.split(self.command))
+        except ValueError as error:
+            raise UsageError(f"the command {self.command!r} cannot be split into words: {error}") from error
+
+    @property
+    def knows_port(self) -> bool:
+        """Whether a command is told its port, or always listens on the same."""
+        return self.port is not None or any("{port}" in word for word in self.words)
+
+    def checked(self, where: str) -> ServerTable:
+        """Return it if its keys go together. Raises UsageError otherwise, naming `where`."""
+        try:
+            self._check()
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
+        return self
+
+    def _check(self) -> None:
+        kinds = [kind for kind in ("command", "file", "target") if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            raise UsageError(f"{self.name} needs one of command, file and target, and has {len(kinds)} of them")
+        if self.pid is not None and self.target is None:
+            raise UsageError("pid belongs to a target: the process of a server that is started here is known")
+        if self.stop_signal not in signal.Signals.__members__:
+            raise unknown_name("signal", self.stop_signal, signal.Signals.__members__)
+        if self.target is not None:
+            split_address(self.target)
+        if self.command is not None and not self.words:
+            raise UsageError(f"the command of {self.name} is empty")
+        if self.command is not None and self.ready in {"port", "either"} and not self.knows_port:
+            raise UsageError(f"{self.name} must know its port: put {{port}} into the command, or give port")
+
+    def placed(self, folder: Path) -> ServerTable:
+        """Return it with absolute paths, those in it being seen from `folder`."""
+        file = None if self.file is None else str(folder / Path(self.file).expanduser())
+        return msgspec.structs.replace(self, file=file, cwd=str(folder / Path(self.cwd or ".").expanduser()))
+
+
+def parse_server(text: str) -> str | ServerTable:
+    """Read a `--server`: a known name, a file with `serve`, or NAME= before a file or a command line.
+
+    Paths are seen from the working directory. Raises UsageError.
+    """
+    label, equals, rest = text.partition("=")
+    if not equals or re.fullmatch(NAME, label) is None:
+        label, rest = "", text
+    elif not rest.strip():
+        raise UsageError(f"--server {text}: write a command, or a file with serve(listener), behind {label}=")
+    if rest.endswith(".py") and " " not in rest.strip():
+        table = ServerTable(name=label or Path(rest).stem, file=rest)
+    elif label:
+        table = ServerTable(name=label, command=rest)
+    else:
+        return text
+    return table.checked(f"--server {text}").placed(Path.cwd())
+
+
+def split_servers(texts: Sequence[str], known: Sequence[ServerTable]) -> tuple[list[str], list[ServerTable]]:
+    """Read several `--server`; a name of a known table stands for that. Return names and tables. Raises UsageError."""
+    described = {table.name: table for table in known}
+    chosen = [parse_server(text) for text in texts]
+    found = [described.get(one, one) if isinstance(one, str) else one for one in chosen]
+    return (
+        [one for one in found if isinstance(one, str)],
+        [one for one in found if isinstance(one, ServerTable)],
+    )

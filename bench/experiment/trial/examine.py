@@ -1,0 +1,115 @@
+"""What must be doubted about one trial, from its own numbers. Pure: no clock, no file, no process.
+
+The limits err towards doubt: a doubt is cheap, a number that is believed wrongly is not.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.experiment.trial.doubts import Doubt
+from bench.limits import STEAL_SHARE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+BUSY_SHARE = 0.95
+IDLE_SHARE = 0.85
+NEAR_CEILING = 0.90
+FOREIGN_CPU_SHARE = 0.10
+LATENESS_NS = 100_000
+LATENESS_SHARE = 0.10
+DRIFT = 0.05
+DRIFT_ERRORS = 3.0
+SLICES_MIN = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What is known of a trial beside its numbers.
+
+    `ceiling_per_s` is what the generator can do at most under this workload on this machine, if that was calibrated.
+    """
+
+    cores_shared: bool = False
+    was_killed: bool = False
+    has_monitor_gaps: bool = False
+    is_nonconforming: bool = False
+    ceiling_per_s: float | None = None
+
+
+def doubts(
+    metrics: Mapping[str, Any], timeline: Sequence[Mapping[str, Any]], known: Circumstances
+) -> tuple[Doubt, ...]:
+    """Return the doubts about a trial, in the order of the enumeration. A metric that is None raises none."""
+    is_unseen = is_server_unseen(metrics)
+    metrics = without_unseen_cpu(metrics)
+
+    def above(name: str, limit: float) -> bool:
+        value = metrics.get(name)
+        return value is not None and value > limit
+
+    found = {
+        Doubt.GENERATOR_SATURATED: is_generator_saturated(metrics, known.ceiling_per_s),
+        Doubt.NOT_STEADY: not is_steady([piece["replies"] / piece["slice_s"] for piece in timeline]),
+        Doubt.CORES_SHARED: known.cores_shared,
+        Doubt.STEAL: above("machine_steal_share", STEAL_SHARE),
+        Doubt.FOREIGN_CPU: above("machine_foreign_cpu_share", FOREIGN_CPU_SHARE),
+        Doubt.LATE_SENDS: above(
+            "lateness_p99_ns", max(LATENESS_NS, LATENESS_SHARE * (metrics.get("response_p50_ns") or 0))
+        ),
+        Doubt.ERRORS: above("errors", 0),
+        Doubt.FEW_SAMPLES: metrics.get("response_p99_ns") is None,
+        Doubt.CONNECTIONS_MISSING: above("connections_requested", metrics.get("connections_established") or 0),
+        Doubt.NONCONFORMING: known.is_nonconforming,
+        Doubt.SERVER_KILLED: known.was_killed,
+        Doubt.MONITOR_GAPS: known.has_monitor_gaps,
+        Doubt.SERVER_UNSEEN: is_unseen,
+    }
+    return tuple(doubt for doubt in Doubt if found.get(doubt, False))
+
+
+def is_server_unseen(metrics: Mapping[str, Any]) -> bool:
+    """Say whether replies were served by no CPU at all: then another process than the watched one served them."""
+    return metrics.get("server_cpu_s") == 0 and (metrics.get("replies") or 0) > 0
+
+
+def without_unseen_cpu(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics without the server's CPU if that was not seen: it is not known then, and not zero."""
+    if not is_server_unseen(metrics):
+        return dict(metrics)
+    return {name: value for name, value in metrics.items() if not name.startswith("server_cpu_")}
+
+
+def is_generator_saturated(metrics: Mapping[str, Any], ceiling_per_s: float | None) -> bool:
+    """Say whether the generator, not the server, was the limit.
+
+    Its cores must be busy, spinning for due times apart. Then, with its ceiling known, the rate must be near that;
+    without, the server's core must clearly not be busy.
+    """
+    client_share = metrics.get("client_cpu_share")
+    if client_share is None or client_share < BUSY_SHARE:
+        return False
+    if ceiling_per_s is not None:
+        return (metrics.get("replies_per_s") or 0.0) >= NEAR_CEILING * ceiling_per_s
+    server_share = metrics.get("server_cpu_share")
+    return server_share is not None and server_share < IDLE_SHARE
+
+
+def is_steady(rates: Sequence[float]) -> bool:
+    """Say whether the last third of a window ran at the rate of the first.
+
+    It did not if their means differ by more than DRIFT and by more than DRIFT_ERRORS standard errors of that
+    difference, estimated within the thirds. Fewer than SLICES_MIN slices cannot tell, and pass.
+    """
+    third = len(rates) // 3
+    if len(rates) < SLICES_MIN:
+        return True
+    first, last = rates[:third], rates[-third:]
+    level = statistics.fmean(rates)
+    difference = abs(statistics.fmean(last) - statistics.fmean(first))
+    error = math.sqrt((statistics.variance(first) + statistics.variance(last)) / third)
+    return difference <= DRIFT * level or difference <= DRIFT_ERRORS * error

@@ -1,0 +1,252 @@
+"""One trial on this machine: a fresh server, the load generator, the monitor, and what came of it.
+
+This is the live `model.Measure`. What goes wrong with a trial is its status, not an exception; only the person's
+interrupt, and a fault of our own, go through.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import ServerError
+from bench.experiment import schema
+from bench.experiment.host.machine import join_cpus
+from bench.experiment.model import Status, Trial, TrialResult
+from bench.experiment.planning.catalog import ROOT
+from bench.experiment.trial.child import Child, ChildError, bound_to
+from bench.experiment.trial.doubts import Doubt
+from bench.experiment.trial.examine import Circumstances, doubts, without_unseen_cpu
+from bench.experiment.trial.monitor import Monitor, Usage
+from bench.experiment.trial.process import RunningServer, launch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from bench.experiment.host.machine import Cores
+    from bench.experiment.model import Generator
+    from clients.workload import Profile, Workload
+
+CONNECT_TIMEOUT_S = 60.0
+RESULT_TIMEOUT_S = 30.0
+START_LEAD_NS = 5_000_000
+"""From the word to go to the start: for the generator to read it."""
+
+_NUMBERS = frozenset(column.name for column in schema.TRIALS if column.dtype in {"Int64", "Float64"})
+_WRONG_ECHO = ("mismatch", "short_reply")
+
+
+def _not_calibrated(_workload: Workload) -> float | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveBench:
+    """Measures trials: `bench(trial)` is a TrialResult. Each trial leaves two logs in the folder `logs`.
+
+    `ceiling_per_s` tells what the generator can do at most under a workload, where that was calibrated;
+    `nonconforming` names the servers that failed their conformance check and are measured all the same.
+    """
+
+    logs: Path
+    cores: Cores
+    workers: int = 1
+    generator: Generator = "python"
+    ceiling_per_s: Callable[[Workload], float | None] = _not_calibrated
+    nonconforming: frozenset[str] = frozenset()
+
+    def __call__(self, trial: Trial) -> TrialResult:
+        """Measure one trial."""
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        log, hlog = self._log(trial, "server.log"), self._log(trial, "hlog")
+        try:
+            with launch(trial.server, log=log, seed=trial.workload.seed, cpus=self.cores.server) as running:
+                result, usage = self._load(trial, running)
+        except (ServerError, ChildError) as error:
+            hlog.unlink(missing_ok=True)
+            return TrialResult(trial=trial, status=_status_of(error), detail=str(error), started_at=started_at)
+        lines = interval_lines(hlog.read_text())
+        hlog.unlink()
+        return self._judged(trial, running, result, usage, started_at=started_at, hlog=lines)
+
+    def _log(self, trial: Trial, name: str) -> Path:
+        return self.logs / f"{trial.number:04}-{name}"
+
+    def _load(self, trial: Trial, running: RunningServer) -> tuple[dict[str, Any], Usage]:
+        """Run the generator against the server that listens. Raise ServerDiedError or ChildError, by who failed."""
+        try:
+            given = self._coordinate(trial, running)
+        except ChildError:
+            _check_alive(running)
+            raise
+        _check_alive(running)
+        return given
+
+    def _coordinate(self, trial: Trial, running: RunningServer) -> tuple[dict[str, Any], Usage]:
+        workload = trial.workload
+        with Child(
+            generator_command(
+                trial, running.address, self._log(trial, "hlog"), workers=self.workers, generator=self.generator
+            ),
+            log=self._log(trial, "client.log"),
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            cpus=self.cores.client,
+            stdin=True,
+            stop_signal=signal.SIGINT,
+        ) as generator:
+            if generator.read_line(time.monotonic() + CONNECT_TIMEOUT_S) is None:
+                raise ChildError(f"the load generator did not connect; {generator.log_tail()}")
+            start_ns = time.monotonic_ns() + START_LEAD_NS
+            generator.write_line(f"GO {start_ns}")
+            window_start_ns = start_ns + round(workload.warmup_s * 1e9)
+            window_ns = (window_start_ns, window_start_ns + round(workload.duration_s * 1e9))
+            watched = self.cores.server + self.cores.client
+            # On the generator's core, each look of the monitor would be a pause in which requests fall due.
+            with (
+                bound_to(self.cores.spare or self.cores.server),
+                Monitor(running.pid, generator.pid, window_ns, watched) as monitor,
+            ):
+                line = generator.read_line(window_ns[1] / 1e9 + workload.timeout_s + RESULT_TIMEOUT_S)
+                if line is None:
+                    raise ChildError(f"the load generator gave no result; {generator.log_tail()}")
+                usage = monitor.result()
+            generator.ended_within(RESULT_TIMEOUT_S)  # it has files of its own to remove
+        return json.loads(line), usage
+
+    def _judged(
+        self,
+        trial: Trial,
+        running: RunningServer,
+        result: Mapping[str, Any],
+        usage: Usage,
+        *,
+        started_at: str,
+        hlog: str,
+    ) -> TrialResult:
+        metrics = trial_metrics(result, usage)
+        known = Circumstances(
+            cores_shared=self.cores.shared,
+            was_killed=running.was_killed,
+            has_monitor_gaps=usage.has_gaps,
+            is_nonconforming=trial.server.name in self.nonconforming,
+            ceiling_per_s=self.ceiling_per_s(trial.workload),
+        )
+        found = doubts(metrics, result["timeline"], known)
+        metrics = without_unseen_cpu(metrics)
+        metrics["throughput_is_lower_bound"] = Doubt.GENERATOR_SATURATED in found
+        metrics["client_cpus"] = join_cpus(self.cores.client)
+        metrics["server_cpus"] = join_cpus(self.cores.server) if running.child is not None else None
+        status, detail = verdict(result, running)
+        return TrialResult(
+            trial=trial,
+            status=status,
+            detail=detail,
+            started_at=started_at,
+            metrics=metrics,
+            doubts=found,
+            timeline=tuple(result["timeline"]),
+            samples=usage.samples,
+            hlog=hlog,
+        )
+
+
+class ServerDiedError(ServerError):
+    """A server that listened ended before it was told to."""
+
+
+def _check_alive(running: RunningServer) -> None:
+    if running.has_died:
+        assert running.child is not None
+        raise ServerDiedError(
+            f"{running.server.name} {running.child.how_it_ended} in mid-trial; {running.child.log_tail()}"
+        )
+
+
+def _status_of(error: ServerError | ChildError) -> Status:
+    if isinstance(error, ServerDiedError):
+        return Status.SERVER_DIED
+    return Status.NOT_READY if isinstance(error, ServerError) else Status.GENERATOR_FAILED
+
+
+def verdict(result: Mapping[str, Any], running: RunningServer) -> tuple[Status, str]:
+    """Return how a trial ended whose server and generator both came through, and why in a sentence."""
+    errors = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in result["errors"].items())
+    tail = f"; {running.child.log_tail()}" if running.child is not None else ""
+    if any(result["errors"].get(kind) for kind in _WRONG_ECHO):
+        return Status.WRONG_ECHO, f"{running.server.name} echoed other bytes than it was sent: {errors}{tail}"
+    if result["workers_lost"]:
+        return Status.GENERATOR_FAILED, f"{result['workers_lost']} workers of the load generator died"
+    if not result["replies"]:
+        return Status.NO_REPLIES, f"{running.server.name} gave no reply in the window: {errors or 'no errors'}{tail}"
+    return Status.MEASURED, ""
+
+
+def trial_metrics(result: Mapping[str, Any], usage: Usage) -> dict[str, Any]:
+    """Return the metrics of a trial by column: the generator's, the monitor's, and what takes both."""
+    errors: Mapping[str, int] = result["errors"]
+    metrics = {name: value for name, value in result.items() if name in _NUMBERS and value is not None}
+    metrics |= {name: value for name, value in usage.metrics.items() if value is not None}
+    metrics["errors"] = sum(errors.values())
+    metrics |= {f"errors_{name}": errors.get(name, 0) for name in schema.ERROR_CLASSES}
+    if result["window_s"]:
+        busy_s = result["client_cpu_s"] - result["client_spin_s"]
+        metrics["client_cpu_share"] = busy_s / result["window_s"] / max(1, result["workers"])
+    if result["replies_per_s"] and "server_cpu_share" in metrics:
+        metrics["server_cpu_us_per_reply"] = 1e6 * metrics["server_cpu_share"] / result["replies_per_s"]
+    return metrics
+
+
+def generator_command(
+    trial: Trial, address: str, hlog: Path, *, workers: int = 1, generator: Generator = "python"
+) -> list[str]:
+    """Return the command of the load generator for a trial; a worker without a connection would have nothing to do."""
+    workers = min(workers, trial.workload.connections)
+    load = [address, *workload_arguments(trial.workload), "--workers", str(workers)]
+    if generator == "reference":
+        load.append("--reference")
+    out = ["--coordinated", "--json", "--hlog", str(hlog), "--tag", f"{trial.number:04}"]
+    return [sys.executable, "-P", "-m", "clients", *load, *out]
+
+
+def workload_arguments(workload: Workload) -> list[str]:
+    """Return the arguments of `python -m clients` that describe a workload."""
+    given = {
+        "--connections": _levels(workload.connections_profile) or str(workload.connections),
+        "--message-bytes": workload.message_sizes or str(workload.message_bytes),
+        "--duration": f"{workload.duration_s!r}s",
+        "--warmup": f"{workload.warmup_s!r}s",
+        "--rate": _levels(workload.rate_profile) or _number(workload.rate_per_s),
+        "--arrivals": workload.arrivals if workload.is_open_loop else None,
+        "--pipeline": str(workload.pipeline),
+        "--requests-per-connection": _number(workload.requests_per_connection),
+        "--think": f"{workload.think_s!r}s",
+        "--timeout": f"{workload.timeout_s!r}s",
+        "--seed": str(workload.seed),
+    }
+    return [word for option, value in given.items() if value is not None for word in (option, value)]
+
+
+def _levels(profile: Profile) -> str | None:
+    """Write a profile as the command line takes it: a ramp `1..64`, or steps `1,8,64`."""
+    if len(profile) == 1:
+        _, start, end = profile[0]
+        return f"{_number(start)}..{_number(end)}"
+    return ",".join(str(_number(level)) for _, level, _ in profile) or None
+
+
+def _number(value: float | None) -> str | None:
+    if value is None:
+        return None
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
+def interval_lines(text: str) -> str:
+    """Return the interval lines of an HDR log, without what opens it."""
+    return "".join(line for line in text.splitlines(keepends=True) if line.startswith("Tag="))

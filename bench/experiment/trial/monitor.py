@@ -1,0 +1,244 @@
+"""Watches a trial from outside: what server, generator and machine used in its window, and every 0.1 s of it.
+
+One thread of the bench, which otherwise waits. It reads the CPU clocks at the edges of the window, whose times are
+known beforehand; what is dear to read is read outside the window. What it can no longer read it leaves out, and says
+so: it never fails a trial.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import psutil
+
+from bench.experiment.trial.procfs import GONE, Cpu, Machine, MachineClock, Switches, Tree, Vitals
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+INTERVAL_NS = 100_000_000
+SAMPLING_SHARE = 0.02
+"""Of the time, at most, that sampling may take: of many processes there are fewer samples."""
+LEAD_NS = 50_000_000
+"""So long before the window begins, and before it ends, context switches are read."""
+SWITCHES_THREADS_MAX = 1024
+"""Reading them takes a file for each thread: with more threads than this they stay unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was seen: metrics by the column names of `schema.TRIALS`, samples by those of `schema.MONITOR`."""
+
+    metrics: Mapping[str, Any]
+    samples: tuple[Mapping[str, Any], ...]
+    has_gaps: bool
+
+
+class Edge(NamedTuple):
+    """All clocks at one edge of the window; None for a side that could not be seen."""
+
+    at_ns: int
+    server: Cpu | None
+    client: Cpu | None
+    bench_s: float
+    machine: Machine
+
+
+def edge_metrics(before: Edge, after: Edge) -> dict[str, Any]:
+    """Return what was used between two edges; a side that was not seen at both has no metrics."""
+    elapsed_s = (after.at_ns - before.at_ns) / 1e9
+    machine = Machine(*(b - a for a, b in zip(before.machine, after.machine, strict=True)))
+    total_s = machine.total_s or elapsed_s  # of a window shorter than a tick
+    metrics: dict[str, Any] = {"machine_steal_share": machine.steal_s / total_s}
+    if before.client is None or after.client is None or before.server is None or after.server is None:
+        return metrics
+    server = Cpu(*(b - a for a, b in zip(before.server, after.server, strict=True)))
+    ours_s = server.total_s + after.client.total_s - before.client.total_s + after.bench_s - before.bench_s
+    ticks_s = server.user_s + server.system_s
+    return {
+        **metrics,
+        "server_cpu_s": server.total_s,
+        "server_cpu_user_s": server.total_s * server.user_s / ticks_s if ticks_s else None,
+        "server_cpu_system_s": server.total_s * server.system_s / ticks_s if ticks_s else None,
+        "server_cpu_share": server.total_s / elapsed_s,
+        "machine_foreign_cpu_share": max(0.0, machine.processes_s - ours_s) / total_s,
+    }
+
+
+class Side:
+    """The server or the generator, as long as it can be seen, and the most that was seen of it."""
+
+    def __init__(self, name: str, pid: int | None) -> None:
+        """Watch the tree under a process, or nothing if that is not known."""
+        self.name = name
+        self.pid = pid
+        self.maxima: dict[str, int] = {}
+        self.is_lost = False
+        self._tree: Tree | None = None
+
+    def look_up(self) -> None:
+        """Find the members of the tree, or new ones."""
+        if self._tree is not None:
+            self.read("refresh")
+        elif self.pid is not None and not self.is_lost:
+            try:
+                self._tree = Tree(self.pid)
+            except GONE:
+                self.is_lost = True
+
+    def read(self, reading: str) -> Any:
+        """Return a reading of the tree by its name; None if it is not to be had."""
+        if self._tree is None:
+            return None
+        try:
+            return getattr(self._tree, reading)()
+        except psutil.AccessDenied:
+            return None  # a process of another user
+        except GONE:
+            self._tree, self.is_lost = None, True
+            return None
+
+    def is_small(self) -> bool:
+        """Whether its threads are few enough to be read one by one."""
+        vitals: Vitals | None = self.read("vitals")
+        return vitals is not None and vitals.threads <= SWITCHES_THREADS_MAX
+
+    def look(self) -> Mapping[str, Any]:
+        """Return a sample by the column names of `schema.MONITOR`, and remember the largest; empty if it is lost."""
+        vitals: Vitals | None = self.read("vitals")
+        if vitals is None:
+            return {}
+        readings = {"rss_bytes": vitals.rss_bytes, "threads": vitals.threads, "fds": self.read("fds")}
+        for reading, value in readings.items():
+            self._note(reading, value)
+        return {"cpu_s": vitals.cpu.total_s, **readings}
+
+    def note_uss(self) -> None:
+        """Remember how much memory is its alone."""
+        self._note("uss_bytes", self.read("uss_bytes"))
+
+    def _note(self, reading: str, value: int | None) -> None:
+        if value is not None:
+            self.maxima[reading] = max(value, self.maxima.get(reading, value))
+
+
+class Monitor(threading.Thread):
+    """Samples two process trees and the machine until the window ends. Use as a context manager.
+
+    `server_pid` is None for a server that is not ours: what it uses, and so foreign CPU, is not known then. Window
+    edges are ns of CLOCK_MONOTONIC; `cpus` are those of the machine that count.
+    """
+
+    def __init__(
+        self, server_pid: int | None, client_pid: int, window_ns: tuple[int, int], cpus: Collection[int]
+    ) -> None:
+        super().__init__(name="monitor", daemon=True)
+        self._server, self._client = self._sides = (Side("server", server_pid), Side("client", client_pid))
+        self._start_ns, self._end_ns = window_ns
+        self._cpus = frozenset(cpus)
+        self._metrics: dict[str, Any] = {}
+        self._samples: list[dict[str, Any]] = []
+        self._stopping = threading.Event()
+        self._is_whole = False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stopping.set()
+        self.join()
+
+    def result(self) -> Usage:
+        """Return what was seen, after the window's end."""
+        self.join()
+        has_gaps = not self._is_whole or any(side.is_lost for side in self._sides)
+        return Usage(self._metrics, tuple(self._samples), has_gaps)
+
+    def run(self) -> None:
+        """Wait for the window, sample it, and sum up. Called by `start`."""
+        if not self._wait_until(self._start_ns - LEAD_NS):
+            return
+        for side in self._sides:
+            side.look_up()
+        try:
+            self._machine = MachineClock(self._cpus)
+        except OSError:
+            return  # no descriptor is left for it
+        first_ns, first = time.monotonic_ns(), self._switches()
+        if not self._wait_until(self._start_ns):
+            return
+        before = self._edge()
+        if not self._sample(self._end_ns - LEAD_NS):
+            return
+        last_ns, last = time.monotonic_ns(), self._switches()  # now: the threads end with their connections
+        if not self._wait_until(self._end_ns):
+            return
+        after = self._edge()
+        self._server.note_uss()
+        self._metrics.update(edge_metrics(before, after))
+        self._note_switches(first, last, (after.at_ns - before.at_ns) / (last_ns - first_ns))
+        self._note_maxima()
+        self._is_whole = True
+
+    def _wait_until(self, at_ns: int) -> bool:
+        """Wait; False if the trial was given up before."""
+        return not self._stopping.wait(max(0, at_ns - time.monotonic_ns()) / 1e9)
+
+    def _edge(self) -> Edge:
+        server, client = self._server.read("cpu"), self._client.read("cpu")
+        return Edge(time.monotonic_ns(), server, client, time.process_time(), self._machine.read())
+
+    def _sample(self, end_ns: int) -> bool:
+        """Take samples until then. False if the trial was given up before."""
+        due_ns = self._start_ns
+        while due_ns < end_ns:
+            began_ns = time.monotonic_ns()
+            self._take(began_ns)
+            cost_ns = time.monotonic_ns() - began_ns
+            due_ns = max(due_ns, began_ns) + max(INTERVAL_NS, int(cost_ns / SAMPLING_SHARE))
+            if not self._wait_until(min(due_ns, end_ns)):
+                return False
+        return True
+
+    def _take(self, at_ns: int) -> None:
+        at_s = (at_ns - self._start_ns) / 1e9
+        for side in self._sides:
+            if seen := side.look():
+                self._samples.append({"at_s": at_s, "process": side.name, **seen})
+        machine = self._machine.read()
+        self._samples.append(
+            {"at_s": at_s, "process": "machine", "cpu_s": machine.processes_s, "steal_s": machine.steal_s}
+        )
+
+    def _switches(self) -> dict[Side, Switches | None]:
+        return {side: side.read("switches") if side.is_small() else None for side in self._sides}
+
+    def _note_switches(
+        self, first: Mapping[Side, Switches | None], last: Mapping[Side, Switches | None], scale: float
+    ) -> None:
+        """Note context switches of the window, from those between two readings near its edges."""
+        for side in self._sides:
+            before, after = first[side], last[side]
+            if before is not None and after is not None:
+                for kind in Switches._fields:
+                    count = scale * (getattr(after, kind) - getattr(before, kind))
+                    self._metrics[f"{side.name}_ctx_{kind}"] = max(0, round(count))
+
+    def _note_maxima(self) -> None:
+        seen = {(side.name, reading): value for side in self._sides for reading, value in side.maxima.items()}
+        for (name, reading), column in _MAXIMA.items():
+            if (name, reading) in seen:
+                self._metrics[column] = seen[name, reading]
+
+
+_MAXIMA = {
+    ("server", "rss_bytes"): "server_rss_max_bytes",
+    ("server", "uss_bytes"): "server_uss_max_bytes",
+    ("server", "threads"): "server_threads_max",
+    ("server", "fds"): "server_fds_max",
+    ("client", "rss_bytes"): "client_rss_max_bytes",
+}

@@ -1,0 +1,170 @@
+"""A server under test: started afresh, awaited without guessing, and stopped whatever happens.
+
+Nothing here may connect to a server: the load generator is its first client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from bench.errors import ServerError, UsageError
+from bench.experiment.planning.address import join_address, split_address
+from bench.experiment.trial.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError, descendants
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from bench.experiment.model import Server
+
+PADDING_BYTES_MAX = 4095
+PADDING_NAME = "ECHOBENCH_PADDING"
+
+_TCP_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_TCP_LISTEN = "0A"
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read from a server, never bound
+
+
+@dataclass(slots=True)
+class RunningServer:
+    """A server that listens. One that is not ours has no `child`, and a `pid` only if it was told.
+
+    `was_killed` is known once it has been stopped.
+    """
+
+    server: Server
+    host: str
+    port: int
+    pid: int | None
+    child: Child | None = None
+    was_killed: bool = False
+
+    @property
+    def address(self) -> str:
+        """What `python -m clients` takes: HOST:PORT, [IPV6]:PORT or unix:PATH."""
+        return join_address(self.host, self.port)
+
+    @property
+    def has_died(self) -> bool:
+        """Whether a server of ours has ended without being told to."""
+        return self.child is not None and self.child.returncode is not None
+
+
+@contextlib.contextmanager
+def launch(
+    server: Server,
+    *,
+    log: Path,
+    seed: int = 0,
+    cpus: Collection[int] = (),
+    stop_timeout_s: float = STOP_TIMEOUT_S,
+) -> Iterator[RunningServer]:
+    """Start a server, yield it once it listens, and end it and all it started.
+
+    `seed` draws what varies between launches (see `layout`). A server that runs already (`target`) is yielded as it is
+    and never signalled. Raises ServerError, with the tail of its log, when it ends before it listens or is silent for
+    its `ready_timeout_s`.
+    """
+    if server.target is not None:
+        host, port = split_address(server.target)
+        yield RunningServer(server=server, host=host, port=port, pid=server.pid)
+        return
+    port = server.port or (0 if server.ready == "line" else free_port(server.host))
+    try:
+        child = Child(
+            [part.replace("{host}", server.host).replace("{port}", str(port)) for part in server.command],
+            log=log,
+            env={**os.environ, **layout(seed), **server.env},
+            cwd=server.cwd,
+            cpus=cpus,
+            stop_signal=signal.Signals[server.stop_signal],
+        )
+    except ChildError as error:
+        raise ServerError(f"{server.name}: {error}") from error
+    running = RunningServer(server=server, host=server.host, port=port, pid=child.pid, child=child)
+    try:
+        running.host, running.port = _await_ready(server, child, port)
+        child.drain()
+        yield running
+    finally:
+        running.was_killed = child.stop(stop_timeout_s)
+
+
+def layout(seed: int) -> dict[str, str]:
+    """Return the environment that differs from launch to launch: hash seed, and 0 to 4095 bytes of padding.
+
+    The size of the environment moves the stack, which alone can bias a measurement by several percent (Mytkowicz et
+    al., ASPLOS 2009). Drawn at random, it is noise that more trials average out.
+    """
+    draw = random.Random(seed)
+    return {"PYTHONHASHSEED": str(draw.randrange(2**32)), PADDING_NAME: "x" * draw.randint(0, PADDING_BYTES_MAX)}
+
+
+def _await_ready(server: Server, child: Child, port: int) -> tuple[str, int]:
+    """Return host and port once it says READY, or listens on the port it was given: what its rule asks for."""
+    watches_port = server.ready != "line"
+    deadline_s = time.monotonic() + server.ready_timeout_s
+    while True:
+        line = child.read_line(time.monotonic() + POLL_S if watches_port else deadline_s)
+        if line is not None:
+            if server.ready != "port" and line.startswith("READY "):
+                return _parse_ready(server, line)
+            child.note(line)
+        if watches_port and is_listening(port, child.pid):
+            return server.host, port
+        if time.monotonic() > deadline_s:
+            raise ServerError(
+                f"{server.name} {_NOT_YET[server.ready]} within {server.ready_timeout_s:g} s; {child.log_tail()}"
+            )
+        if line is None and child.ended_within(POLL_S):
+            raise ServerError(f"{server.name} {child.how_it_ended} before it was ready; {child.log_tail()}")
+
+
+_NOT_YET = {
+    "line": "did not print READY HOST PORT",
+    "port": "did not listen on the port it was given",
+    "either": "neither printed READY HOST PORT nor listened on the port it was given",
+}
+
+
+def _parse_ready(server: Server, line: str) -> tuple[str, int]:
+    match line.split():
+        case [_, host, port] if port.isdecimal() and int(port) < 1 << 16:
+            return _ANY_ADDRESS.get(host, host), int(port)
+    raise ServerError(f"{server.name} printed {line!r}, not READY HOST PORT")
+
+
+def free_port(host: str) -> int:
+    """Return a TCP port that nothing on `host` used a moment ago. Raise UsageError if `host` is not here."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            raise UsageError(f"cannot listen on {host}: {error.strerror or error}") from error
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_listening(port: int, pid: int) -> bool:
+    """Say whether somebody listens on the TCP port, without connecting.
+
+    The kernel's table is read where there is one; elsewhere the sockets of process `pid` and its descendants.
+    """
+    if _TCP_TABLES[0].exists():
+        local, state = f":{port:04X}", _TCP_LISTEN
+        rows = (row.split() for table in _TCP_TABLES if table.exists() for row in table.read_text().splitlines()[1:])
+        return any(row[1].endswith(local) and row[3] == state for row in rows)
+    return any(
+        connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+        for process in [psutil.Process(pid), *descendants(pid)]
+        for connection in process.net_connections("tcp")
+    )

@@ -1,0 +1,249 @@
+"""The verdict on pairs of trials, computed once and here. Runs nothing, prints nothing, reads no file.
+
+A cell's metric is REGRESSED only if three things hold: the exact signed-rank test says slower, beyond what chance
+gives among all tests of the comparison (Holm) and all planned looks; and the estimate reaches the tolerance.
+It is OK only if the interval excludes a slowdown of the whole budget. What is neither is INCONCLUSIVE. Requiring the
+estimate to reach the budget instead would leave the power at a true slowdown of one budget at a half, however many
+pairs there are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.stats import (
+    Estimate,
+    Floats,
+    batch_means,
+    hodges_lehmann,
+    holm,
+    is_correlated,
+    lag1,
+    median_interval,
+    minimal_effect,
+    order_effect,
+    pairs_needed,
+    signed_rank_p,
+    smallest_firing,
+)
+from bench.units import percent
+from bench.verdict.interim import nominal_alpha, overall_p
+from bench.verdict.pairs import Observation, Sample, by_cell, sample
+from bench.verdict.values import CellVerdict, Comparison, MetricVerdict, Noise, Rule, Word, worst
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+ALPHA = 0.01
+"""Chance, over the whole family of gating tests, that unchanged code is called REGRESSED."""
+
+ORDER_EFFECT_LIMIT = 0.02
+
+RULES = (
+    Rule(metric="server_cpu_us_per_reply", title="server CPU per reply"),
+    Rule(metric="response_p50_ns", title="median response time", budget=0.10),
+    Rule(metric="replies_per_s", title="throughput", larger_is_better=True, gating=False),
+    Rule(metric="response_p99_ns", title="99th percentile of the response time", budget=0.25, gating=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a cell has no verdict from its numbers: the word it gets instead, and a sentence."""
+
+    word: Word
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """One metric of one cell, reduced to the log slowdowns that are tested (batched if neighbours are alike)."""
+
+    sample: Sample
+    d: Floats
+    tested: Floats
+
+    @property
+    def batched(self) -> bool:
+        return self.tested.size != self.d.size
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """On what terms a test is held: the planned looks, the chance of error, and the number of tests in its family."""
+
+    looks: tuple[int, ...]
+    alpha: float
+    family: int
+
+    @property
+    def at_a_look(self) -> float:
+        """One-sided level of the interval at each look, so that it covers at all of them together."""
+        return nominal_alpha(self.alpha, self.looks)
+
+    @property
+    def strictest(self) -> float:
+        """What the first of the family must pass (Holm's first step): the honest level to promise an effect at."""
+        return nominal_alpha(self.alpha / self.family, self.looks)
+
+
+def judge(
+    observations: Iterable[Observation],
+    *,
+    cells: Sequence[str],
+    looks: tuple[int, ...],
+    rules: Sequence[Rule] = RULES,
+    alpha: float = ALPHA,
+    problems: Mapping[str, Problem] | None = None,
+    host_problem: str = "",
+) -> Comparison:
+    """Give the verdict on every cell in `cells`, also on those without a single row.
+
+    `looks` are the planned numbers of pairs at which this is called; the last is the most. `problems` are cells that
+    the validity gates have refused: they keep their place in the family of tests, so that a look at which a cell
+    failed does not make the others easier to convict.
+    """
+    rows, refused = by_cell(observations), problems or {}
+    evidence: dict[tuple[str, str], _Evidence | Problem] = {
+        (cell, rule.metric): refused.get(cell) or _evidence(sample(rows.get(cell, ()), rule.metric), rule)
+        for cell in cells
+        for rule in rules
+    }
+    family = [(cell, rule.metric) for cell in cells for rule in rules if rule.gating]
+    slower, faster = (
+        dict(zip(family, holm([_p(evidence[key], looks, sign) for key in family]).tolist(), strict=True))
+        for sign in (1, -1)
+    )
+
+    def metric(cell: str, rule: Rule) -> MetricVerdict:
+        found, key = evidence[cell, rule.metric], (cell, rule.metric)
+        if isinstance(found, Problem):
+            return MetricVerdict(rule=rule, word=found.word, reason=found.reason, family=len(family))
+        p = (slower[key], faster[key]) if rule.gating else (_p(found, looks, 1), _p(found, looks, -1))
+        return _metric_verdict(found, rule, p, _Terms(looks, alpha, len(family) if rule.gating else 1))
+
+    verdicts = tuple(_cell_verdict(cell, tuple(metric(cell, rule) for rule in rules)) for cell in cells)
+    return Comparison(cells=verdicts, looks=looks, alpha=alpha, host_problem=host_problem)
+
+
+def _evidence(found: Sample, rule: Rule) -> _Evidence | Problem:
+    """Check what the logarithm and the pairing need, before any statistic."""
+    if not found.pairs:
+        return Problem(Word.NO_BASELINE, "there are no trials of both arms to compare")
+    if found.lost:
+        return Problem(Word.INVALID, f"the arms have unequal numbers of trials ({found.lost} without a partner)")
+    bad = found.first_bad()
+    if bad is not None:
+        arm, pair, value = bad
+        shown = "was not seen" if math.isnan(value) else f"is {value:g}"
+        return Problem(
+            Word.INVALID, f"{rule.title} of the {arm} {shown} in pair {pair + 1}, which no ratio can be made of"
+        )
+    d = found.slowdown(larger_is_better=rule.larger_is_better)
+    return _Evidence(found, d, batch_means(d) if is_correlated(d) else d)
+
+
+def _p(found: _Evidence | Problem, looks: tuple[int, ...], sign: int) -> float:
+    return 1.0 if isinstance(found, Problem) else overall_p(signed_rank_p(sign * found.tested), looks)
+
+
+def _metric_verdict(found: _Evidence, rule: Rule, p: tuple[float, float], terms: _Terms) -> MetricVerdict:
+    level = 1 - 2 * terms.alpha
+    log = replace(hodges_lehmann(found.tested, 1 - 2 * terms.at_a_look), level=level)
+    slowdown = log.map(_fraction)
+    noise = Noise(
+        sd=float(np.std(found.d, ddof=1)) if found.d.size > 1 else math.nan,
+        lag1=lag1(found.d),
+        order_effect=order_effect(found.d, found.sample.baseline_first, level).map(_fraction),
+        batched=found.batched,
+    )
+    spread = float(np.std(found.tested, ddof=1)) if found.tested.size > 1 else math.nan
+    verdict = MetricVerdict(
+        rule=rule,
+        word=_word(log, rule, p, terms.alpha),
+        reason="",
+        pairs=found.d.size,
+        slowdown=slowdown,
+        change=log.negated().map(_fraction) if rule.larger_is_better else slowdown,
+        baseline=median_interval(found.sample.baseline),
+        candidate=median_interval(found.sample.candidate),
+        p=min(p),
+        suspicion=signed_rank_p(found.tested),
+        family=terms.family,
+        minimal_effect=_fraction(minimal_effect(spread, found.tested.size, alpha=terms.strictest)),
+        pairs_needed=_pairs_needed(noise.sd, rule, terms.strictest),
+        noise=noise,
+        notes=_notes(noise, found),
+    )
+    return replace(verdict, reason=_reason(verdict, terms, found.tested.size))
+
+
+def _fraction(log: float) -> float:
+    return math.expm1(log)
+
+
+def _word(log: Estimate, rule: Rule, p: tuple[float, float], alpha: float) -> Word:
+    """Read the verdict off. Every comparison with NaN is false, so what cannot be told ends as INCONCLUSIVE."""
+    slower, faster = p
+    tolerance = math.log1p(rule.tolerance)
+    if slower <= alpha and log.low > 0 and log.value >= tolerance:
+        return Word.REGRESSED
+    if faster <= alpha and log.high < 0 and log.value <= -tolerance:
+        return Word.IMPROVED
+    if log.high < math.log1p(rule.budget):
+        return Word.OK
+    return Word.INCONCLUSIVE
+
+
+def _pairs_needed(sd: float, rule: Rule, alpha: float) -> int | None:
+    return None if math.isnan(sd) else pairs_needed(sd, math.log1p(rule.budget), alpha=alpha)
+
+
+def _notes(noise: Noise, found: _Evidence) -> tuple[str, ...]:
+    notes = []
+    if noise.batched:
+        notes.append(
+            f"neighbouring pairs were alike (lag-1 {noise.lag1:+.2f}), so the {found.d.size} pairs were averaged "
+            f"into {found.tested.size} before the test"
+        )
+    effect = noise.order_effect
+    if abs(effect.value) > ORDER_EFFECT_LIMIT and (effect.low > 0 or effect.high < 0):
+        notes.append(
+            f"the second trial of a pair came out {percent(effect.value)} slower "
+            f"[{percent(effect.low)}, {percent(effect.high)}]: trials disturb each other; the balanced order cancels it"
+        )
+    return tuple(notes)
+
+
+def _reason(verdict: MetricVerdict, terms: _Terms, tested: int) -> str:
+    """Say the word in one sentence."""
+    rule, slowdown, change = verdict.rule, verdict.slowdown, verdict.change
+    assert slowdown is not None
+    assert change is not None
+    if not slowdown.bounded:
+        least = smallest_firing(terms.strictest)
+        return f"{tested} pairs cannot decide anything about {rule.title}: at least {least} are needed"
+    moved = f"{rule.title} changed by {percent(change.value)} [{percent(change.low)}, {percent(change.high)}]"
+    budget, p = percent(rule.budget, signed=False), f"p {verdict.p:.2g}"
+    match verdict.word:
+        case Word.REGRESSED:
+            among = f" among {verdict.family} tests" if verdict.family > 1 else ""
+            return f"{moved}: slower, and beyond chance{among} ({p})"
+        case Word.IMPROVED:
+            return f"{moved}: faster, and beyond chance ({p})"
+        case Word.OK:
+            return f"{moved}: a slowdown of {budget} or more is excluded"
+    if slowdown.low > 0 and slowdown.value >= rule.tolerance:
+        return f"{moved}: slower, but {verdict.family} tests give that by chance ({p}, needed {terms.alpha:g})"
+    return f"{moved}: a slowdown of {budget} is neither shown nor excluded; {verdict.pairs_to_settle} pairs would tell"
+
+
+def _cell_verdict(cell: str, metrics: tuple[MetricVerdict, ...]) -> CellVerdict:
+    gating = [metric for metric in metrics if metric.rule.gating]
+    word = worst([metric.word for metric in gating])
+    reason = next((metric.reason for metric in gating if metric.word is word), "no metric gates this cell")
+    return CellVerdict(cell=cell, word=word, reason=reason, metrics=metrics)

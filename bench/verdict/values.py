@@ -1,0 +1,165 @@
+"""What a comparison says, as values: words, verdicts per metric and per cell, exit code. Renders and computes nothing.
+
+Terminal, Markdown, JUnit and the exports only show what stands here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import ExitCode
+
+if TYPE_CHECKING:
+    from bench.stats import Estimate
+
+
+class Word(StrEnum):
+    """The verdict in one word, worst first: the word of a cell is the first of its gating metrics' in this order."""
+
+    REGRESSED = "REGRESSED"
+    INVALID = "INVALID"
+    NO_BASELINE = "NO-BASELINE"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    IMPROVED = "IMPROVED"
+    OK = "OK"
+
+
+EXIT_CODES = {
+    Word.REGRESSED: ExitCode.REGRESSED,
+    Word.INVALID: ExitCode.INVALID,
+    Word.NO_BASELINE: ExitCode.NO_BASELINE,
+    Word.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    Word.IMPROVED: ExitCode.FINE,
+    Word.OK: ExitCode.FINE,
+}
+
+
+def worst(words: list[Word]) -> Word:
+    """Return the word that counts; INCONCLUSIVE for none, since nothing was shown."""
+    order = list(Word)
+    return min(words, key=order.index, default=Word.INCONCLUSIVE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How one metric is judged. `budget` is the slowdown that must not pass, `tolerance` the one that is let be."""
+
+    metric: str
+    title: str
+    larger_is_better: bool = False
+    budget: float = 0.05
+    tolerance: float = 0.02
+    gating: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """The noise of the pairs: standard deviation of the log ratio, likeness of neighbours, effect of going second."""
+
+    sd: float
+    lag1: float
+    order_effect: Estimate
+    batched: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricVerdict:
+    """One metric of one cell. Fractions are of the baseline: 0.068 is 6.8 %.
+
+    `slowdown` lies above zero where the candidate is worse, whatever the metric's direction; `change` is the same
+    in the metric's own direction. `p` is adjusted by Holm over all `family` tests and all looks, NaN if not gating;
+    `suspicion` is that of being slower as one look at this test alone gives it, which convicts nobody.
+    `minimal_effect` is found with 80 % probability by this many pairs in this family; `pairs_needed` find the budget
+    with 90 %. `notes` are what a reader must know besides, in sentences.
+    """
+
+    rule: Rule
+    word: Word
+    reason: str
+    pairs: int = 0
+    slowdown: Estimate | None = None
+    change: Estimate | None = None
+    baseline: Estimate | None = None
+    candidate: Estimate | None = None
+    p: float = math.nan
+    suspicion: float = math.nan
+    family: int = 1
+    minimal_effect: float = math.nan
+    pairs_needed: int | None = None
+    noise: Noise | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def pairs_to_settle(self) -> int | None:
+        """Pairs to ask for next: what the noise says, or twice as many if that was not enough."""
+        if self.pairs_needed is None:
+            return None
+        return self.pairs_needed if self.pairs_needed > self.pairs else 2 * self.pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellVerdict:
+    """One cell: the worst word of its gating metrics, that one's reason, and all metrics.
+
+    `settle` is a command. `sensitivity` is how much of a change of the server's CPU per reply throughput shows, as a
+    fraction; None where it is not known.
+    """
+
+    cell: str
+    word: Word
+    reason: str
+    metrics: tuple[MetricVerdict, ...] = ()
+    settle: str = ""
+    sensitivity: float | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether more pairs would not change the word."""
+        return self.word is not Word.INCONCLUSIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The whole answer. `host_problem` is what makes every number of this host doubtful, empty if nothing does."""
+
+    cells: tuple[CellVerdict, ...]
+    looks: tuple[int, ...]
+    alpha: float
+    host_problem: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def word(self) -> Word:
+        """The word of the whole."""
+        return Word.INVALID if self.host_problem else worst([cell.word for cell in self.cells])
+
+    def exit_code(self, *, allow_inconclusive: bool = False) -> ExitCode:
+        """Exit status: invalid host > regressed > invalid cell > no baseline > inconclusive > fine."""
+        if allow_inconclusive and self.word is Word.INCONCLUSIVE:
+            return ExitCode.FINE
+        return EXIT_CODES[self.word]
+
+    def counts(self) -> dict[Word, int]:
+        """Cells per word, worst first, words without a cell left out."""
+        words = [cell.word for cell in self.cells]
+        return {word: words.count(word) for word in Word if word in words}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types; a number that is not known is null."""
+        plain = {"word": self.word, "exit_code": int(self.exit_code()), **asdict(self)}
+        finite: dict[str, Any] = known(plain)
+        return finite
+
+
+def known(value: Any) -> Any:
+    """Return a tree of plain values with None in place of every number that is not finite, as JSON wants it."""
+    if isinstance(value, dict):
+        return {key: known(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [known(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,115 @@
+"""What a run says while it goes on, and at its end, as text."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from bench.analysis.runs import run_folder
+from bench.cli import summary
+from bench.cli.progress import outcome, watching
+from bench.experiment.model import Server, Status, Trial, TrialResult
+from bench.experiment.store import Store
+from bench.experiment.trial.doubts import ADVICE, Doubt
+from clients.workload import Workload
+
+
+def result(
+    number=1, server="threads", status=Status.MEASURED, *, rate=52_341.7, detail="", doubts=(), lower_bound=False
+):
+    return TrialResult(
+        trial=Trial(
+            number=number,
+            round=0 if status is Status.SKIPPED else number,
+            server=Server(name=server),
+            workload_name="c16-1KiB",
+            workload=Workload(connections=16),
+        ),
+        status=status,
+        detail=detail,
+        started_at="2026-01-01T00:00:00+00:00",
+        metrics={"replies_per_s": rate, "throughput_is_lower_bound": lower_bound} if status is Status.MEASURED else {},
+        doubts=doubts,
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (result(), "threads c16-1KiB: 52,300/s"),
+        (result(doubts=(Doubt.STEAL, Doubt.ERRORS)), "threads c16-1KiB: 52,300/s (steal, errors)"),
+        (result(status=Status.SKIPPED, detail="why"), "threads c16-1KiB: skipped: why"),
+        (
+            result(status=Status.SERVER_DIED, detail="it died; its log ends:\n  | first\n  | last"),
+            "threads c16-1KiB: server-died: it died; its log ends: … last",
+        ),
+    ],
+)
+def test_an_outcome_is_one_line(given, text):
+    assert outcome(given) == text
+
+
+def said(results, **console):
+    file = io.StringIO()
+    with watching(Console(file=file, width=100, highlight=False, **console), 2) as watcher:
+        for each in results:
+            watcher.began(each.trial)
+            watcher.ended(each)
+    return file.getvalue()
+
+
+RESULTS = [result(status=Status.SKIPPED, detail="why"), result(), result(status=Status.NOT_READY, detail="[no] start")]
+
+
+def test_a_log_has_a_line_per_trial_and_gaps_are_not_counted():
+    assert said(RESULTS).splitlines() == [
+        "threads c16-1KiB: skipped: why",
+        "[1/2] threads c16-1KiB: 52,300/s",
+        "[2/2] threads c16-1KiB: not-ready: [no] start",
+    ]
+
+
+def test_a_terminal_has_a_bar_and_only_the_failures_stay():
+    text = said(RESULTS, force_terminal=True)
+    assert "2/2" in text
+    assert "not-ready: [no] start" in text
+    assert "52,300/s" not in text
+    assert "skipped" not in text
+
+
+@pytest.fixture
+def run(tmp_path):
+    store = Store.create(tmp_path, "mine", {"windows_s": 150.0, "wall_s": 200.0})
+    for number, rate in enumerate((100.0, 110.0, 120.0), start=1):
+        store.save(result(number, rate=rate, doubts=(Doubt.STEAL,) if number == 1 else ()))
+    store.save(result(4, "uvloop", rate=500.0, lower_bound=True))
+    store.save(result(5, "sequential", Status.SKIPPED, detail="one at a time"))
+    store.save(result(6, "broken", Status.NOT_READY, detail="it ended"))
+    store.close()
+    return run_folder.load(store.path)
+
+
+def test_the_end_of_a_run_has_estimates_failures_and_doubts_with_advice(run):
+    file = io.StringIO()
+    summary.show(run, Console(file=file, width=160, highlight=False))
+    text = file.getvalue()
+    row = {line.split()[0]: line.split() for line in text.splitlines() if line}
+    # Student's t with two degrees of freedom: 4.303 * 10 / sqrt(3) = 24.8, which is 23 % of 110
+    assert row["threads"][:6] == ["threads", "c16-1KiB", "3", "110/s", "±23", "%"]
+    assert row["uvloop"][:5] == ["uvloop", "c16-1KiB", "1", "≥", "500/s"]
+    assert "sequential c16-1KiB: skipped: one at a time" in text
+    assert "broken c16-1KiB: not-ready: it ended" in text
+    assert f"steal: 1 of 4 trials. {ADVICE[Doubt.STEAL]}" in text
+
+
+def test_the_share_of_the_time_that_was_measured_is_said(run):
+    assert summary.time_spent(run.info) == "Measured for 150 s of 200 s (75 %)."
+    assert summary.time_spent({"windows_s": 0.0, "wall_s": 0.0}) == "Measured for 0 s of 0 s (0 %)."
+
+
+def test_a_run_without_a_doubt_has_none_to_tell(run):
+    assert pd.isna(run.trials["doubts"]).sum() == 0
+    assert len(summary.doubts(run)) == 1

@@ -1,0 +1,101 @@
+"""Every known-bad server is caught by exactly the case that is meant for it, and for the right reason."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bench.experiment.conformance import CASES, START, CaseResult, Group, Outcome, cases_of, check
+from bench.experiment.planning.catalog import catalog
+
+FOLDER = Path(__file__).parents[1] / "known_bad"
+
+MEANT_FOR = {
+    "never_reads": ("echo", r"nothing happened for 2 s .* after 0 of 13 bytes"),
+    "wrong_byte": ("bytes", r"byte 201 of 257 was sent as 0xc8 and came back as 0xc9"),
+    "stale_echo": ("turns", r"in message 2 of 100: byte 14 of 15 was sent as 0x31 and came back as 0x30"),
+    "short_reply": ("turns", r"in message 51 of 100: the server (closed|cut) the connection .*after 7 of 15"),
+    "early_close": ("turns", r"in message 51 of 100: the server (closed|cut) the connection .*after 0 of 15"),
+    "reset_mid_message": ("turns", r"in message 51 of 100: the server cut the connection off"),
+    "reads_lines": ("splits", r"cut after byte 1 of 48: nothing happened"),
+    "no_half_close_flush": ("half-close", r"the server closed the connection after [\d,]+ of [\d,]+ bytes"),
+    "drops_partial_sends": ("partial-sends", r"nothing happened|came back as"),
+    "dies_on_reset": ("reset", r"the server has ended with status 1"),
+    "stops_at_12_mib": ("sizes", r"a message of 16,777,216 bytes: nothing happened"),
+    "unbounded_buffering": ("bounded-memory", r"memory grew by [\d.]+ MiB, more than 8 MiB"),
+    "holds_up_fast": ("slow-reader", r"beside a client that does not read: nothing happened"),
+    "leaks_on_reset": ("vanish", r"\d+ descriptors more than before are still held"),
+    "leaks_descriptors": ("connect-close", r"\d+ descriptors more than before are still held"),
+    "refuses_after_n": ("crowd-500", r"connection 65 of 100: the server refused a connection"),
+    "freezes": ("idle", r"connection 1 of 16, after 2 s of silence: nothing happened"),
+    "spins_on_emfile": ("descriptors", r"it spins: [\d.]+ s of CPU"),
+    "ignores_sigterm": ("stop", r"SIGTERM did not end it within 3 s"),
+    "leaks_memory": ("churn-short", r"memory grew in every round, by 1[23]\d,\d+ bytes or more"),
+}
+
+SCALES = {
+    "crowd-500": {"count": 100},
+    "vanish": {"clients": 60},
+    "connect-close": {"clients": 300},
+    "churn-short": {"seconds": 0.8, "rounds_max": 5},
+    "descriptors": {"seconds": 0.5},
+}
+PATIENCE_S = 2.0
+STOP_TIMEOUT_S = 0.3
+AT_ONCE = 8  # they mostly wait: for answers that never come, for silence, for a server to stall
+
+Results = dict[str, CaseResult]
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, Results]:
+    """Return what each known-bad server got for every case that is not heavy."""
+    longest_first = [*reversed(MEANT_FOR)]  # the cases stand in their order, and the early ones are needed by the rest
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(longest_first, pool.map(results_of, longest_first), strict=True))
+
+
+def results_of(name: str) -> Results:
+    server = catalog().file(FOLDER / f"{name}.py")
+    cases = [case.scaled(**SCALES.get(case.name, {})) for case in cases_of(Group.BASIC, Group.STANDARD)]
+    return {
+        result.case: result for result in check(server, cases, patience_s=PATIENCE_S, stop_timeout_s=STOP_TIMEOUT_S)
+    }
+
+
+@pytest.mark.parametrize("name", MEANT_FOR)
+def test_a_known_bad_server_is_caught_by_the_case_meant_for_it(name, verdicts):
+    meant, reason = MEANT_FOR[name]
+    failed = {result.case: result.detail for result in verdicts[name].values() if result.outcome is Outcome.FAILED}
+    assert set(failed) == {meant}
+    assert re.search(reason, failed[meant], re.DOTALL), failed[meant]
+
+
+@pytest.mark.parametrize("name", MEANT_FOR)
+def test_what_the_fault_leaves_unharmed_passes(name, verdicts):
+    """A case is skipped only because it needs the one that failed, directly or not; the others pass."""
+    spoiled = {MEANT_FOR[name][0]}
+    for case in cases_of(Group.BASIC, Group.STANDARD):
+        if spoiled.intersection(case.needs):
+            spoiled.add(case.name)
+    passed = {case for case, result in verdicts[name].items() if result.outcome is Outcome.PASSED}
+    assert passed == {START, *verdicts[name]} - spoiled
+
+
+def test_slowness_is_no_fault():
+    server = catalog().file(FOLDER / "fixed_delay.py")
+    results = check(server, cases_of(Group.BASIC), stop_timeout_s=STOP_TIMEOUT_S)
+    assert {result.outcome for result in results} == {Outcome.PASSED}
+
+
+def test_every_server_of_the_folder_is_meant_for_a_case():
+    assert {path.stem for path in FOLDER.glob("[!_]*.py")} == {*MEANT_FOR, "fixed_delay"}
+
+
+def test_every_case_catches_something():
+    """A case that no known-bad server fails has never been seen to fail."""
+    seen = {CASES[meant].behaviour for meant, _ in MEANT_FOR.values()}
+    assert {case.behaviour for case in CASES.values()} == seen

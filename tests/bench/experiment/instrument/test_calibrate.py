@@ -1,0 +1,275 @@
+"""The generator's own ceiling: what pairs of trials say, how it is kept, and what `run` reads off it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.analysis.calibration import answer_cell, answer_paces, to_json
+from bench.cli import calibrate as command
+from bench.errors import MeasurementError, UsageError
+from bench.experiment.host.machine import plan_cores
+from bench.experiment.instrument import calibrate, ceiling
+from bench.experiment.instrument.calibrate import PACED_SHARES, Calibration, CellPairs, Effort, Pace, Rate
+from bench.experiment.instrument.ceiling import Ceilings
+from bench.experiment.model import Status, Trial
+from bench.experiment.planning.catalog import catalog
+from clients.workload import Workload
+
+GRID = {(1, 1024): 14_000.0, (64, 1024): 220_000.0, (1000, 1024): 170_000.0}
+WIDE = GRID | {(1, 16384): 9_000.0, (64, 16384): 90_000.0, (1000, 16384): 60_000.0}
+
+
+def closed(connections: int, message_bytes: int = 1024) -> Workload:
+    return Workload(connections=connections, message_bytes=message_bytes)
+
+
+def test_the_ceiling_of_a_measured_cell_is_what_was_measured():
+    for (connections, message_bytes), rate in WIDE.items():
+        assert Ceilings(WIDE).of(closed(connections, message_bytes)) == pytest.approx(rate)
+
+
+def test_between_cells_the_ceiling_is_linear_in_logarithms():
+    """8 connections lie half-way between 1 and 64 on a logarithmic axis, as 4 KiB does between 1 and 16 KiB."""
+    middle = Ceilings(WIDE).of(closed(8, 4096))
+    corners = [WIDE[1, 1024], WIDE[64, 1024], WIDE[1, 16384], WIDE[64, 16384]]
+    assert middle == pytest.approx(math.exp(np.log(corners).mean()))
+
+
+@given(connections=st.integers(1, 5000), message_bytes=st.integers(1, 16384))
+def test_the_ceiling_never_leaves_the_range_that_was_measured(connections, message_bytes):
+    found = Ceilings(WIDE).of(closed(connections, message_bytes))
+    assert found is not None
+    assert min(WIDE.values()) * 0.999 <= found <= max(WIDE.values()) * 1.001
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [
+        closed(64, 16385),
+        closed(64).replace(pipeline=2),
+        closed(64).replace(think_s=0.1),
+        closed(64).replace(requests_per_connection=10),
+        closed(64).replace(rate_per_s=1000.0, arrivals="constant"),
+    ],
+)
+def test_nothing_is_claimed_of_loads_that_were_not_calibrated(workload):
+    assert Ceilings(WIDE).of(workload) is None
+
+
+def pairs(ratios: list[float], connections: int = 64) -> CellPairs:
+    cell = CellPairs(connections=connections, message_bytes=1024)
+    for ratio in ratios:
+        cell.reference.append(Rate(replies_per_s=100_000.0, response_p50_ns=50_000.0))
+        cell.ours.append(Rate(replies_per_s=ratio * 100_000.0, response_p50_ns=52_000.0))
+    return cell
+
+
+def test_the_ratio_of_a_cell_encloses_the_ratio_of_its_pairs():
+    answer = answer_cell(pairs([0.70, 0.72, 0.74, 0.71, 0.73, 0.72]))
+    assert answer.ratio is not None
+    assert answer.ratio.low <= 0.72 <= answer.ratio.high
+    assert answer.ratio.bounded
+    assert answer.added_ns is None
+    assert answer.ceiling_per_s == pytest.approx(72_000.0)
+
+
+def test_too_few_pairs_give_a_ratio_without_an_interval():
+    answer = answer_cell(pairs([0.7, 0.72]))
+    assert answer.ratio is not None
+    assert not answer.ratio.bounded
+    assert to_json(answer)["ratio"]["low"] is None
+
+
+def test_added_response_time_is_stated_at_one_connection():
+    answer = answer_cell(pairs([0.9] * 6, connections=1))
+    assert answer.added_ns is not None
+    assert answer.added_ns.value == pytest.approx(2_000.0)
+
+
+def test_without_a_reference_there_is_a_ceiling_and_no_ratio():
+    cell = pairs([0.7, 0.8, 0.9])
+    cell.reference.clear()
+    answer = answer_cell(cell)
+    assert (answer.ratio, answer.reference_per_s) == (None, None)
+    assert answer.ceiling_per_s == pytest.approx(80_000.0)
+
+
+def test_punctuality_is_the_median_over_trials_of_a_share():
+    paces = [
+        Pace(
+            generator="python",
+            share=0.5,
+            offered_per_s=1000.0,
+            achieved_per_s=999.0,
+            lateness_p50_ns=value,
+            lateness_p99_ns=None,
+            steal_share=0.0,
+        )
+        for value in (5_000.0, 9_000.0, 7_000.0)
+    ]
+    (answer,) = answer_paces(paces)
+    assert answer.lateness_p50_ns is not None
+    assert answer.lateness_p50_ns.value == 7_000.0
+    assert not answer.lateness_p50_ns.bounded, "three trials give no interval"
+    assert answer.lateness_p99_ns is None
+    assert answer.achieved_ratio.value == pytest.approx(0.999)
+
+
+def test_punctuality_is_told_for_each_generator_ours_first():
+    paces = [
+        Pace(
+            generator=generator,
+            share=share,
+            offered_per_s=1000.0,
+            achieved_per_s=1000.0,
+            lateness_p50_ns=500.0,
+            lateness_p99_ns=late_ns + trial,
+            steal_share=None,
+        )
+        for share in (0.5, 0.25)
+        for generator, late_ns in (("reference", 10_000.0), ("python", 50_000.0))
+        for trial in range(6)
+    ]
+    answers = answer_paces(paces)
+    assert [(answer.share, answer.generator) for answer in answers] == [
+        (0.25, "python"),
+        (0.25, "reference"),
+        (0.5, "python"),
+        (0.5, "reference"),
+    ]
+    ours = answers[0].lateness_p99_ns
+    assert ours is not None
+    assert (ours.low, ours.value, ours.high) == (50_000.0, 50_002.5, 50_005.0)  # of six trials the first and the last
+
+
+def test_the_ceiling_is_measured_anew_before_each_paced_pair(monkeypatch, tmp_path):
+    """On a machine that slows down from trial to trial, both generators are paced by what ours could do last."""
+    seen = []
+
+    class SlowingBench:
+        def __init__(self, *, generator: str = "python", **_: object) -> None:
+            self.generator = generator
+
+        def __call__(self, trial: Trial) -> SimpleNamespace:
+            seen.append((self.generator, trial.workload))
+            rate = trial.workload.rate_per_s or 100_000.0 / trial.number
+            metrics = {"replies_per_s": rate, "offered_per_s": rate, "response_p50_ns": 1.0}
+            return SimpleNamespace(status=Status.MEASURED, metrics=metrics)
+
+    monkeypatch.setattr(calibrate, "LiveBench", SlowingBench)
+    effort = Effort(pairs=2, window_s=0.1, warmup_s=0.1)
+    cores, server = plan_cores([{0}, {1}]), catalog().server("coroutines")
+    calibration = Calibration(server, has_reference=True, cores=cores, effort=effort, logs=tmp_path, seed=1)
+    advanced = []
+    calibration.measure_paces(lambda: advanced.append(None))
+    paces = calibration.paces
+    assert len(advanced) == len(seen) == 3 * len(paces) / 2 == 18
+    for at in range(0, len(seen), 3):
+        generators, workloads = zip(*seen[at : at + 3], strict=True)
+        ceiling_per_s = 100_000.0 / (at + 1)
+        share = paces[at // 3 * 2].share
+        assert [workload.rate_per_s for workload in workloads] == [None, *[float(round(share * ceiling_per_s))] * 2]
+        assert generators[0] == "python"
+        assert generators[1:] == (("python", "reference") if at < 9 else ("reference", "python"))
+    assert sorted(pace.share for pace in paces) == sorted(PACED_SHARES * 4)
+
+
+def document() -> dict:
+    cells = [{"connections": c, "message_bytes": b, "ceiling_per_s": rate} for (c, b), rate in GRID.items()]
+    return {"fingerprint": ceiling.fingerprint(), "cells": cells}
+
+
+def test_a_calibration_is_kept_for_this_machine_only(tmp_path):
+    path = tmp_path / "deep" / "calibration.json"
+    assert ceiling.load(path) is None
+    ceiling.save(document(), path)
+    assert ceiling.load(path) == Ceilings(GRID)
+    other = json.loads(path.read_text())
+    other["fingerprint"]["cpu_model"] = "another"
+    path.write_text(json.dumps(other))
+    assert ceiling.load(path) is None
+
+
+def test_a_damaged_calibration_says_what_to_do(tmp_path):
+    path = tmp_path / "calibration.json"
+    path.write_text("{")
+    with pytest.raises(UsageError, match="delete it"):
+        ceiling.load(path)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the reference is compiled by the machine's C compiler")
+def test_calibrate_measures_prints_and_keeps(monkeypatch, tmp_path):
+    """One short pair per cell of one size through the real command: all are there, and `run` can read what it kept."""
+    monkeypatch.setattr(calibrate, "MESSAGE_BYTES", (1024,))
+    kept, summary = tmp_path / "calibration.json", tmp_path / "summary.md"
+    options = ["--pairs", "1", "--window", "0.1", "--warmup", "0.05", "--json", "--out", str(kept)]
+    options += ["--summary", str(summary)]
+    done = CliRunner().invoke(command.calibrate, options, catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [(cell["connections"], cell["message_bytes"]) for cell in told["cells"]] == [
+        (1, 1024),
+        (64, 1024),
+        (1000, 1024),
+    ]
+    assert all(cell["ratio"]["value"] > 0 for cell in told["cells"])
+    for paces in (told["paces"], told["reference_paces"]):
+        assert [pace["share"] for pace in paces] == [0.25, 0.5, 0.75]
+        assert all(pace["lateness_p99_ns"]["value"] > 0 for pace in paces)
+    found = ceiling.load(kept)
+    assert found is not None
+    assert found.of(closed(64)) > 0
+    rows = [line.strip("| ").split(" | ") for line in summary.read_text().splitlines() if line.startswith("| ")]
+    assert {(len(row), row[0]) for row in rows} >= {(6, "1"), (6, "64"), (6, "1,000"), (7, "25 %"), (7, "75 %")}
+    assert len(rows) == 2 + 3 + 2 + 6
+
+
+class InterruptedBench:
+    """Pretends to measure, and is interrupted in its fourth trial."""
+
+    def __init__(self, *, generator: str = "python", **_: object) -> None:
+        self.generator = generator
+
+    def __call__(self, trial: Trial) -> SimpleNamespace:
+        if trial.number == 4:
+            raise KeyboardInterrupt
+        return SimpleNamespace(status=Status.MEASURED, metrics={"replies_per_s": 1000.0, "response_p50_ns": 1.0})
+
+
+def test_what_was_measured_until_an_interruption_is_shown_and_not_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(calibrate, "LiveBench", InterruptedBench)
+    kept = tmp_path / "calibration.json"
+    done = CliRunner().invoke(command.calibrate, ["--out", str(kept)])
+    assert done.exit_code != 0
+    assert done.stdout.count("1.00") == 1, "one pair of the two that were begun"
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize(
+    "options", [["--window", "nan"], ["--window", "0"], ["--warmup=-1"], ["--summary", "/nowhere/summary.md"]]
+)
+def test_a_calibration_that_cannot_be_is_refused_before_anything_is_measured(options, monkeypatch):
+    monkeypatch.setattr(calibrate, "LiveBench", None)
+    with pytest.raises(UsageError):
+        CliRunner().invoke(command.calibrate, options, catch_exceptions=False)
+
+
+def test_a_window_without_a_reply_is_said_to_be_too_short(monkeypatch, tmp_path):
+    metrics = {"replies_per_s": 0.0}
+    monkeypatch.setattr(
+        calibrate, "LiveBench", lambda **_: lambda _: SimpleNamespace(status=Status.MEASURED, metrics=metrics)
+    )
+    effort = Effort(pairs=1, window_s=0.1, warmup_s=0.0)
+    cores, server = plan_cores([{0}, {1}]), catalog().server("coroutines")
+    calibration = Calibration(server, has_reference=False, cores=cores, effort=effort, logs=tmp_path, seed=1)
+    with pytest.raises(MeasurementError, match="longer"):
+        calibration.ceiling(64, 1024)

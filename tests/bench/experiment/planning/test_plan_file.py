@@ -1,0 +1,240 @@
+"""Plans as people write them: what is read, and what is said when it is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import UsageError
+from bench.experiment.planning.plan_file import PRESETS, check_plan, find_plan, overridden, preset_names, read_plan
+from bench.experiment.planning.server_table import ServerTable, parse_server
+from bench.experiment.planning.workload_table import expand
+
+
+@pytest.fixture
+def plan_file(tmp_path):
+    def write(text):
+        path = tmp_path / "mine.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_plan_is_read_whole(plan_file, tmp_path):
+    plan = read_plan(
+        plan_file("""
+            servers = ["threads"]
+            trials = 5
+            seed = 7
+            [[server]]
+            name = "mine"
+            command = "go run './my echo' --port {port}"
+            env = { GOGC = "off" }
+            cwd = "src"
+            [[workload]]
+            connections = [1, 16]
+            rate_per_s = 1000
+        """)
+    )
+    assert (plan.name, plan.trials, plan.seed) == ("mine", 5, 7)
+    assert plan.server[0].words == ("go", "run", "./my echo", "--port", "{port}")
+    assert plan.server[0].cwd == str(tmp_path / "src")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("trails = 3", ["unknown key 'trails': did you mean 'trials'?"]),
+        ("trials = 'three'", ["trials is 'three', and must be a whole number, 1 or more"]),
+        ("trials = 0", ["trials is 0, and must be a whole number, 1 or more"]),
+        ("trials = 1.5", ["trials is 1.5"]),
+        ("servers = 'threads'", ["servers is 'threads', and must be a list of names"]),
+        ("servers = [1]", ["servers is [1], and must be a list of names"]),
+        ("name = 'a b'", ["name is 'a b', and must be letters, digits"]),
+        ("seed = -1", ["seed is -1, and must be a whole number, 0 or more"]),
+        ("workload = 3", ["workload must be tables: write [[workload]]"]),
+        ("server = {}", ["server must be tables: write [[server]]"]),
+        ("[[server]]\nname = 'x'\ncomand = 'y'", ["[[server]] 1: unknown key 'comand': did you mean 'command'?"]),
+        ("[[server]]\nname = 'x'", ["[[server]] 1: x needs one of command, file and target, and has 0 of them"]),
+        ("[[server]]\nname = 'x'\ncommand = 'a'\nfile = 'b'", ["has 2 of them"]),
+        ("[[server]]\ncommand = 'a'", ["[[server]] 1", "missing required field `name`"]),
+        ("[[server]]\nname = 'x'\ncommand = 'y'\nport = 'z'", ["port is 'z', and must be a port number, 1 to 65535"]),
+        ("[[server]]\nname = 'x'\ncommand = 'y'\nport = 65536", ["port is 65536"]),
+        ("[[server]]\nname = 'x'\ncommand = 'y'\nready = 'soon'", ["ready is 'soon'", '"line"', '"port"', '"either"']),
+        ("[[server]]\nname = 'x'\ncommand = 'y'\nready = 'port'", ["x must know its port: put {port} into"]),
+        ("[[server]]\nname = 'x'\ncommand = 'y'\nenv = { A = 1 }", ["env is {'A': 1}, and must be a table of texts"]),
+        ("[[server]]\nname = 'x'\ncommand = 'y'\nstop_signal = 'SIGTREM'", ["did you mean 'SIGTERM'?"]),
+        ("[[server]]\nname = 'x'\ncommand = '  '", ["the command of x is empty"]),
+        ("[[server]]\nname = 'x'\ncommand = \"a 'b\"", ["cannot be split into words"]),
+        ("[[server]]\nname = 'x'\ncommand = 'y'\npid = 3", ["pid belongs to a target"]),
+        ("[[server]]\nname = 'x'\ntarget = 'nowhere'", ["'nowhere' is not an address: write HOST:PORT"]),
+        ("[[workload]]\nconections = 1", ["[[workload]] 1: unknown key 'conections': did you mean 'connections'?"]),
+        ("[[workload]]\nconnections = 'many'", ["connections is 'many', and must be a whole number, 1 or more"]),
+        ("[[workload]]\nconnections = [1, true]", ["connections is True, and must be a whole number"]),
+        ("[[workload]]\nconnections = []", ["connections is [], and must be", "or a list of such"]),
+        ("[[workload]]\nconnections = 0", ["connections is 0, and must be 1 or more"]),
+        ("[[workload]]\nmessage_bytes = '1parsec'", ["message_bytes is '1parsec', and must be"]),
+        ("[[workload]]\nduration_s = '2 fortnights'", ["duration_s is '2 fortnights'", '"500ms"']),
+        ("[[workload]]\nduration_s = -1", ["duration_s is -1"]),
+        ("[[workload]]\nrate_per_s = 'nan'", ["rate_per_s is 'nan'"]),
+        ("[[workload]]\nrate_per_s = -5", ["rate_per_s is -5.0, and must be a number above 0"]),
+        ("[[workload]]\narrivals = 'poisson'", ["arrivals is 'poisson', and must be closed without a rate"]),
+        ("[[workload]]\nservers = 'threads'", ["servers is 'threads', and must be a list of names"]),
+        ("[[workload]]\nname = 3", ["name is 3, and must be text"]),
+        ("trials = ", ["is not TOML"]),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_key_and_what_is_accepted(plan_file, text, words):
+    path = plan_file(text)
+    with pytest.raises(UsageError) as caught:
+        read_plan(path)
+    assert str(path) in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_plan_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(UsageError, match=r"cannot read the plan .*nosuch\.toml: No such file"):
+        read_plan(tmp_path / "nosuch.toml")
+
+
+def test_an_unknown_preset_is_answered_with_the_nearest():
+    with pytest.raises(UsageError, match="unknown preset 'quikc': did you mean 'quick'"):
+        find_plan("quikc")
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_can_be_read_and_says_what_it_is_for(name):
+    plan = read_plan(find_plan(name))
+    assert plan.name == name
+    assert plan.description
+    assert find_plan(name).parent == PRESETS
+
+
+def test_the_presets_that_others_name_are_there():
+    assert {"smoke", "quick", "full", "c10k"} <= set(preset_names())
+
+
+def test_quick_compares_the_articles_servers_at_four_crowds_with_three_trials():
+    plan = read_plan(find_plan("quick"))
+    workloads = [named.workload for table in plan.workload for named in expand(table, "quick")]
+    assert {"sequential", "threads", "generators", "coroutines", "asyncio-streams", "asyncio-protocol"} == {
+        *plan.servers
+    }
+    assert [workload.connections for workload in workloads] == [1, 16, 128, 1000]
+    assert {workload.message_bytes for workload in workloads} == {1024}
+    assert plan.trials >= 3
+
+
+def test_a_plan_comes_back_from_its_json(plan_file):
+    plan = overridden(
+        read_plan(
+            plan_file("servers = ['threads']\n[[server]]\nname = 'x'\ncommand = ['y']\n[[workload]]\npipeline = 2")
+        ),
+        workload={"connections": ["1..64"]},
+    )
+    assert check_plan(plan.to_json(), "run.json") == plan
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("threads", "threads"),
+        ("threads@python3.13", "threads@python3.13"),
+        ("./mine.py", {"name": "mine", "file": "mine.py"}),
+        ("mine.py", {"name": "mine", "file": "mine.py"}),
+        ("fast=./mine.py", {"name": "fast", "file": "mine.py"}),
+        ("go=go run ./echo --port {port}", {"name": "go", "command": "go run ./echo --port {port}"}),
+        ("go=env A=b ./echo.py {port}", {"name": "go", "command": "env A=b ./echo.py {port}"}),
+        ("/opt/a=b.py", {"name": "a=b", "file": "/opt/a=b.py"}),
+    ],
+)
+def test_a_server_on_the_command_line_is_a_name_a_file_or_a_command(text, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = parse_server(text)
+    if isinstance(expected, str):
+        assert found == expected
+    elif "file" in expected:
+        assert found == ServerTable(name=expected["name"], file=str(tmp_path / expected["file"]), cwd=str(tmp_path))
+    else:
+        assert found == ServerTable(**expected, cwd=str(tmp_path))
+
+
+def test_a_name_without_a_command_is_said():
+    with pytest.raises(UsageError, match="write a command, or a file with serve"):
+        parse_server("mine=")
+
+
+PLAN = {
+    "servers": ["threads"],
+    "optional_servers": ["uvloop-protocol"],
+    "server": [{"name": "x", "command": "y"}],
+    "workload": [{"connections": [1, 16]}, {"connections": 1, "pipeline": 4}],
+}
+
+
+def test_the_command_line_replaces_what_it_names_and_nothing_else():
+    plan = overridden(check_plan(PLAN, "plan"), workload={"connections": ["8"]}, trials=9, seed=None, pythons=("py",))
+    assert (plan.servers, plan.trials, plan.pythons) == (["threads"], 9, ("py",))
+    assert plan.workload == [{"connections": ["8"]}, {"connections": ["8"], "pipeline": 4}]
+    assert plan.seed is not None
+
+
+def test_servers_on_the_command_line_may_name_those_of_the_plan():
+    plan = overridden(check_plan(PLAN, "plan"), servers=["x", "sequential"], target="[::1]:7", pid=1)
+    assert (plan.servers, plan.optional_servers) == (["sequential"], [])
+    assert [(table.name, table.target, table.pid) for table in plan.server] == [
+        ("x", None, None),
+        ("target", "[::1]:7", 1),
+    ]
+
+
+def test_a_pid_needs_a_target():
+    with pytest.raises(UsageError, match="give --target too"):
+        overridden(check_plan(PLAN, "plan"), pid=3)
+
+
+def test_lists_are_crossed_and_every_workload_has_a_name_of_its_own():
+    found = expand({"connections": [1, 16], "message_bytes": [64, "1KiB"], "servers": ["threads"]}, "here")
+    assert [named.name for named in found] == ["c1-64B", "c1-1KiB", "c16-64B", "c16-1KiB"]
+    assert [named.workload.message_bytes for named in found] == [64, 1024, 64, 1024]
+    assert {tuple(named.only) for named in found} == {("threads",)}
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        ({}, "c1-1KiB"),
+        ({"rate_per_s": 20000}, "c1-1KiB-r20000-constant"),
+        ({"rate_per_s": 20000, "arrivals": "poisson", "duration_s": "500ms"}, "c1-1KiB-r20000-poisson"),
+        ({"rate_per_s": "1000..20000"}, "c1-1KiB-r1000..20000-constant"),
+        ({"connections": "1,8,64", "pipeline": 4}, "c1,8,64-1KiB-pipeline4"),
+        ({"message_bytes": "64:9,16KiB:1", "requests_per_connection": 10}, "c1-64:9,16KiB:1-churn10"),
+        ({"think_s": "5ms"}, "c1-1KiB-think0.005s"),
+        ({"name": "mine", "pipeline": 4}, "mine"),
+    ],
+)
+def test_a_workload_is_named_by_what_is_special_about_it(table, name):
+    assert [named.name for named in expand(table, "here")] == [name]
+
+
+def test_a_name_comes_before_the_names_of_several():
+    assert [named.name for named in expand({"name": "x", "pipeline": [1, 2]}, "")] == [
+        "x-c1-1KiB",
+        "x-c1-1KiB-pipeline2",
+    ]
+
+
+def test_a_profile_has_the_most_connections_it_reaches():
+    (named,) = expand({"connections": "1..64"}, "here")
+    assert named.workload.connections == 64
+    assert named.workload.connections_profile == ((1.0, 1.0, 64.0),)
+
+
+def test_the_plan_in_the_docs_is_one(checkout, plan_file):
+    text = (checkout / "docs" / "plans.md").read_text()
+    plan = read_plan(plan_file(text.partition("```toml\n")[2].partition("```")[0]))
+    assert [table.name for table in plan.server] == ["ours", "staging", "mine"]
+    assert [len(expand(table, "docs")) for table in plan.workload] == [4, 2]
+    for name in preset_names():
+        assert f"| `{name}` |" in text

@@ -1,0 +1,143 @@
+"""What would make a plan fail later is said before its first trial."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import resource
+import socket
+import sys
+
+import pytest
+
+from bench.errors import UsageError
+from bench.experiment.model import Server
+from bench.experiment.planning import preflight
+from bench.experiment.planning.plan import NamedWorkload, Plan
+from clients.workload import Workload
+
+
+def test_a_plan_that_can_be_measured_passes_and_leaves_nothing(tmp_path):
+    plan = Plan(
+        name="test",
+        servers=(Server(name="a", command=(sys.executable,)), Server(name="no", gap="why", command=("/no/such",))),
+        workloads=(NamedWorkload(name="c1", workload=Workload()),),
+        trials_per_cell=1,
+        seed=1,
+    )
+    preflight.check(plan, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("workload", "workers", "message"),
+    [
+        (Workload(rate_per_s=100.0, arrivals="poisson"), 1, "c1: the reference generator makes a closed loop"),
+        (Workload(pipeline=2), 1, "c1: the reference generator makes a closed loop"),
+        (Workload(), 2, "the reference generator is one process: leave workers out"),
+    ],
+)
+def test_what_the_reference_generator_cannot_do_is_said(workload, workers, message):
+    plan = Plan(
+        name="test",
+        servers=(),
+        workloads=(NamedWorkload(name="c1", workload=workload),),
+        trials_per_cell=1,
+        seed=1,
+        workers=workers,
+        generator="reference",
+    )
+    with pytest.raises(UsageError, match=message):
+        preflight.check_generator(plan)
+    preflight.check_generator(dataclasses.replace(plan, generator="python"))
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"cannot write to .*file: .*; choose another folder with --out"):
+        preflight.check_folder(tmp_path / "file")
+
+
+@pytest.fixture
+def limits(monkeypatch):
+    """Replace the limit of descriptors, so that no test changes that of the test run."""
+    state = {"soft": 1024, "hard": 4096}
+
+    def set_limit(_which, pair):
+        state["soft"], state["hard"] = pair
+
+    monkeypatch.setattr(preflight.resource, "getrlimit", lambda _which: (state["soft"], state["hard"]))
+    monkeypatch.setattr(preflight.resource, "setrlimit", set_limit)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("connections", "soft", "hard", "expected"),
+    [
+        (10, 1024, 4096, 1024),  # enough
+        (2000, 1024, 4096, 2000 + preflight.SPARE_DESCRIPTORS),  # raised as far as is needed
+        (2000, resource.RLIM_INFINITY, resource.RLIM_INFINITY, resource.RLIM_INFINITY),
+        (2000, 1024, resource.RLIM_INFINITY, 2000 + preflight.SPARE_DESCRIPTORS),
+    ],
+)
+def test_the_soft_limit_of_descriptors_is_raised_as_far_as_is_needed(limits, connections, soft, hard, expected):
+    limits.update(soft=soft, hard=hard)
+    preflight.check_connections(connections)
+    assert limits == {"soft": expected, "hard": hard}
+
+
+def test_too_few_descriptors_are_said_with_what_to_set(limits):
+    with pytest.raises(
+        UsageError, match=r"5000 connections need 5100 descriptors, and the limit is 4096: .*ulimit -Hn 5100"
+    ):
+        preflight.check_connections(5000)
+
+
+def test_too_few_local_ports_are_said(limits, tmp_path, monkeypatch):
+    ports = tmp_path / "ports"
+    ports.write_text("40000\t40099\n")
+    monkeypatch.setattr(preflight, "_PORT_RANGE", ports)
+    preflight.check_connections(100)
+    with pytest.raises(UsageError, match="101 connections to one address need as many local ports, and there are 100"):
+        preflight.check_connections(101)
+
+
+def test_a_command_is_looked_for_where_it_will_be_run(tmp_path):
+    program = tmp_path / "echo-server"
+    program.write_text("#!/bin/sh\n")
+    server = Server(name="mine", command=("./echo-server",), cwd=str(tmp_path))
+    with pytest.raises(UsageError, match=r"mine: cannot run './echo-server': it is not executable: chmod \+x it"):
+        preflight.check_server(server)
+    program.chmod(0o755)
+    preflight.check_server(server)
+    absent = r"mine: cannot run 'no-such-thing': there is no such program: install it, or give its path"
+    with pytest.raises(UsageError, match=absent):
+        preflight.check_server(Server(name="mine", command=("no-such-thing",)))
+    with pytest.raises(UsageError, match=r"mine: there is no folder /no/such"):
+        preflight.check_server(Server(name="mine", command=("sh",), cwd="/no/such"))
+
+
+def test_a_port_that_is_taken_is_said_before_the_first_trial():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = Server(name="mine", command=(sys.executable,), port=port)
+        with pytest.raises(UsageError, match=f"mine: port {port} on 127.0.0.1 cannot be used: Address already in use"):
+            preflight.check_server(server)
+    preflight.check_server(server)
+
+
+def test_a_target_must_answer(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        preflight.check_server(Server(name="t", target=address, pid=os.getpid()))
+        with pytest.raises(UsageError, match="there is no process 999999999"):
+            preflight.check_server(Server(name="t", target=address, pid=999999999))
+    with pytest.raises(UsageError, match=f"nothing answers at {address}: Connection refused; start the server first"):
+        preflight.check_server(Server(name="t", target=address))
+    path = tmp_path / "echo.sock"
+    with pytest.raises(UsageError, match="nothing answers at unix:"):
+        preflight.check_server(Server(name="t", target=f"unix:{path}"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        preflight.check_server(Server(name="t", target=f"unix:{path}"))

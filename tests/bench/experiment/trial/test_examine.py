@@ -1,0 +1,134 @@
+"""Every doubt by table: the number that just raises it, and the number that just does not."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from bench.experiment.trial.doubts import ADVICE, Doubt
+from bench.experiment.trial.examine import Circumstances, doubts, is_generator_saturated, is_steady, without_unseen_cpu
+
+FINE = {
+    "replies_per_s": 50_000.0,
+    "response_p50_ns": 100_000.0,
+    "response_p99_ns": 300_000.0,
+    "errors": 0,
+    "connections_requested": 64,
+    "connections_established": 64,
+    "client_cpu_share": 0.6,
+    "server_cpu_share": 0.99,
+    "machine_steal_share": 0.0,
+    "machine_foreign_cpu_share": 0.01,
+}
+STEADY = [{"replies": 5000, "slice_s": 0.1}] * 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ()),
+        ({"errors": 1}, (Doubt.ERRORS,)),
+        ({"response_p99_ns": None}, (Doubt.FEW_SAMPLES,)),
+        ({"machine_steal_share": 0.05}, ()),
+        ({"machine_steal_share": 0.051}, (Doubt.STEAL,)),
+        ({"machine_steal_share": None}, ()),
+        ({"machine_foreign_cpu_share": 0.10}, ()),
+        ({"machine_foreign_cpu_share": 0.11}, (Doubt.FOREIGN_CPU,)),
+        ({"lateness_p99_ns": 100_000.0}, ()),
+        ({"lateness_p99_ns": 100_001.0}, (Doubt.LATE_SENDS,)),
+        ({"lateness_p99_ns": 400_000.0, "response_p50_ns": 5_000_000.0}, ()),
+        ({"lateness_p99_ns": 600_000.0, "response_p50_ns": 5_000_000.0}, (Doubt.LATE_SENDS,)),
+        ({"lateness_p99_ns": None}, ()),
+        ({"connections_established": 63}, (Doubt.CONNECTIONS_MISSING,)),
+        ({"client_cpu_share": 0.97, "server_cpu_share": 0.5}, (Doubt.GENERATOR_SATURATED,)),
+        ({"errors": 3, "machine_steal_share": 0.2}, (Doubt.STEAL, Doubt.ERRORS)),
+    ],
+)
+def test_doubts_from_the_numbers(changes, expected):
+    assert doubts({**FINE, **changes}, STEADY, Circumstances()) == expected
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({"cores_shared": True}, Doubt.CORES_SHARED),
+        ({"was_killed": True}, Doubt.SERVER_KILLED),
+        ({"has_monitor_gaps": True}, Doubt.MONITOR_GAPS),
+        ({"is_nonconforming": True}, Doubt.NONCONFORMING),
+    ],
+)
+def test_doubts_from_the_circumstances(known, expected):
+    assert doubts(FINE, STEADY, Circumstances(**known)) == (expected,)
+
+
+NO_CPU = {"server_cpu_s": 0.0, "server_cpu_share": 0.0, "server_cpu_us_per_reply": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({**NO_CPU, "replies": 5}, (Doubt.SERVER_UNSEEN,)),
+        # an idle core of a server that was not seen says nothing about who was the limit
+        ({**NO_CPU, "replies": 5, "client_cpu_share": 0.99}, (Doubt.SERVER_UNSEEN,)),
+        ({**NO_CPU, "replies": 0}, ()),
+        ({"server_cpu_s": 1e-6, "replies": 5}, ()),
+        ({"replies": 5}, ()),
+    ],
+)
+def test_replies_that_took_no_cpu_came_from_a_process_that_was_not_watched(changes, expected):
+    assert doubts({**FINE, **changes}, STEADY, Circumstances()) == expected
+
+
+def test_cpu_that_was_not_seen_is_not_known_rather_than_zero():
+    metrics = {**NO_CPU, "server_cpus": "0", "server_rss_max_bytes": 7}
+    assert without_unseen_cpu({**metrics, "replies": 5}) == {
+        "server_cpus": "0",
+        "server_rss_max_bytes": 7,
+        "replies": 5,
+    }
+    assert without_unseen_cpu({**metrics, "replies": 0}) == {**metrics, "replies": 0}
+
+
+def test_every_doubt_has_advice():
+    assert set(ADVICE) == set(Doubt)
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "rate", "ceiling", "expected"),
+    [
+        (0.97, 0.99, 95_000, 100_000, True),  # near its ceiling
+        (0.97, 0.50, 80_000, 100_000, False),  # busy, but known to do more: it waits actively for something
+        (0.90, 0.50, 99_000, 100_000, False),  # not busy
+        (0.97, 0.50, 95_000, None, True),  # not calibrated: the server has time left
+        (0.97, 0.97, 95_000, None, False),  # not calibrated: both are busy
+        (0.97, None, 95_000, None, False),  # not calibrated, and the server cannot be seen
+        (None, 0.50, 95_000, None, False),
+    ],
+)
+def test_the_generator_is_the_limit_if_it_is_busy_and_can_do_no_more(client, server, rate, ceiling, expected):
+    metrics = {"client_cpu_share": client, "server_cpu_share": server, "replies_per_s": rate}
+    assert is_generator_saturated(metrics, ceiling) is expected
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [
+        ([], True),
+        ([1.0, 100.0, 1.0, 100.0, 1.0], True),  # too few slices to tell
+        ([100.0] * 30, True),
+        ([0.0] * 30, True),
+        ([100.0] * 10 + [104.0] * 20, True),
+        ([100.0] * 10 + [110.0] * 20, False),
+        ([110.0] * 10 + [100.0] * 20, False),
+        ([50.0 + step for step in range(30)], False),
+    ],
+)
+def test_a_window_is_steady_if_its_last_third_is_like_its_first(rates, expected):
+    assert is_steady(rates) is expected
+
+
+def test_noise_alone_is_seldom_called_a_drift():
+    draw = random.Random(1)
+    windows = [[draw.gauss(100, 20) for _ in range(30)] for _ in range(500)]
+    assert sum(not is_steady(window) for window in windows) <= 15

@@ -1,0 +1,196 @@
+"""Single trials with real servers, right and wrong ones, each in its status; and what the generator is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+
+import pytest
+
+from bench.experiment import schema
+from bench.experiment.host.machine import Cores, usable_cpus
+from bench.experiment.model import Server, Status, Trial
+from bench.experiment.trial import live
+from bench.experiment.trial.doubts import Doubt
+from bench.experiment.trial.live import LiveBench, interval_lines, trial_metrics, workload_arguments
+from bench.experiment.trial.monitor import Usage
+from clients.arguments import parser, workload_of
+from clients.sizes import parse_profile
+from clients.workload import Workload
+
+ECHO = """
+import os, signal, socket, sys, threading
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
+replies = 0
+def talk(client):
+    global replies
+    with client:
+        try:
+            while data := client.recv(65536):
+                replies += 1
+                {before}
+                client.sendall({data})
+        except OSError:
+            pass
+{setup}
+print("READY 127.0.0.1", listener.getsockname()[1], flush=True)
+while True:
+    client, _ = listener.accept()
+    threading.Thread(target=talk, args=(client,), daemon=True).start()
+"""
+
+
+def server(name="mine", before="pass", data="data", setup="pass", **fields):
+    code = ECHO.format(before=before, data=data, setup=setup)
+    return Server(name=name, command=(sys.executable, "-c", code, "{port}"), **fields)
+
+
+def trial(tested, **workload):
+    asked = Workload(**{"connections": 2, "warmup_s": 0.1, "duration_s": 0.3, "timeout_s": 1.0, "seed": 5, **workload})
+    return Trial(number=7, round=1, server=tested, workload_name="w", workload=asked)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    cpus = usable_cpus()
+    return LiveBench(logs=tmp_path, cores=Cores((cpus[0],), (cpus[-1],), shared=False))
+
+
+def test_a_right_server_is_measured_with_everything_that_was_asked(bench, tmp_path):
+    result = bench(trial(server()))
+    assert (result.status, result.detail) == (Status.MEASURED, "")
+    metrics = result.metrics
+    assert metrics["replies"] > 0
+    assert metrics["errors"] == 0
+    assert metrics["server_cpu_us_per_reply"] == pytest.approx(
+        1e6 * metrics["server_cpu_share"] / metrics["replies_per_s"]
+    )
+    assert metrics["connections_established"] == 2
+    assert (metrics["server_cpus"], metrics["client_cpus"]) == (str(usable_cpus()[0]), str(usable_cpus()[-1]))
+    assert metrics["throughput_is_lower_bound"] == (Doubt.GENERATOR_SATURATED in result.doubts)
+    assert set(metrics) <= {column.name for column in schema.TRIALS}
+    assert sum(piece["replies"] for piece in result.timeline) == metrics["replies"]
+    assert {sample["process"] for sample in result.samples} == {"server", "client", "machine"}
+    assert all(line.startswith("Tag=0007.") for line in result.hlog.splitlines())
+    assert "Tag=0007.response," in result.hlog
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0007-client.log", "0007-server.log"]
+    json.dumps([metrics, result.timeline, result.samples])
+
+
+@pytest.mark.parametrize(
+    ("tested", "status", "words"),
+    [
+        (server(data="b'x' * len(data)"), Status.WRONG_ECHO, "mine echoed other bytes than it was sent"),
+        (server(data="b''"), Status.NO_REPLIES, "mine gave no reply in the window"),
+        (
+            server(before="print('enough', file=sys.stderr, flush=True) or os._exit(3) if replies > 50 else None"),
+            Status.SERVER_DIED,
+            "mine ended with status 3 in mid-trial; its log ends:\n  | enough",
+        ),
+        (server(setup="sys.exit('no such loop')"), Status.NOT_READY, "mine ended with status 1 before it was ready"),
+        (server(setup="signal.pause()", ready_timeout_s=0.3), Status.NOT_READY, "did not print READY HOST PORT within"),
+    ],
+    ids=["wrong", "mute", "dies", "exits", "silent"],
+)
+def test_a_server_that_does_wrong_gives_a_status_and_a_sentence(bench, tested, status, words):
+    result = bench(trial(tested, timeout_s=0.2))
+    assert result.status is status
+    assert words in result.detail
+    assert result.started_at
+
+
+def test_a_server_that_will_not_stop_is_measured_and_doubted(bench, monkeypatch):
+    launch = live.launch
+    monkeypatch.setattr(live, "launch", lambda *args, **kwargs: launch(*args, **kwargs, stop_timeout_s=0.2))
+    result = bench(trial(server(setup="signal.signal(signal.SIGTERM, signal.SIG_IGN)")))
+    assert result.status is Status.MEASURED
+    assert Doubt.SERVER_KILLED in result.doubts
+
+
+def test_shared_cores_and_a_failed_check_are_doubts_of_every_trial(tmp_path):
+    cpu = usable_cpus()[0]
+    bench = LiveBench(logs=tmp_path, cores=Cores((cpu,), (cpu,), shared=True), nonconforming=frozenset({"mine"}))
+    assert {Doubt.CORES_SHARED, Doubt.NONCONFORMING} <= set(bench(trial(server())).doubts)
+
+
+def test_a_calibrated_ceiling_marks_the_throughput_as_a_lower_bound(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.experiment.trial.examine.BUSY_SHARE", 0.0)
+    bench = LiveBench(logs=tmp_path, cores=bench.cores, ceiling_per_s=lambda workload: float(workload.connections))
+    result = bench(trial(server()))
+    assert Doubt.GENERATOR_SATURATED in result.doubts
+    assert result.metrics["throughput_is_lower_bound"] is True
+
+
+def test_a_generator_that_fails_says_so_and_the_server_is_stopped(bench, monkeypatch):
+    monkeypatch.setattr(live, "workload_arguments", lambda _workload: ["--no-such-option"])
+    result = bench(trial(server()))
+    assert result.status is Status.GENERATOR_FAILED
+    assert "the load generator did not connect; its log ends:" in result.detail
+    assert "--no-such-option" in result.detail
+
+
+def test_an_interrupt_in_mid_trial_ends_both_sides(bench):
+    timer = threading.Timer(0.6, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            bench(trial(server(), duration_s=60.0))
+    finally:
+        timer.cancel()
+        timer.join()  # that nothing is left is checked for the whole module
+
+
+WORKLOADS = [
+    Workload(),
+    Workload(connections=64, message_bytes=17, pipeline=3, requests_per_connection=10, think_s=0.005, seed=12),
+    Workload(rate_per_s=20000.0, arrivals="poisson", warmup_s=0.25, duration_s=1.5, timeout_s=0.1),
+    Workload(rate_per_s=0.5, arrivals="constant"),
+    Workload(rate_per_s=1500.0, rate_profile=parse_profile("1000..2000")[1], arrivals="constant"),
+    Workload(rate_per_s=1500.0, rate_profile=parse_profile("1000,2000")[1], arrivals="constant"),
+    Workload(connections=64, connections_profile=parse_profile("1,8,64")[1]),
+    Workload(message_bytes=16384, message_sizes="64:9,16KiB:1"),
+]
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_the_generator_is_told_the_workload_that_was_planned(workload):
+    assert workload_of(parser().parse_args(["127.0.0.1:7", *workload_arguments(workload)])) == workload
+
+
+def test_what_is_not_known_is_absent_and_what_is_zero_is_zero():
+    result = {
+        "errors": {"reset": 2},
+        "replies": 0,
+        "replies_per_s": 0.0,
+        "response_p99_ns": None,
+        "workload": {},
+        "window_s": 2.0,
+        "client_cpu_s": 3.0,
+        "client_spin_s": 1.0,
+        "workers": 2,
+    }
+    metrics = trial_metrics(result, Usage({"server_cpu_share": 0.5, "server_cpu_user_s": None}, (), has_gaps=False))
+    assert metrics["errors"] == metrics["errors_reset"] == 2
+    assert metrics["errors_mismatch"] == 0
+    assert metrics["client_cpu_share"] == 0.5
+    assert not {"response_p99_ns", "workload", "server_cpu_us_per_reply", "server_cpu_user_s"} & set(metrics)
+
+
+def test_only_interval_lines_are_taken_from_a_log():
+    assert interval_lines('#[x]\n"Start"\nTag=1.a,0,1,2,H\nTag=1.b,0,1,2,H\n') == "Tag=1.a,0,1,2,H\nTag=1.b,0,1,2,H\n"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on the PATH")
+def test_the_reference_generator_gives_a_trial_of_the_same_columns(bench):
+    ours = bench(trial(server()))
+    its = dataclasses.replace(bench, generator="reference")(trial(server()))
+    assert its.status is Status.MEASURED, its.detail
+    # It does not time its connections.
+    assert {name for name in ours.metrics if not name.startswith("connect_")} <= set(its.metrics)
+    assert its.metrics["replies"] > 0
+    assert its.metrics["client_cpu_share"] <= 1.1

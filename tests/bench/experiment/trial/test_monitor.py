@@ -1,0 +1,279 @@
+"""What the monitor sees of real processes that do a known thing, and what it says when it can see no more."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from bench.experiment.host.machine import usable_cpus
+from bench.experiment.schema import MONITOR, TRIALS
+from bench.experiment.trial import procfs
+from bench.experiment.trial.monitor import Edge, Monitor, Side, edge_metrics
+from bench.experiment.trial.procfs import GONE, Cpu, Machine, MachineClock, Tree, cpu_clock_s
+
+SPIN = "while True: pass"
+IDLE = "input()"
+HOLD = "import sys; block = bytearray(b'x') * (64 << 20); print('held', flush=True); input()"
+THREADS = """
+import threading
+def wait():
+    with lock: pass
+lock = threading.Lock()
+lock.acquire()
+threads = [threading.Thread(target=wait) for _ in range(5)]
+for thread in threads: thread.start()
+print('started', flush=True)
+input()
+lock.release()
+"""
+
+
+class Running:
+    """A Python child that runs some code, and ends when the test does."""
+
+    def __init__(self, code):
+        self.code = code
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self.code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        return self.process
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+
+def watch(server_pid, client_pid, window_s=0.3, lead_s=0.06):
+    start_ns = time.monotonic_ns() + round(lead_s * 1e9)
+    with Monitor(server_pid, client_pid, (start_ns, start_ns + round(window_s * 1e9)), usable_cpus()) as monitor:
+        return monitor.result()
+
+
+def test_a_busy_and_an_idle_side_are_told_apart():
+    with Running(SPIN) as server, Running(IDLE) as client:
+        deadline = time.monotonic() + 10
+        while cpu_clock_s(server.pid) < 0.05 and time.monotonic() < deadline:
+            os.sched_yield()
+        before = cpu_clock_s(server.pid), time.monotonic()
+        usage = watch(server.pid, client.pid)
+        outer_s = cpu_clock_s(server.pid) - before[0]
+    metrics = usage.metrics
+    assert not usage.has_gaps
+    assert 0 < metrics["server_cpu_s"] <= outer_s
+    assert metrics["server_cpu_share"] == pytest.approx(metrics["server_cpu_s"] / 0.3, rel=0.1)
+    assert metrics["server_threads_max"] == 1
+    assert metrics["server_rss_max_bytes"] >= metrics["server_uss_max_bytes"] > 1 << 20
+    assert metrics["server_fds_max"] >= 3
+    assert metrics["server_ctx_voluntary"] >= 0
+    assert metrics["client_ctx_voluntary"] == 0
+    assert 0 <= metrics["machine_foreign_cpu_share"] <= 1
+
+
+def test_what_is_seen_has_columns_in_the_schema():
+    with Running(IDLE) as server, Running(IDLE) as client:
+        usage = watch(server.pid, client.pid)
+    assert set(usage.metrics) <= {column.name for column in TRIALS}
+    assert {name for sample in usage.samples for name in sample} <= {column.name for column in MONITOR}
+    assert {sample["process"] for sample in usage.samples} == {"server", "client", "machine"}
+    assert [sample["at_s"] for sample in usage.samples] == sorted(sample["at_s"] for sample in usage.samples)
+
+
+def test_a_side_that_ends_is_a_gap_and_the_other_is_still_seen():
+    with Running(IDLE) as server, Running(IDLE) as client:
+        server.communicate("\n")
+        usage = watch(server.pid, client.pid)
+    assert usage.has_gaps
+    assert "server_cpu_s" not in usage.metrics
+    assert usage.metrics["client_rss_max_bytes"] > 0
+    assert "machine_steal_share" in usage.metrics
+
+
+def test_a_server_that_is_not_ours_is_not_known_and_that_is_no_gap():
+    with Running(IDLE) as client:
+        usage = watch(None, client.pid)
+    assert not usage.has_gaps
+    assert not {name for name in usage.metrics if name.startswith("server")}
+    assert "machine_foreign_cpu_share" not in usage.metrics
+
+
+def test_a_trial_that_is_given_up_ends_the_monitor_at_once():
+    began_s = time.monotonic()
+    with Running(IDLE) as client:
+        start_ns = time.monotonic_ns() + 60_000_000_000
+        with Monitor(None, client.pid, (start_ns, start_ns + 1), usable_cpus()) as monitor:
+            pass
+        usage = monitor.result()
+    assert time.monotonic() - began_s < 30
+    assert usage.has_gaps
+    assert usage.metrics == {}
+
+
+def test_memory_and_threads_are_those_of_the_process():
+    with Running(HOLD) as process:
+        assert process.stdout.readline() == "held\n"
+        assert 64 << 20 < Tree(process.pid).uss_bytes() < 128 << 20
+    with Running(THREADS) as process:
+        assert process.stdout.readline() == "started\n"
+        tree = Tree(process.pid)
+        assert tree.vitals().threads == 6
+        whole = tree.switches()
+        assert whole.voluntary > psutil.Process(process.pid).num_ctx_switches().voluntary  # which is the first thread's
+
+
+CHILDREN = """
+import subprocess, sys
+burn = 'import time; end = time.process_time() + 0.2\\nwhile time.process_time() < end: pass'
+input()
+subprocess.run([sys.executable, '-c', burn], check=True)
+print('burnt', flush=True)
+input()
+"""
+
+
+def test_the_cpu_of_a_child_that_came_and_went_is_not_lost():
+    with Running(CHILDREN) as process:
+        tree = Tree(process.pid)
+        before = tree.cpu().total_s
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "burnt\n"
+        tree.refresh()
+        assert tree.cpu().total_s - before >= 0.19
+
+
+def test_the_clock_of_a_process_is_finer_than_a_tick():
+    seen = sorted({cpu_clock_s(os.getpid()) for _ in range(2000)})
+    assert len(seen) > 100
+    assert min(later - earlier for earlier, later in itertools.pairwise(seen)) < 0.001
+
+
+def edge(at_s, server, client, bench=0.0, machine=(0.0, 0.0, 0.0)):
+    return Edge(round(at_s * 1e9), server, client, bench, Machine(*machine))
+
+
+def test_metrics_are_the_differences_between_the_edges():
+    before = edge(10.0, Cpu(1.0, 0.5, 0.5), Cpu(2.0, 1.0, 1.0), 0.5, (100.0, 1.0, 200.0))
+    after = edge(12.0, Cpu(2.5, 0.8, 1.7), Cpu(3.5, 2.0, 1.5), 0.6, (103.5, 1.2, 204.0))
+    metrics = edge_metrics(before, after)
+    assert metrics["server_cpu_s"] == pytest.approx(1.5)
+    assert metrics["server_cpu_user_s"] == pytest.approx(0.3)
+    assert metrics["server_cpu_system_s"] == pytest.approx(1.2)
+    assert metrics["server_cpu_share"] == pytest.approx(0.75)
+    assert metrics["machine_steal_share"] == pytest.approx(0.05)
+    assert metrics["machine_foreign_cpu_share"] == pytest.approx((3.5 - 1.5 - 1.5 - 0.1) / 4.0)
+
+
+def test_no_ticks_means_that_the_split_is_not_known():
+    before, after = edge(0.0, Cpu(1, 1, 1), Cpu(0, 0, 0)), edge(0.01, Cpu(1.004, 1, 1), Cpu(0, 0, 0))
+    metrics = edge_metrics(before, after)
+    assert metrics["server_cpu_user_s"] is None
+    assert metrics["machine_foreign_cpu_share"] == 0.0
+
+
+def test_only_the_cpus_that_count_are_counted():
+    everything, first = MachineClock(range(1024)).read(), MachineClock({0}).read()
+    assert 0 < first.total_s <= everything.total_s
+    assert MachineClock(()).read().total_s == 0
+
+
+def test_it_says_what_psutil_says_and_reads_anew_each_time():
+    name = "odd ) (name"  # as in /proc/PID/stat
+    rename = f"open('/proc/self/comm', 'w').write({name!r})" if sys.platform == "linux" else ""
+    with Running(f"{rename}\nprint('ready', flush=True)\ninput()\n{HOLD}") as process:
+        assert process.stdout.readline() == "ready\n"
+        tree, known = Tree(process.pid), psutil.Process(process.pid)
+        for expected_min in (1 << 20, 64 << 20):
+            vitals, times = tree.vitals(), known.cpu_times()
+            assert vitals.rss_bytes == known.memory_info().rss >= expected_min
+            assert (vitals.cpu.user_s, vitals.cpu.system_s) == (times.user, times.system)
+            assert vitals.threads == known.num_threads()
+            if expected_min == 1 << 20:
+                process.stdin.write("\n")
+                process.stdin.flush()
+                assert process.stdout.readline() == "held\n"
+    processes_s, steal_s, total_s = MachineClock(range(1024)).read()
+    rows = psutil.cpu_times(percpu=True)
+    ticks_s = 1  # that passed between the two readings
+    assert processes_s == pytest.approx(sum(row.user + row.nice + row.system for row in rows), abs=ticks_s)
+    assert steal_s == pytest.approx(sum(getattr(row, "steal", 0) for row in rows), abs=ticks_s)
+    assert total_s == pytest.approx(sum(sum(row[:8]) for row in rows), abs=ticks_s)
+
+
+PROC_STAT = b"""cpu  9 9 9 9 9 9 9 9 9 9
+cpu0 100 10 20 1000 5 1 2 50 7 3
+cpu1 1 1 1 1 1 1 1 1 1 1
+cpu10 200 0 0 0 0 0 0 0 0 0
+intr 12345 0 0
+ctxt 5
+"""
+
+
+def test_a_guests_time_is_not_counted_twice_and_cpus_are_told_apart():
+    seen = procfs._parse_machine(PROC_STAT, {0})
+    assert seen == pytest.approx([ticks / procfs.TICKS_PER_S for ticks in (130, 50, 1188)])
+
+
+def test_the_most_is_kept_when_less_is_held_later():
+    with Running(f"{HOLD}\ndel block\nprint('freed', flush=True)\ninput()") as process:
+        assert process.stdout.readline() == "held\n"
+        side = Side("server", process.pid)
+        side.look_up()
+        held = side.look()["rss_bytes"]
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "freed\n"
+        assert side.look()["rss_bytes"] < held - (32 << 20)
+        assert side.maxima["rss_bytes"] == held
+
+
+MANY = """
+import subprocess, sys
+children = [subprocess.Popen(['cat'], stdin=subprocess.PIPE) for _ in range(40)]  # end with this one
+print('started', flush=True)
+input()
+for child in children: child.communicate()
+"""
+
+
+def open_descriptors():
+    return psutil.Process().num_fds()
+
+
+def test_of_many_members_not_all_files_stay_open_and_none_is_left_open():
+    gc.collect()
+    before = open_descriptors()
+    with Running(MANY) as process:
+        assert process.stdout.readline() == "started\n"
+        tree = Tree(process.pid)
+        assert tree.vitals().threads == 41
+        assert open_descriptors() - before <= 2 * (procfs._KEPT_MAX + 2)  # two of them are the child's pipes
+        tree.refresh()
+        assert tree.vitals().threads == 41
+        process.communicate("\n")
+        del tree
+    assert open_descriptors() == before
+
+
+def test_a_member_that_ends_leaves_the_sums_and_the_last_one_leaves_an_error():
+    with Running(CHILDREN) as process:
+        tree = Tree(process.pid)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        deadline = time.monotonic() + 10
+        while tree.vitals().threads < 2 and time.monotonic() < deadline:
+            tree.refresh()
+        assert tree.vitals().threads == 2
+        assert process.stdout.readline() == "burnt\n"
+        assert tree.vitals().threads == 1
+        process.communicate("\n")
+        with pytest.raises(GONE):
+            tree.vitals()

@@ -1,0 +1,233 @@
+"""Real children: what starts, what is said when it does not, and that nothing outlives its `with`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from bench.errors import ServerError, UsageError
+from bench.experiment.model import Server
+from bench.experiment.planning.address import split_address
+from bench.experiment.trial import child
+from bench.experiment.trial.child import Child, ChildError
+from bench.experiment.trial.process import PADDING_NAME, free_port, is_listening, launch, layout
+
+LISTEN = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
+READY = LISTEN + "print('READY', *s.getsockname()[:2], flush=True); "
+FOREVER = "time.sleep(600)"
+
+
+def python(code, *arguments, **fields):
+    return Server(name="mine", command=(sys.executable, "-c", code, *arguments), **fields)
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "server.log"
+
+
+def test_a_ready_line_gives_the_address_and_the_end_of_the_block_ends_the_server(log):
+    with launch(python(READY + FOREVER, "0"), log=log) as running:
+        socket.create_connection((running.host, running.port), timeout=5).close()
+        assert running.address == f"127.0.0.1:{running.port}"
+        assert not running.has_died
+    assert not psutil.pid_exists(running.pid)
+    assert running.child.returncode == -signal.SIGTERM
+    assert not running.was_killed
+
+
+def test_a_server_that_only_listens_is_found_without_being_its_first_client(log):
+    code = LISTEN + "s.settimeout(600); s.accept(); print('a client came', file=sys.stderr, flush=True); " + FOREVER
+    with launch(python(code, "{port}", ready="port"), log=log) as running:
+        assert is_listening(running.port, running.pid)
+        assert "a client came" not in log.read_text()
+
+
+@pytest.mark.parametrize("code", [READY + FOREVER, LISTEN + FOREVER])
+def test_either_rule_takes_whichever_comes(log, code):
+    with launch(python(code, "{port}", ready="either"), log=log) as running:
+        assert is_listening(running.port, running.pid)
+
+
+def test_what_is_said_before_and_after_ready_is_in_the_log_and_never_blocks_the_server(log):
+    code = "print('hello'); " + READY + "print('x' * 300_000, flush=True); open(sys.argv[2], 'w').close(); " + FOREVER
+    done = log.with_name("done")
+    with launch(python(code, "0", str(done)), log=log):
+        deadline = time.monotonic() + 10
+        while not done.exists() and time.monotonic() < deadline:
+            os.sched_yield()
+    assert done.exists()
+    assert log.read_text().startswith("hello\n")
+    assert log.stat().st_size > 300_000
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import sys; sys.exit('no such loop')", ["mine ended with status 1 before it was ready", "| no such loop"]),
+        ("import os; os.abort()", ["mine was ended by SIGABRT before it was ready", "its log is empty"]),
+        ("import time; time.sleep(600)", ["did not print READY HOST PORT within 0.3 s"]),
+        ("import os, time; os.close(1); time.sleep(600)", ["did not print READY HOST PORT within 0.3 s"]),
+        ("print('READY or not', flush=True); import time; time.sleep(600)", ["printed 'READY or not', not READY HOST"]),
+    ],
+)
+def test_a_server_that_does_not_get_ready_is_an_error_that_says_why(log, code, words):
+    with pytest.raises(ServerError) as caught, launch(python(code, ready_timeout_s=0.3), log=log):
+        pytest.fail("it is not ready")
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_command_that_cannot_be_started_is_named(log):
+    with (
+        pytest.raises(ServerError, match="cannot start /no/such/thing: No such file"),
+        launch(Server(name="mine", command=("/no/such/thing",)), log=log),
+    ):
+        pytest.fail("it does not exist")
+
+
+def test_a_server_that_ignores_its_stop_signal_is_killed_and_that_is_known(log):
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + READY + FOREVER
+    with launch(python(code, "0"), log=log, stop_timeout_s=0.2) as running:
+        pass
+    assert running.was_killed
+    assert not psutil.pid_exists(running.pid)
+
+
+def test_the_stop_signal_can_be_chosen(log):
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + READY + FOREVER
+    with launch(python(code, "0", stop_signal="SIGQUIT"), log=log) as running:
+        pass
+    assert not running.was_killed
+    assert running.child.returncode == -signal.SIGQUIT
+
+
+GRANDCHILD = """
+import subprocess, sys
+p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session={apart})
+print(p.pid, file=sys.stderr, flush=True)
+"""
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_a_server_started_ends_with_it_even_in_a_session_of_its_own(log, apart):
+    code = GRANDCHILD.format(apart=apart) + READY + FOREVER
+    with launch(python(code, "0"), log=log, stop_timeout_s=0.3) as running:
+        grandchild = psutil.Process(int(log.read_text()))
+    assert not psutil.pid_exists(running.pid)
+    assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
+    assert running.was_killed == apart  # out of the group it does not hear the stop signal
+
+
+def test_an_exception_in_the_block_still_ends_the_server(log):
+    with pytest.raises(KeyboardInterrupt), launch(python(READY + FOREVER, "0"), log=log) as running:
+        raise KeyboardInterrupt
+    assert not psutil.pid_exists(running.pid)
+
+
+def test_a_server_that_dies_in_the_middle_is_seen(log):
+    with launch(python(READY + FOREVER, "0"), log=log) as running:
+        os.kill(running.pid, signal.SIGKILL)
+        assert running.child.ended_within(5)
+        assert running.has_died
+
+
+def test_a_target_is_not_started_and_not_stopped(log):
+    with Child([sys.executable, "-c", "import time; " + FOREVER], log=log) as theirs:
+        with launch(Server(name="theirs", target="[::1]:5433", pid=theirs.pid), log=log) as running:
+            assert (running.address, running.pid, running.child) == ("[::1]:5433", theirs.pid, None)
+        assert theirs.returncode is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes can be bound to CPUs on Linux only")
+def test_a_child_is_bound_and_its_parent_is_not(log):
+    before = os.sched_getaffinity(0)
+    with launch(python(READY + FOREVER, "0"), log=log, cpus={min(before)}) as running:
+        assert os.sched_getaffinity(running.pid) == {min(before)}
+    assert os.sched_getaffinity(0) == before
+
+
+def test_the_layout_varies_with_the_seed_and_only_with_it():
+    sizes = {len(layout(seed)[PADDING_NAME]) for seed in range(50)}
+    assert layout(1) == layout(1)
+    assert len(sizes) > 40
+    assert max(sizes) <= 4095
+    assert len({layout(seed)["PYTHONHASHSEED"] for seed in range(50)}) == 50
+
+
+def test_the_layout_and_the_environment_reach_the_server(log):
+    code = f"import os, sys; print(len(os.environ['{PADDING_NAME}']), os.environ['MINE'], file=sys.stderr); " + READY
+    with launch(python(code + FOREVER, "0", env={"MINE": "yes"}), log=log, seed=7):
+        assert log.read_text().split() == [str(len(layout(7)[PADDING_NAME])), "yes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [("127.0.0.1:7", "127.0.0.1", 7), ("[::1]:65535", "::1", 65535), ("unix:/run/echo", "unix:/run/echo", 0)],
+)
+def test_addresses(text, host, port):
+    assert split_address(text) == (host, port)
+
+
+@pytest.mark.parametrize("text", ["", "7", ":7", "host", "host:", "host:0", "host:65536", "::1:7", "[::1]", "host:x"])
+def test_what_is_not_an_address_says_how_to_write_one(text):
+    with pytest.raises(UsageError, match="write HOST:PORT"):
+        split_address(text)
+
+
+def test_a_host_that_is_not_here_is_said():
+    with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1"):
+        free_port("192.0.2.1")
+
+
+def test_lines_are_read_as_they_come_until_the_end_of_file_or_the_deadline(log):
+    code = "import sys; print('one\\ntw', end='', flush=True); input(); print('o', flush=True)"
+    with Child([sys.executable, "-c", code], log=log, stdin=True) as talker:
+        assert talker.read_line(time.monotonic() + 10) == "one"
+        assert talker.read_line(time.monotonic() + 0.05) is None
+        talker.write_line("go on")
+        assert talker.read_line(time.monotonic() + 10) == "two"
+        assert talker.read_line(time.monotonic() + 10) is None
+        assert talker.ended_within(10)
+        with pytest.raises(ChildError, match="closed its stdin"):
+            talker.write_line("anybody there?")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_a_child_is_being_started_does_not_lose_it(log, monkeypatch, number):
+    pids = []
+    popen = subprocess.Popen
+
+    def interrupted(*args, **kwargs):
+        process = popen(*args, **kwargs)
+        pids.append(process.pid)
+        os.kill(os.getpid(), number)  # it comes before the caller knows of the process
+        return process
+
+    monkeypatch.setattr(child.subprocess, "Popen", interrupted)
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Child([sys.executable, "-c", "import time; " + FOREVER], log=log)
+    finally:
+        signal.signal(number, before)
+    assert len(pids) == 1
+    assert not psutil.pid_exists(pids[0])
+
+
+def test_children_end_with_the_process_that_started_them(tmp_path, checkout):
+    code = (
+        "import sys; from pathlib import Path; from bench.experiment.trial.child import Child\n"
+        "print(Child(['sleep', '600'], log=Path(sys.argv[1])).pid)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(checkout)}
+    arguments = [sys.executable, "-c", code, str(tmp_path / "log")]
+    done = subprocess.run(arguments, env=env, capture_output=True, text=True, check=True, timeout=30)
+    assert not psutil.pid_exists(int(done.stdout))
