@@ -199,7 +199,7 @@ def compared(path, slower=0.10, **terms):
                         cell=cell, pair=pair, arm=arm, position=(pair + (arm is Arm.CANDIDATE)) % 2, values=values
                     )
                 )
-    found = judge(rows, cells=["threads/c16/1024B", "other/c16/1024B"], styles=(12,), **terms).to_json()
+    found = judge(rows, cells=["threads/c16/1024B", "other/c16/1024B"], looks=(12,), **terms).to_json()
     path.write_text(json.dumps(found | {"facts": {"baseline": "v1.2 (0123abcd)"}}))
     return path, {cell["cell"]: {m["rule"]["metric"]: m for m in cell["metrics"]} for cell in found["cells"]}
 

@@ -250,7 +250,7 @@ def test_what_cannot_be_reported_is_said_in_a_sentence(builder, tmp_path):
 
 
 def test_an_out_folder_that_cannot_be_made_is_wrong_use(builder, tmp_path, monkeypatch):
-    monkeypatch.setattr(page.plots, "draw", lambda *_: [])
+    monkeypatch.setattr(report.gallery, "draw", lambda *_: [])
     builder.run(connections=(1,), rounds=1)
     (tmp_path / "taken").write_text("")
     with pytest.raises(UsageError, match=r"cannot write to .*taken: .*choose another folder with --out"):
