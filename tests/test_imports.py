@@ -39,13 +39,14 @@ BENCH_ORDER = (
     {"bench.__main__"},
 )
 EXPERIMENT_ORDER = (
+    {"bench.experiment.doubts"},
     {"bench.experiment.model", "bench.experiment.schema"},
     {"bench.experiment.host"},
     {"bench.experiment.planning"},
     {"bench.experiment.trial"},
     {"bench.experiment.conformance"},
     {"bench.experiment.instrument"},
-    {"bench.experiment.drive", "bench.experiment.store", "bench.experiment.search"},
+    {"bench.experiment.drive", "bench.experiment.store", "bench.experiment.rounds", "bench.experiment.search"},
     {"bench.experiment.campaign"},
 )
 ANALYSIS_ORDER = (

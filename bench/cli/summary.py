@@ -13,8 +13,8 @@ from rich.table import Table
 from bench import units
 from bench.analysis.estimates.cells import METRICS
 from bench.analysis.estimates.ranking import rank
+from bench.experiment.doubts import ADVICE, Doubt
 from bench.experiment.model import Status
-from bench.experiment.trial.doubts import ADVICE, Doubt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from bench.experiment.trial.doubts import Doubt
+    from bench.experiment.doubts import Doubt
     from clients.workload import Workload
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import units
 from bench.errors import MeasurementError
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Block, Experiment, News, Results, Status, Stop, Trial
-from bench.experiment.trial.doubts import Doubt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,8 +13,8 @@ from bench.analysis.estimates.cells import CPU, METRICS, P99, THROUGHPUT
 from bench.analysis.figures.palette import styles
 from bench.analysis.figures.words import capital
 from bench.analysis.report.words import interval, ratio
+from bench.experiment.doubts import ADVICE, Doubt
 from bench.experiment.model import Status
-from bench.experiment.trial.doubts import ADVICE, Doubt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

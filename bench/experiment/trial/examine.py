@@ -10,7 +10,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.experiment.trial.doubts import Doubt
+from bench.experiment.doubts import Doubt
 from bench.limits import STEAL_SHARE
 
 if TYPE_CHECKING:

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import ServerError
 from bench.experiment import schema
+from bench.experiment.doubts import Doubt
 from bench.experiment.host import machine
 from bench.experiment.host.machine import join_cpus
 from bench.experiment.model import Status, Trial, TrialResult
 from bench.experiment.planning.catalog import ROOT
 from bench.experiment.trial.child import STOP_TIMEOUT_S, Child, ChildError, bound_to
-from bench.experiment.trial.doubts import Doubt
 from bench.experiment.trial.examine import Circumstances, doubts, without_unseen_cpu
 from bench.experiment.trial.monitor import Monitor, Usage
 from bench.experiment.trial.process import RunningServer, launch

@@ -18,7 +18,7 @@ from bench.analysis.runs import run_folder
 from bench.cli import main
 from bench.cli.report import report as command
 from bench.errors import ExitCode, MeasurementError, UsageError
-from bench.experiment.trial.doubts import ADVICE, Doubt
+from bench.experiment.doubts import ADVICE, Doubt
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from bench.analysis.runs import run_folder
 from bench.cli import summary
 from bench.cli.progress import outcome, watching
+from bench.experiment.doubts import ADVICE, Doubt
 from bench.experiment.model import Block, Server, Status, Trial, TrialResult
 from bench.experiment.store import Store
-from bench.experiment.trial.doubts import ADVICE, Doubt
 from clients.workload import Workload
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from bench.cli.search import parse_objective
 from bench.errors import MeasurementError, UsageError
+from bench.experiment.doubts import Doubt
 from bench.experiment.drive import Silent, drive
 from bench.experiment.model import Server, Status, StopReason, Trial, TrialResult
 from bench.experiment.search import Bracket, Objective, Probe, Rating, rated, search
-from bench.experiment.trial.doubts import Doubt
 from clients.workload import Workload
 
 OBJECTIVE = Objective(limit_ns=10e6)

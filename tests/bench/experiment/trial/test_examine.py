@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bench.experiment.trial.doubts import ADVICE, Doubt
+from bench.experiment.doubts import ADVICE, Doubt
 from bench.experiment.trial.examine import Circumstances, doubts, is_generator_saturated, is_steady, without_unseen_cpu
 
 FINE = {

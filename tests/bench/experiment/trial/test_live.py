@@ -13,11 +13,11 @@ import threading
 import pytest
 
 from bench.experiment import schema
+from bench.experiment.doubts import Doubt
 from bench.experiment.host import machine
 from bench.experiment.host.machine import Cores, usable_cpus
 from bench.experiment.model import Block, Server, Status, Trial
 from bench.experiment.trial import live
-from bench.experiment.trial.doubts import Doubt
 from bench.experiment.trial.live import LiveBench, interval_lines, live_bench, trial_metrics, workload_arguments
 from bench.experiment.trial.monitor import Usage
 from clients.arguments import parser, workload_of
