@@ -3,52 +3,56 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench import units
+from bench.cli.options import json_option, seed_option, texts_given, workload_given, workload_options
 from bench.errors import ExitCode, UsageError
 from bench.experiment.host import machine
 from bench.experiment.model import Trial
 from bench.experiment.search import Objective, Search, judge, run
 from bench.experiment.trial.live import LiveBench
 from bench.regress.request import spec
-from clients.workload import Workload, parse_duration_s
+from clients.grammar import GrammarError, parse_duration_s, write_number
 
 if TYPE_CHECKING:
     from bench.experiment.model import Server, TrialResult
+    from clients.workload import Workload
 
+DEFAULTS = {
+    "connections": "64",
+    "message_bytes": "1024",
+    "duration_s": "2s",
+    "warmup_s": "0.3s",
+    "arrivals": "poisson",
+}
 _OBJECTIVE = re.compile(r"(p50|p90|p99|p999)\s*<=?\s*(\S+)")
 
 
 @click.command("search", short_help="Find the highest rate that keeps a latency objective.")
 @click.argument("server")
 @click.option("--slo", default="p99<10ms", show_default=True, help="p50, p90, p99 or p999 of the response time.")
-@click.option("--connections", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--message-bytes", type=click.IntRange(1), default=1024, show_default=True)
-@click.option("--duration", default="2s", show_default=True, help="Window of each trial.")
-@click.option("--arrivals", type=click.Choice(["constant", "poisson"]), default="poisson", show_default=True)
+@workload_options(DEFAULTS, without=("rate_per_s", "think_s"))
 @click.option("--first-rate", type=float, default=2000.0, show_default=True, help="Rate per second to begin with.")
 @click.option("--precision", type=float, default=0.05, show_default=True, help="How near kept and missed must come.")
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of lines.")
+@seed_option("Randomness of the trials.", default=1)
+@json_option
 def search(
     *,
     server: str,
     slo: str,
-    connections: int,
-    message_bytes: int,
-    duration: str,
-    arrivals: str,
     first_rate: float,
     precision: float,
     seed: int,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Offer SERVER more and more load, a fresh launch each time, until its response times miss the objective.
 
@@ -56,17 +60,9 @@ def search(
     the objective.
     """
     objective = parse_objective(slo)
-    if not first_rate > 0 or not 0 < precision < 1:
-        raise UsageError("--first-rate must be above 0, and --precision between 0 and 1")
-    workload = Workload(
-        connections=connections,
-        message_bytes=message_bytes,
-        rate_per_s=first_rate,
-        arrivals="poisson" if arrivals == "poisson" else "constant",
-        warmup_s=0.3,
-        duration_s=parse_duration_s(duration),
-        seed=seed,
-    )
+    if not 0 < first_rate < math.inf or not 0 < precision < 1:
+        raise UsageError("--first-rate must be a number above 0, and --precision between 0 and 1")
+    workload = workload_given({**texts_given(given), "rate_per_s": write_number(first_rate)}).replace(seed=seed)
     tested = spec(server, "s")
     if tested.gap is not None:
         raise UsageError(f"{server} cannot run here: {tested.gap}")
@@ -107,7 +103,11 @@ def parse_objective(text: str) -> Objective:
     match = _OBJECTIVE.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"objective {text!r} is not understood: write p99<10ms (p50, p90, p99 or p999)")
-    return Objective(percentile=match[1], limit_ns=parse_duration_s(match[2]) * 1e9)
+    try:
+        limit_s = parse_duration_s(match[2])
+    except GrammarError as error:
+        raise UsageError(f"objective {text!r} is not understood: {error}") from error
+    return Objective(percentile=match[1], limit_ns=limit_s * 1e9)
 
 
 def _conclude(state: Search, objective: Objective, trials: int, *, as_json: bool) -> None:
