@@ -1,20 +1,27 @@
-"""The arguments of the command line, and the frozen values made of them. Raises WorkloadError for what cannot be."""
+"""The arguments of the command line, and the frozen values made of them. Raises WorkloadError for what cannot be.
+
+The options of a workload are those of `keys.py`; what stands here is about the target, the processes and the output.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 from clients import reference
+from clients.keys import KEYS, SEED, texts_of, workload_of
 from clients.load import Share
-from clients.sizes import largest_size, parse_profile, parse_sizes
 from clients.target import Target, TargetError, parse_target
 from clients.tls import require_tls
-from clients.workload import Workload, WorkloadError, parse_duration_s
+from clients.workload import Workload, WorkloadError, parse_workload
 
+_DEFAULTS = texts_of(Workload(connections=64, warmup_s=1.0))
+"""What this command line means if it does not say."""
+_SHOWN = {**_DEFAULTS, "arrivals": "constant"}
 _SPARE_DESCRIPTORS = 32
 _RATE_MAX_PER_S = 1_000_000
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -38,19 +45,12 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("target", metavar="HOST:PORT", help="or [IPV6]:PORT or unix:PATH")
-    add("-c", "--connections", default="64", metavar="N", help="how many; 1..64 ramps, 1,8,64 steps (64)")
-    add("-s", "--message-bytes", default="1024", metavar="SIZE", help="64, 1KiB, 64..4096 or 64:9,16KiB:1 (1024)")
-    add("-d", "--duration", default="5s", metavar="TIME", help="length of the measured window (5s)")
-    add("--warmup", default="1s", metavar="TIME", help="load before the window, not counted (1s)")
-    add("--rate", metavar="PER_S", help="open loop: requests due per second over all connections; ramps, steps as -c")
-    add("--arrivals", choices=("constant", "poisson"), help="how an open loop spaces them (constant)")
-    add("--pipeline", type=int, default=1, metavar="K", help="requests in flight per connection (1)")
-    add("--requests-per-connection", type=int, metavar="N", help="replace a connection after N requests (never)")
-    add("--think", default="0s", metavar="TIME", help="closed loop: pause between a reply and the next request (0s)")
-    add("--timeout", default="5s", metavar="TIME", help="a request without its whole reply by then has failed (5s)")
+    for key in (*KEYS.values(), SEED):
+        default = _SHOWN.get(key.name, "none")
+        add(*key.flags, dest=key.name, metavar=key.metavar, help=f"{key.about} ({default})")
+    add("--workload", metavar="JSON", help="all of the above at once, as `workload` in --json; @FILE reads a file")
     add("--workers", type=int, default=1, metavar="N", help="processes to share the load (1)")
-    add("--reference", action="store_true", help="make the load with the C generator: faster, and can less")
-    add("--seed", type=int, default=0, metavar="S", help="of arrivals and sizes (0)")
+    add("--reference", action="store_true", help="make the load with the C generator: faster, for plain loads only")
     add("--tls", action="store_true", help="speak TLS")
     add("--cafile", metavar="FILE", help="certificates to trust, with --tls")
     add("--insecure", action="store_true", help="with --tls: trust any certificate")
@@ -70,50 +70,39 @@ def _share(text: str) -> Share:
     return Share(worker=int(worker), workers=int(workers))
 
 
-def workload_of(options: argparse.Namespace) -> Workload:
+def workload_asked(options: argparse.Namespace) -> Workload:
     """Return the workload that the arguments describe. Raise WorkloadError."""
-    _, connections_profile = parse_profile(options.connections, _whole)
-    levels = [level for _, *ends in connections_profile for level in ends]
-    if levels != sorted(levels):
-        raise WorkloadError(f"connections {options.connections!r}: they can only become more, as in 1..64 or 1,8,64")
-    rate, rate_profile = parse_profile(options.rate) if options.rate is not None else (None, ())
-    if options.arrivals and rate is None:
-        raise WorkloadError("--arrivals spaces the requests of an open loop: give --rate too")
-    if rate is not None and parse_duration_s(options.think):
-        raise WorkloadError("--think is a pause of a closed loop: leave --rate or --think out")
-    if rate_profile and min(level for _, *levels in rate_profile for level in levels) < 0:
-        raise WorkloadError(f"rate {options.rate!r}: no part of it can be below 0")
-    if "," in options.tag or " " in options.tag:
-        raise WorkloadError(f"tag {options.tag!r} must have no comma and no space")
-    if options.workers < 1:
-        raise WorkloadError(f"workers is {options.workers}, and must be 1 or more")
-    fixed = isinstance(parse_sizes(options.message_bytes), int)
-    return Workload(
-        connections=round(levels[-1] if levels else _whole(options.connections)),
-        connections_profile=connections_profile,
-        message_bytes=largest_size(options.message_bytes),
-        message_sizes="" if fixed else options.message_bytes,
-        rate_per_s=rate,
-        rate_profile=rate_profile,
-        arrivals="closed" if rate is None else options.arrivals or "constant",
-        pipeline=options.pipeline,
-        requests_per_connection=options.requests_per_connection,
-        think_s=parse_duration_s(options.think),
-        warmup_s=parse_duration_s(options.warmup),
-        duration_s=parse_duration_s(options.duration),
-        timeout_s=parse_duration_s(options.timeout),
-        seed=options.seed,
-    )
+    given = {key.name: text for key in (*KEYS.values(), SEED) if (text := getattr(options, key.name)) is not None}
+    if options.workload is None:
+        return workload_of({**_DEFAULTS, **given})
+    if given:
+        raise WorkloadError("--workload says all of a workload: leave the other options of it out")
+    return parse_workload(_text_of(options.workload))
 
 
-def _whole(text: str) -> float:
-    if not (text.isascii() and text.isdigit()):
-        raise WorkloadError(f"connections {text!r} is not a whole number: write 64, 1..64 or 1,8,64")
-    return float(text)
+def _text_of(given: str) -> str:
+    """Return what was given, or what the file holds that it names with an @."""
+    if not given.startswith("@"):
+        return given
+    try:
+        return Path(given[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorkloadError(f"the workload file {given[1:]!r} cannot be read: {error}") from error
 
 
-def target_of(options: argparse.Namespace) -> Target:
-    """Return the target at the address to be used. Raise TargetError.
+def worker_arguments(options: argparse.Namespace, workload: Workload, target: Target, parts: Path) -> list[str]:
+    """Return the arguments of a worker process that carries a share of this load, its files going to `parts`."""
+    words = [options.target, "--workload", json.dumps(workload.to_json()), "--parts", str(parts), "--tag", options.tag]
+    words += ["--via", target.host] if target.is_tcp else []
+    for name in ("coordinated", "tls", "insecure"):
+        words += [f"--{name}"] if getattr(options, name) else []
+    for name in ("cafile", "hlog", "samples"):
+        words += [f"--{name}", str(getattr(options, name))] if getattr(options, name) is not None else []
+    return words
+
+
+def target_of(options: argparse.Namespace, timeout_s: float) -> Target:
+    """Return the target at the address to be used, each attempt taking `timeout_s` at most. Raise TargetError.
 
     A name with several addresses takes one connection to choose, and TLS one handshake that shows that it is spoken.
     """
@@ -123,7 +112,6 @@ def target_of(options: argparse.Namespace) -> Target:
     named = parse_target(options.target, tls=options.tls, via=options.via, **trust)
     if options.share is not None:
         return named
-    timeout_s = parse_duration_s(options.timeout)
     target = named.reached(timeout_s)
     if target.address != named.address:
         print(f"clients: {named.where} does not answer: using {target.where} for {target.text}", file=sys.stderr)
@@ -143,6 +131,8 @@ def check_reference(options: argparse.Namespace, workload: Workload, target: Tar
 
 def preflight(workload: Workload, target: Target, workers: int, descriptors: int) -> None:
     """Raise WorkloadError if the machine cannot hold the load, before any connection is made."""
+    if workers < 1:
+        raise WorkloadError(f"--workers is {workers}, and must be 1 or more")
     if workers > workload.connections:
         raise WorkloadError(f"{workers} workers cannot share {workload.connections} connections: use fewer workers")
     per_worker = -(-workload.connections // workers)
@@ -177,6 +167,8 @@ def _memory_bytes() -> int:
 
 def check_outputs(options: argparse.Namespace) -> None:
     """Raise WorkloadError if a file that was asked for cannot be written, before the load rather than after it."""
+    if "," in options.tag or " " in options.tag:
+        raise WorkloadError(f"tag {options.tag!r} must have no comma and no space")
     for path in (options.hlog, options.samples):
         if path is not None:
             try:

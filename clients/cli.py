@@ -19,7 +19,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from clients import hlog, memory, report, samples
-from clients.arguments import check_outputs, check_reference, parser, preflight, target_of, workload_of
+from clients.arguments import (
+    check_outputs,
+    check_reference,
+    parser,
+    preflight,
+    target_of,
+    worker_arguments,
+    workload_asked,
+)
 from clients.load import Load, Share, soon
 from clients.recorder import RawRecorder, Recorder
 from clients.reference import LoadError, ReferenceLoad
@@ -39,22 +47,21 @@ FINE, WRONG_USE, INVALID = 0, 2, 4
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(argv)
     memory.keep_freed()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
-        target = target_of(options)
-        workload = workload_of(options)
+        workload = workload_asked(options)
+        target = target_of(options, workload.timeout_s)
         preflight(workload, target, options.workers, hard)
         check_outputs(options)
         if options.reference:
             check_reference(options, workload, target)
         if options.share is not None:
             return _child(options, target, workload)
-        result = _measured(options, arguments, target, workload)
+        result = _measured(options, target, workload)
     except WorkloadError as error:
         print(f"clients: {error}", file=sys.stderr)
         return WRONG_USE
@@ -70,12 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return FINE if result.is_right else INVALID
 
 
-def _measured(options: argparse.Namespace, arguments: list[str], target: Target, workload: Workload) -> Result:
+def _measured(options: argparse.Namespace, target: Target, workload: Workload) -> Result:
     """Return the result of the load. Raise TargetError if it was plain, and the server speaks TLS."""
     with TemporaryDirectory(prefix="echobench-") as scratch:
         if options.workers > 1:
-            via = ["--via", target.host] if target.is_tcp else []
-            result = _several(options, [*arguments, *via], workload, Path(scratch))
+            result = _several(options, target, workload, Path(scratch))
         else:
             result = _alone(options, target, workload, Path(scratch))
     if not result.replies and result.connections_established and not options.coordinated:
@@ -91,10 +97,9 @@ def _alone(options: argparse.Namespace, target: Target, workload: Workload, scra
     return result
 
 
-def _several(options: argparse.Namespace, arguments: list[str], workload: Workload, scratch: Path) -> Result:
-    parts = [*arguments, "--parts", str(scratch)]
+def _several(options: argparse.Namespace, target: Target, workload: Workload, scratch: Path) -> Result:
     began_s = time.time()
-    group = WorkerGroup(parts, options.workers)
+    group = WorkerGroup(worker_arguments(options, workload, target, scratch), options.workers)
     with _interruptible(group.interrupt) as interrupts, group:
         announce = partial(_coordinated, interrupts) if options.coordinated else _soon_for_all
         result = group.run(workload, announce)

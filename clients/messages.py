@@ -13,7 +13,9 @@ import struct
 from itertools import count, cycle
 from typing import TYPE_CHECKING
 
-from clients.sizes import draw_sizes
+import numpy as np
+
+from clients.grammar import parse_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _STAMP = struct.Struct("<Q")
 STAMP_BYTES = _STAMP.size
+_DRAWN_AT_ONCE = 1024
 _CONNECTION_SHIFT = 40  # a connection sends fewer than 2**40 messages
 
 
@@ -38,6 +41,18 @@ def messages(workload: Workload, connection: int) -> Iterator[bytes | bytearray]
     if workload.message_bytes < STAMP_BYTES:
         return (_STAMP.pack(number)[: workload.message_bytes] for number in numbers)
     return _of_one_size(numbers, [bytearray(STAMP_BYTES) + filling for _ in range(workload.pipeline)])
+
+
+def draw_sizes(text: str, seed: int) -> Iterator[int]:
+    """Yield the sizes in bytes of a range or a mixture, without end; the seed decides which."""
+    sizes = parse_sizes(text)
+    assert not isinstance(sizes, int)  # a workload of one size draws none
+    random = np.random.default_rng(seed)
+    while True:
+        if isinstance(sizes, range):
+            yield from random.integers(sizes.start, sizes.stop, _DRAWN_AT_ONCE).tolist()
+        else:
+            yield from random.choice(sizes[0], _DRAWN_AT_ONCE, p=sizes[1]).tolist()
 
 
 def _of_drawn_sizes(numbers: Iterable[int], filling: bytes, sizes: Iterable[int]) -> Iterator[bytes]:

@@ -14,10 +14,12 @@ from itertools import accumulate, chain, count, repeat
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
+from clients.shapes import Constant
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from clients.workload import Profile, Workload
+    from clients.workload import Workload
 
 _STANDSTILL_PER_S = 1e-100
 _NEVER_NS = 2.0**62
@@ -67,12 +69,12 @@ def due_times_ns(workload: Workload, *, worker: int = 0, workers: int = 1) -> It
     hundreds ahead would be a pause of 0.15 ms, in which requests fall due.
     """
     assert workload.rate_per_s is not None
-    if not workload.rate_profile and workload.arrivals == "constant":
+    if workload.rate_profile is None and workload.arrivals == "constant":
         interval_ns = min(1e9 / workload.rate_per_s, _NEVER_NS)
         return map(int, map(interval_ns.__mul__, count(worker, workers)))
-    profile: Profile = workload.rate_profile or ((1.0, workload.rate_per_s, workload.rate_per_s),)
-    pieces = [(workload.warmup_s, profile[0][1], profile[0][1])] if workload.warmup_s else []
-    pieces += [(share * workload.duration_s, start, end) for share, start, end in profile]
+    shape = (workload.rate_profile or Constant(workload.rate_per_s)).pieces()
+    pieces = [(workload.warmup_s, shape[0].start, shape[0].start)] if workload.warmup_s else []
+    pieces += [(share * workload.duration_s, start, end) for share, start, end in shape]
     times_s = RateCurve(pieces).times_s(_counts(workload, worker, workers))
     return (int(min(time_s * 1e9, _NEVER_NS)) for time_s in times_s)
 
@@ -87,10 +89,10 @@ def _counts(workload: Workload, worker: int, workers: int) -> Iterator[float]:
 
 def start_delay_s(workload: Workload, number: int) -> float:
     """Return how long after the start connection `number` begins to be busy, by the profile of connections."""
-    if not workload.connections_profile:
+    if workload.connections_profile is None:
         return 0.0
     elapsed_s = workload.warmup_s
-    for position, (share, start, end) in enumerate(workload.connections_profile):
+    for position, (share, start, end) in enumerate(workload.connections_profile.pieces()):
         if number < start:
             return elapsed_s if position else 0.0
         if number < end:

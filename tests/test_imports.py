@@ -25,7 +25,14 @@ FRAMES_AND_PLOTS = {"pandas", "matplotlib"}
 CLIENTS_AFTERWARDS = {("clients.samples", "pyarrow")}
 
 # What bench may know of the load generator: values that describe and hold a measurement, nothing that measures.
-CLIENTS_VALUES = {"clients.workload", "clients.result", "clients.histogram", "clients.hlog", "clients.sizes"}
+CLIENTS_VALUES = {
+    "clients.workload",
+    "clients.result",
+    "clients.histogram",
+    "clients.hlog",
+    "clients.grammar",
+    "clients.keys",
+}
 
 # Within bench, a module imports from its own line or from those above it. docs/architecture.md draws this.
 BENCH_ORDER = (

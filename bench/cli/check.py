@@ -18,6 +18,7 @@ from rich.text import Text
 
 from bench import units
 from bench.cli.files import refuse_unwritable, write_file
+from bench.cli.options import json_option, pid_option, pythons_option, target_option
 from bench.errors import ExitCode, UsageError, unknown_name
 from bench.experiment import conformance
 from bench.experiment.conformance import CASES, Case, CaseResult, Group, Outcome
@@ -48,11 +49,11 @@ COLUMN_PADDING = 3  # what a column of the matrix takes beside its text
 @click.option("--case", "names", multiple=True, metavar="NAME", help="Run this case only. Repeatable; see --list.")
 @click.option("--quick", is_flag=True, help="The basic cases only: under a second for each server.")
 @click.option("--all", "every_case", is_flag=True, help="The heavy cases too: minutes for each server.")
-@click.option("--python", "pythons", multiple=True, help="Interpreter for servers written in Python. Repeatable.")
-@click.option("--target", metavar="ADDRESS", help="A server that runs already: HOST:PORT, [IPV6]:PORT or unix:PATH.")
-@click.option("--pid", type=click.IntRange(1), help="Its process, so that its memory and descriptors can be watched.")
+@pythons_option
+@target_option
+@pid_option
 @click.option("--list", "as_list", is_flag=True, help="Say what the cases are, and run nothing.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of the matrix.")
+@json_option
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the results as JUnit XML to this file too.")
 def check(
     *,

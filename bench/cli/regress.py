@@ -6,7 +6,7 @@ import json
 import math
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -14,11 +14,24 @@ from rich.console import Console
 
 from bench.cli.door import door_of
 from bench.cli.files import add_to_file, refuse_unwritable, write_file
+from bench.cli.options import (
+    json_option,
+    seed_option,
+    servers_option,
+    texts_given,
+    workload_given,
+    workload_options,
+)
 from bench.cli.progress import watching
 from bench.errors import BenchError, UsageError
-from clients.workload import Workload, WorkloadError, parse_duration_s, parse_size_bytes
+
+if TYPE_CHECKING:
+    from clients.workload import Arrivals
 
 DEFAULT_MINUTES = 6.0
+DEFAULTS = {"connections": "16", "message_bytes": "1KiB", "pipeline": "1", "duration_s": "0.5s", "warmup_s": "0.4s"}
+ARRIVALS: Arrivals = "poisson"
+"""How a rate is spaced unless told otherwise."""
 EXAMPLES = """\b
 Examples:
   echobench regress --base origin/main
@@ -48,15 +61,8 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
     type=click.Choice(["either", "line", "port"]),
     help="How a command shows that it listens: READY HOST PORT on stdout, or the port itself.  [default: either]",
 )
-@click.option("--server", "servers", metavar="NAME", multiple=True, help="Server of this project; may be repeated.")
-@click.option("-c", "--connections", type=click.IntRange(1), default=16, show_default=True)
-@click.option(
-    "-s", "--message-bytes", "size", metavar="BYTES", default="1KiB", show_default=True, help="Size of a message."
-)
-@click.option("--pipeline", type=click.IntRange(1), default=1, show_default=True, help="Requests under way at once.")
-@click.option("--rate", type=float, metavar="PER_S", help="Offer this load (Poisson) instead of a closed loop.")
-@click.option("-d", "--duration", metavar="TIME", default="0.5s", show_default=True, help="What a trial measures.")
-@click.option("--warmup", metavar="TIME", default="0.4s", show_default=True, help="What a trial discards before.")
+@servers_option("NAME", "Server of this project.")
+@workload_options(DEFAULTS, arrivals=ARRIVALS)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Time to spend.  [default: 6]")
 @click.option("--pairs", type=click.IntRange(1), help="Pairs per cell, instead of a time.")
 @click.option(
@@ -66,10 +72,16 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
     multiple=True,
     help=f"Metric that decides: {', '.join(GATES)}; may be repeated.",
 )
-@click.option("--tolerance", type=click.FloatRange(0), default=2.0, show_default=True, help="Percent that is let be.")
-@click.option("--seed", type=int, help="Order of the trials.  [default: drawn, and shown]")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    default=2.0,
+    show_default=True,
+    help="Percent of change that is never called a regression.",
+)
+@seed_option("Order of the trials.  [default: drawn, and shown]")
 @click.option("--ledger", type=click.Path(dir_okay=False, path_type=Path), help="Memory of the noise.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of lines.")
+@json_option
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML.")
 @click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Add Markdown to this file.")
 @click.option("--allow-inconclusive", is_flag=True, help="Exit 0 where the data could not tell.")
@@ -82,7 +94,7 @@ def regress(context: click.Context, /, **given: Any) -> None:
     command that would settle it.
     """
     _check(given)
-    workload, amount = _workload(given), _amount(given)
+    workload, amount = workload_given(texts_given(given), arrivals=ARRIVALS), _amount(given)
     from bench.regress import regression  # noqa: PLC0415 - numpy and scipy only once the options are known to be right
 
     fields = ("base", "head", "a", "b", "command", "setup", "ready", "servers")
@@ -114,7 +126,7 @@ def regress(context: click.Context, /, **given: Any) -> None:
 
 def _check(given: dict[str, Any]) -> None:
     """Refuse options that contradict each other, numbers that are none, and files that could not be written."""
-    for name in ("minutes", "tolerance", "rate"):
+    for name in ("minutes", "tolerance"):
         if given[name] is not None and not math.isfinite(given[name]):
             raise UsageError(f"--{name} {given[name]} is no amount: give a number")
     refuse_unwritable(given["junit"], given["summary"])
@@ -128,21 +140,6 @@ def _check(given: dict[str, Any]) -> None:
         raise UsageError("--command starts a server of your own: leave out --server, which names one of this project")
     if given["minutes"] is not None and given["pairs"] is not None:
         raise UsageError("--minutes and --pairs are two ways to say how much to measure: give one")
-
-
-def _workload(given: dict[str, Any]) -> Workload:
-    try:
-        return Workload(
-            connections=given["connections"],
-            message_bytes=parse_size_bytes(given["size"]),
-            pipeline=given["pipeline"],
-            rate_per_s=given["rate"],
-            arrivals="closed" if given["rate"] is None else "poisson",
-            warmup_s=parse_duration_s(given["warmup"]),
-            duration_s=parse_duration_s(given["duration"]),
-        )
-    except WorkloadError as error:
-        raise UsageError(str(error)) from error
 
 
 def _amount(given: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,16 @@ from rich.table import Table
 
 from bench import units
 from bench.cli.door import door_of
+from bench.cli.options import (
+    alternatives,
+    pid_option,
+    pythons_option,
+    seed_option,
+    servers_option,
+    target_option,
+    texts_given,
+    workload_options,
+)
 from bench.cli.progress import watching
 from bench.cli.terminal import standard_output
 from bench.errors import ExitCode, UsageError
@@ -37,7 +47,7 @@ Examples:
   echobench run --target 127.0.0.1:7 --duration 5s
   echobench run --server threads --python python3.12 --python python3.13
 
---server and --python may be repeated.
+Values of a workload that are separated by commas are alternatives: each combination is measured.
 
 \b
 Exit status: 0 if every trial was measured, 2 wrong use, 4 if some could not be.
@@ -50,27 +60,19 @@ OVERHEAD_S = 0.5
 
 @click.command("run", epilog=EXAMPLES, short_help="Measure servers by a preset or a plan, and report.")
 @click.argument("plan", default=DEFAULT, metavar=f"[{'|'.join(preset_names())}|PLAN.toml]")
-@click.option("--server", "servers", metavar="SERVER", multiple=True, help="NAME, FILE.py or NAME=COMMAND with {port}.")
-@click.option(
-    "--python", "pythons", metavar="PYTHON", multiple=True, help="Run each server under this; may be repeated."
-)
-@click.option("--target", metavar="HOST:PORT", help="Measure a server that runs already.")
-@click.option("--pid", type=click.IntRange(1), help="The target's process, to see its CPU and memory.")
+@servers_option("SERVER", "NAME, FILE.py or NAME=COMMAND with {port}.")
+@pythons_option
+@target_option
+@pid_option
 @click.option("--trials", type=click.IntRange(1), help="Trials of each cell.")
-@click.option("-c", "--connections", metavar="N,…", help="How many; 1,16,128 are three workloads.")
-@click.option("-s", "--message-bytes", metavar="SIZE,…", help="64, 1KiB; several are several workloads.")
-@click.option("--rate", metavar="PER_S,…", help="Offer this load over all connections, instead of a closed loop.")
-@click.option("--arrivals", type=click.Choice(["constant", "poisson"]), help="How a rate is spaced.")
-@click.option("--pipeline", metavar="K,…", help="Requests in flight per connection.")
-@click.option("-d", "--duration", metavar="TIME", help="What a trial measures: 2s, 500ms.")
-@click.option("--warmup", metavar="TIME", help="What a trial discards before.")
+@workload_options(several=True)
 @click.option("--workers", type=click.IntRange(1), help="Processes of the load generator.")
 @click.option(
     "--generator",
     type=click.Choice(["python", "reference"]),
-    help="reference is in C: faster, and can less.  [default: python]",
+    help="reference is in C: faster, for plain loads only.  [default: python]",
 )
-@click.option("--seed", type=click.IntRange(0), help="Order and randomness of the trials.  [default: drawn, and kept]")
+@seed_option("Order and randomness of the trials.  [default: drawn, and kept]")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="results", show_default=True)
 @click.option(
     "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Measure the rest of an interrupted run."
@@ -102,33 +104,14 @@ def run(
         with console.status(LOOKING):
             ready = campaign.resume(resume)
         return _measure(ready, console, door_of(context), no_report=no_report)
-    file = overridden(read_plan(find_plan(plan)), workload=_workload(options), **options)
+    workload = alternatives(texts_given(options))
+    file = overridden(read_plan(find_plan(plan)), workload=workload, **options)
     if dry_run:
         _describe(resolve(file), console)
         return ExitCode.FINE
     with console.status(LOOKING):
         ready = campaign.begin(file, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
     return _measure(ready, console, door_of(context), no_report=no_report)
-
-
-def _workload(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the options that are keys of a workload out, and return them as a plan has them."""
-    keys = {
-        "connections": "connections",
-        "message_bytes": "message_bytes",
-        "rate": "rate_per_s",
-        "arrivals": "arrivals",
-        "pipeline": "pipeline",
-        "duration": "duration_s",
-        "warmup": "warmup_s",
-    }
-    given = {key: options.pop(option) for option, key in keys.items()}
-    return {key: _several(text) for key, text in given.items() if text is not None}
-
-
-def _several(text: str) -> list[str]:
-    """Split at the commas, which in a mixture of sizes (64:9,16KiB:1) do not stand between alternatives."""
-    return [text] if ":" in text else text.split(",")
 
 
 def _describe(plan: Plan, console: Console) -> None:

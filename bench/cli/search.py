@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
 from bench import units
 from bench.cli.door import door_of
+from bench.cli.options import json_option, seed_option, texts_given, workload_options
 from bench.cli.progress import watching
 from bench.errors import ExitCode, UsageError
+from bench.experiment import campaign
 from bench.experiment.drive import drive
+from bench.experiment.planning.plan_file import PlanFile, overridden
 from bench.experiment.search import Bracket, Found, Objective
 from bench.experiment.search import search as experiment
-from bench.regress.request import spec
-from clients.workload import Workload, parse_duration_s
+from clients.grammar import GrammarError, parse_duration_s, write_number
 
+if TYPE_CHECKING:
+    from bench.experiment.model import Server
+    from clients.workload import Workload
+
+DEFAULTS = {
+    "connections": "64",
+    "message_bytes": "1024",
+    "duration_s": "2s",
+    "warmup_s": "0.3s",
+    "arrivals": "poisson",
+}
 _OBJECTIVE = re.compile(r"(p50|p90|p99|p999)\s*<=?\s*(\S+)")
 
 
 @click.command("search", short_help="Find the highest rate that keeps a latency objective.")
 @click.argument("server")
 @click.option("--slo", default="p99<10ms", show_default=True, help="p50, p90, p99 or p999 of the response time.")
-@click.option("--connections", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--message-bytes", type=click.IntRange(1), default=1024, show_default=True)
-@click.option("--duration", default="2s", show_default=True, help="Window of each trial.")
-@click.option("--arrivals", type=click.Choice(["constant", "poisson"]), default="poisson", show_default=True)
+@workload_options(DEFAULTS, without=("rate_per_s", "think_s"))
 @click.option("--first-rate", type=float, default=2000.0, show_default=True, help="Rate per second to begin with.")
 @click.option("--precision", type=float, default=0.05, show_default=True, help="How near kept and missed must come.")
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of lines.")
+@seed_option("Randomness of the trials.", default=1)
+@click.option("--anyway", is_flag=True, help="Search even if the server fails a basic case of `check`.")
+@json_option
 @click.pass_context
 def search(
     context: click.Context,
@@ -40,14 +53,12 @@ def search(
     *,
     server: str,
     slo: str,
-    connections: int,
-    message_bytes: int,
-    duration: str,
-    arrivals: str,
     first_rate: float,
     precision: float,
     seed: int,
+    anyway: bool,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Offer SERVER more and more load, a fresh launch each time, until its response times miss the objective.
 
@@ -55,21 +66,29 @@ def search(
     the objective.
     """
     objective = parse_objective(slo)
-    if not first_rate > 0 or not 0 < precision < 1:
-        raise UsageError("--first-rate must be above 0, and --precision between 0 and 1")
-    workload = Workload(
-        connections=connections,
-        message_bytes=message_bytes,
-        rate_per_s=first_rate,
-        arrivals="poisson" if arrivals == "poisson" else "constant",
-        warmup_s=0.3,
-        duration_s=parse_duration_s(duration),
-        seed=seed,
+    if not 0 < first_rate < math.inf or not 0 < precision < 1:
+        raise UsageError("--first-rate must be a number above 0, and --precision between 0 and 1")
+    tested, workload = _looked_over(
+        server, {**texts_given(given), "rate_per_s": write_number(first_rate)}, seed, anyway=anyway
     )
     bracket = Bracket(first_per_s=first_rate, precision=precision)
     with watching(Console(stderr=True)) as watcher, door_of(context)() as bench:
-        found = drive(experiment(spec(server, "s"), workload, objective, bracket), bench, watcher=watcher)
+        found = drive(experiment(tested, workload, objective, bracket), bench, watcher=watcher)
     _conclude(found, objective, as_json=as_json)
+
+
+def _looked_over(text: str, workload: dict[str, str], seed: int, *, anyway: bool) -> tuple[Server, Workload]:
+    """Return the server and the load of a search, as the plan of a run would have them.
+
+    Raises UsageError for what would make every trial fail, and for a server that is no echo server.
+    """
+    name, _, python = text.partition("@") if not {" ", "="} & set(text) else (text, "", "")
+    pythons = [python] if python else []
+    file = overridden(PlanFile(name="search", trials=1, seed=seed), servers=[name], pythons=pythons, workload=workload)
+    plan, _ = campaign.looked_over(file, anyway=anyway)
+    for gap in plan.gaps():
+        raise UsageError(f"{gap.trial.server.name}: {gap.detail}")
+    return plan.servers[0], plan.workloads[0].workload.replace(seed=seed)
 
 
 def parse_objective(text: str) -> Objective:
@@ -77,7 +96,11 @@ def parse_objective(text: str) -> Objective:
     match = _OBJECTIVE.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"objective {text!r} is not understood: write p99<10ms (p50, p90, p99 or p999)")
-    return Objective(percentile=match[1], limit_ns=parse_duration_s(match[2]) * 1e9)
+    try:
+        limit_s = parse_duration_s(match[2])
+    except GrammarError as error:
+        raise UsageError(f"objective {text!r} is not understood: {error}") from error
+    return Objective(percentile=match[1], limit_ns=limit_s * 1e9)
 
 
 def _conclude(outcome: Found, objective: Objective, *, as_json: bool) -> None:

@@ -110,10 +110,11 @@ def _check_same(store: Store, now: Mapping[str, Any]) -> None:
             raise UsageError(f"{store.path} cannot be resumed: {changed} is not what it was; start a new run")
 
 
-def looked_over(file: PlanFile, out: Path, *, anyway: bool = False) -> tuple[Plan, frozenset[str]]:
+def looked_over(file: PlanFile, out: Path | None = None, *, anyway: bool = False) -> tuple[Plan, frozenset[str]]:
     """Return the plan, knowing which servers it refuses, and the names of those that are to be marked.
 
-    Raises UsageError for what would make it fail later.
+    `out` is the folder that its results will go to, if there will be one. Raises UsageError for what would make the
+    plan fail later.
     """
     plan = resolve(file)
     preflight.check(plan, out)

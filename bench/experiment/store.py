@@ -176,6 +176,7 @@ def _new_folder(out: Path, stem: str) -> Path:
 def record(result: TrialResult) -> dict[str, Any]:
     """Return all that is kept of a trial, but its interval lines, as plain JSON types."""
     fields = dataclasses.asdict(result)
+    fields["trial"]["workload"] = result.trial.workload.to_json()
     del fields["hlog"]
     return fields
 

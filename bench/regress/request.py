@@ -23,6 +23,7 @@ from bench.experiment.planning.catalog import catalog
 from bench.experiment.planning.preflight import check_server
 from bench.experiment.planning.selection import from_table, require_own_name, require_runnable
 from bench.experiment.planning.server_table import parse_server
+from bench.experiment.planning.workload_name import CELL, workload_name
 from bench.regress import arms
 from bench.regress.planner import PairedCell
 from bench.regress.revisions import Repository, Revision, checked_out, repository, resolve, working_tree
@@ -191,18 +192,10 @@ def spec(text: str, arm: str, ready: Ready | None = None) -> Server:
 
 
 def _cell(name: str, servers: dict[Arm, Server], workload: Workload) -> PairedCell:
-    shape = describe_workload(workload)
+    shape = workload_name(workload, CELL)
     ours = {variable: value for variable, value in STEADY_ALLOCATOR.items() if variable not in os.environ}
     calm = {arm: replace(server, env={**ours, **server.env}) for arm, server in servers.items()}
     return PairedCell(name=f"{name}/{shape}", servers=calm, workload_name=shape, workload=workload)
-
-
-def describe_workload(workload: Workload) -> str:
-    """Return what a cell is known by: `c16/1024B`, then `p8` for a pipeline and `2000ps` for a rate."""
-    parts = [f"c{workload.connections}", f"{workload.message_bytes}B"]
-    parts += [f"p{workload.pipeline}"] if workload.pipeline > 1 else []
-    parts += [] if workload.rate_per_s is None else [f"{workload.rate_per_s:g}ps"]
-    return "/".join(parts)
 
 
 def machine_key() -> str:

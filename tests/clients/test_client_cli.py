@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import socket
 import subprocess
@@ -27,39 +28,47 @@ def untouched():
 
 WRONG = [
     # rates that cannot be
-    (["--rate", "0"], "rate_per_s is 0.0, and must be a number above 0"),
-    (["--rate", "-5"], "rate_per_s is -5.0, and must be a number above 0"),
-    (["--rate", "nan"], "'nan' is not a number"),
-    (["--rate", "inf"], "'inf' is not a number"),
-    (["--rate", "fast"], "'fast' is not a number"),
-    (["--rate", "0..0"], "rate_per_s is 0.0, and must be a number above 0"),
-    (["--rate", "100,-1"], "rate '100,-1': no part of it can be below 0"),
+    (["--rate", "0"], "--rate is 0.0, and must be a number above 0"),
+    (["--rate", "-5"], "--rate is -5.0, and must be a number above 0"),
+    (["--rate=-5..10"], "--rate is '-5..10', and must be 0 or more in every part"),
+    (["--rate", "nan"], "--rate is 'nan', and must be a number above 0"),
+    (["--rate", "inf"], "--rate is 'inf', and must be a number above 0"),
+    (["--rate", "fast"], "--rate is 'fast', and must be a number above 0"),
+    (["--rate", "0..0"], "--rate is 0.0, and must be a number above 0"),
+    (["--rate", "100,-1"], "--rate is '100,-1', and must be 0 or more in every part"),
     (["--rate", "1e9"], "more than 1 process(es) can keep a schedule of (1,000,000/s each)"),
-    (["--arrivals", "poisson"], "give --rate too"),
-    (["--think", "1s", "--rate", "5"], "--think is a pause of a closed loop"),
+    (["--arrivals", "poisson"], '--arrivals is \'poisson\', and must be "constant" or "poisson" with a rate'),
+    (["--rate", "5", "--arrivals", "bursts"], "--arrivals is 'bursts', and must be"),
+    (["--think", "1s", "--rate", "5"], "--think is 1.0, and must be 0 with a rate: it is the pause of a closed loop"),
     # sizes that cannot be
-    (["-s", "0"], "size '0' must be 1 byte or more"),
-    (["-s", "-1"], "size '-1' is not understood: write 64, 1KiB or 16MiB"),
-    (["-s", "1.5"], "size '1.5' is not a whole number of bytes"),
-    (["-s", "9..3"], "write LOW..HIGH with 1 <= LOW <= HIGH"),
-    (["-s", "64:0"], "write SIZE:WEIGHT"),
-    (["-s", "4096MiB"], "message_bytes is 4294967296, and must be from 1 to 1073741824"),
+    (["-s", "0"], "--message-bytes is '0', and must be a size of 1 byte or more, such as 64 or 1KiB"),
+    (["-s", "-1"], "--message-bytes is '-1', and must be a size"),
+    (["-s", "1.5"], "--message-bytes is '1.5', and must be a size"),
+    (["-s", "9..3"], "--message-bytes is '9..3', and must be a size"),
+    (["-s", "64:0"], "--message-bytes is '64:0', and must be a size"),
+    (["-s", "4096MiB"], "--message-bytes is 4294967296, and must be a whole number from 1 to 1073741824"),
     (["-s", "1024MiB", "-c", "1000"], "GiB of memory"),
     # numbers of connections that cannot be
-    (["-c", "0"], "connections is 0, and must be 1 or more"),
-    (["-c", "-1"], "connections '-1' is not a whole number"),
-    (["-c", "1.5"], "connections '1.5' is not a whole number"),
-    (["-c", "64..1"], "connections '64..1': they can only become more"),
-    (["-c", "1,64,8"], "they can only become more"),
+    (["-c", "0"], "--connections is 0, and must be a whole number, 1 or more"),
+    (["-c", "-1"], "--connections is '-1', and must be a whole number, 1 or more; a ramp 1..64 or steps 1,8,64"),
+    (["-c", "1.5"], "--connections is '1.5', and must be a whole number"),
+    (["-c", "64..1"], "--connections is '64..1', and must be a number that only grows, as in 1..64 or 1,8,64"),
+    (["-c", "1,64,8"], "--connections is '1,64,8', and must be a number that only grows"),
     (["-c", "200000", "--workers", "4000"], "need as many local ports"),
     # the rest of a workload
-    (["--pipeline", "0"], "pipeline is 0, and must be 1 or more"),
-    (["--requests-per-connection", "0"], "requests_per_connection is 0, and must be 1 or more, or nothing"),
-    (["-d", "0s"], "duration_s is 0.0, and must be a number of seconds above 0"),
-    (["-d", "soon"], "duration 'soon' is not understood: write 5s, 500ms or 2min"),
-    (["--timeout", "0s"], "timeout_s is 0.0, and must be"),
-    (["--seed", "-1"], "seed is -1, and must be 0 or more"),
-    (["--workers", "0"], "workers is 0, and must be 1 or more"),
+    (["--pipeline", "0"], "--pipeline is 0, and must be a whole number, 1 or more"),
+    (["--pipeline", "many"], "--pipeline is 'many', and must be a whole number, 1 or more"),
+    (["--requests-per-connection", "0"], "--requests-per-connection is 0, and must be a whole number, 1 or more"),
+    (["-d", "0s"], "--duration is 0.0, and must be a number of seconds above 0"),
+    (["-d", "soon"], "--duration is 'soon', and must be a number of seconds, or text such as 500ms or 2min"),
+    (["--timeout", "0s"], "--timeout is 0.0, and must be"),
+    (["--seed", "-1"], "--seed is '-1', and must be a whole number, 0 or more"),
+    (["--workers", "0"], "--workers is 0, and must be 1 or more"),
+    # a workload as JSON
+    (["--workload", "{"], "the workload is not JSON"),
+    (["--workload", '{"connections": 0}'], "connections is 0, and must be a whole number, 1 or more"),
+    (["--workload", "{}", "-c", "4"], "--workload says all of a workload: leave the other options of it out"),
+    (["--workload", "@/nonexistent.json"], "the workload file '/nonexistent.json' cannot be read"),
     (["--workers", "3", "-c", "2"], "3 workers cannot share 2 connections"),
     # files
     (["--hlog", "/nonexistent/folder/x.hlog"], "file '/nonexistent/folder/x.hlog' cannot be written: No such file"),
@@ -70,8 +79,7 @@ WRONG = [
     (["--cafile", "x.pem"], "give --tls too"),
     (["--tls", "--cafile", "/nonexistent.pem"], "certificate file '/nonexistent.pem' cannot be read"),
     # what argparse refuses
-    (["--pipeline", "many"], "argument --pipeline: invalid int value: 'many'"),
-    (["--rate", "5", "--arrivals", "bursts"], "invalid choice: 'bursts'"),
+    (["--workers", "many"], "argument --workers: invalid int value: 'many'"),
     (["--no-such-option"], "unrecognized arguments: --no-such-option"),
 ]
 
@@ -176,6 +184,26 @@ def test_what_is_printed_for_people_names_units_and_says_that_a_closed_loop_flat
     assert (run.status, run.err) == (0, "")
     assert "closed loop: a slow server is asked less often" in run.out
     assert " us" in run.out or " ms" in run.out
+
+
+def test_a_workload_may_be_given_as_the_json_of_a_result(load, clients, echo_server, tmp_path):
+    """By a file, and by the text itself; the seed and the profile come along."""
+    first = load(echo_server.address, "-c", 2, "--rate", "100..300", "--warmup", "0s", "-d", "0.2s", "--seed", 5)
+    asked = first["workload"]
+    assert (asked["rate_profile"], asked["seed"]) == ([[1.0, 100.0, 300.0]], 5)
+    file = tmp_path / "workload.json"
+    file.write_text(json.dumps(asked))
+    for given in (f"@{file}", json.dumps(asked)):
+        again = clients(echo_server.address, "--json", "--workload", given)
+        assert json.loads(again.out)["workload"] == asked
+
+
+def test_workers_are_told_the_workload_that_was_asked_for(load, echo_server):
+    given = ("-c", "1,3", "-s", "8..64", "--pipeline", 2, "--requests-per-connection", 7, "--timeout", "1500ms")
+    run = load(echo_server.address, *given, "--workers", 2, "--warmup", "0s", "-d", "0.3s")
+    assert run.status == 0
+    assert run["workload"]["message_sizes"] == "8..64"
+    assert run["connections_established"] == 3
 
 
 def test_help_has_examples(clients):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from itertools import islice
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from clients.messages import STAMP_BYTES, messages
+from clients.keys import workload_of
+from clients.messages import STAMP_BYTES, draw_sizes, messages
 from clients.workload import Workload
 
 
@@ -38,9 +41,31 @@ def test_a_message_too_short_for_its_number_still_differs_from_those_in_flight_w
 
 @given(seed=st.integers(0, 9), text=st.sampled_from(["8..5000", "100:1,8:3", "16..17"]))
 def test_messages_of_drawn_sizes_are_unique_too(seed, text):
-    workload = Workload(message_bytes=5_000, message_sizes=text, seed=seed)
+    workload = workload_of({"message_bytes": text}).replace(seed=seed)
     everything = [message for number in (0, 1, 2) for message in taken(workload, number, 50)]
     assert len(set(everything)) == len(everything)
+
+
+@given(low=st.integers(1, 5_000), width=st.integers(0, 5_000))
+def test_a_range_draws_sizes_within_it(low, width):
+    drawn = list(islice(draw_sizes(f"{low}..{low + width}", 5), 200))
+    assert low <= min(drawn) <= max(drawn) <= low + width
+
+
+def test_a_range_is_uniform_and_includes_both_ends():
+    counts = np.bincount(list(islice(draw_sizes("3..7", 1), 50_000)), minlength=8)[3:]
+    assert stats.chisquare(counts).pvalue > 0.01
+
+
+def test_a_mixture_has_its_weights():
+    drawn = list(islice(draw_sizes("64:9,16KiB:1", 1), 50_000))
+    assert set(drawn) == {64, 16_384}
+    assert stats.binomtest(drawn.count(16_384), len(drawn), 0.1).pvalue > 0.01
+
+
+def test_a_seed_draws_the_same_sizes_again():
+    assert list(islice(draw_sizes("1..999", 4), 50)) == list(islice(draw_sizes("1..999", 4), 50))
+    assert list(islice(draw_sizes("1..999", 4), 50)) != list(islice(draw_sizes("1..999", 5), 50))
 
 
 def test_messages_hold_every_byte_value():

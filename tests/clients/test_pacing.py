@@ -11,24 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from clients.keys import workload_of
 from clients.pacing import RateCurve, Schedule, due_times_ns, start_delay_s
-from clients.sizes import parse_profile
-from clients.workload import Workload
 
 SECOND_NS = 1_000_000_000
 
 
 def paced(rate, *, arrivals="constant", seed=0, warmup_s=0.0, duration_s=1.0):
     """Return a workload with a rate as the command line takes it."""
-    rate_per_s, profile = parse_profile(rate)
-    return Workload(
-        rate_per_s=rate_per_s,
-        rate_profile=profile,
-        arrivals=arrivals,
-        seed=seed,
-        warmup_s=warmup_s,
-        duration_s=duration_s,
-    )
+    asked = workload_of({"rate_per_s": rate}, arrivals=arrivals)
+    return asked.replace(seed=seed, warmup_s=warmup_s, duration_s=duration_s)
 
 
 def first_ms(workload, count, **share):
@@ -200,8 +192,8 @@ PROFILES = [
 
 @pytest.mark.parametrize(("connections", "expected_s"), PROFILES)
 def test_profiles_of_connections(connections, expected_s):
-    _, profile = parse_profile(connections)
-    workload = Workload(connections=len(expected_s), connections_profile=profile, warmup_s=1.0, duration_s=3.0)
+    workload = workload_of({"connections": connections, "warmup_s": "1s", "duration_s": "3s"})
+    assert workload.connections == len(expected_s)
     assert [start_delay_s(workload, number) for number in range(len(expected_s))] == pytest.approx(expected_s)
 
 

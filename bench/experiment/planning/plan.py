@@ -1,6 +1,6 @@
 """What is to be measured, and in which order: servers crossed with workloads, in seeded shuffled rounds. Pure.
 
-A plan is resolved and frozen: its servers are commands. Where it comes from is the business of `planfile.py`.
+A plan is resolved and frozen: its servers are commands. Where it comes from is the business of `plan_file.py`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bench.experiment.model import Server, Status, Trial, TrialResult
-from bench.units import count, size
+from bench.units import count
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from bench.experiment.model import LoadGenerator
-    from clients.workload import Profile, Workload
+    from clients.workload import Workload
 
 SEED_BITS = 31
 
@@ -102,27 +102,3 @@ class Plan:
         """The most connections that any trial holds."""
         wanted = (named.workload.connections for server, named in self.cells() if self._gap(server, named) is None)
         return max(wanted, default=0)
-
-
-def workload_name(workload: Workload) -> str:
-    """Return a short name that says how a workload differs from a plain closed loop: `c64-1KiB`, `c64-1KiB-r20000`."""
-    parts = [
-        "c" + (_levels(workload.connections_profile) or str(workload.connections)),
-        workload.message_sizes or size(workload.message_bytes).replace(" ", ""),
-    ]
-    if workload.rate_per_s is not None:
-        parts.append("r" + (_levels(workload.rate_profile) or f"{workload.rate_per_s:g}"))
-        parts.append(workload.arrivals)
-    if workload.pipeline > 1:
-        parts.append(f"pipeline{workload.pipeline}")
-    if workload.requests_per_connection is not None:
-        parts.append(f"churn{workload.requests_per_connection}")
-    if workload.think_s:
-        parts.append(f"think{workload.think_s:g}s")
-    return "-".join(parts)
-
-
-def _levels(profile: Profile) -> str:
-    if len(profile) == 1:
-        return "..".join(f"{level:g}" for level in profile[0][1:])
-    return ",".join(f"{level:g}" for _, level, _ in profile)

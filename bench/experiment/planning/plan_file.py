@@ -1,69 +1,60 @@
-"""A plan as people write it, in TOML: read, checked, and changed by the command line. Starts nothing.
+"""A plan as people write it, in TOML: each value is read once, and the command line may change it. Starts nothing.
 
-A wrong key is answered with the nearest right one, a wrong value with file, key and what is accepted.
+`selection.py` resolves what is read here, and says whether the values of a workload go together.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from bench.errors import UsageError, unknown_name
 from bench.experiment.model import LoadGenerator  # noqa: TC001 - msgspec looks at it
-from bench.experiment.planning import server_table
 from bench.experiment.planning.plan import SEED_BITS
-from bench.experiment.planning.server_table import Name, Positive, ServerTable, split_servers
-from bench.experiment.planning.workload_table import expand
+from bench.experiment.planning.server_table import Name, ServerTable, split_servers
+from bench.experiment.planning.values import convert, tables
+from bench.experiment.planning.workload_table import WorkloadTable, read_options, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-T = TypeVar("T", bound=msgspec.Struct)
 PRESETS = Path(__file__).parent / "presets"
 
-ACCEPTED = {
-    "name": server_table.ACCEPTED["name"],
-    "description": "text",
-    "servers": 'a list of names, such as ["threads", "asyncio-streams"]',
-    "optional_servers": 'a list of names, such as ["uvloop-protocol"]',
-    "pythons": 'a list of interpreters, such as ["python3.13", "pypy3"]',
-    "trials": "a whole number, 1 or more",
-    "seed": "a whole number, 0 or more",
-    "workers": "a whole number, 1 or more",
-    "generator": '"python" or "reference"',
-    "server": "tables: write [[server]]",
-    "workload": "tables: write [[workload]]",
-}
+_Positive = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
+_Seed = Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="a whole number, 0 or more")]
+
+
+def _names(example: str) -> Meta:
+    return Meta(description=f"a list of names, such as {example}")
 
 
 class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A plan file, checked; `trials` are those of each cell, `workers` processes of the load `generator`.
+    """A plan file whose values are read; `trials` are those of each cell, `workers` processes of the load `generator`.
 
     `optional_servers` are measured where they can run, and are a gap in the results elsewhere.
     """
 
     name: Name = "plan"
-    description: str = ""
-    servers: list[str] = []
-    optional_servers: list[str] = []
-    pythons: list[str] = []
-    trials: Positive = 3
-    seed: Annotated[int, Meta(ge=0)] | None = None
-    workers: Positive = 1
-    generator: LoadGenerator = "python"
+    description: Annotated[str, Meta(description="text")] = ""
+    servers: Annotated[list[str], _names('["threads", "asyncio-streams"]')] = []
+    optional_servers: Annotated[list[str], _names('["uvloop-protocol"]')] = []
+    pythons: Annotated[list[str], Meta(description='a list of interpreters, such as ["python3.13", "pypy3"]')] = []
+    trials: _Positive = 3
+    seed: _Seed = None
+    workers: _Positive = 1
+    generator: Annotated[LoadGenerator, Meta(description='"python" or "reference"')] = "python"
     server: list[ServerTable] = []
-    workload: list[dict[str, Any]] = []
+    workload: list[WorkloadTable] = []
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON types, which `check_plan` reads."""
-        fields: dict[str, Any] = msgspec.to_builtins(self)
-        return fields
+        fields: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, workload=[]))
+        return fields | ({"workload": [dict(table.raw) for table in self.workload]} if self.workload else {})
 
 
 def preset_names() -> list[str]:
@@ -93,40 +84,15 @@ def read_plan(path: Path) -> PlanFile:
 
 
 def check_plan(raw: Mapping[str, Any], where: str) -> PlanFile:
-    """Return the plan that plain values describe. Raise UsageError naming `where`, the key and what is accepted."""
-    _check_keys(raw, PlanFile, where)
-    servers, workloads = _tables(raw, "server", where), _tables(raw, "workload", where)
-    for place, table in servers.items():
-        _check_keys(table, ServerTable, place)
-        _converted(table, ServerTable, server_table.ACCEPTED, place).checked(place)
-    for place, table in workloads.items():
-        expand(table, place)
-    return _converted(raw, PlanFile, ACCEPTED, where)
+    """Return the plan that plain values describe. Raise UsageError naming `where`, the key and what is accepted.
 
-
-def _tables(raw: Mapping[str, Any], key: str, where: str) -> dict[str, Mapping[str, Any]]:
-    """Return the tables of an array, each with the words for where it stands."""
-    value = raw.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
-        raise UsageError(f"{where}: {key} must be {ACCEPTED[key]}")
-    return {f"{where}: [[{key}]] {number}": table for number, table in enumerate(value, start=1)}
-
-
-def _check_keys(table: Mapping[str, Any], struct: type[msgspec.Struct], where: str) -> None:
-    for key in table:
-        if key not in struct.__struct_fields__:
-            raise UsageError(f"{where}: {unknown_name('key', key, struct.__struct_fields__)}")
-
-
-def _converted(raw: Mapping[str, Any], struct: type[T], accepted: Mapping[str, str], where: str) -> T:
-    try:
-        return msgspec.convert(raw, struct)
-    except msgspec.ValidationError as error:
-        found = re.search(r" - at `\$\.([a-z_]+)", str(error))
-        if found is None:  # the table itself: something is missing
-            raise UsageError(f"{where}: {error}") from error
-        key = found[1]
-        raise UsageError(f"{where}: {key} is {raw[key]!r}, and must be {accepted[key]}") from error
+    Whether the values of a workload go together is known when the command line has had its say: see `resolve`.
+    """
+    servers = [
+        convert(table, ServerTable, place).checked(place) for place, table in tables(raw, "server", where).items()
+    ]
+    workloads = [read_table(table, place) for place, table in tables(raw, "workload", where).items()]
+    return convert(raw, PlanFile, where, server=servers, workload=workloads)
 
 
 def overridden(
@@ -141,9 +107,10 @@ def overridden(
     """Return the plan as the command line changes it, with a seed in any case.
 
     `servers` and `target` take the place of all servers of the plan; a name may be that of a `[[server]]` in it. The
-    keys in `workload` take the place of those of every workload. A field that is None stays. Raises UsageError.
+    keys in `workload` take the place of those of every workload. A field that is None or empty stays. Raises
+    UsageError.
     """
-    changes = {name: value for name, value in fields.items() if value is not None}
+    changes = {name: value for name, value in fields.items() if value not in (None, (), [])}
     if servers or target is not None:
         names, tables = split_servers(servers, plan.server)
         if target is not None:
@@ -152,7 +119,7 @@ def overridden(
     elif pid is not None:
         raise UsageError("--pid belongs to a server that runs already: give --target too")
     if workload:
-        expand(workload, "the command line")
-        changes["workload"] = [{**table, **workload} for table in plan.workload or [{}]]
+        options = read_options(workload)
+        changes["workload"] = [table.overridden(options) for table in plan.workload or [WorkloadTable({})]]
     changes.setdefault("seed", secrets.randbits(SEED_BITS) if plan.seed is None else plan.seed)
     return msgspec.structs.replace(plan, **changes)

@@ -29,9 +29,10 @@ CONNECT_TIMEOUT_S = 5.0
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def check(plan: Plan, out: Path) -> None:
-    """Raise UsageError for the first thing that stands in the way of a plan whose results go to the folder `out`."""
-    check_folder(out)
+def check(plan: Plan, out: Path | None) -> None:
+    """Raise UsageError for the first thing that stands in the way of a plan; its results go to the folder `out`."""
+    if out is not None:
+        check_folder(out)
     check_connections(plan.connections_most)
     check_generator(plan)
     for server in plan.servers:

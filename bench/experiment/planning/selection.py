@@ -11,7 +11,7 @@ from bench.errors import UsageError, unknown_name
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import Catalog, catalog
 from bench.experiment.planning.plan import NamedWorkload, Plan
-from bench.experiment.planning.workload_table import expand
+from bench.experiment.planning.workload_table import WorkloadTable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -37,15 +37,15 @@ def resolve(file: PlanFile) -> Plan:
     """Return the plan of a file whose seed is known.
 
     Named servers and server files are crossed with the interpreters, and then called SERVER@INTERPRETER; what cannot
-    run under one of them is a gap, as is an optional server. Raises UsageError for an unknown name, and for a server
-    that was asked for and cannot run here.
+    run under one of them is a gap, as is an optional server. Raises UsageError for an unknown name, for values of a
+    workload that do not go together, and for a server that was asked for and cannot run here.
     """
     assert file.seed is not None
     places = [catalog(python) for python in dict.fromkeys(file.pythons)] or [catalog()]
     chosen = list(_chosen(file, places))
     _check_names(chosen, places)
-    tables = enumerate(file.workload or [{}], start=1)
-    workloads = itertools.chain.from_iterable(expand(table, f"[[workload]] {number}") for number, table in tables)
+    tables = file.workload or [WorkloadTable({})]
+    workloads = itertools.chain.from_iterable(table.workloads() for table in tables)
     known = {*(one.base for one in chosen), *places[0].entries}
     return Plan(
         name=file.name,

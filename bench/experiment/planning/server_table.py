@@ -18,42 +18,30 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$"
-Name = Annotated[str, Meta(pattern=NAME)]
-Positive = Annotated[int, Meta(ge=1)]
+_NAMED = "letters, digits and . _ @ + -, beginning with a letter or a digit"
+_COMMAND = "a command line, or a list of words; {port} in it is filled in"
+_READY = '"line" (it prints READY HOST PORT), "port" (it listens on its port) or "either"'
 
-ACCEPTED = {
-    "name": "letters, digits and . _ @ + -, beginning with a letter or a digit",
-    "command": "a command line, or a list of words; {port} in it is filled in",
-    "file": "the path of a Python file that defines serve(listener)",
-    "target": "HOST:PORT, [IPV6]:PORT or unix:PATH",
-    "pid": "a process id",
-    "env": "a table of texts",
-    "cwd": "the path of a folder",
-    "ready": '"line" (it prints READY HOST PORT), "port" (it listens on its port) or "either"',
-    "ready_timeout_s": "a number of seconds above 0",
-    "stop_signal": "the name of a signal, such as SIGINT",
-    "host": "the address to listen on",
-    "port": "a port number, 1 to 65535",
-    "connections_max": "a whole number, 1 or more",
-}
+Name = Annotated[str, Meta(pattern=NAME, description=_NAMED)]
+Ready = Literal["line", "port", "either"]
 
 
 class ServerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A `command` in any language, a Python `file` with `serve`, or a `target` that runs already: one of the three."""
 
     name: Name
-    command: str | list[str] | None = None
-    file: str | None = None
-    target: str | None = None
-    pid: Positive | None = None
-    env: dict[str, str] = {}
-    cwd: str | None = None
-    ready: Literal["line", "port", "either"] | None = None
-    ready_timeout_s: Annotated[float, Meta(gt=0)] = 10.0
-    stop_signal: str = "SIGTERM"
-    host: str = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
-    connections_max: Positive | None = None
+    command: Annotated[str | list[str] | None, Meta(description=_COMMAND)] = None
+    file: Annotated[str | None, Meta(description="the path of a Python file that defines serve(listener)")] = None
+    target: Annotated[str | None, Meta(description="HOST:PORT, [IPV6]:PORT or unix:PATH")] = None
+    pid: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="a process id")] = None
+    env: Annotated[dict[str, str], Meta(description="a table of texts")] = {}
+    cwd: Annotated[str | None, Meta(description="the path of a folder")] = None
+    ready: Annotated[Ready | None, Meta(description=_READY)] = None
+    ready_timeout_s: Annotated[float, Meta(gt=0, description="a number of seconds above 0")] = 10.0
+    stop_signal: Annotated[str, Meta(description="the name of a signal, such as SIGINT")] = "SIGTERM"
+    host: Annotated[str, Meta(description="the address to listen on")] = "127.0.0.1"
+    port: Annotated[Annotated[int, Meta(ge=1, le=65535)] | None, Meta(description="a port number, 1 to 65535")] = None
+    connections_max: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="a whole number, 1 or more")] = None
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from bench.experiment.host.machine import Cores
     from bench.experiment.model import Block, Results
-    from clients.workload import Profile, Workload
+    from clients.workload import Workload
 
 CONNECT_TIMEOUT_S = 60.0
 RESULT_TIMEOUT_S = 30.0
@@ -240,43 +240,11 @@ def trial_metrics(result: Mapping[str, Any], usage: Usage) -> dict[str, Any]:
 def generator_command(trial: Trial, address: str, hlog: Path, *, workers: int = 1) -> list[str]:
     """Return the command of the load generator for a trial; a worker without a connection would have nothing to do."""
     workers = min(workers, trial.workload.connections)
-    load = [address, *workload_arguments(trial.workload), "--workers", str(workers)]
+    load = [address, "--workload", json.dumps(trial.workload.to_json()), "--workers", str(workers)]
     if trial.generator == "reference":
         load.append("--reference")
     out = ["--coordinated", "--json", "--hlog", str(hlog), "--tag", f"{trial.number:04}"]
     return [sys.executable, "-P", "-m", "clients", *load, *out]
-
-
-def workload_arguments(workload: Workload) -> list[str]:
-    """Return the arguments of `python -m clients` that describe a workload."""
-    given = {
-        "--connections": _levels(workload.connections_profile) or str(workload.connections),
-        "--message-bytes": workload.message_sizes or str(workload.message_bytes),
-        "--duration": f"{workload.duration_s!r}s",
-        "--warmup": f"{workload.warmup_s!r}s",
-        "--rate": _levels(workload.rate_profile) or _number(workload.rate_per_s),
-        "--arrivals": workload.arrivals if workload.is_open_loop else None,
-        "--pipeline": str(workload.pipeline),
-        "--requests-per-connection": _number(workload.requests_per_connection),
-        "--think": f"{workload.think_s!r}s",
-        "--timeout": f"{workload.timeout_s!r}s",
-        "--seed": str(workload.seed),
-    }
-    return [word for option, value in given.items() if value is not None for word in (option, value)]
-
-
-def _levels(profile: Profile) -> str | None:
-    """Write a profile as the command line takes it: a ramp `1..64`, or steps `1,8,64`."""
-    if len(profile) == 1:
-        _, start, end = profile[0]
-        return f"{_number(start)}..{_number(end)}"
-    return ",".join(str(_number(level)) for _, level, _ in profile) or None
-
-
-def _number(value: float | None) -> str | None:
-    if value is None:
-        return None
-    return str(int(value)) if value == int(value) else repr(float(value))
 
 
 def interval_lines(text: str) -> str:

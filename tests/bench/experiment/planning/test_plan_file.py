@@ -7,7 +7,19 @@ import pytest
 from bench.errors import UsageError
 from bench.experiment.planning.plan_file import PRESETS, check_plan, find_plan, overridden, preset_names, read_plan
 from bench.experiment.planning.server_table import ServerTable, parse_server
-from bench.experiment.planning.workload_table import expand
+from bench.experiment.planning.workload_name import CELL, workload_name
+from bench.experiment.planning.workload_table import read_options, read_table
+from clients.keys import workload_of
+from clients.shapes import Ramp
+
+
+def expand(table, where="here"):
+    """Return the workloads of one table."""
+    return read_table(table, where).workloads()
+
+
+def workloads_of(plan):
+    return [named for table in plan.workload for named in table.workloads()]
 
 
 @pytest.fixture
@@ -57,7 +69,7 @@ def test_a_plan_is_read_whole(plan_file, tmp_path):
         ("[[server]]\nname = 'x'\ncomand = 'y'", ["[[server]] 1: unknown key 'comand': did you mean 'command'?"]),
         ("[[server]]\nname = 'x'", ["[[server]] 1: x needs one of command, file and target, and has 0 of them"]),
         ("[[server]]\nname = 'x'\ncommand = 'a'\nfile = 'b'", ["has 2 of them"]),
-        ("[[server]]\ncommand = 'a'", ["[[server]] 1", "missing required field `name`"]),
+        ("[[server]]\ncommand = 'a'", ["[[server]] 1", "name is missing, and must be letters, digits and"]),
         ("[[server]]\nname = 'x'\ncommand = 'y'\nport = 'z'", ["port is 'z', and must be a port number, 1 to 65535"]),
         ("[[server]]\nname = 'x'\ncommand = 'y'\nport = 65536", ["port is 65536"]),
         ("[[server]]\nname = 'x'\ncommand = 'y'\nready = 'soon'", ["ready is 'soon'", '"line"', '"port"', '"either"']),
@@ -72,13 +84,19 @@ def test_a_plan_is_read_whole(plan_file, tmp_path):
         ("[[workload]]\nconnections = 'many'", ["connections is 'many', and must be a whole number, 1 or more"]),
         ("[[workload]]\nconnections = [1, true]", ["connections is True, and must be a whole number"]),
         ("[[workload]]\nconnections = []", ["connections is [], and must be", "or a list of such"]),
-        ("[[workload]]\nconnections = 0", ["connections is 0, and must be 1 or more"]),
+        ("[[workload]]\nconnections = 0", ["[[workload]] 1: connections is 0, and must be a whole number, 1 or more"]),
+        ("[[workload]]\nconnections = '64..1'", ["connections is '64..1', and must be a number that only grows"]),
+        ("[[workload]]\nconnections = ['1,8', '8,1']", ["[[workload]] 1: connections is '8,1', and must be"]),
+        ("[[workload]]\nmessage_bytes = '9..3'", ["message_bytes is '9..3', and must be a size"]),
         ("[[workload]]\nmessage_bytes = '1parsec'", ["message_bytes is '1parsec', and must be"]),
-        ("[[workload]]\nduration_s = '2 fortnights'", ["duration_s is '2 fortnights'", '"500ms"']),
+        ("[[workload]]\nduration_s = '2 fortnights'", ["duration_s is '2 fortnights'", "such as 500ms"]),
         ("[[workload]]\nduration_s = -1", ["duration_s is -1"]),
         ("[[workload]]\nrate_per_s = 'nan'", ["rate_per_s is 'nan'"]),
         ("[[workload]]\nrate_per_s = -5", ["rate_per_s is -5.0, and must be a number above 0"]),
-        ("[[workload]]\narrivals = 'poisson'", ["arrivals is 'poisson', and must be closed without a rate"]),
+        ("[[workload]]\nrate_per_s = '-5..10'", ["rate_per_s is '-5..10', and must be 0 or more in every part"]),
+        ("[[workload]]\nrate_per_s = 5\nthink_s = 1", ["[[workload]] 1: think_s is 1.0, and must be 0 with a rate"]),
+        ("[[workload]]\narrivals = 'poisson'", ['arrivals is \'poisson\', and must be "constant" or "poisson" with a']),
+        ("[[workload]]\n[[workload]]\npipeline = 0", ["[[workload]] 2: pipeline is 0, and must be a whole number"]),
         ("[[workload]]\nservers = 'threads'", ["servers is 'threads', and must be a list of names"]),
         ("[[workload]]\nname = 3", ["name is 3, and must be text"]),
         ("trials = ", ["is not TOML"]),
@@ -87,7 +105,7 @@ def test_a_plan_is_read_whole(plan_file, tmp_path):
 def test_what_is_wrong_is_said_with_file_key_and_what_is_accepted(plan_file, text, words):
     path = plan_file(text)
     with pytest.raises(UsageError) as caught:
-        read_plan(path)
+        workloads_of(read_plan(path))
     assert str(path) in str(caught.value)
     for word in words:
         assert word in str(caught.value)
@@ -117,7 +135,7 @@ def test_the_presets_that_others_name_are_there():
 
 def test_quick_compares_the_articles_servers_at_four_crowds_with_three_trials():
     plan = read_plan(find_plan("quick"))
-    workloads = [named.workload for table in plan.workload for named in expand(table, "quick")]
+    workloads = [named.workload for named in workloads_of(plan)]
     assert {"sequential", "threads", "generators", "coroutines", "asyncio-streams", "asyncio-protocol"} == {
         *plan.servers
     }
@@ -176,8 +194,32 @@ PLAN = {
 def test_the_command_line_replaces_what_it_names_and_nothing_else():
     plan = overridden(check_plan(PLAN, "plan"), workload={"connections": ["8"]}, trials=9, seed=None, pythons=("py",))
     assert (plan.servers, plan.trials, plan.pythons) == (["threads"], 9, ("py",))
-    assert plan.workload == [{"connections": ["8"]}, {"connections": ["8"], "pipeline": 4}]
+    assert [table.raw for table in plan.workload] == [{"connections": ["8"]}, {"connections": ["8"], "pipeline": 4}]
+    assert [named.workload.connections for named in workloads_of(plan)] == [8, 8]
     assert plan.seed is not None
+
+
+def test_what_the_command_line_leaves_out_stays():
+    plan = overridden(check_plan({**PLAN, "pythons": ["py"], "seed": 4}, "plan"), pythons=(), trials=None)
+    assert (plan.pythons, plan.trials, plan.seed) == (["py"], 3, 4)
+    assert plan.workload == check_plan(PLAN, "elsewhere").workload
+
+
+def test_what_is_wrong_on_the_command_line_is_named_by_its_option():
+    plan = check_plan({"workload": [{"think_s": 1}]}, "mine.toml")
+    for option, says in (
+        ({"rate_per_s": ["fast"]}, "--rate is 'fast', and must be a number above 0"),
+        ({"rate_per_s": ["-5..10"]}, r"--rate is '-5\.\.10', and must be 0 or more"),
+        ({"rate_per_s": ["5"]}, r"mine.toml: \[\[workload\]\] 1: think_s is 1.0, and must be 0 with a rate"),
+        ({"arrivals": ["bursts"]}, "--arrivals is 'bursts', and must be"),
+    ):
+        with pytest.raises(UsageError, match=f"^{says}"):
+            workloads_of(overridden(plan, workload=option))
+
+
+def test_the_command_line_mends_what_a_plan_has_wrong():
+    table = read_table({"connections": 0, "pipeline": 2}, "plan").overridden(read_options({"connections": ["1"]}))
+    assert [(named.workload.connections, named.workload.pipeline) for named in table.workloads()] == [(1, 2)]
 
 
 def test_servers_on_the_command_line_may_name_those_of_the_plan():
@@ -215,7 +257,7 @@ def test_lists_are_crossed_and_every_workload_has_a_name_of_its_own():
     ],
 )
 def test_a_workload_is_named_by_what_is_special_about_it(table, name):
-    assert [named.name for named in expand(table, "here")] == [name]
+    assert [named.name for named in expand(table)] == [name]
 
 
 def test_a_name_comes_before_the_names_of_several():
@@ -226,15 +268,35 @@ def test_a_name_comes_before_the_names_of_several():
 
 
 def test_a_profile_has_the_most_connections_it_reaches():
-    (named,) = expand({"connections": "1..64"}, "here")
+    (named,) = expand({"connections": "1..64"})
     assert named.workload.connections == 64
-    assert named.workload.connections_profile == ((1.0, 1.0, 64.0),)
+    assert named.workload.connections_profile == Ramp(1, 64)
+
+
+CELLS = [
+    # these are keys of the ledgers that people have
+    ({"connections": "16"}, "c16/1024B"),
+    ({"connections": "16", "message_bytes": "1KiB", "pipeline": "8"}, "c16/1024B/p8"),
+    ({"connections": "4", "pipeline": "8", "rate_per_s": "2000"}, "c4/1024B/p8/2000ps"),
+    ({"rate_per_s": "0.5"}, "c1/1024B/0.5ps"),
+    # two workloads that differ have names that differ
+    ({"rate_per_s": "2000", "arrivals": "constant"}, "c1/1024B/2000ps/constant"),
+    ({"rate_per_s": "1000..2000"}, "c1/1024B/1000..2000ps"),
+    ({"connections": "1..64"}, "c1..64/1024B"),
+    ({"message_bytes": "64:9,16KiB:1"}, "c1/64:9,16KiB:1B"),
+    ({"requests_per_connection": "10", "think_s": "5ms"}, "c1/1024B/churn10/think0.005s"),
+]
+
+
+@pytest.mark.parametrize(("texts", "name"), CELLS)
+def test_a_cell_of_regress_has_the_name_under_which_its_noise_is_remembered(texts, name):
+    assert workload_name(workload_of(texts, arrivals="poisson"), CELL) == name
 
 
 def test_the_plan_in_the_docs_is_one(checkout, plan_file):
     text = (checkout / "docs" / "plans.md").read_text()
     plan = read_plan(plan_file(text.partition("```toml\n")[2].partition("```")[0]))
     assert [table.name for table in plan.server] == ["ours", "staging", "mine"]
-    assert [len(expand(table, "docs")) for table in plan.workload] == [4, 2]
+    assert [len(table.workloads()) for table in plan.workload] == [4, 2]
     for name in preset_names():
         assert f"| `{name}` |" in text

@@ -17,11 +17,16 @@ from bench.experiment.doubts import Doubt
 from bench.experiment.host import machine
 from bench.experiment.host.machine import Cores, usable_cpus
 from bench.experiment.model import Block, Server, Status, Trial
-from bench.experiment.trial import live
-from bench.experiment.trial.live import LiveBench, interval_lines, live_bench, trial_metrics, workload_arguments
+from bench.experiment.trial.live import (
+    LiveBench,
+    generator_command,
+    interval_lines,
+    live_bench,
+    trial_metrics,
+)
 from bench.experiment.trial.monitor import Usage
-from clients.arguments import parser, workload_of
-from clients.sizes import parse_profile
+from clients.arguments import parser, workload_asked
+from clients.shapes import Ramp, Steps
 from clients.workload import Workload
 
 ECHO = """
@@ -132,12 +137,11 @@ def test_a_calibrated_ceiling_marks_the_throughput_as_a_lower_bound(bench, tmp_p
     assert result.metrics["throughput_is_lower_bound"] is True
 
 
-def test_a_generator_that_fails_says_so_and_the_server_is_stopped(bench, monkeypatch):
-    monkeypatch.setattr(live, "workload_arguments", lambda _workload: ["--no-such-option"])
-    result = measured(bench, trial(server()))
+def test_a_generator_that_fails_says_so_and_the_server_is_stopped(bench):
+    result = measured(bench, trial(server(), connections=10_000, message_bytes=2**30))
     assert result.status is Status.GENERATOR_FAILED
     assert "the load generator did not connect; its log ends:" in result.detail
-    assert "--no-such-option" in result.detail
+    assert "GiB of memory" in result.detail
 
 
 def test_the_live_bench_honours_the_quota_of_the_cgroup(monkeypatch):
@@ -168,16 +172,20 @@ WORKLOADS = [
     Workload(connections=64, message_bytes=17, pipeline=3, requests_per_connection=10, think_s=0.005, seed=12),
     Workload(rate_per_s=20000.0, arrivals="poisson", warmup_s=0.25, duration_s=1.5, timeout_s=0.1),
     Workload(rate_per_s=0.5, arrivals="constant"),
-    Workload(rate_per_s=1500.0, rate_profile=parse_profile("1000..2000")[1], arrivals="constant"),
-    Workload(rate_per_s=1500.0, rate_profile=parse_profile("1000,2000")[1], arrivals="constant"),
-    Workload(connections=64, connections_profile=parse_profile("1,8,64")[1]),
+    Workload(rate_per_s=1500.0, rate_profile=Ramp(1000, 2000), arrivals="constant"),
+    Workload(rate_per_s=1500.0, rate_profile=Steps((1000, 2000)), arrivals="constant"),
+    Workload(connections=64, connections_profile=Steps((1, 8, 64))),
     Workload(message_bytes=16384, message_sizes="64:9,16KiB:1"),
 ]
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_the_generator_is_told_the_workload_that_was_planned(workload):
-    assert workload_of(parser().parse_args(["127.0.0.1:7", *workload_arguments(workload)])) == workload
+def test_the_generator_is_told_the_workload_that_was_planned(workload, tmp_path):
+    planned = Trial(number=1, round=1, server=Server(name="a"), workload_name="w", workload=workload)
+    *_, module = command = generator_command(planned, "127.0.0.1:7", tmp_path / "hlog")[:4]
+    assert module == "clients"
+    arguments = generator_command(planned, "127.0.0.1:7", tmp_path / "hlog")[len(command) :]
+    assert workload_asked(parser().parse_args(arguments)) == workload
 
 
 def test_what_is_not_known_is_absent_and_what_is_zero_is_zero():

@@ -1,0 +1,61 @@
+"""Options that commands share: every setting of a workload is offered by all, with the same texts."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from bench.cli.options import alternatives, texts_given, workload_given, workload_options
+from bench.cli.regress import regress
+from bench.cli.run import run
+from bench.cli.search import search
+from bench.errors import UsageError
+from clients.keys import KEYS
+
+
+@pytest.mark.parametrize(("command", "without"), [(run, set()), (regress, set()), (search, {"rate_per_s", "think_s"})])
+def test_every_setting_is_an_option_of_every_command(command, without):
+    options = {parameter.name: parameter for parameter in command.params}
+    for name, key in KEYS.items():
+        assert (name in options) == (name not in without)
+        if name in options:
+            assert set(key.flags) <= set(options[name].opts)
+
+
+def asked(arguments, **settings):
+    """Return the workload that a command with these options is given."""
+    found = []
+
+    @click.command()
+    @workload_options(**settings)
+    def command(**given):
+        found.append(workload_given(texts_given(given), arrivals=settings.get("arrivals", "constant")))
+        assert given == {}
+
+    outcome = CliRunner().invoke(command, arguments)
+    if isinstance(outcome.exception, UsageError):
+        raise outcome.exception
+    assert outcome.exit_code == 0, outcome.output
+    return found[0]
+
+
+def test_texts_become_a_workload_and_defaults_fill_what_is_left_out():
+    workload = asked(["-s", "16KiB", "--rate", "100..300"], defaults={"connections": "16"}, arrivals="poisson")
+    assert (workload.connections, workload.message_bytes, workload.rate_per_s) == (16, 16_384, 200)
+    assert workload.arrivals == "poisson"
+    assert asked([]).connections == 1
+
+
+def test_what_cannot_be_is_named_by_its_option():
+    with pytest.raises(UsageError, match=r"^--connections is '64\.\.1', and must be a number that only grows"):
+        asked(["-c", "64..1"])
+
+
+def test_commas_stand_between_alternatives_unless_the_text_is_a_mixture():
+    texts = {"connections": "1,16", "message_bytes": "64:9,16KiB:1", "pipeline": "4"}
+    assert alternatives(texts) == {
+        "connections": ["1", "16"],
+        "message_bytes": ["64:9,16KiB:1"],
+        "pipeline": ["4"],
+    }
