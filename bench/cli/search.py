@@ -72,7 +72,7 @@ def search(
         server, {**texts_given(given), "rate_per_s": write_number(first_rate)}, seed, anyway=anyway
     )
     bracket = Bracket(first_per_s=first_rate, precision=precision)
-    with watching(Console(stderr=True)) as watcher, door_of(context)() as bench:
+    with watching(Console(stderr=True), only_failures=True) as watcher, door_of(context)() as bench:
         found = drive(experiment(tested, workload, objective, bracket), bench, watcher=watcher)
     _conclude(found, objective, as_json=as_json)
 
