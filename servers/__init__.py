@@ -15,11 +15,13 @@ a file. Its name is the server's (`_` reads `-`, a trailing `_` is dropped); the
     LIBRARY = "trio"           the distribution and module it needs
     PYTHON_BELOW = (3, 12)     the first Python that this library does not run on
     PROGRAM = "cc"             the program it needs
-    LOOPS = ("uvloop", ...)    `asyncio-NAME` runs on these too: serve(listener, new_loop) takes a loop's factory
     CONNECTIONS_MAX = 1        how many connections it serves at a time; one more waits, or is refused if
     REFUSES_BEYOND = True      this is stated too
 
 and define `prepare()`, which is called before the server says that it is ready.
+
+An asyncio server is `asyncio_NAME.py` with serve(listener, new_loop), where new_loop() makes an event loop. It runs on
+asyncio's own loop, and as the server `LOOP-NAME` on every loop in `servers/_loops.py`.
 """
 
 from __future__ import annotations

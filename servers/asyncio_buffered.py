@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-LOOPS = ("uvloop", "rloop")
-
 BUFFER = memoryview(bytearray(RECV_SIZE))  # one for all: it is emptied before the loop turns to another connection
 
 
