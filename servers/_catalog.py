@@ -1,7 +1,7 @@
 """Which servers there are, whether each can run here, and how to load one.
 
-A server is found by listing this folder and described by parsing its file: nothing is imported until it is asked for,
-because a listing must not fail for want of one library, nor load them all.
+A listing must not fail because one library is missing, and it must not load all the others. So a server is found by
+listing this folder, and described by parsing its file. It is imported when it is to be run, and not before.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ON_ASYNCIO = "asyncio-"
 
 
 class ServerError(Exception):
-    """A server that cannot be had: what, why and what to do, in a sentence."""
+    """A server cannot be found, loaded or bound. The message is a sentence: what, why, and what to do."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Native coroutines on a small event loop over epoll.
+"""A coroutine for each connection, on a small event loop over epoll.
 
-A coroutine that cannot go on awaits a future. The future yields itself, and that suspends the coroutine together with
-all coroutines that await it, up to the loop. The loop asks the kernel which sockets are ready, and resumes the tasks
-that wait for them. Only what an echo server needs belongs here: no timers, no cancellation, no results.
+A coroutine that cannot go on awaits a future. The future yields itself, and that suspends the coroutine and every
+coroutine that awaits it, up to the outermost one, which is the task. The loop asks the kernel which sockets are ready,
+and resumes the tasks that wait for them. Only what an echo server needs belongs here: no timers, no cancellation, no
+results.
 """
 
 from __future__ import annotations
@@ -79,14 +80,14 @@ class Loop:
 
 
 def serve(listener: socket.socket) -> None:
-    """Run one task that accepts, and one for every connection."""
+    """Run one task that accepts, and one for each connection."""
     loop = Loop()
     resume(accept(loop, listener))
     loop.run()
 
 
 async def accept(loop: Loop, listener: socket.socket) -> None:
-    """Start a task for every connection."""
+    """Start a task for each connection."""
     acceptable = loop.watch(listener)
     while True:
         try:

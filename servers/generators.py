@@ -1,4 +1,8 @@
-"""A generator for every connection, resumed when `select.select` says that its socket is ready."""
+"""A generator for each connection, resumed when `select.select` says that its socket is ready.
+
+A generator that cannot go on yields what it waits for. The loop asks the kernel which descriptors are ready, and
+resumes the generators that wait for them. Awaiting belongs to the next step, `coroutines`.
+"""
 
 from __future__ import annotations
 
@@ -45,14 +49,14 @@ class Loop:
 
 
 def serve(listener: socket.socket) -> None:
-    """Run one generator that accepts, and one for every connection."""
+    """Run one generator that accepts, and one for each connection."""
     loop = Loop()
     loop.resume(accept(loop, listener))
     loop.run()
 
 
 def accept(loop: Loop, listener: socket.socket) -> Task:
-    """Give every connection a generator of its own, or refuse it if select could not watch it."""
+    """Give each connection a generator of its own, or refuse it if select could not watch it."""
     listener.setblocking(False)
     refused = False
     while True:
