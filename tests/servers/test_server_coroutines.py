@@ -80,6 +80,25 @@ def test_a_future_without_a_socket_waits_until_another_task_resumes(loop, pair):
     assert seen == ["wakes", "first", "second"]
 
 
+def test_a_task_may_await_a_future_after_a_socket(loop, pair):
+    ours, theirs = pair
+    future = Future()
+
+    async def wait():
+        await loop.watch(theirs)
+        theirs.recv(1)
+        theirs.send(b"!")
+        await future
+        raise Done
+
+    async def wake():
+        await loop.watch(ours)
+        resume(future.task)
+
+    ours.send(b"?")
+    run(loop, wait(), wake())
+
+
 def test_a_future_suspends_every_coroutine_between_it_and_the_loop(loop, pair):
     ours, theirs = pair
     seen = []
