@@ -1,4 +1,4 @@
-"""`python -m servers`: list the servers, or run one."""
+"""`python -m servers`: list the servers, or run one. Nothing here may depend on which one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which servers there are, whether each can run here, and how to load one.
 
-A server is found by listing this folder and described by parsing its file: nothing is imported until it is asked for,
-because a listing must not fail for want of one library, nor load them all.
+A listing must not fail because one library is missing, and it must not load all the others. So a server is found by
+listing this folder, and described by parsing its file. It is imported when it is to be run, and not before.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import platform
 import shlex
 import shutil
 import sys
@@ -20,6 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from servers._loops import LOOPS, EventLoop
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
@@ -27,18 +30,19 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 PACKAGES = {"cc": "gcc"}  # what Debian calls the package of a program
+_ON_ASYNCIO = "asyncio-"
 
 
 class ServerError(Exception):
-    """A server that cannot be had: what, why and what to do, in a sentence."""
+    """A server cannot be found, loaded or bound. The message is a sentence: what, why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Entry:
     """One row of the listing.
 
-    `loop` names the module whose event loop stands in for asyncio's own; `imports` are the modules without which the
-    file cannot be loaded.
+    `loop` is the event loop that stands in for asyncio's own. `imports` are the modules without which the file cannot
+    be loaded.
     """
 
     name: str
@@ -47,7 +51,7 @@ class Entry:
     library: str | None = None
     python_below: tuple[int, int] | None = None
     program: str | None = None
-    loop: str | None = None
+    loop: EventLoop | None = None
     connections_max: int | None = None
     refuses_beyond: bool = False
     imports: tuple[str, ...] = ()
@@ -65,11 +69,11 @@ class Entry:
 
     @property
     def _lack(self) -> tuple[str | None, str | None]:
-        if self.fault is not None:
-            return self.fault, None
-        if self.python_below is not None and sys.version_info >= self.python_below:
-            return "its library does not run on Python {}.{} or later".format(*self.python_below), None
-        if self.library is not None and importlib.util.find_spec(self.library) is None:
+        never = self.fault or self._unfit
+        if never is not None:
+            return never, None
+        module = self.library if self.loop is None else self.loop.module
+        if module is not None and importlib.util.find_spec(module) is None:
             return f"{self.library} is not installed", f"{shlex.quote(sys.executable)} -m pip install {self.library}"
         if self.program is not None and shutil.which(self.program) is None:
             package = PACKAGES.get(self.program, self.program)
@@ -78,6 +82,16 @@ class Entry:
         if missing is not None:
             return f"it imports {missing}, which is not there: install it for {sys.executable}", None
         return None, None
+
+    @property
+    def _unfit(self) -> str | None:
+        """Why this interpreter cannot run it, whatever is installed; None if it can."""
+        if self.python_below is not None and sys.version_info >= self.python_below:
+            return "its library does not run on Python {}.{} or later".format(*self.python_below)
+        only = None if self.loop is None else self.loop.implementation
+        if only not in {None, platform.python_implementation()}:
+            return f"{self.library} runs on {only} only"
+        return None
 
     @property
     def gap(self) -> str | None:
@@ -118,7 +132,7 @@ def entries(folder: Path = FOLDER) -> dict[str, Entry]:
 
 
 def describe(path: Path) -> list[Entry]:
-    """Parse a server file into its entry, and one more for every loop it also runs on."""
+    """Parse a server file into its entry, and one more for every event loop it also runs on."""
     name = path.stem.rstrip("_").replace("_", "-")
     try:
         tree = ast.parse(path.read_bytes(), str(path))
@@ -138,15 +152,17 @@ def describe(path: Path) -> list[Entry]:
         refuses_beyond=stated.get("REFUSES_BEYOND", False),
         imports=tuple(dict.fromkeys(_imports(tree))),
     )
-    return [entry, *(_on_loop(entry, loop) for loop in stated.get("LOOPS", ()))]
+    if not (name.startswith(_ON_ASYNCIO) and _takes_a_loop(tree)):
+        return [entry]
+    return [entry, *(_on_loop(entry, loop) for loop in LOOPS)]
 
 
-def _on_loop(entry: Entry, loop: str) -> Entry:
+def _on_loop(entry: Entry, loop: EventLoop) -> Entry:
     return Entry(
-        name=entry.name.replace("asyncio", loop, 1),
+        name=f"{loop.name}-{entry.name.removeprefix(_ON_ASYNCIO)}",
         path=entry.path,
-        summary=f"{entry.summary}, on {loop}'s event loop",
-        library=loop,
+        summary=f"{entry.summary}, on {loop.name}'s event loop",
+        library=loop.name,
         loop=loop,
         connections_max=entry.connections_max,
         refuses_beyond=entry.refuses_beyond,
@@ -192,6 +208,12 @@ def _defines(tree: ast.Module, name: str) -> bool:
     return False
 
 
+def _takes_a_loop(tree: ast.Module) -> bool:
+    """Say whether the file defines serve(listener, new_loop)."""
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "serve"]
+    return any(argument.arg == "new_loop" for function in functions for argument in function.args.args)
+
+
 def known(text: str) -> Entry:
     """Return the entry of a name or of a file, whether it can run here or not. Raise ServerError if there is none."""
     if text.endswith(".py") or os.sep in text:
@@ -229,7 +251,7 @@ def load(entry: Entry) -> Callable[[socket.socket], None]:
         if entry.loop is None:
             serve: Callable[[socket.socket], None] = module.serve
             return serve
-        return partial(module.serve, new_loop=importlib.import_module(entry.loop).new_event_loop)
+        return partial(module.serve, new_loop=entry.loop.load())
     except (ImportError, OSError, RuntimeError) as error:
         raise ServerError(f"{entry.name} cannot run here: {error}") from error
 

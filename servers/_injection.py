@@ -1,7 +1,7 @@
 """Make a server slower by a known amount, to see whether a benchmark notices.
 
-The server's file is not touched and its normal path pays nothing: the connections that the listener hands out are of
-another class, whose reads cost more. So this works for servers that read through Python's sockets.
+The listener hands out connections of another class, whose reads cost more. So the server's file stays as it is, and a
+server that is not slowed pays nothing. This works only for servers that read through Python's sockets.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Injection:
-    """What every read costs on top: `burn_us` of CPU, and every `delay_every`-th one `delay_us` of sleep."""
+    """What is added to reads: `burn_us` of CPU to each, and `delay_us` of sleep to every `delay_every`-th."""
 
     burn_us: float = 0.0
     delay_us: float = 0.0

@@ -1,4 +1,4 @@
-"""The socket that every server is given: bound in one place, with the same options, and hard to kill.
+"""The socket that every server is given: bound with the same options, and able to outlive a lack of descriptors.
 
 Nothing here may depend on which server is run.
 """
@@ -26,9 +26,9 @@ RETRY_S = 0.05
 class Listener(socket.socket):
     """A listening socket whose `accept` outlives a shortage of descriptors.
 
-    When there is no descriptor left for a client, it would stay at the head of the queue, and a level-triggered loop
-    would spin on it. So one descriptor is kept in reserve: it is given up to take that client and to hang up on it
-    (M. Lehmann, libev(3), "The special problem of accept()ing when you can't").
+    A client for which no descriptor is left stays at the head of the queue, and a level-triggered loop spins on it. So
+    one descriptor is kept in reserve. It is given up to accept that client and to hang up on it (M. Lehmann, libev(3),
+    "The special problem of accept()ing when you can't").
     """
 
     def __init__(self, family: int) -> None:

@@ -1,4 +1,4 @@
-"""A task for every connection, on anyio over asyncio."""
+"""A task for each connection, on anyio over asyncio."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def serve(listener: socket.socket) -> None:
 
 
 async def main(listener: socket.socket) -> None:
-    """Hand every connection to `echo`, for ever."""
+    """Hand each connection to `echo`, for ever."""
     server = await SocketListener.from_socket(listener)
     await server.serve(echo)
 

@@ -1,4 +1,4 @@
-"""Callbacks of a transport that receives into a buffer of ours: asyncio's buffered protocols."""
+"""asyncio's buffered protocols: callbacks for each connection, which bring data in a buffer of ours."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from servers import BACKLOG, RECV_SIZE
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-
-LOOPS = ("uvloop", "rloop")
 
 BUFFER = memoryview(bytearray(RECV_SIZE))  # one for all: it is emptied before the loop turns to another connection
 
@@ -46,6 +44,6 @@ def serve(listener: socket.socket, new_loop: Callable[[], asyncio.AbstractEventL
 
 
 async def main(listener: socket.socket) -> None:
-    """Give every connection its own `Echo`, for ever."""
+    """Give each connection its own `Echo`, for ever."""
     server = await asyncio.get_running_loop().create_server(Echo, sock=listener, backlog=BACKLOG, start_serving=False)
     await server.serve_forever()

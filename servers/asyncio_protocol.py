@@ -1,4 +1,4 @@
-"""Callbacks of a transport, with no coroutine in between: asyncio's protocols."""
+"""asyncio's protocols: callbacks for each connection, without a coroutine."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-LOOPS = ("uvloop", "rloop")
-
 
 class Echo(asyncio.Protocol):
     """One connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to write. Only asyncio's own transport can be told how much to read at a time.
+        """Remember where to write.
 
-        It would ask for 256 KiB, and malloc may map a buffer of that size afresh for every message.
+        asyncio's own transport would ask for 256 KiB at a time, and malloc may map a buffer of that size afresh for
+        every message. It alone can be told to ask for less.
         """
         if hasattr(transport, "max_size"):
             transport.max_size = RECV_SIZE
@@ -45,6 +44,6 @@ def serve(listener: socket.socket, new_loop: Callable[[], asyncio.AbstractEventL
 
 
 async def main(listener: socket.socket) -> None:
-    """Give every connection its own `Echo`, for ever."""
+    """Give each connection its own `Echo`, for ever."""
     server = await asyncio.get_running_loop().create_server(Echo, sock=listener, backlog=BACKLOG, start_serving=False)
     await server.serve_forever()

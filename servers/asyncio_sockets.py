@@ -1,4 +1,4 @@
-"""A coroutine for every connection over loop.sock_recv and loop.sock_sendall: asyncio's bare sockets."""
+"""asyncio's bare sockets: a coroutine for each connection, over loop.sock_recv and loop.sock_sendall."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-LOOPS = ("uvloop", "rloop")
-
 
 def serve(listener: socket.socket, new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
     """Run the server on a loop of the given make."""
@@ -20,7 +18,7 @@ def serve(listener: socket.socket, new_loop: Callable[[], asyncio.AbstractEventL
 
 
 async def main(listener: socket.socket) -> None:
-    """Give every connection a task of its own, for ever."""
+    """Give each connection a task of its own, for ever."""
     loop, tasks = asyncio.get_running_loop(), set()
     listener.setblocking(False)
     while True:

@@ -1,4 +1,4 @@
-"""A coroutine for every connection over a reader and a writer: asyncio's streams."""
+"""asyncio's streams: a coroutine for each connection, over a reader and a writer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-LOOPS = ("uvloop", "rloop")
-
 
 def serve(listener: socket.socket, new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
     """Run the server on a loop of the given make."""
@@ -20,7 +18,7 @@ def serve(listener: socket.socket, new_loop: Callable[[], asyncio.AbstractEventL
 
 
 async def main(listener: socket.socket) -> None:
-    """Hand every connection to `echo`, for ever."""
+    """Hand each connection to `echo`, for ever."""
     server = await asyncio.start_server(echo, sock=listener, backlog=BACKLOG, start_serving=False)
     await server.serve_forever()
 
@@ -28,8 +26,8 @@ async def main(listener: socket.socket) -> None:
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Send back what comes; `drain` waits while the client does not take it.
 
-    Only asyncio's own transport can be told how much to read at a time. It would ask for 256 KiB, and malloc may map a
-    buffer of that size afresh for every message.
+    asyncio's own transport would ask for 256 KiB at a time, and malloc may map a buffer of that size afresh for every
+    message. It alone can be told to ask for less.
     """
     if hasattr(writer.transport, "max_size"):
         writer.transport.max_size = RECV_SIZE

@@ -1,4 +1,4 @@
-"""Callbacks over epoll: `coroutines` without the coroutines, so that their cost can be read off."""
+"""Callbacks for each connection, on a small event loop over epoll: `coroutines` without the cost of coroutines."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Loop:
-    """Whom to call about which descriptor."""
+    """The descriptors that are watched, and the callback of each."""
 
     def __init__(self) -> None:
-        self.poller: Any = (getattr(select, "epoll", None) or select.poll)()  # they have the same methods
-        self.callbacks: list[Any] = []  # by descriptor: descriptors are small integers
+        self.poller: Any = select.epoll() if hasattr(select, "epoll") else select.poll()  # they have the same methods
+        self.callbacks: list[Any] = []  # by descriptor, which is a small integer
 
     def register(self, descriptor: int, callback: Callable[[], None]) -> None:
         """Call back whenever this descriptor can be read."""
@@ -26,7 +26,7 @@ class Loop:
         self.callbacks[descriptor] = callback
 
     def run(self) -> None:
-        """Ask which descriptors are ready, call those who care, and again."""
+        """Wait until descriptors are ready, call their callbacks, and again."""
         poll, callbacks = self.poller.poll, self.callbacks
         while True:
             for descriptor, _ in poll():
@@ -86,7 +86,7 @@ class Echo:
 
 
 def serve(listener: socket.socket) -> None:
-    """Call `Echo` for every connection, and its methods for all that happens to it."""
+    """Call `Echo` for each connection, and its methods for all that happens to it."""
 
     def acceptable() -> None:
         try:

@@ -1,122 +1,109 @@
-"""Native coroutines on an event loop of their own, over epoll.
+"""A coroutine for each connection, on a small event loop over epoll.
 
-A coroutine that cannot go on awaits an event or a future. Either hands control to the loop, which asks the kernel whose
-descriptor is ready and resumes the coroutine that waits for it. A socket is registered once and stays registered.
+A coroutine that cannot go on awaits a future. The future yields itself, and that suspends the coroutine and every
+coroutine that awaits it, up to the outermost one, which is the task. The loop asks the kernel which sockets are ready,
+and resumes the tasks that wait for them. Only what an echo server needs belongs here: no timers, no cancellation, no
+results.
 """
 
 from __future__ import annotations
 
 import select
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from servers import RECV_SIZE
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Coroutine, Generator
+    from collections.abc import Coroutine, Generator
 
-
-class Event:
-    """What happens again and again: the descriptor that a coroutine was started for can be read."""
-
-    __await__ = (None,).__iter__  # an iterator of one item: awaiting it suspends once, at less than a generator's price
-
-
-READABLE = cast("Awaitable[None]", Event())
+    Task = Coroutine["Future", None, None]
 
 
 class Future:
-    """What happens once. The loop writes down which task awaits it; `send` resumes that task."""
+    """Something that a task waits for.
 
-    task: Task
+    asyncio makes a new future for each wait. Here a socket keeps the same one for all its waits, which is cheaper.
+    """
+
+    __slots__ = ("task",)
+
+    task: Task  # the one that waits
 
     def __await__(self) -> Generator[Future, None, None]:
-        """Suspend."""
+        """Suspend the task that awaits this, until it is resumed."""
         yield self
-
-    def send(self, _: None) -> None:
-        """Say that it has happened: the loop calls this as it calls a coroutine's `send`."""
-        resume(self.task)
-
-
-if TYPE_CHECKING:
-    Task = Coroutine[Future | None, None, None] | Future
 
 
 def resume(task: Task) -> None:
-    """Run a task up to its next await; if that is for a future, tell the future whom to resume."""
-    future = task.send(None)
-    if future is not None:
-        future.task = task
+    """Run a task up to its next await, and note in the future which task waits for it."""
+    try:
+        future = task.send(None)
+    except StopIteration:
+        return  # the task has ended: it waits for nothing
+    future.task = task
 
 
 class Loop:
-    """Who waits for which descriptor."""
+    """The sockets that are watched, and the future of each."""
 
     def __init__(self) -> None:
-        self.poller: Any = (getattr(select, "epoll", None) or select.poll)()  # they have the same methods
-        self.waiting: list[Any] = []  # by descriptor: descriptors are small integers
+        self.poller: Any = select.epoll() if hasattr(select, "epoll") else select.poll()  # they have the same methods
+        self.futures: list[Any] = []  # by descriptor, which is a small integer
 
-    def spawn(self, descriptor: int, task: Task) -> None:
-        """Start a coroutine whose events are those of this descriptor."""
+    def watch(self, sock: socket.socket) -> Future:
+        """Register a socket once and for all; return the future to await until it can be read."""
+        sock.setblocking(False)
+        descriptor = sock.fileno()
         self.poller.register(descriptor, select.POLLIN)
-        self.waiting.extend([None] * (descriptor + 1 - len(self.waiting)))
-        self.waiting[descriptor] = task
-        resume(task)
+        self.futures.extend([None] * (descriptor + 1 - len(self.futures)))
+        future = self.futures[descriptor] = Future()
+        return future
+
+    def forget(self, sock: socket.socket) -> None:
+        """Watch a socket no longer."""
+        self.poller.unregister(sock)
+        self.futures[sock.fileno()] = None
 
     def run(self) -> None:
-        """Ask which descriptors are ready, resume those who wait for them, and again."""
-        poll, waiting = self.poller.poll, self.waiting
+        """Wait until sockets are ready, resume the tasks that wait for them, and again."""
+        poll, futures = self.poller.poll, self.futures
         while True:
             for descriptor, _ in poll():
-                task = waiting[descriptor]
+                task = futures[descriptor].task
                 try:
-                    future = task.send(None)  # `resume`, without the price of a call
-                    if future is not None:
-                        future.task = task
+                    future = task.send(None)  # these lines are `resume`, without the price of a call
                 except StopIteration:
-                    waiting[descriptor] = None
-
-    async def send(self, connection: socket.socket, data: bytes) -> None:
-        """Send what the client did not take at once. Nothing is read from it meanwhile, so nothing piles up."""
-        descriptor = connection.fileno()
-        reader = self.waiting[descriptor]
-        self.poller.modify(descriptor, select.POLLOUT)
-        while data:
-            self.waiting[descriptor] = writable = Future()
-            await writable
-            with suppress(BlockingIOError):
-                data = data[connection.send(data) :]
-        self.poller.modify(descriptor, select.POLLIN)
-        self.waiting[descriptor] = reader
+                    continue
+                future.task = task
 
 
 def serve(listener: socket.socket) -> None:
-    """Run one coroutine that accepts, and one for every connection."""
+    """Run one task that accepts, and one for each connection."""
     loop = Loop()
-    loop.spawn(listener.fileno(), accept(loop, listener))
+    resume(accept(loop, listener))
     loop.run()
 
 
 async def accept(loop: Loop, listener: socket.socket) -> None:
-    """Give every connection a coroutine of its own."""
-    listener.setblocking(False)
+    """Start a task for each connection."""
+    acceptable = loop.watch(listener)
     while True:
         try:
             connection, _ = listener.accept()
         except BlockingIOError:
-            await READABLE
+            await acceptable
         else:
-            loop.spawn(connection.fileno(), echo(loop, connection))
+            resume(echo(loop, connection))
 
 
 async def echo(loop: Loop, connection: socket.socket) -> None:
     """Send back what comes until the client has finished, or is gone."""
-    connection.setblocking(False)
+    ready = loop.watch(connection)
     try:
         while True:
-            await READABLE
+            await ready
             data = connection.recv(RECV_SIZE)
             if not data:
                 return
@@ -125,10 +112,20 @@ async def echo(loop: Loop, connection: socket.socket) -> None:
             except BlockingIOError:
                 sent = 0
             if sent < len(data):
-                await loop.send(connection, data[sent:])
+                await send_rest(loop, connection, ready, data[sent:])
             del data  # or every idle connection would hold its last message
     except OSError:
         pass  # a reset is the end of this client, not of the server
     finally:
-        loop.poller.unregister(connection)
+        loop.forget(connection)
         connection.close()
+
+
+async def send_rest(loop: Loop, connection: socket.socket, ready: Future, data: bytes) -> None:
+    """Send what the client did not take at once. Nothing is read from it meanwhile, so nothing piles up."""
+    loop.poller.modify(connection, select.POLLOUT)
+    while data:
+        await ready
+        with suppress(BlockingIOError):
+            data = data[connection.send(data) :]
+    loop.poller.modify(connection, select.POLLIN)

@@ -1,4 +1,4 @@
-"""A task for every connection, on curio."""
+"""A task for each connection, on curio."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def serve(listener: socket.socket) -> None:
 
 
 async def main(listener: curio.io.Socket) -> None:
-    """Give every connection a task of its own, for ever."""
+    """Give each connection a task of its own, for ever."""
     while True:
         connection, _ = await listener.accept()
         await curio.spawn(echo, connection, daemon=True)

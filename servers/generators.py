@@ -1,4 +1,8 @@
-"""A generator for every connection, resumed when `select.select` says that its socket is ready."""
+"""A generator for each connection, resumed when `select.select` says that its socket is ready.
+
+A generator that cannot go on yields what it waits for. The loop asks the kernel which descriptors are ready, and
+resumes the generators that wait for them. Awaiting belongs to the next step, `coroutines`.
+"""
 
 from __future__ import annotations
 
@@ -12,60 +16,57 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Generator
 
-    Task = Generator[str, None, None]
+    Task = Generator[tuple[str, int], None, None]
 
 DESCRIPTORS_MAX = 1024  # select cannot watch descriptor 1024 or above: FD_SETSIZE
 CONNECTIONS_MAX = 1019  # of these, standard input, output and error, the listener and its spare take five
 REFUSES_BEYOND = True
 
-READ, WRITE = "read", "write"  # what a generator yields: what it waits for
+READ, WRITE = "read", "write"
 
 
 class Loop:
-    """Which generator waits for which descriptor."""
+    """The generators that wait, by what they wait for: a descriptor that can be read, or written."""
 
     def __init__(self) -> None:
-        self.readers: dict[int, Task] = {}
-        self.writers: dict[int, Task] = {}
+        self.waiting: dict[str, dict[int, Task]] = {READ: {}, WRITE: {}}
 
-    def spawn(self, descriptor: int, task: Task) -> None:
-        """Start a generator; it begins by waiting for its descriptor to be readable."""
-        task.send(None)
-        self.readers[descriptor] = task
+    def resume(self, task: Task) -> None:
+        """Run a generator up to its next `yield`, and note what it waits for."""
+        try:
+            event, descriptor = task.send(None)
+        except StopIteration:
+            return  # the generator has ended: it waits for nothing
+        self.waiting[event][descriptor] = task
 
     def run(self) -> None:
-        """Ask which descriptors are ready, resume those who wait for them, and again."""
-        readers, writers = self.readers, self.writers
+        """Wait until descriptors are ready, resume the generators that wait for them, and again."""
+        readers, writers = self.waiting[READ], self.waiting[WRITE]
         while True:
             readable, writable, _ = select.select(readers, writers, ())
-            for ready, tasks, others, other in (readable, readers, writers, WRITE), (writable, writers, readers, READ):
-                for descriptor in ready:
-                    try:
-                        if tasks[descriptor].send(None) is other:
-                            others[descriptor] = tasks.pop(descriptor)
-                    except StopIteration:
-                        del tasks[descriptor]
+            for task in [*map(readers.pop, readable), *map(writers.pop, writable)]:
+                self.resume(task)
 
 
 def serve(listener: socket.socket) -> None:
-    """Run one generator that accepts, and one for every connection."""
+    """Run one generator that accepts, and one for each connection."""
     loop = Loop()
-    loop.spawn(listener.fileno(), accept(loop, listener))
+    loop.resume(accept(loop, listener))
     loop.run()
 
 
 def accept(loop: Loop, listener: socket.socket) -> Task:
-    """Give every connection a generator of its own, or refuse it if select could not watch it."""
+    """Give each connection a generator of its own, or refuse it if select could not watch it."""
     listener.setblocking(False)
     refused = False
     while True:
         try:
             connection, _ = listener.accept()
         except BlockingIOError:
-            yield READ
+            yield READ, listener.fileno()
             continue
         if connection.fileno() < DESCRIPTORS_MAX:
-            loop.spawn(connection.fileno(), echo(connection))
+            loop.resume(echo(connection))
             continue
         connection.close()
         if not refused:
@@ -76,15 +77,16 @@ def accept(loop: Loop, listener: socket.socket) -> Task:
 def echo(connection: socket.socket) -> Task:
     """Send back what comes until the client has finished, or is gone."""
     connection.setblocking(False)
+    descriptor = connection.fileno()
     try:
         while True:
-            yield READ
+            yield READ, descriptor
             data = connection.recv(RECV_SIZE)
             if not data:
                 return
             sent = send(connection, data)
             while sent < len(data):  # the client does not take it: nothing is read from it until it does
-                yield WRITE
+                yield WRITE, descriptor
                 sent += send(connection, data[sent:])
             del data  # or every idle connection would hold its last message
     except OSError:

@@ -1,4 +1,4 @@
-"""A greenlet for every connection, on gevent: calls look blocking, and switch instead."""
+"""A greenlet for each connection, on gevent: a call that would block switches to another greenlet."""
 
 from __future__ import annotations
 

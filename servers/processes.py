@@ -1,4 +1,4 @@
-"""Worker processes forked in advance, each with the coroutines' event loop, all accepting from one listener."""
+"""Worker processes, one for each CPU and at least two: each runs `coroutines` and accepts from the same listener."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from servers import coroutines
 if TYPE_CHECKING:
     import socket
 
-WORKERS_MIN = 2  # one would be no other model than `coroutines`
+WORKERS_MIN = 2  # one worker would be the model of `coroutines`
 
 
 def serve(listener: socket.socket) -> None:

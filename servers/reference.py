@@ -1,4 +1,4 @@
-"""C over epoll, compiled on first use: the floor that the kernel sets."""
+"""An event loop in C over epoll, compiled on first use: it costs little more than the kernel's own work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The standard library's socketserver, with a thread for every connection."""
+"""The standard library's socketserver, with a thread for each connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pool of threads, each with one connection at a time; the others wait in the backlog."""
+"""A pool of threads: each serves one connection at a time, and more clients wait in the backlog."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONNECTIONS_MAX = 256
 
 
 def serve(listener: socket.socket) -> None:
-    """Accept only while a thread is free: a client that is queued here would hold a descriptor and get no answer."""
+    """Accept only while a thread is free. A client that waited here would hold a descriptor and get no answer."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     pool, free = ThreadPoolExecutor(CONNECTIONS_MAX), threading.Semaphore(CONNECTIONS_MAX)
     while True:

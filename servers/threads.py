@@ -1,4 +1,4 @@
-"""A thread for every connection: blocking calls, and the kernel decides who runs."""
+"""A thread for each connection: the calls block, and the kernel decides which thread runs."""
 
 from __future__ import annotations
 

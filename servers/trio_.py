@@ -1,4 +1,4 @@
-"""A task for every connection, in a nursery of trio."""
+"""A task for each connection, in a nursery of trio."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def serve(listener: socket.socket) -> None:
 
 
 async def main(listener: socket.socket) -> None:
-    """Hand every connection to `echo`, for ever."""
+    """Hand each connection to `echo`, for ever."""
     await trio.serve_listeners(echo, [trio.SocketListener(trio.socket.from_stdlib_socket(listener))])
 
 

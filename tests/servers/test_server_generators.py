@@ -21,7 +21,7 @@ def _many_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_beyond_select_s_limit_a_client_is_refused_the_reason_said_once_and_the_server_lives(start):
+def test_beyond_the_limit_of_select_a_client_is_refused(start):
     server = start("generators")
     with ExitStack() as stack:
         clients = [stack.enter_context(server.connect()) for _ in range(generators.CONNECTIONS_MAX)]

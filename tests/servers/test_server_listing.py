@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 from servers import _catalog
 from servers._catalog import Entry, ServerError
+from servers._loops import LOOPS, EventLoop
 
 ARTICLE = ("sequential", "threads", "generators", "coroutines", "asyncio-streams", "asyncio-protocol")
 STYLES = ("streams", "protocol", "buffered", "sockets")
 OTHERS = ("callbacks", "processes", "reference", "socketserver", "thread-pool", "anyio", "curio", "gevent", "trio")
-FAMILY = {*ARTICLE, *OTHERS, *(f"{loop}-{style}" for loop in ("asyncio", "uvloop", "rloop") for style in STYLES)}
+ON_ASYNCIO = {f"asyncio-{style}" for style in STYLES}
+ON_OTHER_LOOPS = {f"{loop.name}-{style}" for loop in LOOPS for style in STYLES}
+FAMILY = {*ARTICLE, *OTHERS, *ON_ASYNCIO, *ON_OTHER_LOOPS}
 
 NO_SITE_PACKAGES = ("-S",)  # an interpreter to which no library is installed
 
@@ -66,10 +71,10 @@ def test_a_declared_limit_is_stated(run):
 
 def test_a_missing_library_is_said_with_the_command_that_installs_it(run):
     rows = {row["name"]: row for row in json.loads(run("--json", interpreter=NO_SITE_PACKAGES).stdout)}
-    for library in ("uvloop", "rloop"):
-        row = rows[f"{library}-streams"]
-        assert (row["runnable"], row["reason"]) == (False, f"{library} is not installed")
-        assert row["install"] == f"{sys.executable} -m pip install {library}"
+    for name in (loop.name for loop in LOOPS):
+        row = rows[f"{name}-streams"]
+        assert (row["runnable"], row["reason"]) == (False, f"{name} is not installed")
+        assert row["install"] == f"{sys.executable} -m pip install {name}"
     assert "trio cannot run here: trio is not installed; run: " in run(interpreter=NO_SITE_PACKAGES).stdout
     assert rows["asyncio-streams"]["runnable"]
 
@@ -79,7 +84,7 @@ def test_a_missing_compiler_is_said(run):
     assert (row["runnable"], row["install"]) == (False, "apt-get install gcc")
 
 
-def test_a_library_that_this_python_is_too_new_for_is_said_and_no_command_promised(tmp_path):
+def test_a_library_that_this_python_is_too_new_for_promises_no_command(tmp_path):
     entry = Entry("old", tmp_path / "old.py", library="pytest", python_below=(3, 0))
     assert entry.gap == "old cannot run here: its library does not run on Python 3.0 or later"
 
@@ -135,12 +140,74 @@ def test_serve_may_be_defined_assigned_or_imported(tmp_path, source):
     assert entry.gap is None
 
 
-def test_a_loop_is_a_parameter_of_the_style(tmp_path):
+def test_an_asyncio_server_is_listed_on_every_loop(tmp_path):
     path = tmp_path / "asyncio_mine.py"
-    path.write_text('"""Mine."""\nLOOPS = ("uvloop",)\nCONNECTIONS_MAX = 7\ndef serve(listener, new_loop): ...\n')
-    entry, other = _catalog.describe(path)
-    assert (entry.name, entry.loop, other.name, other.loop) == ("asyncio-mine", None, "uvloop-mine", "uvloop")
-    assert (other.summary, other.connections_max) == ("Mine, on uvloop's event loop", 7)
+    path.write_text('"""Mine."""\nCONNECTIONS_MAX = 7\ndef serve(listener, new_loop): ...\n')
+    entry, *others = _catalog.describe(path)
+    assert (entry.name, entry.loop) == ("asyncio-mine", None)
+    assert [other.name for other in others] == [f"{loop.name}-mine" for loop in LOOPS]
+    for loop, other in zip(LOOPS, others, strict=True):
+        assert (other.loop, other.library, other.connections_max) == (loop, loop.name, 7)
+        assert other.summary == f"Mine, on {loop.name}'s event loop"
+
+
+@pytest.mark.parametrize(
+    ("file", "parameters"), [("mine.py", "listener, new_loop=None"), ("asyncio_mine.py", "listener")]
+)
+def test_a_file_that_takes_no_loop_is_one_server(tmp_path, file, parameters):
+    path = tmp_path / file
+    path.write_text(f"def serve({parameters}): ...\n")
+    assert len(_catalog.describe(path)) == 1
+
+
+@pytest.fixture
+def with_one_more_loop(copied):
+    """Add an event loop as CONTRIBUTING says: a row in `_loops.py`, and a library that is installed."""
+    folder, listed = copied
+    rows = folder / "_loops.py"
+    row = '    EventLoop("next-loop", module="next_loop", factory="make"),\n'
+    rows.write_text(rows.read_text().replace("LOOPS = (\n", f"LOOPS = (\n{row}"))
+    (folder.parent / "next_loop.py").write_text("from asyncio import new_event_loop as make\n")
+    metadata = folder.parent / "next_loop-2.5.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: next-loop\nVersion: 2.5\n")
+    return listed
+
+
+def test_a_row_for_a_loop_is_a_server_of_every_style(with_one_more_loop):
+    rows = {row["name"]: row for row in json.loads(with_one_more_loop("--json").stdout)}
+    assert rows.keys() - FAMILY == {f"next-loop-{style}" for style in STYLES}
+    row = rows["next-loop-protocol"]
+    assert (row["runnable"], row["library"], row["version"]) == (True, "next-loop", "2.5")
+
+
+@pytest.mark.usefixtures("with_one_more_loop")
+def test_a_server_on_an_added_loop_echoes(start, tmp_path):
+    with start("next-loop-protocol", PYTHONPATH=str(tmp_path)).connect() as client:
+        assert client.exchange(b"hello") == b"hello"
+
+
+def test_every_loop_has_an_extra_that_installs_it(checkout):
+    extras = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    everything = re.search(r"\[(.*)\]", extras["servers"][0])[1].split(",")
+    for loop in LOOPS:
+        (requirement,) = extras[loop.name]
+        assert re.match(r"[\w.-]+", requirement)[0] == loop.name
+        assert loop.name in everything
+
+
+def test_a_loop_for_another_python_promises_no_command(tmp_path):
+    loop = EventLoop("jloop", module="jloop", implementation="Jython")
+    entry = Entry("jloop-mine", tmp_path / "asyncio_mine.py", library="jloop", loop=loop)
+    assert entry.gap == "jloop-mine cannot run here: jloop runs on Jython only"
+
+
+def test_a_loop_whose_factory_is_not_there_is_a_sentence(tmp_path):
+    path = tmp_path / "asyncio_mine.py"
+    path.write_text("def serve(listener, new_loop): ...\n")
+    loop = EventLoop("pytest", module="pytest", factory="no_such_loop")
+    with pytest.raises(ServerError, match="pytest-mine cannot run here: pytest has no no_such_loop"):
+        _catalog.load(Entry("pytest-mine", path, library="pytest", loop=loop))
 
 
 def test_a_file_is_described_for_programs_without_being_loaded(run, tmp_path):

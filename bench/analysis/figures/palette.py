@@ -37,7 +37,7 @@ KNOWN = (
     "curio",
     "anyio",
 )
-"""Servers with a style of their own, the first of a hue before the second."""
+"""Servers with a style of their own, the first of a hue before the second. Any other gets one by its name."""
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h")
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.6), (1.2, 1.4), (6, 1.6, 1.2, 1.6))
