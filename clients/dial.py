@@ -8,12 +8,13 @@ import ssl
 from typing import TYPE_CHECKING
 
 from clients.faults import Failure, Fault
-from clients.kernel import Kernel, alarm, sleep_until, watch
+from clients.traps import alarm, sleep_until, watch
 
 if TYPE_CHECKING:
     import socket
 
     from clients.clock import NowNs
+    from clients.kernel import Kernel
     from clients.target import Target
 
 _RETRY_NS = 1_000_000

@@ -20,13 +20,24 @@ if TYPE_CHECKING:
     from clients.clock import NowNs
     from clients.hlog import IntervalLog
     from clients.recorder import Durations, Slice
+    from clients.workload import Workload
 
 _SECOND_NS = 1_000_000_000
 _INTERVAL_NS = 100_000_000  # of the timeline, at least
 _TIMELINE_LENGTH = 100  # intervals at the most, so that memory does not grow with the run
 _UNLOGGED_MAX = 60  # seconds whose distributions wait to be encoded
 COUNTED_LATER_S_MAX = 5.0  # so long a window is counted when it is over
+_RECORD_BYTES = 24  # of a response and a service time, and half as much for columns that grow
+_RATE_MAX_PER_S = 500_000  # more than any process can do
 _PIECE = 2048  # durations counted in some 50 us
+
+
+def kept_bytes(workload: Workload, workers: int) -> int:
+    """Return how much one of so many workers keeps until it is counted: 0 in a closed loop, whose rate is not known."""
+    if workload.rate_per_s is None:
+        return 0
+    kept_s = min(workload.duration_s, COUNTED_LATER_S_MAX)
+    return round(kept_s * min(workload.rate_per_s / workers, _RATE_MAX_PER_S) * _RECORD_BYTES)
 
 
 class Digest:
