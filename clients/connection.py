@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from clients.conversations import closed_alone, closed_fast, general, open_fast
 from clients.dial import dial
 from clients.faults import Failure, Fault, Overdue
+from clients.hangup import hang_up
 from clients.inflight import InFlight
 from clients.messages import messages
 from clients.traps import sleep_until, watch
@@ -79,6 +80,12 @@ class Connection:
             self._common.kernel.unwatch(sock.fileno())  # the opener goes on, and must not be woken by this one
         except (Fault, OSError):
             self._fail(Failure.REFUSED)
+
+    async def hang_up(self) -> None:
+        """End the connection in order, if it stands, and close it. Until then this may wait without end."""
+        if self._sock is not None:
+            await hang_up(self._sock, self.in_flight)
+            self.close()
 
     def close(self) -> None:
         """Close the socket, if there is one."""

@@ -1,4 +1,4 @@
-"""One worker's load: connections are opened, all start together, warm-up, the window, the result.
+"""One worker's load: connections are opened, all start together, warm-up, the window, an end in order, the result.
 
 A worker is a function of its share of the workload, the target and a start time. Results of workers add up, so
 processes of this machine can run them, and so could anything that runs functions on several machines. How one
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _TICK_NS = 100_000_000
 _BREATH_NS = 1_000_000  # between two pieces of work that would be a pause if it were done at once
 _OPENERS = 64  # connections being made at once: fewer than the shortest usual backlog
+_HANG_UP_MAX_NS = 1_000_000_000
 _OPEN_LOOP_BATCH, _CLOSED_LOOP_BATCH = 16, 128  # events between two readings of the clock
 
 
@@ -146,6 +147,7 @@ class Load:
         self._kernel.set_timer(None)
         for task in tasks:
             self._kernel.cancel(task)
+        await self._hang_up_all()
 
     async def _open_all(self) -> None:
         waiting = iter(self._connections)
@@ -159,6 +161,12 @@ class Load:
                 await sleep_until(self._now_ns() + _TICK_NS, self._now_ns)
 
         await self._run_all([open_next(waiting) for _ in range(min(_OPENERS, len(self._connections)))], interruption())
+
+    async def _hang_up_all(self) -> None:
+        """End the connections in order, as far as that goes within a limited time. Nothing is counted any more."""
+        patience_ns = min(self._timeout_ns, _HANG_UP_MAX_NS)
+        limit = sleep_until(self._now_ns() + patience_ns, self._now_ns)
+        await self._run_all([connection.hang_up() for connection in self._connections], limit)
 
     async def _run_all(self, coroutines: Iterable[Coroutine[Any, Any, None]], limit: Coroutine[Any, Any, None]) -> None:
         """Run coroutines side by side until all have ended, or until `limit` has and they are cancelled."""
