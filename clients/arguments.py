@@ -12,7 +12,7 @@ from clients import reference
 from clients.load import Share
 from clients.sizes import largest_size, parse_profile, parse_sizes
 from clients.target import Target, TargetError, parse_target
-from clients.tls import require_tls
+from clients.transport import require_tls
 from clients.workload import Workload, WorkloadError, parse_duration_s
 
 _SPARE_DESCRIPTORS = 32
