@@ -1,8 +1,8 @@
 """The one clock of the load generator, and how to wait on many sockets until a moment of it.
 
-Times are integer nanoseconds of CLOCK_MONOTONIC, which every process of a machine shares, so that a start time agreed
-between processes means the same to all. The kernel takes both parts as arguments: a test gives it a clock that moves
-by hand. Nothing else in this room may ask for the time.
+Times are integer nanoseconds of CLOCK_MONOTONIC. All processes of a machine share it, so a start time means the same
+to all of them. The kernel takes clock and poller as arguments, and a test gives it a clock that moves by hand. Nothing
+else in this room may ask for the time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""From what was recorded to distributions: of each second for the log, of each interval for the timeline, of the whole.
+"""Turns what was recorded into distributions: of each second for the log, of each interval, and of the whole window.
 
-Counting ten thousand durations is a pause in somebody's latency, so slices wait for the window's end. Those of a long
-window cannot wait, and are counted as they come, an open loop's in pieces: `take` yields after each, and the load sends
-and receives in between. Nothing here reads a socket.
+Counting ten thousand durations is a pause in somebody's latency, so it is done when the window is over. The durations
+of a long window would take too much memory until then. They are counted as they come, and an open loop's in pieces:
+`take` yields after each piece, and the load sends and receives in between. Nothing that reads a socket may be added.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def kept_bytes(workload: Workload, workers: int) -> int:
 class Digest:
     """Fills the histograms and the timeline of `result`, slice by slice, and writes the log in the end.
 
-    A slice may end late by less than half of `tick_ns` without an effect on which interval and second it belongs to.
+    A slice may end late by up to half of `tick_ns`: it still belongs to the interval and second that it would have.
     """
 
     def __init__(self, result: Result, *, log: IntervalLog | None, tick_ns: int, in_pieces: bool, clock: NowNs) -> None:

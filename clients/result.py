@@ -1,7 +1,7 @@
-"""What a load gave: counts and distributions that add up over workers. Percentiles come after adding.
+"""What a load gave: counts and distributions that add up over workers. Percentiles are taken after adding.
 
-Knows no socket and no clock. `to_wire` and `from_wire` carry a result between processes as JSON; `to_json` is the
-object that `python -m clients --json` prints.
+`to_wire` and `from_wire` carry a result between processes as JSON. `to_json` is the object that `python -m clients
+--json` prints. Nothing that opens a socket or reads a clock may be added here.
 """
 
 from __future__ import annotations
