@@ -16,7 +16,7 @@ from clients import reference
 from clients.keys import KEYS, SEED, texts_of, workload_of
 from clients.load import Share
 from clients.target import Target, TargetError, parse_target
-from clients.tls import require_tls
+from clients.transport import require_tls
 from clients.workload import Workload, WorkloadError, parse_workload
 
 _DEFAULTS = texts_of(Workload(connections=64, warmup_s=1.0))

@@ -31,7 +31,7 @@ from clients.arguments import (
 from clients.load import Load, Share, soon
 from clients.recorder import RawRecorder, Recorder
 from clients.reference import LoadError, ReferenceLoad
-from clients.tls import WaryRecorder, require_plain
+from clients.transport import require_plain
 from clients.workers import WorkerGroup
 from clients.workload import Workload, WorkloadError
 
@@ -125,7 +125,7 @@ def _run(
     options: argparse.Namespace, target: Target, workload: Workload, log: Path | None, part: Path | None
 ) -> Result:
     share: Share = options.share or Share()
-    recorder = _recorder(options, target, workload, share)
+    recorder = (RawRecorder if part is not None else Recorder)(open_loop=workload.is_open_loop)
     with nullcontext() if log is None else log.open("w") as stream:
         if stream is not None and options.share is None:
             stream.write(hlog.header(time.time()))
@@ -134,25 +134,12 @@ def _run(
             load: Load | ReferenceLoad = ReferenceLoad(target, workload, log=interval_log)
         else:
             load = Load(target, workload, share=share, recorder=recorder, log=interval_log)
-        if isinstance(recorder, WaryRecorder):
-            recorder.stop = load.interrupt
         with _interruptible(load.interrupt) as interrupts:
             is_told = options.coordinated or options.share is not None
             result = load.run(partial(_coordinated, interrupts) if is_told else soon)
     if part is not None and isinstance(recorder, RawRecorder):
         samples.save_part(recorder, (result.window_start_ns, result.window_end_ns), part)
     return result
-
-
-def _recorder(options: argparse.Namespace, target: Target, workload: Workload, share: Share) -> Recorder:
-    """Return what records; in a coordinated run it asks nothing of the server, since others look after that."""
-    open_loop = workload.is_open_loop
-    if options.samples is not None:
-        return RawRecorder(open_loop=open_loop)
-    if options.coordinated or options.reference or target.tls is not None:
-        return Recorder(open_loop=open_loop)
-    connections = len(share.of_connections(workload.connections))
-    return WaryRecorder(open_loop=open_loop, target=target, connections=connections)
 
 
 @contextmanager

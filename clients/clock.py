@@ -1,8 +1,8 @@
 """The one clock of the load generator, and how to wait on many sockets until a moment of it.
 
-Times are integer nanoseconds of CLOCK_MONOTONIC, which every process of a machine shares, so that a start time agreed
-between processes means the same to all. The kernel takes both parts as arguments: a test gives it a clock that moves
-by hand. Nothing else in this room may ask for the time.
+Times are integer nanoseconds of CLOCK_MONOTONIC. All processes of a machine share it, so a start time means the same
+to all of them. The kernel takes clock and poller as arguments, and a test gives it a clock that moves by hand. Nothing
+else in this room may ask for the time.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Poller(Protocol):
         """Forget a descriptor."""
 
     @property
-    def look(self) -> Callable[[], Events]:
-        """Return what returns (descriptor, events) of those that are ready now."""
+    def poll(self) -> Callable[[], Events]:
+        """A function of no arguments: (descriptor, events) of those that are ready now."""
 
     def wait(self, timeout_ns: int) -> Events:
-        """Return the same as soon as there is one, or none after some `timeout_ns`, which is positive."""
+        """Return the same as soon as a descriptor is ready; nothing if none is after about `timeout_ns`, above 0."""
 
     def close(self) -> None:
         """Free what the poller holds."""
@@ -48,12 +48,13 @@ class EpollPoller:
     """Poller over Linux's epoll, with waits to the resolution of the kernel's timers."""
 
     def __init__(self, *, batch: int) -> None:
-        """Return at most `batch` descriptors at once: the fewer, the more often the kernel looks at the clock."""
+        """Return at most `batch` descriptors at once: the fewer, the more often the kernel reads the clock."""
         self._epoll = select.epoll()
-        self._poll = self._epoll.poll
         self._fd = self._epoll.fileno()
         self._batch = batch
-        self.look: Callable[[], Events] = partial(self._poll, 0, batch)  # no frame, for it is called all the time
+        self.poll: Callable[[], Events] = partial(
+            self._epoll.poll, 0, batch
+        )  # a partial has no frame: this is called all the time
 
     def register(self, fd: int) -> None:
         """See Poller."""
@@ -72,9 +73,9 @@ class EpollPoller:
         # Python rounds epoll's timeout up to a whole millisecond, so a long wait stops short of its end, and a short
         # one is made by select() on epoll's own descriptor, whose timeout is as fine as the kernel's timers.
         if timeout_ns > 3 * _MILLISECOND_NS:
-            return self._poll((timeout_ns - 2 * _MILLISECOND_NS) / 1e9, self._batch)
+            return self._epoll.poll((timeout_ns - 2 * _MILLISECOND_NS) / 1e9, self._batch)
         if select.select((self._fd,), (), (), timeout_ns / 1e9)[0]:
-            return self.look()
+            return self.poll()
         return []
 
     def close(self) -> None:
@@ -100,7 +101,7 @@ class SelectorPoller:
         """See Poller."""
         self._selector.unregister(fd)
 
-    def look(self) -> Events:
+    def poll(self) -> Events:
         """See Poller."""
         return self.wait(0)
 

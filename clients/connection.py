@@ -1,32 +1,35 @@
 """One connection's life: connect, converse until its share is done or a fault ends it, and begin again.
 
-A fault of the server is counted and never raised out of here; a fault of this program is an exception and ends the run.
+A fault of the server is counted here and goes no further. A fault of this program is an exception and ends the run.
+What is sent when belongs to `conversations.py`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clients.conversations import Common, lockstep, paced, punctual, solo
+from clients.conversations import closed_alone, closed_fast, general, open_fast
 from clients.dial import dial
 from clients.faults import Failure, Fault, Overdue
-from clients.kernel import sleep_until, watch
-from clients.ledger import RECEIVE_BYTES_MAX, Ledger
+from clients.hangup import hang_up
+from clients.inflight import InFlight
 from clients.messages import messages
+from clients.traps import sleep_until, watch
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable
 
+    from clients.common import Common
     from clients.dispatch import Dispatcher
 
 _PAUSE_FIRST_NS, _PAUSE_LONGEST_NS = 10_000_000, 1_000_000_000
 
 
 class Connection:
-    """A slot of the workload that keeps one connection standing and busy; its `ledger` counts what it did."""
+    """Keeps one connection of the workload standing and busy; `in_flight` counts what it did."""
 
-    __slots__ = ("_common", "_dispatcher", "_sock", "_unique", "ledger")
+    __slots__ = ("_common", "_dispatcher", "_sock", "_unique", "in_flight")
 
     def __init__(self, number: int, common: Common) -> None:
         workload = common.workload
@@ -34,12 +37,7 @@ class Connection:
         self._dispatcher: Dispatcher | None = None
         self._sock: socket.socket | None = None
         self._unique = messages(workload, number) if common.buffers is None else None
-        self.ledger = Ledger(
-            kernel=common.kernel,
-            recorder=common.recorder,
-            clock=common.clock,
-            receive_bytes=min(workload.message_bytes * workload.pipeline, RECEIVE_BYTES_MAX),
-        )
+        self.in_flight = InFlight(workload, kernel=common.kernel, recorder=common.recorder, clock=common.clock)
 
     @property
     def stands(self) -> bool:
@@ -49,25 +47,25 @@ class Connection:
     async def live(self, start_ns: int, dispatcher: Dispatcher | None) -> None:
         """Be busy from `start_ns` until cancelled: with what is dispatched, or in a closed loop."""
         self._dispatcher = dispatcher
-        clock, ledger = self._common.clock, self.ledger
+        clock, in_flight = self._common.clock, self.in_flight
         await sleep_until(start_ns, clock)
         pause_ns = _PAUSE_FIRST_NS
         while True:
             try:
                 sock = await self._standing()
                 await watch(sock.fileno())
-                answered = ledger.answered
+                answered = in_flight.answered
                 try:
                     await self._converse(sock)
-                    ledger.check_silence(sock)
+                    in_flight.check_silence(sock)
                 finally:
-                    if ledger.answered > answered:
+                    if in_flight.answered > answered:
                         pause_ns = _PAUSE_FIRST_NS
                 self.close()
             except Fault as fault:
                 self._fail(fault.failure)
             except Overdue:
-                self._fail(ledger.overdue_failure())
+                self._fail(in_flight.overdue_failure())
             except OSError:
                 self._fail(Failure.RESET)
             else:
@@ -75,14 +73,19 @@ class Connection:
             await sleep_until(clock() + pause_ns, clock)
             pause_ns = min(2 * pause_ns, _PAUSE_LONGEST_NS)
 
-    async def open(self) -> bool:
-        """Connect; return whether the connection stands. A failure is counted."""
+    async def open(self) -> None:
+        """Connect. A failure is counted."""
         try:
             sock = await self._standing()
             self._common.kernel.unwatch(sock.fileno())  # the opener goes on, and must not be woken by this one
         except (Fault, OSError):
             self._fail(Failure.REFUSED)
-        return self.stands
+
+    async def hang_up(self) -> None:
+        """End the connection in order, if it stands, and close it. Until then this may wait without end."""
+        if self._sock is not None:
+            await hang_up(self._sock, self.in_flight)
+            self.close()
 
     def close(self) -> None:
         """Close the socket, if there is one."""
@@ -104,14 +107,14 @@ class Connection:
         """Return the conversation that suits the workload: the general one, or a faster one for the common cases."""
         common, dispatcher = self._common, self._dispatcher
         if self._unique is not None:
-            return paced(sock, self.ledger, common, self._unique, dispatcher)
+            return general(sock, self.in_flight, common, self._unique, dispatcher)
         if dispatcher is not None:
-            return punctual(sock, self.ledger, common, dispatcher)
-        return (solo if common.is_alone else lockstep)(sock, self.ledger, common)
+            return open_fast(sock, self.in_flight, common, dispatcher)
+        return (closed_alone if common.is_alone else closed_fast)(sock, self.in_flight, common)
 
     def _fail(self, failure: Failure) -> None:
         """Count the requests in flight as failed and close."""
-        self.ledger.fail(failure)
+        self.in_flight.fail(failure)
         if self._dispatcher is not None and self._sock is not None:
             self._dispatcher.leaves(self._sock.fileno())
         self.close()

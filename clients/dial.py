@@ -1,4 +1,4 @@
-"""Making one connection on the kernel: connect, and shake hands if the target speaks TLS. Nothing is sent."""
+"""Making one connection on the kernel: connect, and shake hands if the target speaks TLS. Nothing else is sent here."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import ssl
 from typing import TYPE_CHECKING
 
 from clients.faults import Failure, Fault
-from clients.kernel import Kernel, alarm, sleep_until, watch
+from clients.traps import alarm, sleep_until, watch
 
 if TYPE_CHECKING:
     import socket
 
     from clients.clock import NowNs
+    from clients.kernel import Kernel
     from clients.target import Target
 
 _RETRY_NS = 1_000_000
@@ -21,9 +22,10 @@ _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
 
 
 async def dial(target: Target, kernel: Kernel, clock: NowNs, deadline_ns: int) -> socket.socket:
-    """Return a non-blocking socket connected to the target; the kernel watches it for the calling task.
+    """Return a non-blocking socket that is connected to the target.
 
-    Raises Fault(REFUSED) if there is no connection by the deadline.
+    If connecting had to wait, the calling task watches the socket afterwards. Raise Fault(REFUSED) if there is no
+    connection by the deadline.
     """
     try:
         sock = target.open()

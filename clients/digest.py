@@ -1,8 +1,8 @@
-"""From what was recorded to distributions: of each second for the log, of each interval for the timeline, of the whole.
+"""Turns what was recorded into distributions: of each second for the log, of each interval, and of the whole window.
 
-Counting ten thousand durations is a pause in somebody's latency, so slices wait for the window's end. Those of a long
-window cannot wait, and are counted as they come, an open loop's in pieces: `take` yields after each, and the load sends
-and receives in between. Nothing here reads a socket.
+Counting ten thousand durations is a pause in somebody's latency, so it is done when the window is over. The durations
+of a long window would take too much memory until then. They are counted as they come, and an open loop's in pieces:
+`take` yields after each piece, and the load sends and receives in between. Nothing that reads a socket may be added.
 """
 
 from __future__ import annotations
@@ -20,19 +20,30 @@ if TYPE_CHECKING:
     from clients.clock import NowNs
     from clients.hlog import IntervalLog
     from clients.recorder import Durations, Slice
+    from clients.workload import Workload
 
 _SECOND_NS = 1_000_000_000
 _INTERVAL_NS = 100_000_000  # of the timeline, at least
 _TIMELINE_LENGTH = 100  # intervals at the most, so that memory does not grow with the run
 _UNLOGGED_MAX = 60  # seconds whose distributions wait to be encoded
 COUNTED_LATER_S_MAX = 5.0  # so long a window is counted when it is over
+_RECORD_BYTES = 24  # of a response and a service time, and half as much for columns that grow
+_RATE_MAX_PER_S = 500_000  # more than any process can do
 _PIECE = 2048  # durations counted in some 50 us
+
+
+def kept_bytes(workload: Workload, workers: int) -> int:
+    """Return how much one of so many workers keeps until it is counted: 0 in a closed loop, whose rate is not known."""
+    if workload.rate_per_s is None:
+        return 0
+    kept_s = min(workload.duration_s, COUNTED_LATER_S_MAX)
+    return round(kept_s * min(workload.rate_per_s / workers, _RATE_MAX_PER_S) * _RECORD_BYTES)
 
 
 class Digest:
     """Fills the histograms and the timeline of `result`, slice by slice, and writes the log in the end.
 
-    A slice may end late by less than half of `tick_ns` without an effect on which interval and second it belongs to.
+    A slice may end late by up to half of `tick_ns`: it still belongs to the interval and second that it would have.
     """
 
     def __init__(self, result: Result, *, log: IntervalLog | None, tick_ns: int, in_pieces: bool, clock: NowNs) -> None:

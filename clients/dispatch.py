@@ -1,7 +1,7 @@
-"""The open loop's dispatcher: each request, when it falls due, goes to the connection that has been free for longest.
+"""The open loop's dispatcher: when a request falls due, the connection that has been free for longest gets it.
 
-It is the kernel's timer, so a request costs neither an alarm nor a task of its own. Nothing here knows sockets or
-messages: a connection is the descriptor it watches.
+The dispatcher is the kernel's timer, so a request costs neither an alarm nor a task of its own. A connection is known
+by its descriptor only. Sockets and messages belong elsewhere.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Dispatcher:
     """Hands the due times of `schedule` to connections, as the value with which they are resumed.
 
-    A connection that comes free first asks `claim` for a request that waits already, and if there is none, `rests`.
-    `due_ns` is the next due time that nobody has.
+    A connection that becomes free first asks `claim` for a request that already waits. If there is none, it `rests`.
+    `due_ns` is the next due time that no connection has taken.
     """
 
     def __init__(self, schedule: Schedule, *, kernel: Kernel, recorder: Recorder, timeout_ns: int) -> None:
@@ -48,7 +48,7 @@ class Dispatcher:
     def expire(self, time_ns: int) -> None:
         """Count as unsent what has waited longer than the timeout, so that the backlog is bounded.
 
-        To be called now and then: where no connection comes free, nobody claims anything.
+        Call this now and then, because nobody claims anything while no connection becomes free.
         """
         while time_ns - self.due_ns > self._timeout_ns:
             self.due_ns = self._schedule.take()

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Failure(StrEnum):
-    """Why a request has no latency, or why a connection does not stand. Each is counted apart."""
+    """Why a request has no latency, or why there is no connection. Each is counted apart."""
 
     REFUSED = "refused"
     """No connection could be made (refused, or not within the timeout)."""

@@ -1,18 +1,21 @@
 """A distribution of durations, in the buckets of an HDR histogram with three significant digits.
 
 The buckets are those of HdrHistogram (Tene, https://hdrhistogram.org) with a lowest value of 1 ns, a highest of one
-hour and three digits, so that `encode` gives a payload that every HDR tool opens. Filling is done here with numpy
-rather than by the library's `record_value`, which costs more than the exchange that it would record.
+hour and three digits, so every HDR tool opens the payload that `encode` returns. numpy fills them, not the library's
+`record_value`, which costs more than the exchange that it would record.
 
-Histograms of one kind add up, so percentiles are taken after merging, and never averaged.
+Histograms of one kind add up. Percentiles are taken after merging and are never averaged. What a percentile of several
+trials means belongs to `bench`.
 """
 
 from __future__ import annotations
 
 import math
+import zlib
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from hdrh.codec import HdrCookieException, HdrLengthException
 from hdrh.histogram import HdrHistogram
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -23,14 +26,20 @@ DIGITS = 3
 _HALF = 1024
 _COUNTS = HdrHistogram(1, HIGHEST_NS, DIGITS).counts_len
 
-# Both ends of the 95 % order-statistic interval of a percentile must lie within the sample: with fewer values than
-# this, P(all of them lie below the percentile) > 2.5 % (Le Boudec, Performance Evaluation, 2010, section 2.2).
+# Both ends of the 95 % order-statistic interval of a quantile q must lie within the sample of n values. That is so if
+# all of them lie below the quantile with a chance of at most 2.5 %: q ** n <= 0.025. Source: Le Boudec, Performance
+# Evaluation of Computer and Communication Systems, 2010, section 2.2.
 _TAIL = 0.025
 
 
 def samples_needed(quantile: float) -> int:
     """Return how many values a quantile needs for a 95 % interval: 6 for the median, 368 for the 99th percentile."""
     return math.ceil(math.log(_TAIL) / math.log(max(quantile, 1 - quantile)))
+
+
+def highest_quantile(samples: int) -> float:
+    """Return the highest quantile that so many values, 1 or more, support: 0.99 takes 368 of them."""
+    return float(_TAIL ** (1 / samples))
 
 
 def bucket_indices(values_ns: Integers) -> Integers:
@@ -172,8 +181,17 @@ class Histogram:
 
     @classmethod
     def decode(cls, payload: str) -> Self:
-        """Return the histogram that `encode` wrote; its extremes and total are then known to a bucket only."""
-        decoded = HdrHistogram.decode(payload)
+        """Return the histogram that `encode` wrote; its extremes and total are then known to a bucket only.
+
+        Raise ValueError if it is none, or one with other buckets.
+        """
+        try:
+            decoded = HdrHistogram.decode(payload)
+        except (zlib.error, HdrCookieException, HdrLengthException) as error:
+            raise ValueError(repr(error)) from error
+        made_with = (decoded.lowest_trackable_value, decoded.highest_trackable_value, decoded.significant_figures)
+        if made_with != (1, HIGHEST_NS, DIGITS):
+            raise ValueError(f"lowest value, highest value and digits are {made_with}")
         histogram = cls()
         histogram.counts[:] = np.frombuffer(decoded.counts, dtype=np.uint64)
         filled = np.flatnonzero(histogram.counts)
@@ -182,6 +200,11 @@ class Histogram:
             histogram.min_ns, histogram.max_ns = int(_VALUES_NS[filled[0]]), int(_VALUES_NS[filled[-1]])
             histogram.total_ns = int(histogram.counts @ _VALUES_NS)
         return histogram
+
+    def values_and_counts(self) -> tuple[Integers, Integers]:
+        """Return the highest value of each filled bucket, in ns and ascending, and its count; shapes (n,) and (n,)."""
+        filled = np.flatnonzero(self.counts[: self._used])
+        return _VALUES_NS[filled], self.counts[filled]
 
     def compact(self) -> Compact:
         """Return the filled buckets only, in the smallest integers: kilobytes instead of a quarter of a megabyte."""

@@ -1,41 +1,44 @@
-"""One worker's load: connections opened, a common start, warm-up, the window, and what it gave.
+"""One worker's load: connections are opened, all start together, warm-up, the window, an end in order, the result.
 
-A worker is a function of its share of the workload, the target and a start time, and its result adds up with others',
-so that processes of this machine, or an engine that spreads functions over machines, can run it.
+A worker is a function of its share of the workload, the target and a start time. Results of workers add up, so
+processes of this machine can run them, and so could anything that runs functions on several machines. How one
+connection behaves belongs to `connection.py`.
 """
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clients import memory
 from clients.clock import NowNs, best_poller, now_ns
+from clients.common import in_common
 from clients.connection import Connection
-from clients.conversations import in_common
-from clients.digest import COUNTED_LATER_S_MAX, Digest
+from clients.digest import Digest, kept_bytes
 from clients.dispatch import Dispatcher
-from clients.faults import Failure, Overdue
-from clients.kernel import Kernel, Task, join, sleep_until
+from clients.faults import Failure
+from clients.kernel import Kernel, Task
+from clients.overdue import end_overdue
 from clients.pacing import Schedule, due_times_ns, start_delay_s
 from clients.recorder import Recorder, Slice
 from clients.result import Result
+from clients.traps import join, sleep_until
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable, Iterator
+
     from clients.hlog import IntervalLog
     from clients.target import Target
     from clients.workload import Workload
 
 _TICK_NS = 100_000_000
 _BREATH_NS = 1_000_000  # between two pieces of work that would be a pause if it were done at once
-_LOOKED_AT = 500  # connections in some 50 us
 _OPENERS = 64  # connections being made at once: fewer than the shortest usual backlog
-_RECORD_BYTES = 24  # of a response and a service time, and half as much for columns that grow
-_RATE_MAX_PER_S = 500_000  # more than any process can do
-_OPEN_LOOP_BATCH, _CLOSED_LOOP_BATCH = 16, 128  # events between two looks at the clock
+_HANG_UP_MAX_NS = 1_000_000_000
+_OPEN_LOOP_BATCH, _CLOSED_LOOP_BATCH = 16, 128  # events between two readings of the clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,7 @@ class Load:
         clock: NowNs = now_ns,
     ) -> None:
         self._workload, self._share, self._now_ns = workload, share, clock
+        self._timeout_ns = round(workload.timeout_s * 1e9)
         self._recorder = recorder or Recorder(open_loop=workload.is_open_loop)
         batch = _OPEN_LOOP_BATCH if workload.is_open_loop else _CLOSED_LOOP_BATCH
         self._kernel = Kernel(clock=clock, poller=best_poller(batch=batch))
@@ -103,7 +107,7 @@ class Load:
 
     def run(self, announce: Announce = soon) -> Result:
         """Connect, ask `announce` for the start, load, and return the result."""
-        memory.touch(_kept_bytes(self._workload, self._share))
+        memory.touch(kept_bytes(self._workload, self._share.workers))
         gc.collect()
         gc.freeze()
         gc.disable()  # nothing on the hot path makes cycles, and a collection would be a pause in somebody's latency
@@ -143,6 +147,7 @@ class Load:
         self._kernel.set_timer(None)
         for task in tasks:
             self._kernel.cancel(task)
+        await self._hang_up_all()
 
     async def _open_all(self) -> None:
         waiting = iter(self._connections)
@@ -151,17 +156,31 @@ class Load:
             for connection in waiting:
                 await connection.open()
 
-        openers = [self._kernel.spawn(open_next(waiting)) for _ in range(min(_OPENERS, len(self._connections)))]
-        guard = self._kernel.spawn(self._stop_when_interrupted(openers))
-        for opener in openers:
-            await join(opener)
-        self._kernel.cancel(guard)
+        async def interruption() -> None:
+            while not self._result.interrupted:
+                await sleep_until(self._now_ns() + _TICK_NS, self._now_ns)
 
-    async def _stop_when_interrupted(self, tasks: list[Task[None]]) -> None:
-        while not self._result.interrupted:
-            await sleep_until(self._now_ns() + _TICK_NS, self._now_ns)
+        await self._run_all([open_next(waiting) for _ in range(min(_OPENERS, len(self._connections)))], interruption())
+
+    async def _hang_up_all(self) -> None:
+        """End the connections in order, as far as that goes within a limited time. Nothing is counted any more."""
+        patience_ns = min(self._timeout_ns, _HANG_UP_MAX_NS)
+        limit = sleep_until(self._now_ns() + patience_ns, self._now_ns)
+        await self._run_all([connection.hang_up() for connection in self._connections], limit)
+
+    async def _run_all(self, coroutines: Iterable[Coroutine[Any, Any, None]], limit: Coroutine[Any, Any, None]) -> None:
+        """Run coroutines side by side until all have ended, or until `limit` has and they are cancelled."""
+        tasks = [self._kernel.spawn(coroutine) for coroutine in coroutines]
+
+        async def cancel_at_limit() -> None:
+            await limit
+            for task in tasks:
+                self._kernel.cancel(task)
+
+        guard = self._kernel.spawn(cancel_at_limit())
         for task in tasks:
-            self._kernel.cancel(task)
+            await join(task)
+        self._kernel.cancel(guard)
 
     def _start(self, start_ns: int) -> list[Task[None]]:
         workload = self._workload
@@ -170,7 +189,7 @@ class Load:
                 Schedule(self._dues, start_ns),
                 kernel=self._kernel,
                 recorder=self._recorder,
-                timeout_ns=round(workload.timeout_s * 1e9),
+                timeout_ns=self._timeout_ns,
             )
         starts_ns = [start_ns + round(start_delay_s(workload, number) * 1e9) for number in self._numbers]
         tasks = [
@@ -178,32 +197,9 @@ class Load:
             for begin_ns, connection in zip(starts_ns, self._connections, strict=True)
         ]
         self._kernel.set_timer(self._dispatcher)
-        return [*tasks, self._kernel.spawn(self._watch_timeouts(tasks))]
-
-    async def _watch_timeouts(self, tasks: list[Task[None]]) -> None:
-        """End the connections whose oldest request is overdue; one look over all is cheaper than a timer for each."""
-        timeout_ns = round(self._workload.timeout_s * 1e9)
-        period_ns = min(max(timeout_ns // 20, 10_000_000), 250_000_000)
-        held_up = False
         pairs = list(zip(self._connections, tasks, strict=True))
-        while True:
-            look_ns = self._now_ns() + period_ns
-            await sleep_until(look_ns, self._now_ns)
-            time_ns = self._now_ns()
-            held_up = time_ns - look_ns > period_ns and not held_up
-            if held_up:
-                continue  # the replies may be there, and this process has only not read them yet
-            await self._end_overdue(pairs, time_ns - timeout_ns)
-
-    async def _end_overdue(self, pairs: list[tuple[Connection, Task[None]]], deadline_ns: int) -> None:
-        """End what was sent before the deadline, in pieces: looking at 10,000 connections takes a millisecond."""
-        for begin in range(0, len(pairs), _LOOKED_AT):
-            if begin:
-                await sleep_until(self._now_ns() + _BREATH_NS, self._now_ns)
-            for connection, task in pairs[begin : begin + _LOOKED_AT]:
-                sent_ns = connection.ledger.oldest_sent_ns()
-                if sent_ns is not None and sent_ns <= deadline_ns:
-                    self._kernel.cancel(task, Overdue())
+        limit = end_overdue(pairs, kernel=self._kernel, clock=self._now_ns, timeout_ns=self._timeout_ns)
+        return [*tasks, self._kernel.spawn(limit)]
 
     async def _warm_up(self, end_ns: int) -> None:
         """Let the load run until then, or an interruption, and forget what it recorded."""
@@ -245,7 +241,8 @@ class Load:
         result.spin_s = (after.spun_ns - before.spun_ns) / 1e9
         result.sent = after.sent - before.settled
         result.failed = after.failed - before.failed
-        result.in_flight = sum(connection.ledger.in_flight for connection in self._connections)
+        result.idle_closed = after.idle_closed - before.idle_closed
+        result.in_flight = sum(connection.in_flight.requests for connection in self._connections)
         result.due = after.sent - before.sent + result.failures[Failure.UNSENT]
         result.due += after.backlog - before.backlog
         if self._dispatcher is not None and not self._dispatcher.has_free:
@@ -254,32 +251,29 @@ class Load:
 
     def _totals(self, at_ns: int) -> _Totals:
         """Return what has been counted since the start."""
-        ledgers = [connection.ledger for connection in self._connections]
-        sent = sum(ledger.sent for ledger in ledgers)
-        failed = sum(ledger.failed for ledger in ledgers)
-        settled = sum(ledger.answered for ledger in ledgers) + failed
-        backlog = self._dispatcher.backlog(at_ns) if self._dispatcher else 0
-        return _Totals(sent, failed, settled, backlog, time.process_time_ns(), self._kernel.spun_ns, at_ns)
+        counts = [connection.in_flight for connection in self._connections]
+        failed = sum(count.failed for count in counts)
+        return _Totals(
+            sent=sum(count.sent for count in counts),
+            failed=failed,
+            settled=sum(count.answered for count in counts) + failed,
+            idle_closed=sum(count.idle_closed for count in counts),
+            backlog=self._dispatcher.backlog(at_ns) if self._dispatcher else 0,
+            cpu_ns=time.process_time_ns(),
+            spun_ns=self._kernel.spun_ns,
+            at_ns=at_ns,
+        )
 
     def _conclude(self) -> None:
         result = self._result
         for connection in self._connections:
-            connection.ledger.check_conservation()
+            connection.in_flight.check_conservation()
             connection.close()
         self._digest.write_log()
         assert result.sent == result.replies + result.failed + result.in_flight, (
             f"the recorder and the connections disagree: {result.sent} sent, {result.replies} replies, "
             f"{result.failed} failed, {result.in_flight} in flight"
         )
-
-
-def _kept_bytes(workload: Workload, share: Share) -> int:
-    """Return how much an open loop records before it is counted; how much a closed one does is not known before."""
-    if workload.rate_per_s is None:
-        return 0
-    kept_s = min(workload.duration_s, COUNTED_LATER_S_MAX)
-    recorded = kept_s * min(workload.rate_per_s / share.workers, _RATE_MAX_PER_S)
-    return round(recorded * _RECORD_BYTES)
 
 
 class _Totals(NamedTuple):
@@ -291,6 +285,7 @@ class _Totals(NamedTuple):
     sent: int
     failed: int
     settled: int
+    idle_closed: int
     backlog: int
     cpu_ns: int
     spun_ns: int

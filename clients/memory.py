@@ -1,4 +1,4 @@
-"""How this process gets memory without waiting for the kernel of the machine. Knows nothing of loads."""
+"""How this process gets memory without waiting for the machine's kernel. Nothing about loads may be added here."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _KEPT_BYTES = 1 << 30
 
 
 def keep_freed() -> None:
-    """Have malloc keep what is freed rather than give it back to the kernel: each page would be faulted in anew.
+    """Have malloc keep freed memory instead of returning it to the kernel, where each page would be faulted in anew.
 
-    The arrays that a tick makes and drops are as large as the thresholds of glibc, and their page faults were pauses of
-    0.2 ms. Memory stays at its peak; where there is no mallopt(3), nothing changes.
+    The arrays that each tick makes and drops are as large as the thresholds of glibc. Their page faults were pauses of
+    0.2 ms. The process keeps the memory of its peak. Where there is no mallopt(3), nothing changes.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -21,7 +21,7 @@ def keep_freed() -> None:
 
 
 def touch(size_bytes: int) -> None:
-    """Have so much memory at hand, for a process that keeps what it frees.
+    """Touch `size_bytes` of memory once, so that later growth causes no page faults. Works only after `keep_freed`.
 
     The first touch of a page costs some 2 us on a virtual machine, and a column that grows takes dozens at once.
     """

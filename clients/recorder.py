@@ -1,7 +1,7 @@
-"""What the hot path writes into: columns that are only appended to. No statistics here.
+"""What the hot path writes into: columns that are only appended to. No statistics and no decisions here.
 
-A closed loop appends one number per reply, since its due time is its send time; an open loop appends two, whose
-difference is the lateness. The columns are emptied every slice (0.1 s) by `drain`, so memory does not grow with time.
+A closed loop appends one number per reply, because its due time is its send time. An open loop appends two, and their
+difference is the lateness. `drain` empties the columns every 0.1 s, so memory does not grow with time.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Durations = np.ndarray[Any, np.dtype[np.int64]]
 class Slice(NamedTuple):
     """What was recorded since the last drain: columns of ns, and failures by class.
 
-    In a closed loop `service` is empty, because it equals `response`. The columns are as they were recorded: numpy's
-    code is out of the cache each time, and to fetch it would be a pause of 40 us in which nobody sends or receives.
+    In a closed loop `service` is empty, because it equals `response`. The columns are not converted to numpy here: its
+    code would have to be loaded into the CPU cache again, a pause of 40 us for every connection.
     """
 
     response: array[int]
@@ -60,7 +60,7 @@ class Recorder:
             self.service.append(done_ns - sent_ns)
 
     def drain(self) -> Slice:
-        """Return what was recorded and begin anew, with other columns: to copy these would be a pause for everybody."""
+        """Return what was recorded, and begin anew with other columns: copying these would be a pause for everybody."""
         taken = Slice(self.response, self.service, self.connect, self.failures or _NO_FAILURES)
         self.response, self.service, self.connect = array("q"), array("q"), array("q")
         if self.failures:

@@ -31,11 +31,12 @@
 #include <unistd.h>
 
 enum { EVENTS = 1024, OPEN_LOOP_EVENTS = 16, SLICES_MAX = 100, BUCKETS = 33 << 10 };
-static const int64_t SLICE_NS = 100000000, HIGHEST_NS = INT64_C(3600000000000);
+static const int64_t SLICE_NS = 100000000, HANG_UP_NS = 1000000000, HIGHEST_NS = INT64_C(3600000000000);
 static const double NEVER_NS = 4e18;
 
+/* A connection that `is_free` has no request under way; a closed loop has none of these. */
 struct connection {
-    int fd, is_free;
+    int fd, is_free, wants_write;
     uint64_t sequence;
     int64_t due_ns, sent_ns;
     size_t sent, received;
@@ -88,28 +89,22 @@ static void die(const char *what) {
     exit(1);
 }
 
-static void send_rest(struct connection *c, size_t size, int epoll) {
+/* Send what is left of a message as far as that goes without waiting; return 0 if the server is gone. */
+static int send_rest(struct connection *c, size_t size, int epoll) {
     while (c->sent < size) {
         ssize_t n = send(c->fd, c->message + c->sent, size - c->sent, MSG_NOSIGNAL);
-        if (n < 0 && errno != EAGAIN) die("send");
+        if (n < 0 && errno != EAGAIN) return 0;
         if (n < 0) break;
         c->sent += (size_t)n;
     }
     /* Ask for writability only while something is left to write: the common case makes no system call for it. */
-    static char *wants_write;
-    static int capacity;
-    if (c->fd >= capacity) {
-        int grown = c->fd + 4096;
-        wants_write = realloc(wants_write, (size_t)grown);
-        memset(wants_write + capacity, 0, (size_t)(grown - capacity));
-        capacity = grown;
-    }
-    char wants = c->sent < size;
-    if (wants != wants_write[c->fd]) {
-        struct epoll_event e = {.events = EPOLLIN | (wants ? EPOLLOUT : 0), .data.ptr = c};
+    int wants_write = c->sent < size;
+    if (wants_write != c->wants_write) {
+        struct epoll_event e = {.events = EPOLLIN | (wants_write ? EPOLLOUT : 0), .data.ptr = c};
         if (epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &e)) die("epoll_ctl");
-        wants_write[c->fd] = wants;
+        c->wants_write = wants_write;
     }
+    return 1;
 }
 
 /* Send the next request of a connection. One that is not due by a schedule is due when it is sent. */
@@ -118,7 +113,7 @@ static void begin(struct connection *c, size_t size, int epoll) {
     memcpy(c->message, &c->sequence, size < 8 ? size : 8);
     c->sent = c->received = 0;
     c->due_ns = c->sent_ns = now_ns(CLOCK_MONOTONIC);
-    send_rest(c, size, epoll);
+    if (!send_rest(c, size, epoll)) die("send");
 }
 
 /* Send what is due by then as long as connections are free; return the time. */
@@ -263,7 +258,7 @@ static int64_t run(struct outcome *o, struct schedule *s, size_t size, int epoll
         if (is_open && !o->last && now >= o->window_ns) begin_window(o, now); /* it looks all the time */
         for (int i = 0; i < ready; i++) {
             struct connection *c = events[i].data.ptr;
-            if (events[i].events & EPOLLOUT) send_rest(c, size, epoll);
+            if (events[i].events & EPOLLOUT && !send_rest(c, size, epoll)) die("send");
             if (!(events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) continue;
             if (c->is_free) { /* nothing is owed, so what came is no echo */
                 fprintf(stderr, "the server sent, or closed a connection, without a request\n");
@@ -281,6 +276,33 @@ static int64_t run(struct outcome *o, struct schedule *s, size_t size, int epoll
         if (is_open) now = dispatch(s, now, size, epoll);
     }
     return now;
+}
+
+/* End the connections in order, for a second at most. A socket that is closed while a reply is unread, or still comes,
+ * resets its connection, and a simple server may not survive that. So the replies under way are awaited, then the server
+ * is told that nothing more will come, and the end of what it sends is awaited. */
+static void hang_up(struct connection *connections, int count, size_t size, int epoll) {
+    int64_t until = now_ns(CLOCK_MONOTONIC) + HANG_UP_NS, left_ns;
+    for (int i = 0; i < count; i++)
+        if (connections[i].is_free) shutdown(connections[i].fd, SHUT_WR);
+    for (int standing = count; standing && (left_ns = until - now_ns(CLOCK_MONOTONIC)) > 0;) {
+        struct epoll_event events[EVENTS];
+        int ready = epoll_wait(epoll, events, EVENTS, (int)(left_ns / 1000000) + 1);
+        for (int i = 0; i < ready; i++) {
+            struct connection *c = events[i].data.ptr;
+            char unread[1 << 16];
+            int is_owed = !c->is_free && c->received < size;
+            if (events[i].events & EPOLLOUT) send_rest(c, size, epoll); /* if the server is gone, recv says so too */
+            ssize_t n = recv(c->fd, unread, sizeof unread, 0);
+            if (n < 0 && errno == EAGAIN) continue;
+            if (n <= 0) {
+                close(c->fd), standing--;
+                continue;
+            }
+            c->received += (size_t)n;
+            if (is_owed && c->received >= size) shutdown(c->fd, SHUT_WR);
+        }
+    }
 }
 
 int main(int argc, char **argv) {
@@ -321,6 +343,7 @@ int main(int argc, char **argv) {
     int64_t ended = run(&outcome, &schedule, size, epoll, outcome.window_ns + duration);
     outcome.end_ns = outcome.last ? ended : outcome.window_ns;
     outcome.cpu_ns = outcome.last ? now_ns(CLOCK_PROCESS_CPUTIME_ID) - outcome.cpu_ns : 0;
+    hang_up(connections, count, size, epoll);
     print_outcome(&outcome, count - schedule.free);
     return 0;
 }

@@ -48,6 +48,10 @@ def text(result: Result, target: str) -> str:
         + (f", {result.spin_s / window_s:.0%} spent waiting actively" if result.spin_s else ""),
     ]
     lines += [f"  {kind:<12} {count:>14,}   failed" for kind, count in values["errors"].items()]
+    if result.idle_closed:
+        lines.append(
+            f"  idle closed  {result.idle_closed:>14,}   connections that the server closed between two requests"
+        )
     if values["late_sends"]:
         lines.append(f"  late sends   {values['late_sends']:>14,}   {duration(LATE_NS)} or more after they were due")
     if result.workers_lost:

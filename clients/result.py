@@ -1,7 +1,7 @@
-"""What a load gave: counts and distributions that add up over workers. Percentiles come after adding.
+"""What a load gave: counts and distributions that add up over workers. Percentiles are taken after adding.
 
-Knows no socket and no clock. `to_wire` and `from_wire` carry a result between processes as JSON; `to_json` is the
-object that `python -m clients --json` prints.
+`to_wire` and `from_wire` carry a result between processes as JSON. `to_json` is the object that `python -m clients
+--json` prints. Nothing that opens a socket or reads a clock may be added here.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class Result:
     """One worker's result, or several workers' added up.
 
     `sent` counts the requests open during the window: sent in it, or sent before and not yet answered when it began, so
-    that sent = replies + failed + in_flight. `failures` also holds what has no request: refused, unsent.
+    that sent = replies + failed + in_flight. `failures` also holds what has no request: refused, unsent. `idle_closed`
+    counts connections that the server closed with no request open; that is no failure.
     """
 
     workload: Workload
@@ -69,6 +70,7 @@ class Result:
     failed: int = 0
     in_flight: int = 0
     due: int = 0
+    idle_closed: int = 0
     connections_established: int = 0
     cpu_s: float = 0.0
     spin_s: float = 0.0
@@ -94,10 +96,8 @@ class Result:
         for kind in KINDS:
             self.histograms[kind].merge(other.histograms[kind])
         self.failures.update(other.failures)
-        for name in ("sent", "failed", "in_flight", "due", "connections_established", "workers", "workers_lost"):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.cpu_s += other.cpu_s
-        self.spin_s += other.spin_s
         self.interrupted |= other.interrupted
         starts = [result.window_start_ns for result in (self, other) if result.window_end_ns]
         self.window_start_ns = min(starts, default=0)  # a worker that was interrupted too soon has no window
@@ -137,6 +137,7 @@ class Result:
             "window_end_ns": self.window_end_ns,
             "connections_requested": self.workload.connections,
             "connections_established": self.connections_established,
+            "idle_closed": self.idle_closed,
             "workers": self.workers,
             "workers_lost": self.workers_lost,
             "interrupted": self.interrupted,
@@ -178,17 +179,16 @@ def _expand(wire: list[Any]) -> Histogram:
     return Histogram.expand(Compact.from_wire(wire))
 
 
-_WIRE_FIELDS = (
-    "window_start_ns",
-    "window_end_ns",
+_SUMS = (
     "sent",
     "failed",
     "in_flight",
     "due",
+    "idle_closed",
     "connections_established",
-    "cpu_s",
-    "spin_s",
     "workers",
     "workers_lost",
-    "interrupted",
+    "cpu_s",
+    "spin_s",
 )
+_WIRE_FIELDS = ("window_start_ns", "window_end_ns", *_SUMS, "interrupted")

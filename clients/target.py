@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from clients.tls import new_context
 from clients.workload import WorkloadError
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class TargetError(WorkloadError):
@@ -112,10 +115,6 @@ def parse_target(
 
 def _tls_context(cafile: str | None, *, insecure: bool) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=cafile)
-    except (OSError, ssl.SSLError) as error:
+        return new_context(cafile, trusts_any=insecure)
+    except OSError as error:
         raise TargetError(f"certificate file {cafile!r} cannot be read: {error}") from error
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 settings.register_profile("busy-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy-machine")
 
-LOOK_NS = 1_000
-"""What a look at the descriptors costs on a `FakePoller`."""
+POLL_NS = 1_000
+"""How far a `FakePoller` moves the clock when it is polled."""
 
-LOOKS_MAX = 100_000
+POLLS_MAX = 100_000
 
 
 ATTEMPTS = 5
@@ -97,13 +98,13 @@ class FakePoller:
     def unregister(self, fd: int) -> None:
         del self.wants_write[fd]
 
-    def look(self) -> list[tuple[int, int]]:
+    def poll(self) -> list[tuple[int, int]]:
         return self.wait(0)
 
     def wait(self, timeout_ns: int) -> list[tuple[int, int]]:
         self.waits_ns.append(timeout_ns)
-        assert len(self.waits_ns) < LOOKS_MAX, "the kernel waits without end"
-        end_ns = self.clock.now_ns + max(timeout_ns, LOOK_NS)
+        assert len(self.waits_ns) < POLLS_MAX, "the kernel waits without end"
+        end_ns = self.clock.now_ns + max(timeout_ns, POLL_NS)
         ready = []
         while self._script and self._script[0][0] <= end_ns:
             when_ns, _, fds = heapq.heappop(self._script)
@@ -237,6 +238,19 @@ def echo_server(serving):
     """A correct server in a process of its own."""
     with serving("coroutines") as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def tls_certificate(tmp_path_factory):
+    """A throwaway key and certificate for localhost and 127.0.0.1, which is its own authority."""
+    if (openssl := shutil.which("openssl")) is None:
+        pytest.skip("no openssl here to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    make = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    names = ["-subj", "/CN=echobench test", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2"]
+    subprocess.run([*make, *names, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return key, cert
 
 
 # ---- the load generator

@@ -29,7 +29,7 @@ def pair():
 
 
 def ready(poller, timeout_ns=0):
-    return [fd for fd, _ in (poller.wait(timeout_ns) if timeout_ns else poller.look())]
+    return [fd for fd, _ in (poller.wait(timeout_ns) if timeout_ns else poller.poll())]
 
 
 def test_a_descriptor_is_ready_as_long_as_there_is_something_to_read(poller, pair):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import select
 import socket
 import threading
@@ -11,32 +13,41 @@ from types import SimpleNamespace
 import pytest
 
 from clients.clock import now_ns
-from clients.conversations import Buffers, lockstep, punctual, solo
+from clients.common import Buffers
+from clients.conversations import closed_alone, closed_fast, open_fast
 from clients.faults import Fault
-from clients.ledger import RECEIVE_BYTES_MAX, Ledger
+from clients.inflight import RECEIVE_BYTES_MAX, InFlight
 from clients.load import Load, Share
 from clients.recorder import Recorder
 from clients.target import parse_target
 from clients.workload import Workload
 
 SIZE = 64
+SECOND_NS = 1_000_000_000
 
-# A kernel that always has something to do, so that `solo` yields before each reply, as `lockstep` does.
-BUSY = SimpleNamespace(next_ns=0, want_write=lambda _fd, *, wanted: None)
+in_a_closed_loop = pytest.mark.parametrize("begin", [closed_fast, closed_alone])
 
-in_a_closed_loop = pytest.mark.parametrize("begin", [lockstep, solo])
+
+def hurried():
+    """Return a clock that moves by a second with each reading: `closed_alone` then yields before each reply."""
+    return itertools.count(SECOND_NS, SECOND_NS).__next__
+
+
+def still():
+    """Read a clock that never moves: `closed_alone` then keeps the thread after its first reply."""
+    return SECOND_NS
 
 
 class Pair:
     """A conversation, the peer that it talks to, and the books."""
 
-    def __init__(self, begin=lockstep, *, buffers=None, kernel=BUSY, **workload):
+    def __init__(self, begin=closed_fast, *, buffers=None, clock=None, **workload):
         self.workload = Workload(**{"connections": 1, "message_bytes": SIZE, **workload})
-        self.buffers = buffers or Buffers(self.workload)
+        self.buffers = buffers or Buffers.of(self.workload)
         self.recorder = Recorder(open_loop=False)
-        self.begin, self.kernel = begin, kernel
-        size = self.workload.message_bytes
-        self.ledger = Ledger(kernel=kernel, recorder=self.recorder, clock=now_ns, receive_bytes=size)
+        self.begin, self.clock = begin, clock or hurried()
+        kernel = SimpleNamespace(want_write=lambda _fd, *, wanted: None)
+        self.in_flight = InFlight(self.workload, kernel=kernel, recorder=self.recorder, clock=self.clock)
 
     def __enter__(self):
         self.ours, self.peer = socket.socketpair()
@@ -44,15 +55,14 @@ class Pair:
         self.common = SimpleNamespace(
             workload=self.workload,
             recorder=self.recorder,
-            clock=now_ns,
+            clock=self.clock,
             buffers=self.buffers,
-            kernel=self.kernel,
         )
-        self.conversation = self.begin(self.ours, self.ledger, self.common)
+        self.conversation = self.begin(self.ours, self.in_flight, self.common)
         return self
 
     def open_loop(self, dispatcher):
-        self.conversation = punctual(self.ours, self.ledger, self.common, dispatcher)
+        self.conversation = open_fast(self.ours, self.in_flight, self.common, dispatcher)
         return self.conversation
 
     def __exit__(self, *_):
@@ -65,8 +75,8 @@ class Pair:
 
     @property
     def books(self):
-        self.ledger.check_conservation()
-        return self.ledger.sent, self.ledger.answered, len(self.recorder.response)
+        self.in_flight.check_conservation()
+        return self.in_flight.sent, self.in_flight.answered, len(self.recorder.response)
 
 
 @in_a_closed_loop
@@ -78,7 +88,7 @@ def test_a_reply_is_booked_by_the_time_that_it_waits_again(begin):
             pair.peer.sendall(pair.peer.recv(SIZE))
             pair.resume()
             assert pair.books == (number + 1, number, number)
-        assert pair.ledger.in_flight == 1
+        assert pair.in_flight.requests == 1
 
 
 @in_a_closed_loop
@@ -90,7 +100,7 @@ def test_a_reply_is_booked_though_the_next_message_cannot_be_sent(begin):
         with pytest.raises(BrokenPipeError):
             pair.resume()
         assert pair.books == (2, 1, 1)
-        assert pair.ledger.in_flight == 1
+        assert pair.in_flight.requests == 1
 
 
 @in_a_closed_loop
@@ -103,7 +113,7 @@ def test_the_last_reply_of_a_share_is_booked_too(begin):
         with pytest.raises(StopIteration):
             pair.resume()
         assert pair.books == (2, 2, 2)
-        assert pair.ledger.in_flight == 0
+        assert pair.in_flight.requests == 0
 
 
 @in_a_closed_loop
@@ -125,7 +135,7 @@ def test_what_was_settled_is_not_booked_again(begin):
 
 
 def test_conversations_that_share_buffers_expect_each_its_own_echo():
-    with Pair() as first, Pair(buffers=first.buffers) as second:
+    with Pair() as first, Pair(buffers=first.buffers, clock=first.clock) as second:
         for pair in (first, second):
             pair.resume()
         for _ in range(3):
@@ -151,28 +161,25 @@ def echoing(peer, count):
     thread.join()
 
 
-def test_one_that_is_alone_keeps_the_thread_as_long_as_the_kernel_has_nothing_to_do():
-    idle = SimpleNamespace(next_ns=now_ns() + 3600 * 1_000_000_000)
-    with Pair(solo, kernel=idle, requests_per_connection=100) as pair, echoing(pair.peer, 100):
-        pair.resume()  # it asks only after the first wait when that will be
+def test_closed_alone_keeps_the_thread_while_little_time_has_passed():
+    with Pair(closed_alone, clock=still, requests_per_connection=100) as pair, echoing(pair.peer, 100):
+        pair.resume()
         with pytest.raises(StopIteration):
             pair.resume()
         assert pair.books == (100, 100, 100)
 
 
-def test_one_that_is_alone_lets_the_kernel_run_as_soon_as_it_has_something_to_do():
-    with Pair(solo, requests_per_connection=100) as pair, echoing(pair.peer, 100):
-        for _ in range(100):
-            pair.resume()
-            select.select([pair.ours], [], [])
-        with pytest.raises(StopIteration):
-            pair.resume()
-        assert pair.books == (100, 100, 100)
+def test_closed_alone_gives_the_kernel_a_turn_every_5_ms():
+    step_ns = 100_000
+    clock = itertools.count(SECOND_NS, step_ns).__next__
+    with Pair(closed_alone, clock=clock, requests_per_connection=200) as pair, echoing(pair.peer, 200):
+        turns = sum(1 for _ in pair.conversation)
+        assert pair.books == (200, 200, 200)
+    assert turns == 200 * step_ns / 5_000_000
 
 
-def test_one_that_is_alone_leaves_it_to_the_poller_to_wait_for_a_server_that_takes_its_time():
-    idle = SimpleNamespace(next_ns=now_ns() + 3600 * 1_000_000_000)
-    with Pair(solo, kernel=idle) as pair:
+def test_closed_alone_leaves_a_slow_reply_to_the_poller():
+    with Pair(closed_alone, clock=still) as pair:
         pair.resume()
         pair.peer.sendall(pair.peer.recv(SIZE))
         pair.resume()  # comes back, though no second echo comes
@@ -182,8 +189,22 @@ def test_one_that_is_alone_leaves_it_to_the_poller_to_wait_for_a_server_that_tak
         assert pair.books == (3, 2, 2)
 
 
+@pytest.mark.parametrize("ends", ["cancelled", "its share is done", "a fault"])
+def test_closed_alone_leaves_a_socket_that_does_not_wait(ends):
+    with Pair(closed_alone, requests_per_connection=1) as pair:
+        pair.resume()
+        assert os.get_blocking(pair.ours.fileno())
+        if ends == "cancelled":
+            pair.conversation.close()
+        else:
+            pair.peer.sendall(pair.peer.recv(SIZE) if ends == "its share is done" else b"?" * SIZE)
+            with pytest.raises(StopIteration if ends == "its share is done" else Fault):
+                pair.resume()
+        assert not os.get_blocking(pair.ours.fileno())
+
+
 def test_an_open_loop_books_response_from_the_due_time_and_service_from_the_send():
-    with Pair() as pair:
+    with Pair(clock=now_ns) as pair:
         rested = []
         dispatcher = SimpleNamespace(due_ns=1 << 62, rests=rested.append)
         conversation = pair.open_loop(dispatcher)
@@ -191,7 +212,7 @@ def test_an_open_loop_books_response_from_the_due_time_and_service_from_the_send
         assert rested == [pair.ours.fileno()]
         due_ns = now_ns() - 1_000_000_000
         conversation.send(due_ns)
-        assert (pair.ledger.sent, pair.ledger.answered, pair.ledger.in_flight) == (1, 0, 1)
+        assert (pair.in_flight.sent, pair.in_flight.answered, pair.in_flight.requests) == (1, 0, 1)
         pair.peer.sendall(pair.peer.recv(SIZE))
         conversation.send(None)
         assert pair.books == (1, 1, 1)
@@ -215,13 +236,13 @@ def test_messages_differ_and_so_do_their_expected_echoes(begin):
             pair.resume()
 
 
-def in_an_open_loop(sock, ledger, common):
-    """Begin `punctual` with requests that are always due."""
+def in_an_open_loop(sock, in_flight, common):
+    """Begin `open_fast` with requests that are always due."""
     always = SimpleNamespace(due_ns=0, claim=lambda _: now_ns())
-    return punctual(sock, ledger, common, always)
+    return open_fast(sock, in_flight, common, always)
 
 
-@pytest.mark.parametrize("begin", [lockstep, solo, in_an_open_loop])
+@pytest.mark.parametrize("begin", [closed_fast, closed_alone, in_an_open_loop])
 def test_a_message_that_goes_out_in_parts_arrives_whole(begin):
     size = RECEIVE_BYTES_MAX
     with Pair(begin, message_bytes=size) as pair:
@@ -233,10 +254,10 @@ def test_a_message_that_goes_out_in_parts_arrives_whole(begin):
                 message += pair.peer.recv(size)
             if len(message) == size:
                 break
-        assert (len(message), pair.ledger.sent) == (size, 1)
+        assert (len(message), pair.in_flight.sent) == (size, 1)
         pair.peer.sendall(message)
         pair.resume()
-        assert (pair.ledger.sent, pair.ledger.answered, len(pair.recorder.response)) == (2, 1, 1)
+        assert (pair.in_flight.sent, pair.in_flight.answered, len(pair.recorder.response)) == (2, 1, 1)
 
 
 def test_only_a_worker_with_one_connection_has_the_loop_for_one_that_is_alone():

@@ -9,8 +9,8 @@ import pytest
 
 from clients.dial import dial
 from clients.faults import Failure, Fault
-from clients.kernel import join, sleep_until
 from clients.target import Target
+from clients.traps import join, sleep_until
 
 MILLISECOND_NS = 1_000_000
 FD = 7

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import types
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.dispatch import Dispatcher
 from clients.faults import Failure
-from clients.kernel import NEVER_NS, sleep_until, watch
+from clients.kernel import NEVER_NS
 from clients.pacing import Schedule
 from clients.recorder import Recorder
+from clients.traps import sleep_until, suspend, watch
 
 MICROSECOND_NS = 1_000
 TIMEOUT_NS = 500 * MICROSECOND_NS
-LOOK_NS = 1_000  # as the conftest's poller
+POLL_NS = 1_000  # as the conftest's poller
 
 
 class Load:
@@ -37,7 +36,7 @@ class Load:
             due_ns = self.dispatcher.claim(self.world.clock())
             if due_ns is None:
                 self.dispatcher.rests(fd)
-                due_ns = await handed_out()
+                due_ns = await suspend()
             if not self.is_over:
                 self.handed.append((due_ns, self.world.clock(), fd))
             await sleep_until(self.world.clock() + self.service_ns, self.world.clock)
@@ -54,16 +53,11 @@ class Load:
         return self.world.kernel.run(main())
 
 
-@types.coroutine
-def handed_out():
-    return (yield)
-
-
 def test_a_free_connection_is_handed_what_falls_due_and_the_longest_free_comes_first(world):
     load = Load(world, [10_000, 20_000, 30_000, 40_000], connections=3, service_ns=1_000)
     load.run_until(50_000)
     assert [(due_ns, fd) for due_ns, _, fd in load.handed] == [(10_000, 10), (20_000, 11), (30_000, 12), (40_000, 10)]
-    assert all(0 <= at_ns - due_ns <= LOOK_NS for due_ns, at_ns, _ in load.handed)
+    assert all(0 <= at_ns - due_ns <= POLL_NS for due_ns, at_ns, _ in load.handed)
 
 
 def test_requests_of_one_moment_go_out_together(world):
@@ -77,14 +71,14 @@ def test_without_a_free_connection_requests_wait_and_are_caught_up_in_their_orde
     load = Load(world, [0, 10_000, 20_000, 30_000], connections=1, service_ns=100_000)
     assert load.run_until(150_000) == 2  # two were handed out, two wait
     assert [due_ns for due_ns, _, _ in load.handed] == [0, 10_000]
-    assert load.handed[1][1] == pytest.approx(100_000, abs=2 * LOOK_NS)
+    assert load.handed[1][1] == pytest.approx(100_000, abs=2 * POLL_NS)
 
 
 def test_while_nobody_is_free_what_is_due_is_no_reason_to_look_again_and_again(world):
     load = Load(world, [0, 100_000, 200_000], connections=1, service_ns=20_000_000)
     load.run_until(15_000_000)
     assert len(load.handed) == 1
-    assert world.kernel.spun_ns <= 200 * MICROSECOND_NS + 2 * LOOK_NS  # before the end
+    assert world.kernel.spun_ns <= 200 * MICROSECOND_NS + 2 * POLL_NS  # before the end
 
 
 def test_a_request_that_waited_longer_than_the_timeout_is_never_sent(world):
@@ -115,7 +109,7 @@ async def leaving(load, fd, *, at_ns):
 def test_every_request_is_handed_out_once_in_order_or_given_up_or_waits(new_world, gaps_ns, connections, service_ns):
     dues_ns = [sum(gaps_ns[: n + 1]) for n in range(len(gaps_ns))]
     load = Load(new_world(), dues_ns, connections=connections, service_ns=service_ns)
-    waiting = load.run_until(dues_ns[-1] + 3 * LOOK_NS)
+    waiting = load.run_until(dues_ns[-1] + 3 * POLL_NS)
     handed_ns = [due_ns for due_ns, _, _ in load.handed]
     assert handed_ns == sorted(handed_ns)
     assert set(handed_ns) <= set(dues_ns)

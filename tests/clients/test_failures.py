@@ -6,6 +6,7 @@ before; `short_reply` is a reply that ends before its time in any other way, by 
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import threading
@@ -50,7 +51,7 @@ def test_a_wrong_byte_beyond_the_message_is_not_met(load, known_bad):
     "load_model", [(), ("-c", 1), ("--pipeline", 4), ("--rate", 500), ("-s", "200..300"), ("-s", 4)]
 )
 def test_the_echo_of_the_message_before_is_a_mismatch(load, known_bad, load_model):
-    """In each way of sending: in lockstep, alone, several in flight, by the clock, in drawn sizes, in 4 bytes."""
+    """In each way of sending: in closed_fast, alone, several in flight, by the clock, in drawn sizes, in 4 bytes."""
     with known_bad("stale_echo") as served:
         wrong(load(served.address, "-c", 2, "-d", "0.2s", *load_model), "mismatch", replies=None)
 
@@ -142,15 +143,25 @@ def test_a_close_between_two_exchanges_is_closed_early_or_a_reset_if_a_request_w
     assert run["replies"] <= 50 * (run["failed"] + 2)
 
 
-def test_an_idle_connection_that_is_closed_is_counted_and_made_anew(load, answering):
+@pytest.mark.parametrize("ends", ["closes", "resets"])
+@pytest.mark.parametrize("load_model", [("--rate", 10), ("--rate", 10, "--pipeline", 2), ("--think", "100ms")])
+def test_a_connection_that_ends_while_idle_is_no_failure_and_is_made_anew(load, answering, load_model, ends):
     def answers_once(connection):
         connection.sendall(connection.recv(65_536))
+        if ends == "resets":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
 
     with answering(answers_once) as address:
-        run = load(address, "-c", 1, "--rate", 10, "-d", "0.5s")
-    assert run["replies"] >= 4
-    assert set(run["errors"]) == {"closed_early"}
-    assert run["failed"] == 0  # no request was under way
+        run = load(address, "-c", 1, "-d", "0.5s", *load_model)
+    assert run["replies"] >= 3
+    assert run["replies"] - 1 <= run["idle_closed"] <= run["replies"]
+    assert (run["errors"], run["failed"]) == ({}, 0)
+
+
+def test_people_are_told_of_connections_that_ended_while_idle(clients, answering):
+    with answering(lambda connection: connection.sendall(connection.recv(65_536))) as address:
+        run = clients(address, "-c", 1, "--rate", 20, "-d", "0.3s", "--warmup", "0s")
+    assert re.search(r"\n  idle closed +\d+   connections that the server closed between two requests\n", run.out)
 
 
 def test_a_reset_is_a_reset(load, answering):

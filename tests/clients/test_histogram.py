@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from clients.histogram import DIGITS, HIGHEST_NS, Compact, Histogram, bucket_indices, samples_needed
+from clients.histogram import DIGITS, HIGHEST_NS, Compact, Histogram, bucket_indices, highest_quantile, samples_needed
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 EDGES = [edge + step for power in range(41) for edge in (2**power, 2**power * 2047 // 1024) for step in (-1, 0, 1)]
@@ -180,3 +180,32 @@ def test_how_many_samples_a_percentile_needs(quantile, needed):
     assert samples_needed(quantile) == needed
     assert filled(range(needed - 1)).percentile_ns(quantile) is None
     assert filled(range(needed)).percentile_ns(quantile) is not None
+
+
+@pytest.mark.parametrize("quantile", [0.9, 0.99, 0.999, 0.9999])
+def test_the_highest_quantile_is_the_one_for_which_samples_just_suffice(quantile):
+    needed = samples_needed(quantile)
+    assert highest_quantile(needed) >= quantile > highest_quantile(needed - 1)
+
+
+@given(values=st.lists(st.integers(0, HIGHEST_NS), max_size=50))
+def test_values_and_counts_hold_every_value_to_a_bucket(values):
+    highest_ns, counts = filled(values).values_and_counts()
+    assert np.all(np.diff(highest_ns) > 0)
+    assert np.all(counts > 0)
+    held = np.repeat(highest_ns, counts)
+    assert held.size == len(values)
+    assert np.all((held >= sorted(values)) & (held <= np.array(sorted(values)) * (1 + 2**-10)))
+
+
+@pytest.mark.parametrize(
+    ("payload", "says"),
+    [
+        ("HISTFAAAA", "base64"),
+        ("bm90IGEgaGlzdG9ncmFt", "HdrCookieException"),
+        (HdrHistogram(1, HIGHEST_NS, 2).encode().decode(), r"digits are \(1, 3600000000000, 2\)"),
+    ],
+)
+def test_what_is_no_histogram_of_ours_cannot_be_decoded(payload, says):
+    with pytest.raises(ValueError, match=says):
+        Histogram.decode(payload)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients import kernel as kernel_module
-from clients.kernel import alarm, join, ready, sleep_until, watch
+from clients.kernel import SPIN_NS
+from clients.traps import alarm, join, ready, sleep_until, watch
 
 MICROSECOND_NS, MILLISECOND_NS, SECOND_NS = 1_000, 1_000_000, 1_000_000_000
-LOOK_NS = 1_000  # as the conftest's poller
+POLL_NS = 1_000  # as the conftest's poller
 
 
 def in_parallel(world, *coroutines):
@@ -39,7 +39,7 @@ def test_alarms_wake_in_the_order_of_their_times_and_equal_ones_in_the_order_of_
     times_ns = in_parallel(world, *(sleeper(number, due_ns) for number, due_ns in enumerate(dues_ns)))
     assert woken == sorted(range(len(dues_ns)), key=lambda number: dues_ns[number])
     for due_ns, time_ns in zip(dues_ns, times_ns, strict=True):
-        assert due_ns <= time_ns <= due_ns + len(dues_ns) * LOOK_NS
+        assert due_ns <= time_ns <= due_ns + len(dues_ns) * POLL_NS
 
 
 def test_an_alarm_in_the_past_goes_off_at_the_next_turn(world):
@@ -62,7 +62,7 @@ def test_a_task_that_asks_again_and_again_for_the_past_does_not_keep_descriptors
 
     async def reader():
         await watch(7)
-        await ready
+        await ready()
         seen.append(world.clock.now_ns)
 
     in_parallel(world, stubborn(), reader())
@@ -116,7 +116,7 @@ def test_sleep_outlasts_every_early_wake_up(new_world, wakings_us, dues_us):
         return world.clock.now_ns
 
     latest_ns = max(dues_us) * MICROSECOND_NS
-    assert latest_ns <= world.kernel.run(main()) <= latest_ns + 2 * LOOK_NS
+    assert latest_ns <= world.kernel.run(main()) <= latest_ns + 2 * POLL_NS
 
 
 # ---- descriptors
@@ -128,7 +128,7 @@ def test_a_ready_descriptor_resumes_the_task_that_watches_it(world):
 
     async def reader(fd):
         await watch(fd)
-        await ready
+        await ready()
         return world.clock.now_ns
 
     assert in_parallel(world, reader(8), reader(7)) == [5 * MILLISECOND_NS, 3 * MILLISECOND_NS]
@@ -153,7 +153,7 @@ def test_a_descriptor_unwatched_within_a_batch_resumes_nobody_any_more(world):
 
     async def closes_both():
         await watch(7)
-        await ready
+        await ready()
         resumed.append(7)
         world.kernel.unwatch(7)
         world.kernel.unwatch(8)
@@ -174,7 +174,7 @@ def test_a_number_used_again_within_a_batch_gives_at_most_an_early_wake_up(world
 
     async def closes_and_opens():
         await watch(7)
-        await ready
+        await ready()
         world.kernel.unwatch(8)
         await watch(8)  # a new socket under the old number
         await alarm(2 * MILLISECOND_NS)
@@ -214,7 +214,7 @@ def test_the_end_of_main_is_not_slept_over(world):
         await sleep_until(MILLISECOND_NS, world.clock)
 
     world.kernel.run(main())
-    assert world.clock.now_ns <= MILLISECOND_NS + LOOK_NS
+    assert world.clock.now_ns <= MILLISECOND_NS + POLL_NS
 
 
 def test_without_an_alarm_the_kernel_waits_no_longer_than_its_patience(world):
@@ -222,7 +222,7 @@ def test_without_an_alarm_the_kernel_waits_no_longer_than_its_patience(world):
 
     async def main():
         await watch(7)
-        await ready
+        await ready()
 
     world.kernel.run(main())
     assert world.clock.now_ns == SECOND_NS
@@ -231,8 +231,6 @@ def test_without_an_alarm_the_kernel_waits_no_longer_than_its_patience(world):
 
 
 def test_the_last_stretch_before_an_alarm_is_spun_and_the_spinning_is_accounted_for(world):
-    spin_ns = kernel_module._SPIN_NS
-
     async def main():
         await sleep_until(50 * MILLISECOND_NS, world.clock)
         return world.clock.now_ns
@@ -240,8 +238,8 @@ def test_the_last_stretch_before_an_alarm_is_spun_and_the_spinning_is_accounted_
     woken_ns = world.kernel.run(main())
     assert woken_ns == 50 * MILLISECOND_NS
     slept = [wait_ns for wait_ns in world.poller.waits_ns if wait_ns]
-    assert slept == [50 * MILLISECOND_NS - spin_ns]
-    assert world.kernel.spun_ns == spin_ns
+    assert slept == [50 * MILLISECOND_NS - SPIN_NS]
+    assert world.kernel.spun_ns == SPIN_NS
 
 
 def test_work_done_at_an_alarm_is_not_taken_for_spinning(world):
@@ -253,7 +251,7 @@ def test_work_done_at_an_alarm_is_not_taken_for_spinning(world):
             world.clock.now_ns += work_ns
 
     world.kernel.run(main())
-    assert world.kernel.spun_ns == pytest.approx(world.clock.now_ns - 100 * work_ns, abs=2 * LOOK_NS)
+    assert world.kernel.spun_ns == pytest.approx(world.clock.now_ns - 100 * work_ns, abs=2 * POLL_NS)
 
 
 def test_a_look_that_finds_something_is_not_spinning(world):
@@ -263,13 +261,13 @@ def test_a_look_that_finds_something_is_not_spinning(world):
     async def reader():
         await watch(7)
         while world.clock.now_ns < 99 * MICROSECOND_NS:
-            await ready
+            await ready()
 
     async def sleeper():
         await sleep_until(99 * MICROSECOND_NS, world.clock)
 
     in_parallel(world, reader(), sleeper())
-    assert world.kernel.spun_ns <= 2 * LOOK_NS
+    assert world.kernel.spun_ns <= 2 * POLL_NS
 
 
 def test_an_alarm_that_nobody_waits_for_any_more_is_no_reason_to_spin(world):
@@ -291,4 +289,4 @@ def test_an_alarm_that_nobody_waits_for_any_more_is_no_reason_to_spin(world):
         await join(other)
 
     world.kernel.run(main())
-    assert world.kernel.spun_ns <= 2 * kernel_module._SPIN_NS  # before main's alarm and before the last
+    assert world.kernel.spun_ns <= 2 * SPIN_NS  # before main's alarm and before the last

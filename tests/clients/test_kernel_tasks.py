@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.kernel import Cancelled, alarm, join, ready, sleep_until, watch
+from clients.kernel import Cancelled
+from clients.traps import alarm, join, ready, sleep_until, watch
 
 MICROSECOND_NS, MILLISECOND_NS, SECOND_NS = 1_000, 1_000_000, 1_000_000_000
 
@@ -37,7 +38,7 @@ def test_join_gives_the_result_whether_it_is_there_or_still_to_come(world):
 def test_join_of_a_task_that_was_cancelled_gives_none(world):
     async def endless():
         while True:
-            await ready
+            await ready()
 
     async def main():
         task = world.kernel.spawn(endless())
@@ -95,7 +96,7 @@ def test_cancellation_is_not_eaten_by_handlers_of_faults(world):
     async def worker():
         while True:
             try:
-                await ready
+                await ready()
             except Exception:  # noqa: BLE001  # the point of the test
                 pytest.fail("a handler of faults saw the cancellation")
 
@@ -137,7 +138,7 @@ def test_an_exception_that_leaves_a_task_ends_the_run_and_every_task(world, by):
             await alarm(MILLISECOND_NS)
         if by == "descriptor":
             await watch(7)
-            await ready
+            await ready()
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -152,7 +153,7 @@ def test_run_ends_the_tasks_that_main_left_and_closes_the_poller(world):
     async def left():
         try:
             while True:
-                await ready
+                await ready()
         finally:
             ended.append("left")
 

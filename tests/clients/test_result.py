@@ -42,6 +42,7 @@ results = st.builds(
     failed=counts,
     in_flight=counts,
     due=counts,
+    idle_closed=counts,
     connections_established=counts,
     cpu_s=st.floats(0, 100),
     spin_s=st.floats(0, 100),
@@ -73,7 +74,16 @@ def test_merging_adds_counts_and_pools_durations(parts):
             expected[kind].merge(part.histograms[kind])
     sums = {
         name: sum(getattr(part, name) for part in parts)
-        for name in ("sent", "failed", "in_flight", "due", "connections_established", "workers", "workers_lost")
+        for name in (
+            "sent",
+            "failed",
+            "in_flight",
+            "due",
+            "idle_closed",
+            "connections_established",
+            "workers",
+            "workers_lost",
+        )
     }
     failures = sum((part.failures for part in parts), Counter())
     window = min(part.window_start_ns for part in parts), max(part.window_end_ns for part in parts)

@@ -7,17 +7,15 @@ into a spectrum.
 from __future__ import annotations
 
 import re
-import zlib
 from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from hdrh.codec import HdrCookieException, HdrLengthException
-from hdrh.histogram import HdrHistogram
 
 from bench.errors import MeasurementError
+from clients.histogram import Histogram, highest_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,9 +75,10 @@ def merged(log: Path, cells: Mapping[int, Cell], kind: str = "response") -> dict
             if match is None or match[2] != kind or int(match[1]) not in cells:
                 continue
             try:
-                filled[cells[int(match[1])]].append(_filled(match[3]))
-            except (ValueError, zlib.error, HdrCookieException, HdrLengthException) as error:
-                raise MeasurementError(f"{log}, line {number}: not an HDR histogram ({error!r})") from error
+                histogram = Histogram.decode(match[3])
+            except ValueError as error:
+                raise MeasurementError(f"{log}, line {number}: not an HDR histogram ({error})") from error
+            filled[cells[int(match[1])]].append(histogram.values_and_counts())
     pooled = {
         cell: (np.concatenate([values for values, _ in parts]), np.concatenate([counts for _, counts in parts]))
         for cell, parts in filled.items()
@@ -100,23 +99,3 @@ def spectrum(values_ns: Counts, counts: Counts) -> Spectrum:
     quantile = 1 - 10 ** -np.linspace(first, decades, int(decades * POINTS_PER_DECADE) + 2)
     rank = np.clip(np.ceil(quantile * total - 1e-9), 1, total)
     return Spectrum(quantile, values_ns[order][np.searchsorted(cumulative, rank)].astype(float), total)
-
-
-def highest_quantile(samples: int) -> float:
-    """Return the highest quantile with a 95 % interval within so many samples: 0.99 takes 368 of them.
-
-    Above it, the chance that all samples lie below the quantile exceeds 2.5 %. Source: Le Boudec, Performance
-    Evaluation of Computer and Communication Systems, 2010, section 2.2.
-    """
-    return float(0.025 ** (1 / samples))
-
-
-def _filled(payload: str) -> tuple[Counts, Counts]:
-    """Decode a histogram to the highest values of its filled buckets and their counts, both of shape (buckets,)."""
-    histogram = HdrHistogram.decode(payload)
-    counts = np.frombuffer(histogram.counts, dtype=np.uint64)
-    index = np.flatnonzero(counts)
-    half = histogram.sub_bucket_half_count
-    octave = np.maximum(index // half - 1, 0)
-    highest = ((index - octave * half + 1) << (octave + histogram.unit_magnitude)) - 1
-    return highest.astype(np.int64), counts[index].astype(np.int64)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from bench.analysis.runs.spectrum import highest_quantile, spectra, spectrum
+from bench.analysis.runs.spectrum import spectra, spectrum
 from bench.errors import MeasurementError
-from clients.histogram import Histogram, samples_needed
+from clients.histogram import Histogram, highest_quantile
 from clients.hlog import header, line
 
 BIN = 2**-10  # three significant digits: a bucket is at most a 1024th of its value wide
@@ -46,12 +46,6 @@ def test_it_spans_from_the_tenth_percentile_to_the_last_that_the_samples_support
     assert found.tail[-1] == pytest.approx(1 / (1 - highest_quantile(5000)))
     assert (np.diff(found.tail) > 0).all()
     assert (np.diff(found.value_ns) >= 0).all()
-
-
-@pytest.mark.parametrize("quantile", [0.9, 0.99, 0.999, 0.9999])
-def test_the_last_percentile_is_supported_where_the_load_generator_says_so(quantile):
-    enough = samples_needed(quantile)
-    assert highest_quantile(enough) >= quantile > highest_quantile(enough - 1)
 
 
 def test_only_the_asked_kind_of_the_asked_trials_counts_and_cells_stay_apart(tmp_path):

@@ -1,8 +1,9 @@
-"""What one connection has sent and not yet got back: bytes that come are matched with the messages they must echo.
+"""What one connection has sent and not got back, and how many of its requests were answered or failed.
 
-Every request is counted when it is sent, and once more when it is answered or fails, so that none can be lost. Sending
-and receiving overlap, so a message larger than the socket buffers cannot deadlock. When to send what is decided in
-`conversations.py`; connecting and starting afresh belong to `connection.py`.
+Every request is counted when it is sent, and once more when it is answered or fails, so that none can be lost. Bytes
+that come are compared with the messages that they must echo. Sending and receiving overlap, so a message larger than
+the socket buffers cannot deadlock. `conversations.py` decides what is sent when; `connection.py` connects and starts
+afresh. Neither may be added here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from clients.faults import Failure, Fault
-from clients.kernel import ready
+from clients.traps import ready
 
 if TYPE_CHECKING:
     import socket
@@ -22,53 +23,65 @@ if TYPE_CHECKING:
     from clients.clock import NowNs
     from clients.kernel import Kernel
     from clients.recorder import Recorder
+    from clients.workload import Workload
 
 Request = tuple[int, int, bytes | bytearray]
 """When it was due, when it was sent, and the message that its echo must equal."""
 
 # Above glibc's threshold of 128 KiB each buffer would be mapped and unmapped anew: page faults instead of an echo.
 RECEIVE_BYTES_MAX = 65_536
-_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_ENDED_BY_THE_SERVER = (Failure.CLOSED_EARLY, Failure.RESET)
 
 
-class Ledger:
+class InFlight:
     """The open requests of one connection, and its counts over the whole run.
 
-    `sent`, `answered` and `failed` count requests. `waiting_since_ns` is when the one request was sent that a fast
-    conversation has in flight, which it keeps to itself; `free_since_ns` is when the last reply was whole.
+    `sent`, `answered` and `failed` count requests; `idle_closed` counts how often the server closed the connection with
+    no request open. `free_since_ns` is when the last reply was whole. Fast conversations keep their one open request to
+    themselves: `waiting_since_ns` is when it was sent, None if there is none.
     """
 
     __slots__ = (
         "_clock",
         "_kernel",
+        "_message_bytes",
         "_receive_bytes",
         "_received",
         "_recorder",
         "answered",
         "failed",
         "free_since_ns",
+        "idle_closed",
         "outstanding",
         "sent",
         "unsent",
         "waiting_since_ns",
     )
 
-    def __init__(self, *, kernel: Kernel, recorder: Recorder, clock: NowNs, receive_bytes: int) -> None:
-        """Receive at most so much at once."""
-        self._kernel, self._recorder, self._clock, self._receive_bytes = kernel, recorder, clock, receive_bytes
+    def __init__(self, workload: Workload, *, kernel: Kernel, recorder: Recorder, clock: NowNs) -> None:
+        self._kernel, self._recorder, self._clock = kernel, recorder, clock
+        self._message_bytes = workload.message_bytes
+        self._receive_bytes = min(workload.message_bytes * workload.pipeline, RECEIVE_BYTES_MAX)
         self.outstanding: deque[Request] = deque()
         self.unsent = memoryview(b"")
         self._received = 0
         self.waiting_since_ns: int | None = None
         self.free_since_ns = 0
-        self.sent = self.answered = self.failed = 0
+        self.sent = self.answered = self.failed = self.idle_closed = 0
 
     # ---- counts
 
     @property
-    def in_flight(self) -> int:
-        """Requests sent and not yet answered."""
+    def requests(self) -> int:
+        """How many requests are sent and not yet answered."""
         return len(self.outstanding) + (self.waiting_since_ns is not None)
+
+    @property
+    def owed_bytes(self) -> int:
+        """How many bytes of replies are still to come."""
+        of_fast = 0 if self.waiting_since_ns is None else self._message_bytes
+        return of_fast + sum(len(message) for _, _, message in self.outstanding) - self._received
 
     def oldest_sent_ns(self) -> int | None:
         """When the oldest open request was sent; None if there is none."""
@@ -76,9 +89,9 @@ class Ledger:
 
     def check_conservation(self) -> None:
         """Raise AssertionError unless every request sent was answered, failed or is in flight."""
-        assert self.sent == self.answered + self.failed + self.in_flight, (
+        assert self.sent == self.answered + self.failed + self.requests, (
             f"requests lost count: {self.sent} sent, {self.answered} answered, {self.failed} failed, "
-            f"{self.in_flight} in flight"
+            f"{self.requests} in flight"
         )
 
     def overdue_failure(self) -> Failure:
@@ -88,10 +101,17 @@ class Ledger:
         return Failure.STALLED if self.unsent else Failure.TIMEOUT
 
     def fail(self, failure: Failure) -> None:
-        """Count what is in flight as failed (a connection without any counts once), and expect nothing any more."""
-        lost = self.in_flight
+        """Count all open requests as failed, and expect nothing any more.
+
+        With no request open, a connection that the server closed is no failure and is counted apart; anything else,
+        such as a refusal, is one.
+        """
+        lost = self.requests
         self.failed += lost
-        self._recorder.failures[failure] += lost or 1
+        if not lost and failure in _ENDED_BY_THE_SERVER:
+            self.idle_closed += 1
+        else:
+            self._recorder.failures[failure] += lost or 1
         self.outstanding.clear()
         self.waiting_since_ns = None
         self.unsent = memoryview(b"")
@@ -108,48 +128,53 @@ class Ledger:
         self.sent += len(unique)
         try:
             handed = sock.send(data)
-        except _WOULD_BLOCK:
+        except WOULD_BLOCK:
             handed = 0
         if handed < len(data):
             self._keep_unsent(sock, memoryview(data)[handed:])
 
-    async def settle(self, sock: socket.socket, request: Request, handed: int, chunk: bytes | None) -> None:
+    async def settle(
+        self, sock: socket.socket, request: Request, handed: int | None, reply: bytearray, got: int | None
+    ) -> None:
         """Finish an exchange that one send and one receive did not: the rest goes out while the echo comes in.
 
-        Of its message `handed` bytes were sent, and `chunk` was received, if anything was.
+        `handed` bytes of the message were sent, and the first `got` bytes of `reply` were received; None for a call
+        that would have had to wait. Raise Fault.
         """
         self.waiting_since_ns = None
         self.outstanding.append(request)
-        self._keep_unsent(sock, memoryview(request[2])[handed:])
-        if chunk is not None:
-            self._accept(chunk)
+        self._keep_unsent(sock, memoryview(request[2])[handed or 0 :])
+        if got is not None:
+            self._accept(bytes(reply[:got]))
         while self.outstanding:
-            await ready
+            await ready()
             self.exchange(sock)
 
     def exchange(self, sock: socket.socket) -> None:
         """Send what is left to send and take what has come, as far as either goes without waiting. Raise Fault."""
-        if self.unsent:
-            try:
-                handed = sock.send(self.unsent)
-            except _WOULD_BLOCK:
-                handed = 0
-            self._keep_unsent(sock, self.unsent[handed:])
+        self.send_rest(sock)
         while True:
             try:
                 chunk = sock.recv(self._receive_bytes)
-            except _WOULD_BLOCK:
+            except WOULD_BLOCK:
                 return
             self._accept(chunk)
             if not self._may_have_more(sock, chunk):
                 return
 
+    def send_rest(self, sock: socket.socket) -> None:
+        """Send what is left of messages that did not go out whole, as far as that goes without waiting."""
+        if self.unsent:
+            try:
+                handed = sock.send(self.unsent)
+            except WOULD_BLOCK:
+                handed = 0
+            self._keep_unsent(sock, self.unsent[handed:])
+
     def _may_have_more(self, sock: socket.socket, chunk: bytes) -> bool:
         """Say whether to receive again after a chunk: reading what is not there costs as much as reading what is."""
         if isinstance(sock, ssl.SSLSocket):
-            return (
-                bool(self.outstanding) or sock.pending() > 0
-            )  # a record may be there that the poller will not tell of
+            return bool(self.outstanding) or sock.pending() > 0  # the poller knows nothing of decrypted records
         return bool(self.outstanding) and len(chunk) == self._receive_bytes
 
     def check_silence(self, sock: socket.socket) -> None:
@@ -167,7 +192,7 @@ class Ledger:
         self.unsent = rest
 
     def _accept(self, chunk: bytes) -> None:
-        """Match bytes that came with the messages they must echo. Raise Fault."""
+        """Compare bytes that came with the messages that they must echo. Raise Fault."""
         if not chunk:
             raise Fault(Failure.SHORT_REPLY if self._received else Failure.CLOSED_EARLY)
         outstanding, at, size = self.outstanding, 0, len(chunk)
