@@ -29,7 +29,10 @@ CLIENTS_VALUES = {"clients.workload", "clients.result", "clients.histogram", "cl
 
 # Within bench, a module imports from its own line or from those above it. docs/architecture.md draws this.
 BENCH_ORDER = (
-    {"bench.errors", "bench.units", "bench.junit", "bench.limits"},
+    {
+        *("bench.errors", "bench.units", "bench.junit", "bench.files", "bench.plain"),
+        *("bench.metrics", "bench.limits", "bench.steadiness"),
+    },
     {"bench.experiment"},
     {"bench.stats"},
     {"bench.verdict"},
@@ -39,7 +42,7 @@ BENCH_ORDER = (
     {"bench.__main__"},
 )
 EXPERIMENT_ORDER = (
-    {"bench.experiment.model", "bench.experiment.schema"},
+    {"bench.experiment.model", "bench.experiment.schema", "bench.experiment.trial.doubts"},
     {"bench.experiment.host"},
     {"bench.experiment.planning"},
     {"bench.experiment.trial"},
