@@ -16,6 +16,7 @@ from rich.progress import Progress, TaskID
 from bench.cli.files import add_to_file, refuse_unwritable, write_file
 from bench.errors import BenchError, UsageError
 from bench.experiment.model import Status
+from bench.metrics import GATES
 from clients.workload import Workload, WorkloadError, parse_duration_s, parse_size_bytes
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ Examples:
 Exit status: 0 fine or faster, 1 regressed, 2 wrong use, 3 inconclusive,
 4 invalid measurement, 5 nothing to compare with.
 """
-GATES = ("server_cpu_us_per_reply", "response_p50_ns", "replies_per_s", "response_p99_ns")
-"""What may decide; the first two do if nobody says. A test holds this to the rules of the comparison."""
-
 _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 
 
@@ -69,7 +67,7 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
     "gates",
     metavar="METRIC[=5%]",
     multiple=True,
-    help=f"Metric that decides: {', '.join(GATES)}; may be repeated.",
+    help=f"Metric that decides: {', '.join(metric.column for metric in GATES)}; may be repeated.",
 )
 @click.option("--tolerance", type=click.FloatRange(0), default=2.0, show_default=True, help="Percent that is let be.")
 @click.option("--seed", type=int, help="Order of the trials.  [default: drawn, and shown]")

@@ -23,13 +23,14 @@ from bench.regress.planner import SUSPICION, Cell, Knowledge, Plan, make_plan
 from bench.regress.validity import Log, cell_problem, gap, host_problem, lost, mean, not_steady
 from bench.verdict.judge import ALPHA, Problem, judge
 from bench.verdict.pairs import Arm, Observation
-from bench.verdict.values import Word
+from bench.verdict.words import Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bench.regress.ledger import Ledger
-    from bench.verdict.values import Comparison, Rule
+    from bench.verdict.rules import Rule
+    from bench.verdict.values import Comparison
     from clients.workload import Workload
 
 PILOT_PAIRS = 4

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.estimates.cells import CPU, THROUGHPUT
 from bench.analysis.estimates.ranking import claim, lead, rank, sentence
 from bench.analysis.runs import run_folder
+from bench.metrics import CPU, THROUGHPUT
 
 
 def rates(**of):

@@ -23,7 +23,7 @@ from bench.experiment.model import Server, Status, Trial, TrialResult
 from bench.regress.planner import Cell
 from bench.regress.session import Outcome, Question, Session
 from bench.verdict.pairs import Arm
-from bench.verdict.values import Rule
+from bench.verdict.rules import Rule
 from clients.workload import Workload
 
 if TYPE_CHECKING:

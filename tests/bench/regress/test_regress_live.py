@@ -142,7 +142,7 @@ def loops_for(path_of, share):
 
 
 def _rule(name):
-    from bench.verdict.judge import RULES
+    from bench.verdict.rules import RULES
 
     return dataclasses.replace(next(rule for rule in RULES if rule.metric == name), gating=True)
 
