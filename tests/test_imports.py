@@ -29,10 +29,8 @@ CLIENTS_VALUES = {"clients.workload", "clients.result", "clients.histogram", "cl
 
 # Within bench, a module imports from its own line or from those above it. docs/architecture.md draws this.
 BENCH_ORDER = (
-    {
-        *("bench.errors", "bench.units", "bench.junit", "bench.files", "bench.plain"),
-        *("bench.metrics", "bench.limits", "bench.steadiness"),
-    },
+    {"bench.errors", "bench.units", "bench.junit", "bench.files", "bench.plain"},
+    {"bench.metrics", "bench.limits", "bench.steadiness"},
     {"bench.experiment"},
     {"bench.stats"},
     {"bench.verdict"},
@@ -42,13 +40,14 @@ BENCH_ORDER = (
     {"bench.__main__"},
 )
 EXPERIMENT_ORDER = (
-    {"bench.experiment.model", "bench.experiment.schema", "bench.experiment.trial.doubts"},
+    {"bench.experiment.doubts"},
+    {"bench.experiment.model", "bench.experiment.schema"},
     {"bench.experiment.host"},
     {"bench.experiment.planning"},
     {"bench.experiment.trial"},
     {"bench.experiment.conformance"},
     {"bench.experiment.instrument"},
-    {"bench.experiment.drive", "bench.experiment.store", "bench.experiment.search"},
+    {"bench.experiment.drive", "bench.experiment.store", "bench.experiment.rounds", "bench.experiment.search"},
     {"bench.experiment.campaign"},
 )
 ANALYSIS_ORDER = (
@@ -203,6 +202,28 @@ def violations(root: Path) -> list[str]:
 
 def test_imports_go_one_way():
     assert violations(ROOT) == []
+
+
+def pictured(package: str) -> tuple[set[str], ...]:
+    """Return the order that docs/architecture.md draws of a package: a set of modules for each line."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"^```text\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    orders = [[re.split(r"\s{2,}", line)[0] for line in picture.splitlines()] for picture in pictures]
+    names = {"bench": orders[0], "bench.experiment": orders[1], "bench.analysis": orders[2]}[package]
+    return tuple({f"{package}.{name}" for name in line.split(", ")} for line in names)
+
+
+def test_the_pictures_in_the_documents_are_the_true_orders():
+    assert pictured("bench") == BENCH_ORDER[:-1]  # __main__ is what runs the last of them
+    assert pictured("bench.experiment") == EXPERIMENT_ORDER
+    assert pictured("bench.analysis") == ANALYSIS_ORDER
+
+
+def test_every_module_has_its_place_in_an_order():
+    orders = {"bench": BENCH_ORDER, "bench.experiment": EXPERIMENT_ORDER, "bench.analysis": ANALYSIS_ORDER}
+    for package, order in orders.items():
+        inside = {module.name for module in modules(ROOT) if module.name.startswith(f"{package}.")}
+        assert {name for name in inside if rank(name, order) is None} == set()
 
 
 def test_every_room_is_read():

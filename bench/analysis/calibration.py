@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bench.experiment.instrument.calibrate import CellPairs, Pace
-    from bench.experiment.model import Generator
+    from bench.experiment.model import LoadGenerator
 
 LEVEL = 0.95
 
@@ -38,7 +38,7 @@ class CellAnswer:
 class PaceAnswer:
     """Punctuality of one generator at one share of our ceiling, over trials; None where no trial could tell."""
 
-    generator: Generator
+    generator: LoadGenerator
     share: float
     offered_per_s: Estimate
     achieved_ratio: Estimate

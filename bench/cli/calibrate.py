@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.progress import Progress
 
 from bench.cli.calibration_sheets import cell_sheet, pace_sheet
+from bench.cli.door import door_of
 from bench.cli.files import add_to_file, refuse_unwritable
+from bench.cli.progress import watching
 from bench.cli.terminal import standard_output
+from bench.experiment.drive import drive
 from bench.experiment.host import machine
 from bench.experiment.instrument import ceiling
-from bench.experiment.instrument.calibrate import Calibration, Effort, build_reference, fastest_server
+from bench.experiment.instrument.calibrate import Effort, calibration
+from bench.experiment.instrument.reference import build_reference, fastest_server
 from bench.experiment.planning.catalog import catalog
 
 if TYPE_CHECKING:
     from bench.analysis.calibration import CellAnswer, PaceAnswer
+    from bench.experiment.instrument.calibrate import Calibrated
 
 
 @click.command("calibrate", short_help="Measure the load generator itself: its ceiling, its cost, its punctuality.")
@@ -32,32 +36,38 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), help="Where to keep it instead of the user's cache folder.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of tables.")
 @click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Add Markdown to this file.")
+@click.pass_context
 def calibrate(
-    *, pairs: int, window_s: float, warmup_s: float, seed: int, out: Path | None, summary: Path | None, as_json: bool
+    context: click.Context,
+    /,
+    *,
+    pairs: int,
+    window_s: float,
+    warmup_s: float,
+    seed: int,
+    out: Path | None,
+    summary: Path | None,
+    as_json: bool,
 ) -> None:
     """Run our generator and a C one in turn against a C echo server, and say how near ours comes.
 
     With fewer than 6 pairs no 95 % interval can be stated, and none is. The result is kept for this machine; `run`
-    uses it to mark trials in which the generator, not the server, was the limit. One that was interrupted is shown as
-    far as it came, and not kept.
+    uses it to mark trials in which the generator, not the server, was the limit. An interrupted one is shown as far as
+    it came, and is not kept.
     """
     effort = Effort(pairs=pairs, window_s=window_s, warmup_s=warmup_s)
     refuse_unwritable(summary)
     console = Console(stderr=True) if as_json else standard_output()
-    cores = machine.plan_cores(machine.allowed_cores(), 1, machine.cpu_quota())
-    with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
-        logs = Path(folder)
-        server, missing = fastest_server(catalog(), build_reference(logs / "compiler.log"))
-        if missing:
-            console.print(f"No reference: {missing}\nOur generator alone is measured, against {server.name}.")
-        calibration = Calibration(
-            server, has_reference=missing is None, cores=cores, effort=effort, logs=logs, seed=seed
-        )
-        try:
-            _measure(calibration, effort, console)
-        finally:
-            cells, paces = _answers(calibration)
-            markdown = _show(_heading(cores, effort), cells, paces, console)
+    server, missing = fastest_server(catalog(), _no_reference())
+    if missing:
+        console.print(f"No reference: {missing}\nOur generator alone is measured, against {server.name}.")
+    experiment = calibration(server, has_reference=missing is None, effort=effort, seed=seed)
+    with watching(console, effort.trials, only_failures=True) as watcher, door_of(context)() as bench:
+        found = drive(experiment, bench, watcher=watcher)
+    cells, paces = _answers(found)
+    markdown = _show(_heading(effort), cells, paces, console)
+    if found.was_interrupted:
+        raise KeyboardInterrupt
     document = {
         "fingerprint": ceiling.fingerprint(),
         "server": server.name,
@@ -72,17 +82,16 @@ def calibrate(
     console.print(f"kept in {path}", soft_wrap=True)
 
 
-def _measure(calibration: Calibration, effort: Effort, console: Console) -> None:
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("calibrating", total=effort.trials)
-        calibration.measure_cells(lambda: progress.advance(task))
-        calibration.measure_paces(lambda: progress.advance(task))
+def _no_reference() -> str | None:
+    """Build the reference generator; return why there is none if it cannot be built."""
+    with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
+        return build_reference(Path(folder) / "compiler.log")
 
 
-def _answers(calibration: Calibration) -> tuple[list[CellAnswer], list[PaceAnswer]]:
+def _answers(found: Calibrated) -> tuple[list[CellAnswer], list[PaceAnswer]]:
     from bench.analysis.calibration import answer_cell, answer_paces  # noqa: PLC0415 - after measuring
 
-    return [answer_cell(cell) for cell in calibration.cells if cell.ours], answer_paces(calibration.paces)
+    return [answer_cell(cell) for cell in found.cells if cell.ours], answer_paces(found.paces)
 
 
 def _show(heading: str, cells: list[CellAnswer], paces: list[PaceAnswer], console: Console) -> str:
@@ -105,7 +114,8 @@ def _to_json(cells: list[CellAnswer], paces: list[PaceAnswer]) -> dict[str, Any]
     }
 
 
-def _heading(cores: machine.Cores, effort: Effort) -> str:
+def _heading(effort: Effort) -> str:
+    cores = machine.cores()
     facts = machine.facts(cores)
     return (
         f"{facts['cpu_model']}, {facts['cpus']} CPUs, Linux {facts['kernel']}, "

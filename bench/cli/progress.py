@@ -1,4 +1,7 @@
-"""How far a run is: a bar with the time left on a terminal, a line per trial elsewhere. Changes nothing."""
+"""How far an experiment is: a bar with the time left on a terminal, lines elsewhere. Changes nothing.
+
+Every command that measures is watched from here.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from rich.progress import (
 )
 
 from bench import units
-from bench.experiment.model import Status, Trial, TrialResult
+from bench.experiment.model import Block, News, Status, TrialResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,14 +52,15 @@ def first_and_last(lines: Sequence[str]) -> Sequence[str]:
 
 
 class Lines:
-    """A line for each trial that ended."""
+    """Prints the news, and a line for each trial that ended, or with `only_failures` for those that failed."""
 
-    def __init__(self, console: Console, trials: int) -> None:
+    def __init__(self, console: Console, trials: int | None, *, only_failures: bool) -> None:
         self._console = console
         self._trials = trials
+        self._only_failures = only_failures
         self._ended = 0
 
-    def began(self, trial: Trial) -> None:
+    def began(self, block: Block) -> None:
         """Say nothing."""
 
     def ended(self, result: TrialResult) -> None:
@@ -64,20 +68,29 @@ class Lines:
         line = outcome(result)
         if result.trial.round:
             self._ended += 1
-            line = f"[{self._ended}/{self._trials}] {line}"
-        self._console.print(line, markup=False, soft_wrap=True)
+            line = f"[{self._ended}/{self._trials}] {line}" if self._trials else line
+        if not (self._only_failures and result.status is Status.MEASURED):
+            self._console.print(line, markup=False, soft_wrap=True)
+
+    def told(self, news: News) -> None:
+        """Print the news."""
+        self._trials = news.trials or self._trials
+        for line in news.lines:
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 class Bar:
-    """A bar, and above it only the trials that failed."""
+    """A bar, and above it the news and the trials that failed."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
         self._task = task
 
-    def began(self, trial: Trial) -> None:
+    def began(self, block: Block) -> None:
         """Show what is being measured."""
-        self._progress.update(self._task, description=f"{trial.server.name} {trial.workload_name}")
+        names = dict.fromkeys(trial.server.name for trial in block.trials)
+        described = f"{', '.join(names)} {block.trials[0].workload_name}"
+        self._progress.update(self._task, description=described)
 
     def ended(self, result: TrialResult) -> None:
         """Advance; a trial that was not measured, and was expected to be, is said at once."""
@@ -86,12 +99,22 @@ class Bar:
         if result.status not in {Status.MEASURED, Status.SKIPPED}:
             self._progress.console.print(outcome(result), style="red", markup=False)
 
+    def told(self, news: News) -> None:
+        """Print the news, and learn how many trials there will be."""
+        if news.trials is not None:
+            self._progress.update(self._task, total=news.trials)
+        for line in news.lines:
+            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
 
 @contextmanager
-def watching(console: Console, trials: int) -> Iterator[Watcher]:
-    """Yield who watches so many trials, as the console allows."""
+def watching(console: Console, trials: int | None = None, *, only_failures: bool = False) -> Iterator[Watcher]:
+    """Yield who watches an experiment of so many trials, as the console allows.
+
+    Where there is no terminal each trial has a line, or with `only_failures` each that failed.
+    """
     if not console.is_terminal:
-        yield Lines(console, trials)
+        yield Lines(console, trials, only_failures=only_failures)
         return
     columns = (
         BarColumn(),

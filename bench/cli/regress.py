@@ -6,23 +6,18 @@ import json
 import math
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 from rich.console import Console
-from rich.progress import Progress, TaskID
 
+from bench.cli.door import door_of
 from bench.cli.files import add_to_file, refuse_unwritable, write_file
+from bench.cli.progress import watching
 from bench.errors import BenchError, UsageError
-from bench.experiment.model import Status
 from bench.metrics import GATES
 from clients.workload import Workload, WorkloadError, parse_duration_s, parse_size_bytes
-
-if TYPE_CHECKING:
-    from bench.experiment.model import TrialResult
-    from bench.regress.planner import Cell, Plan
-    from bench.verdict.pairs import Arm
 
 DEFAULT_MINUTES = 6.0
 EXAMPLES = """\b
@@ -91,12 +86,13 @@ def regress(context: click.Context, /, **given: Any) -> None:
     fields = ("base", "head", "a", "b", "command", "setup", "ready", "servers")
     request = regression.Request(here=Path.cwd(), workload=workload, **{name: given[name] for name in fields})
     try:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        with watching(Console(stderr=True), only_failures=True) as watcher:
             report = regression.run(
                 request,
                 regression.Amount(**amount),
+                door=door_of(context),
                 ledger_path=given["ledger"],
-                watcher=Bar(progress),
+                watcher=watcher,
                 again=_again(context),
                 allow_inconclusive=given["allow_inconclusive"],
             )
@@ -169,25 +165,3 @@ def _again(context: click.Context) -> list[str]:
         for item in value if isinstance(value, tuple) else (value,):
             words += [option] if item is True else [option, str(item)]
     return words
-
-
-class Bar:
-    """Tells on stderr what was planned and how far it is; a `session.Watcher`."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: TaskID | None = None
-
-    def planned(self, plan: Plan) -> None:
-        """Print the plan."""
-        for line in plan.sentences():
-            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    def measured(self, cell: Cell, arm: Arm, result: TrialResult, done: int, of: int) -> None:
-        """Move the bar; a trial that failed gets a line."""
-        if self._task is None:
-            self._task = self._progress.add_task("")
-        self._progress.update(self._task, completed=done, total=of, description=f"{cell.name} {arm}")
-        if result.status is not Status.MEASURED:
-            line = f"{cell.name} {arm}: {result.status}: {result.detail}"
-            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)

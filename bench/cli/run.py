@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from bench import units
+from bench.cli.door import door_of
 from bench.cli.progress import watching
 from bench.cli.terminal import standard_output
 from bench.errors import ExitCode, UsageError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.experiment.campaign import Campaign
-    from bench.experiment.model import Trial
+    from bench.experiment.model import Door, Trial
     from bench.experiment.planning.plan import Plan
     from bench.experiment.store import Store
 
@@ -77,8 +78,18 @@ OVERHEAD_S = 0.5
 @click.option("--anyway", is_flag=True, help="Measure, and mark, servers that fail the basic cases of `check` too.")
 @click.option("--no-report", is_flag=True, help="Leave plots and report to `echobench report`.")
 @click.option("--dry-run", is_flag=True, help="Say what would be measured, and for how long.")
+@click.pass_context
 def run(
-    plan: str, out: Path, resume: Path | None, *, anyway: bool, no_report: bool, dry_run: bool, **options: Any
+    context: click.Context,
+    /,
+    plan: str,
+    out: Path,
+    resume: Path | None,
+    *,
+    anyway: bool,
+    no_report: bool,
+    dry_run: bool,
+    **options: Any,
 ) -> ExitCode:
     """Measure every server of a plan under every workload, each trial in a fresh process, in shuffled rounds.
 
@@ -90,14 +101,14 @@ def run(
             raise UsageError("--resume goes on with the plan of the run: leave the other options out")
         with console.status(LOOKING):
             ready = campaign.resume(resume)
-        return _measure(ready, console, no_report=no_report)
+        return _measure(ready, console, door_of(context), no_report=no_report)
     file = overridden(read_plan(find_plan(plan)), workload=_workload(options), **options)
     if dry_run:
         _describe(resolve(file), console)
         return ExitCode.FINE
     with console.status(LOOKING):
         ready = campaign.begin(file, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
-    return _measure(ready, console, no_report=no_report)
+    return _measure(ready, console, door_of(context), no_report=no_report)
 
 
 def _workload(options: dict[str, Any]) -> dict[str, Any]:
@@ -142,13 +153,13 @@ def _time(trials: Collection[Trial]) -> str:
     return f"about {units.duration(1e9 * seconds)}" if seconds < MINUTE_S else f"about {seconds / MINUTE_S:.0f} min"
 
 
-def _measure(ready: Campaign, console: Console, *, no_report: bool) -> ExitCode:
+def _measure(ready: Campaign, console: Console, door: Door, *, no_report: bool) -> ExitCode:
     """Measure, then make tables, plots and report of what there is, interrupted or not."""
     done = ready.store.done()
     todo = [trial for trial in ready.plan.trials() if trial.number not in done]
     console.print(f"{_trials(len(todo))}, seed {ready.plan.seed}, {_time(todo)}, in {ready.store.path}", soft_wrap=True)
     with watching(console, len(todo)) as watcher:
-        tally = ready.measure(watcher)
+        tally = ready.measure(watcher, door)
     if not ready.store.done():
         console.print("Interrupted before the first trial ended: there is nothing to report.")
         return ExitCode.INVALID

@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 import re
 import sys
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 
 from bench import units
+from bench.cli.door import door_of
+from bench.cli.progress import watching
 from bench.errors import ExitCode, UsageError
-from bench.experiment.host import machine
-from bench.experiment.model import Trial
-from bench.experiment.search import Objective, Search, judge, run
-from bench.experiment.trial.live import LiveBench
+from bench.experiment.drive import drive
+from bench.experiment.search import Bracket, Found, Objective
+from bench.experiment.search import search as experiment
 from bench.regress.request import spec
 from clients.workload import Workload, parse_duration_s
-
-if TYPE_CHECKING:
-    from bench.experiment.model import Server, TrialResult
 
 _OBJECTIVE = re.compile(r"(p50|p90|p99|p999)\s*<=?\s*(\S+)")
 
@@ -37,7 +33,10 @@ _OBJECTIVE = re.compile(r"(p50|p90|p99|p999)\s*<=?\s*(\S+)")
 @click.option("--precision", type=float, default=0.05, show_default=True, help="How near kept and missed must come.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of lines.")
+@click.pass_context
 def search(
+    context: click.Context,
+    /,
     *,
     server: str,
     slo: str,
@@ -67,39 +66,10 @@ def search(
         duration_s=parse_duration_s(duration),
         seed=seed,
     )
-    tested = spec(server, "s")
-    if tested.gap is not None:
-        raise UsageError(f"{server} cannot run here: {tested.gap}")
-    state = Search(first_per_s=first_rate, precision=precision)
-    with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
-        cores = machine.plan_cores(machine.allowed_cores(), 1, machine.cpu_quota())
-        prober = Prober(LiveBench(logs=Path(folder), cores=cores), tested, workload, objective)
-        trials = run(state, prober, objective)
-    _conclude(state, objective, len(trials), as_json=as_json)
-
-
-class Prober:
-    """Measures one rate after another, saying so on stderr."""
-
-    def __init__(self, live: LiveBench, server: Server, workload: Workload, objective: Objective) -> None:
-        """Probe with copies of `workload` at other rates."""
-        self._live, self._server, self._workload, self._objective = live, server, workload, objective
-        self._number = 0
-
-    def __call__(self, rate_per_s: float) -> TrialResult:
-        """Measure one trial at a rate."""
-        self._number += 1
-        workload = self._workload.replace(rate_per_s=rate_per_s, seed=self._workload.seed + self._number)
-        trial = Trial(number=self._number, round=0, server=self._server, workload_name="search", workload=workload)
-        result = self._live(trial)
-        latency_ns = result.metrics.get(self._objective.metric)
-        shown = "unknown" if latency_ns is None else units.duration(latency_ns)
-        outcome = judge(result, self._objective)
-        reason = f" ({result.detail.splitlines()[0]})" if result.detail else ""
-        click.echo(
-            f"{units.rate(rate_per_s):>12}  {self._objective.percentile} {shown:>9}  {outcome}{reason}", err=True
-        )
-        return result
+    bracket = Bracket(first_per_s=first_rate, precision=precision)
+    with watching(Console(stderr=True)) as watcher, door_of(context)() as bench:
+        found = drive(experiment(spec(server, "s"), workload, objective, bracket), bench, watcher=watcher)
+    _conclude(found, objective, as_json=as_json)
 
 
 def parse_objective(text: str) -> Objective:
@@ -110,7 +80,8 @@ def parse_objective(text: str) -> Objective:
     return Objective(percentile=match[1], limit_ns=parse_duration_s(match[2]) * 1e9)
 
 
-def _conclude(state: Search, objective: Objective, trials: int, *, as_json: bool) -> None:
+def _conclude(outcome: Found, objective: Objective, *, as_json: bool) -> None:
+    state, trials = outcome.bracket, outcome.trials
     found, missed = state.kept_per_s, state.missed_per_s
     limit = f"{objective.percentile} < {units.duration(objective.limit_ns)}"
     if as_json:

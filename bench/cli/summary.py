@@ -12,8 +12,8 @@ from rich.table import Table
 
 from bench import metrics, units
 from bench.analysis.estimates.ranking import rank
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
-from bench.experiment.trial.doubts import Doubt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,24 +14,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.experiment import drive
 from bench.experiment.conformance import START, Outcome, basic
+from bench.experiment.drive import drive
 from bench.experiment.host import machine
-from bench.experiment.instrument import calibrate, ceiling
+from bench.experiment.instrument import ceiling, reference
+from bench.experiment.instrument.calibrate import brief
 from bench.experiment.instrument.ceiling import Ceilings
 from bench.experiment.planning import preflight
 from bench.experiment.planning.catalog import ROOT, catalog
 from bench.experiment.planning.plan_file import PlanFile, check_plan
 from bench.experiment.planning.selection import resolve
+from bench.experiment.rounds import rounds
 from bench.experiment.store import Store
-from bench.experiment.trial.live import LiveBench
+from bench.experiment.trial.live import live_bench
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.experiment.drive import Tally, Watcher
-    from bench.experiment.model import Server
+    from bench.experiment.drive import Watcher
+    from bench.experiment.model import Door, Server
     from bench.experiment.planning.plan import Plan
+    from bench.experiment.rounds import Tally
 
 BRIEF_CALIBRATION_FROM = 40
 """Trials of a plan from which a few seconds of calibration are small beside it."""
@@ -45,22 +48,24 @@ class Campaign:
 
     plan: Plan
     store: Store
-    cores: machine.Cores
     nonconforming: frozenset[str]
     ceilings: Ceilings
     began_s: float
 
-    def measure(self, watcher: Watcher) -> Tally:
+    def measure(self, watcher: Watcher, door: Door = live_bench) -> Tally:
         """Measure what is not measured yet, keep each trial as it ends, and record how the run ended."""
-        bench = LiveBench(
+        done = self.store.done()
+        for gap in self.plan.gaps():
+            if gap.trial.number not in done:
+                self.store.save(gap)
+                watcher.ended(gap)
+        with door(
             logs=self.store.logs,
-            cores=self.cores,
             workers=self.plan.workers,
-            generator=self.plan.generator,
             nonconforming=self.nonconforming,
             ceiling_per_s=self.ceilings.of,
-        )
-        tally = drive.run(self.plan, bench, self.store.save, watcher, self.store.done())
+        ) as bench:
+            tally = drive(rounds(self.plan, done), bench, keep=self.store.save, watcher=watcher)
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
         self.store.finish(complete=not tally.was_interrupted, **so_far)
@@ -74,12 +79,10 @@ def begin(file: PlanFile, out: Path, *, anyway: bool = False, command: Sequence[
     a person typed, which is kept with the run.
     """
     began_s = time.monotonic()
-    plan, nonconforming = _looked_over(file, out, anyway=anyway)
-    cores = _cores(plan)
-    ceilings = _ceilings(plan, cores)
-    facts = _facts(file, plan, cores, anyway=anyway)
-    store = Store.create(out, plan.name, {"command": list(command), **facts})
-    return Campaign(plan, store, cores, nonconforming, ceilings, began_s)
+    plan, nonconforming = looked_over(file, out, anyway=anyway)
+    ceilings = _ceilings(plan)
+    store = Store.create(out, plan.name, {"command": list(command), **_facts(file, plan, anyway=anyway)})
+    return Campaign(plan, store, nonconforming, ceilings, began_s)
 
 
 def resume(path: Path) -> Campaign:
@@ -89,15 +92,14 @@ def resume(path: Path) -> Campaign:
     try:
         anyway = store.info["anyway"]
         file = check_plan(store.info["plan"], f"{path}/run.json")
-        plan, nonconforming = _looked_over(file, path.resolve().parent, anyway=anyway)
-        cores = _cores(plan)
-        _check_same(store, _facts(file, plan, cores, anyway=anyway))
-        ceilings = _ceilings(plan, cores)
+        plan, nonconforming = looked_over(file, path.resolve().parent, anyway=anyway)
+        _check_same(store, _facts(file, plan, anyway=anyway))
+        ceilings = _ceilings(plan)
     except BaseException:
         store.close()
         raise
     store.restart()
-    return Campaign(plan, store, cores, nonconforming, ceilings, began_s)
+    return Campaign(plan, store, nonconforming, ceilings, began_s)
 
 
 def _check_same(store: Store, now: Mapping[str, Any]) -> None:
@@ -108,8 +110,11 @@ def _check_same(store: Store, now: Mapping[str, Any]) -> None:
             raise UsageError(f"{store.path} cannot be resumed: {changed} is not what it was; start a new run")
 
 
-def _looked_over(file: PlanFile, out: Path, *, anyway: bool) -> tuple[Plan, frozenset[str]]:
-    """Return the plan, knowing which servers it refuses, and the names of those that are to be marked."""
+def looked_over(file: PlanFile, out: Path, *, anyway: bool = False) -> tuple[Plan, frozenset[str]]:
+    """Return the plan, knowing which servers it refuses, and the names of those that are to be marked.
+
+    Raises UsageError for what would make it fail later.
+    """
     plan = resolve(file)
     preflight.check(plan, out)
     if plan.generator == "reference":
@@ -123,7 +128,7 @@ def _looked_over(file: PlanFile, out: Path, *, anyway: bool) -> tuple[Plan, froz
 def _check_reference_generator() -> None:
     """Raise UsageError if the reference generator cannot be built here."""
     with tempfile.TemporaryDirectory(prefix="echobench-") as logs:
-        why = calibrate.build_reference(Path(logs) / "build.log")
+        why = reference.build_reference(Path(logs) / "build.log")
     if why is not None:
         raise UsageError(why)
 
@@ -146,11 +151,7 @@ def nonconformance(server: Server) -> str | None:
     return f"{REFUSED}: {first.case}: {first.detail}"
 
 
-def _cores(plan: Plan) -> machine.Cores:
-    return machine.plan_cores(machine.allowed_cores(), plan.workers, machine.cpu_quota())
-
-
-def _ceilings(plan: Plan, cores: machine.Cores) -> Ceilings:
+def _ceilings(plan: Plan, door: Door = live_bench) -> Ceilings:
     """Return what the generator can do at most: calibrated on this machine, or else measured briefly now.
 
     A small plan is not made longer for it: then a busy generator beside an idle server is all that can be seen.
@@ -162,13 +163,13 @@ def _ceilings(plan: Plan, cores: machine.Cores) -> Ceilings:
         return kept
     if len(list(plan.trials())) < BRIEF_CALIBRATION_FROM:
         return Ceilings({})
-    server, _ = calibrate.fastest_server(catalog())
-    workloads = [named.workload for named in plan.workloads]
-    with tempfile.TemporaryDirectory(prefix="echobench-") as logs:
-        return calibrate.brief(server, workloads, cores=cores, logs=Path(logs), seed=plan.seed)
+    server, _ = reference.fastest_server(catalog())
+    cells = {cell for named in plan.workloads if (cell := ceiling.cell_of(named.workload)) is not None}
+    with door() as bench:
+        return drive(brief(server, cells, seed=plan.seed), bench)
 
 
-def _facts(file: PlanFile, plan: Plan, cores: machine.Cores, *, anyway: bool) -> dict[str, Any]:
+def _facts(file: PlanFile, plan: Plan, *, anyway: bool) -> dict[str, Any]:
     """Return what run.json says about a run before its first trial."""
     places = {python: catalog(python) for python in file.pythons or [sys.executable]}
     gaps = {gap.trial.cell for gap in plan.gaps()}
@@ -181,7 +182,7 @@ def _facts(file: PlanFile, plan: Plan, cores: machine.Cores, *, anyway: bool) ->
             {"server": server.name, "workload": named.name, "measured": (server.name, named.name) not in gaps}
             for server, named in plan.cells()
         ],
-        "machine": machine.facts(cores),
+        "machine": machine.facts(machine.cores(plan.workers)),
         "interpreter": machine.interpreter_facts(),
         "interpreters": {
             python: {"description": place.interpreter.description, "libraries": place.libraries}

@@ -1,86 +1,156 @@
-"""The experiment: every trial of a plan in its order, each kept the moment it ends. No process, clock or file here.
+"""The one loop that measures: it runs any experiment against any door to the world, and keeps what comes of it.
 
-A trial that fails is a result with a status, and the run goes on; an interrupt ends the run, and what was measured
-stays.
+It owns interrupts, saving, progress, failure and the time limit, so no experiment has to. What is measured, in which
+order and until when is the experiment's business; how it is measured is the door's. Nothing of either belongs here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bench.errors import BenchError
-from bench.experiment.model import Measure, Status, Trial, TrialResult
+from bench.experiment.model import Block, News, Status, Stop, StopReason, TrialResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Iterator
 
-    from bench.experiment.planning.plan import Plan
+    from bench.experiment.model import Experiment, Measure, Results
+
+T = TypeVar("T")
 
 
 class Watcher(Protocol):
-    """Who is told how far the run is. It may print; it cannot change anything."""
+    """Who is told how far the experiment is. A watcher may print; it cannot change anything."""
 
-    def began(self, trial: Trial) -> None:
-        """Hear of a trial that begins."""
+    def began(self, block: Block) -> None:
+        """Hear of a block that is about to be launched."""
 
     def ended(self, result: TrialResult) -> None:
-        """Hear how a trial ended."""
+        """Hear how a trial ended, after it was kept."""
+
+    def told(self, news: News) -> None:
+        """Hear what the experiment has to say between two blocks."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """How a run went: trials by status, the sum of their windows, and whether a person stopped it."""
+class Silent:
+    """Watches and says nothing."""
 
-    statuses: dict[Status, int] = field(default_factory=dict)
-    window_s: float = 0.0
-    was_interrupted: bool = False
+    def began(self, block: Block) -> None:
+        """Say nothing."""
 
-    def add(self, status: Status, window_s: float | None) -> None:
-        """Count one trial."""
-        self.statuses[status] = self.statuses.get(status, 0) + 1
-        self.window_s += window_s or 0.0
+    def ended(self, result: TrialResult) -> None:
+        """Say nothing."""
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether trials were measured, and all of them, those apart that cannot be here."""
-        return not self.was_interrupted and set(self.statuses) | {Status.SKIPPED} == {Status.MEASURED, Status.SKIPPED}
+    def told(self, news: News) -> None:
+        """Say nothing."""
 
 
-def run(
-    plan: Plan,
+def drive(
+    experiment: Experiment[T],
     measure: Measure,
-    save: Callable[[TrialResult], None],
-    watcher: Watcher,
-    done: Collection[int] = (),
-) -> Tally:
-    """Measure every trial of the plan that is not `done` (numbers of an earlier, interrupted run) and save its result.
+    *,
+    keep: Callable[[TrialResult], None] = lambda _: None,
+    watcher: Watcher | None = None,
+    limit_s: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> T:
+    """Measure what the experiment asks for until it returns, and return that.
 
-    What will not be measured is saved first, with its reason. On KeyboardInterrupt returns what there is by then.
+    `keep` is called with every result before the experiment hears of it. When Ctrl-C or SIGTERM comes, or the next
+    block would end later than `limit_s` seconds after the beginning, the experiment is asked to stop and returns what
+    it has; only the block under way is lost. Raises KeyboardInterrupt if it has nothing to return, and whatever the
+    experiment or `keep` raises.
     """
-    tally = Tally()
+    watcher = watcher or Silent()
+    began_s, blocks = clock(), 0
+    with _interrupts_held() as held:
+        try:
+            step = next(experiment)
+            while True:
+                if isinstance(step, Block):
+                    reason = _why_stop(step, blocks, clock() - began_s, limit_s, interrupted=bool(held.heard))
+                    answer = None if reason else _measured(step, measure, watcher, held)
+                    if answer is None:
+                        experiment.throw(Stop(reason or StopReason.INTERRUPTED))
+                        raise RuntimeError("an experiment went on after it was asked to stop")
+                    blocks += 1
+                    for result in answer:
+                        keep(result)
+                        watcher.ended(result)
+                else:
+                    answer = ()
+                    watcher.told(step)
+                step = experiment.send(answer)
+        except StopIteration as end:
+            outcome: T = end.value
+            return outcome
+        except Stop as stop:
+            raise KeyboardInterrupt from stop
+        finally:
+            experiment.close()
+
+
+def _why_stop(
+    block: Block, blocks: int, spent_s: float, limit_s: float | None, *, interrupted: bool
+) -> StopReason | None:
+    """Say why this block is not to be measured any more. It is taken to last as long as the `blocks` so far did."""
+    if interrupted:
+        return StopReason.INTERRUPTED
+    is_late = limit_s is not None and blocks and spent_s + spent_s / blocks > limit_s
+    return StopReason.TIME_IS_UP if is_late and not block.continues else None
+
+
+def _measured(block: Block, measure: Measure, watcher: Watcher, held: _Held) -> Results | None:
+    """Return the results of a block, None if it was interrupted. What makes a block fail, makes only it fail."""
+    watcher.began(block)
     try:
-        for gap in plan.gaps():
-            if gap.trial.number not in done:
-                _keep(gap, save, watcher, tally)
-        for trial in plan.trials():
-            if trial.number not in done:
-                watcher.began(trial)
-                _keep(_measured(measure, trial), save, watcher, tally)
+        with held.released():
+            return measure(block)
     except KeyboardInterrupt:
-        tally.was_interrupted = True
-    return tally
-
-
-def _measured(measure: Measure, trial: Trial) -> TrialResult:
-    """Return the result of a trial. What makes it fail, makes only it fail."""
-    try:
-        return measure(trial)
+        return None
     except (BenchError, OSError) as error:
-        return TrialResult(trial=trial, status=Status.GENERATOR_FAILED, detail=f"the trial failed: {error}")
+        detail = f"the trial failed: {error}"
+        return tuple(TrialResult(trial=one, status=Status.GENERATOR_FAILED, detail=detail) for one in block.trials)
 
 
-def _keep(result: TrialResult, save: Callable[[TrialResult], None], watcher: Watcher, tally: Tally) -> None:
-    save(result)
-    tally.add(result.status, result.metrics.get("window_s"))
-    watcher.ended(result)
+class _Held:
+    """The signals that came while they were held back, and the handlers that will get the next one."""
+
+    def __init__(self, handlers: dict[signal.Signals, Any]) -> None:
+        self._handlers, self.heard = handlers, list[int]()
+
+    def hold(self) -> None:
+        for number in self._handlers:
+            signal.signal(number, lambda number, _frame: self.heard.append(number))
+
+    def let_go(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Let signals interrupt what is done here. Raises KeyboardInterrupt at once for one that came before."""
+        self.let_go()
+        try:
+            if self.heard:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self.hold()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[_Held]:
+    """Hold SIGINT and SIGTERM back, so that neither an experiment nor a file is left half-way through a step."""
+    is_main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} if is_main else {}
+    held = _Held({number: handler for number, handler in handlers.items() if handler is not None})
+    held.hold()
+    try:
+        yield held
+    finally:
+        held.let_go()

@@ -1,22 +1,27 @@
-"""The nouns of an experiment: a server, a trial, what a trial gave. Frozen values, no behaviour that touches the world.
+"""The nouns of an experiment: a server, a trial, a block, what they gave. Frozen values that never touch the world.
 
-Everything from the runner to the report passes these; a field added here is added to `schema.py` too.
+An experiment is a generator. It yields a `Block` that is to be measured next, is sent the results of its trials, and
+returns its outcome. It knows no process, no clock and no file, so that a test drives it with a list of answers.
+Everything from the experiment to the report passes these values; a field added to a trial is added to `schema.py` too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from bench.experiment.trial.doubts import Doubt
+    from bench.experiment.doubts import Doubt
     from clients.workload import Workload
 
 
-Generator = Literal["python", "reference"]
-"""Which load generator: ours, or the one in C, which knows closed loops over plain TCP only and is faster."""
+T = TypeVar("T")
+
+LoadGenerator = Literal["python", "reference"]
+"""Which load generator: ours, or the one in C. The one in C is faster, and makes plain loads only."""
 
 
 class Status(StrEnum):
@@ -61,13 +66,14 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One launch of one server under one workload; the unit of every statistic."""
+    """One launch of one server under one workload; the unit of every statistic. `generator` makes its load."""
 
     number: int
     round: int
     server: Server
     workload_name: str
     workload: Workload
+    generator: LoadGenerator = "python"
 
     @property
     def cell(self) -> tuple[str, str]:
@@ -94,5 +100,56 @@ class TrialResult:
     hlog: str = ""
 
 
-Measure = Callable[[Trial], TrialResult]
-"""The one door from the experiment to the world: the live bench, or a fake that answers from a model."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One or more trials that are launched together and measured together.
+
+    A block that `continues` the one before makes that one useful: no time limit falls between the two.
+    """
+
+    trials: tuple[Trial, ...]
+    continues: bool = False
+
+
+class News:
+    """What an experiment tells whoever watches it, between two blocks. A base class for such values."""
+
+    __slots__ = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """The news in words, a line each."""
+        return []
+
+    @property
+    def trials(self) -> int | None:
+        """How many trials are to be expected from beginning to end; None if the news says nothing about that."""
+        return None
+
+
+class StopReason(StrEnum):
+    """Why an experiment is asked to end before it has measured all that it wanted."""
+
+    INTERRUPTED = "interrupted"
+    TIME_IS_UP = "time is up"
+
+
+class Stop(Exception):  # noqa: N818 - it is a request, not an error
+    """Thrown into an experiment where it waits for results: it returns what it has, and yields nothing more."""
+
+    def __init__(self, reason: StopReason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+Results: TypeAlias = tuple[TrialResult, ...]
+"""What a block gave: a result for each of its trials, in their order. Empty for news."""
+
+Experiment: TypeAlias = Generator[Block | News, Results, T]
+"""A policy: yields what is to be measured next, is sent what came of it, and returns its outcome."""
+
+Measure: TypeAlias = Callable[[Block], Results]
+"""The one door from an experiment to the world: the live bench, or a fake that answers from a model."""
+
+Door: TypeAlias = Callable[..., AbstractContextManager[Measure]]
+"""What opens a `Measure` for as long as an experiment runs. The keywords are those of `trial.live.live_bench`."""

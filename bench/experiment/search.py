@@ -1,9 +1,7 @@
-"""The highest offered load that a server carries within a latency objective: a search by open-loop trials.
+"""The experiment of `search`: the highest offered load that a server carries within a latency objective. Pure.
 
-A state machine that is told how each probe went and says what to probe next; it touches neither clock nor socket, so a
-test drives it with a made-up server. Rates grow by a factor until one fails, then the gap is halved in the logarithm
-until it is as narrow as asked. A rate passes or fails by the majority of its trials, because one trial in a noisy
-minute proves little either way.
+Rates grow by a factor until one is missed, then the gap is halved in the logarithm until it is as narrow as asked. A
+rate is kept or missed by the majority of its trials, because one trial in a noisy minute proves little either way.
 """
 
 from __future__ import annotations
@@ -14,13 +12,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from bench.experiment.model import Status
-from bench.experiment.trial.doubts import Doubt
+from bench import units
+from bench.errors import MeasurementError
+from bench.experiment.doubts import Doubt
+from bench.experiment.model import Block, Experiment, News, Results, Status, Stop, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from bench.experiment.model import TrialResult
+    from bench.experiment.model import Server, StopReason, TrialResult
+    from clients.workload import Workload
 
 GROWTH = 2.0
 ACHIEVED_SHARE = 0.99
@@ -39,7 +40,7 @@ class Objective:
         return f"response_{self.percentile}_ns"
 
 
-class Outcome(StrEnum):
+class Rating(StrEnum):
     """How one trial at one rate went."""
 
     KEPT = "kept"
@@ -47,21 +48,30 @@ class Outcome(StrEnum):
     GENERATOR = "generator was the limit"
 
 
-def judge(result: TrialResult, objective: Objective) -> Outcome:
-    """Say whether a trial kept the objective; a percentile that too few samples support is not kept."""
+_SAYS_NOTHING = (Status.NOT_READY, Status.GENERATOR_FAILED, Status.WRONG_ECHO)
+"""A trial that ended so says nothing about a rate: the next one would end so too."""
+
+
+def rated(result: TrialResult, objective: Objective) -> Rating:
+    """Say whether a trial kept the objective; a percentile that too few samples support is not kept.
+
+    Raises MeasurementError for a trial that says nothing about its rate, such as one whose server did not start.
+    """
+    if result.status in _SAYS_NOTHING:
+        raise MeasurementError(f"the search cannot go on, a trial was {result.status}: {result.detail}")
     if result.status is not Status.MEASURED:
-        return Outcome.MISSED
+        return Rating.MISSED
     metrics: Mapping[str, Any] = result.metrics
     latency_ns = metrics.get(objective.metric)
     reached = metrics["replies_per_s"] >= ACHIEVED_SHARE * metrics["offered_per_s"]
     if reached and not metrics["errors"] and latency_ns is not None and latency_ns <= objective.limit_ns:
-        return Outcome.KEPT
-    return Outcome.GENERATOR if Doubt.GENERATOR_SATURATED in result.doubts else Outcome.MISSED
+        return Rating.KEPT
+    return Rating.GENERATOR if Doubt.GENERATOR_SATURATED in result.doubts else Rating.MISSED
 
 
 @dataclass(slots=True, kw_only=True)
-class Search:
-    """Where the search stands: `kept_per_s` passed, `missed_per_s` did not; None while there is no such rate.
+class Bracket:
+    """Where a search stands: `kept_per_s` was kept, `missed_per_s` was not; None while there is no such rate.
 
     `precision` is how near to each other the two must come, 0.05 being 5 %.
     """
@@ -73,7 +83,7 @@ class Search:
     kept_per_s: float | None = None
     missed_per_s: float | None = None
     limited_by_generator: bool = False
-    _votes: Counter[Outcome] = field(default_factory=Counter)
+    _votes: Counter[Rating] = field(default_factory=Counter)
 
     @property
     def next_per_s(self) -> float | None:
@@ -90,13 +100,13 @@ class Search:
             return None
         return math.sqrt(self.kept_per_s * self.missed_per_s)
 
-    def tell(self, outcome: Outcome) -> bool:
+    def tell(self, outcome: Rating) -> bool:
         """Take the outcome of one trial at `next_per_s`; return whether that rate is now decided."""
         rate = self.next_per_s
         assert rate is not None
         self._votes[outcome] += 1
         majority = self.trials // 2 + 1
-        kept = self._votes[Outcome.KEPT]
+        kept = self._votes[Rating.KEPT]
         missed = self._votes.total() - kept
         if max(kept, missed) < majority:
             return False
@@ -104,16 +114,54 @@ class Search:
             self.kept_per_s = rate
         else:
             self.missed_per_s = rate
-            self.limited_by_generator = self._votes[Outcome.GENERATOR] >= majority
+            self.limited_by_generator = self._votes[Rating.GENERATOR] >= majority
         self._votes.clear()
         return True
 
 
-def run(search: Search, probe: Callable[[float], TrialResult], objective: Objective) -> list[tuple[float, TrialResult]]:
-    """Probe until the search is over; return every trial with its rate, in order."""
-    trials = []
-    while (rate := search.next_per_s) is not None:
-        result = probe(rate)
-        trials.append((rate, result))
-        search.tell(judge(result, objective))
-    return trials
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe(News):
+    """One trial of a search, told as it ends."""
+
+    rate_per_s: float
+    result: TrialResult
+    objective: Objective
+    rating: Rating
+
+    @property
+    def lines(self) -> list[str]:
+        """The rate, what was seen of the objective, and how the trial went."""
+        latency_ns = self.result.metrics.get(self.objective.metric)
+        shown = "unknown" if latency_ns is None else units.duration(latency_ns)
+        reason = f" ({self.result.detail.splitlines()[0]})" if self.result.detail else ""
+        return [f"{units.rate(self.rate_per_s):>12}  {self.objective.percentile} {shown:>9}  {self.rating}{reason}"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a search found, after so many trials; `stopped` says why it ended before it was over, if it did."""
+
+    bracket: Bracket
+    trials: int
+    stopped: StopReason | None = None
+
+
+def search(server: Server, workload: Workload, objective: Objective, bracket: Bracket) -> Experiment[Found]:
+    """Ask for trials of `workload` at one rate after another, until the bracket is as narrow as it is to be.
+
+    The seed of each trial is that of the workload, plus its number. Raises MeasurementError for a trial that says
+    nothing about its rate.
+    """
+    number, stopped = 0, None
+    try:
+        while (rate_per_s := bracket.next_per_s) is not None:
+            number += 1
+            asked = workload.replace(rate_per_s=rate_per_s, seed=workload.seed + number)
+            trial = Trial(number=number, round=number, server=server, workload_name="search", workload=asked)
+            results: Results = yield Block(trials=(trial,))
+            rating = rated(results[0], objective)
+            bracket.tell(rating)
+            yield Probe(rate_per_s=rate_per_s, result=results[0], objective=objective, rating=rating)
+    except Stop as stop:
+        number, stopped = number - 1, stop.reason
+    return Found(bracket=bracket, trials=number, stopped=stopped)

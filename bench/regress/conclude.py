@@ -27,16 +27,26 @@ if TYPE_CHECKING:
     from bench.verdict.values import CellVerdict
 
 
-def remembered(outcome: Outcome, question: Question, at: str) -> list[Entry]:
-    """Return the lines that the ledger gains from a comparison that ended at `at` (UTC, ISO 8601)."""
-    trial_s = outcome.seconds / max(1, outcome.trials)
+def remembered(outcome: Outcome, question: Question, seconds: float, at: str) -> list[Entry]:
+    """Return what the ledger gains from a comparison that took `seconds` and ended at `at` (UTC, ISO 8601)."""
+    trial_s = seconds / max(1, outcome.trials)
     return entries(outcome.comparison, at=at, machine=question.machine, same=question.same, trial_s=trial_s)
 
 
 def report(
-    outcome: Outcome, question: Question, arms: Prepared, ledger: Ledger, again: Sequence[str], *, allow: bool
+    outcome: Outcome,
+    question: Question,
+    arms: Prepared,
+    ledger: Ledger,
+    again: Sequence[str],
+    *,
+    seconds: float,
+    allow: bool,
 ) -> Report:
-    """Return what is shown. `again` is the command without --pairs and --server, `allow` is --allow-inconclusive."""
+    """Return what is shown of a comparison that took `seconds`.
+
+    `again` is the command without --pairs and --server, `allow` is --allow-inconclusive.
+    """
     cells = tuple(
         replace(
             _settled(cell, [*again, *arms.options.get(cell.cell, ())]),
@@ -49,7 +59,8 @@ def report(
         comparison=comparison,
         baseline=arms.baseline,
         candidate=arms.candidate,
-        seconds=outcome.seconds,
+        seconds=seconds,
+        stopped=outcome.stopped,
         trials=outcome.trials,
         steal_share=outcome.share(metrics.STEAL.column),
         foreign_share=outcome.share(metrics.FOREIGN_CPU.column),

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from bench.errors import UsageError
 from bench.files import cache_folder
 from bench.plain import plain
+from bench.regress.planner import Knowledge
 from bench.stats import Estimate, clopper_pearson
 from bench.verdict.words import Word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from bench.verdict.rules import Rule
     from bench.verdict.values import Comparison
 
 SCHEMA_VERSION = 1
@@ -103,6 +105,15 @@ class Ledger:
                 f"the ledger {self.path} cannot be written: {error}; name another with --ledger"
             ) from error
         self.entries.extend(fresh)
+
+    def knowledge(self, cells: Sequence[str], rules: Sequence[Rule], machine: str) -> Knowledge:
+        """Return the noise and the pace of these cells on this machine, as far as they are remembered."""
+        sds = {(cell, rule.metric): self.pair_sd(cell, rule.metric, machine) for cell in cells for rule in rules}
+        paces = {cell: self.trial_s(cell, machine) for cell in cells}
+        return Knowledge(
+            pair_sd={key: sd for key, sd in sds.items() if sd is not None},
+            trial_s={cell: pace for cell, pace in paces.items() if pace is not None},
+        )
 
     def pair_sd(self, cell: str, metric: str, machine: str) -> float | None:
         """Median noise of the last comparisons of this cell on this machine; None if there were none."""

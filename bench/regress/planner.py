@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.experiment.model import News
 from bench.stats import minimal_effect, pairs_needed, smallest_firing
 from bench.units import percent
 from bench.verdict.interim import nominal_alpha, planned
@@ -29,17 +30,10 @@ FEWEST_PAIRS = 10
 ROOM_FOR_NOISE = 2
 """Plan this many times the pairs that the noise asks for: noise varies, and early looks give back the time."""
 
-SCREENED_CELLS = 10
-"""From so many cells on, time is spent better by a screen: some pairs of each, then more of what looks slower."""
-
-SCREEN_PAIRS = 15
-SUSPICION = 0.10
-"""One-sided p at which a test looks slower. Unchanged code gets there in a tenth of the tests."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One server under one workload, once per arm. Both arms get the same workload from the same generator."""
+class PairedCell:
+    """What is compared: one server under one workload, once per arm. Both arms get the same workload."""
 
     name: str
     servers: Mapping[Arm, Server]
@@ -54,7 +48,7 @@ class Knowledge:
     pair_sd: Mapping[tuple[str, str], float]
     trial_s: Mapping[str, float]
 
-    def trial_seconds(self, cell: Cell) -> float:
+    def trial_seconds(self, cell: PairedCell) -> float:
         """Return the remembered wall time of a trial, or what its parts add up to."""
         return self.trial_s.get(cell.name, cell.workload.warmup_s + cell.workload.duration_s + OVERHEAD_S)
 
@@ -75,14 +69,10 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Which cells, how many pairs of each, when to look, how long it takes, and what it will see.
+class PairPlan(News):
+    """Which cells, how many pairs of each, when to look, how many seconds a round takes, and what it will see."""
 
-    With a `screen`, after so many pairs, which is the first look, the cells that do not look slower wait until those
-    that do are done. 0 is no screen.
-    """
-
-    cells: tuple[Cell, ...]
+    cells: tuple[PairedCell, ...]
     left_out: tuple[str, ...]
     rules: tuple[Rule, ...]
     pairs: int
@@ -90,7 +80,6 @@ class Plan:
     round_s: float
     seed: int
     sights: tuple[Sight, ...]
-    screen: int = 0
 
     @property
     def family(self) -> int:
@@ -105,23 +94,20 @@ class Plan:
     @property
     def trials(self) -> int:
         """Trials that are to be expected if no cell is settled early."""
-        followed = _followed(self.cells, self.rules) if self.screen else len(self.cells)
-        return 2 * (self.screen * len(self.cells) + math.ceil((self.pairs - self.screen) * followed))
+        return 2 * self.pairs * len(self.cells)
 
-    def sentences(self) -> list[str]:
-        """Say the plan to a person, before it starts."""
+    @property
+    def lines(self) -> list[str]:
+        """The plan in words, for a person, before it starts."""
         cells, looks = _count(len(self.cells), "cell"), ", ".join(map(str, self.looks))
         amount = f"{cells} x {self.pairs} pairs, at most {_minutes(self.pairs * self.round_s)}"
-        if self.screen:
-            first = f"{cells} x {self.screen} pairs, {_minutes(self.screen * self.round_s)}"
-            amount = f"{first}; up to {self.pairs} of what looks slower then, and of the rest while there is time"
         lines = [f"plan: {amount}; looks at {looks} pairs; seed {self.seed}"]
         if self.left_out:
             lines.append(f"left out for lack of time: {', '.join(self.left_out)}")
         if self.pairs < self.fewest_pairs:
             lines.append(self.too_few)
         if not self.sights:
-            lines.append("the noise of these cells is not known yet: what can be seen is said after the first pairs")
+            lines.append("the noise of these cells is not known yet: what can be seen is said at the end")
         return lines + [self._sight(sight) for sight in self.sights]
 
     @property
@@ -144,7 +130,7 @@ class Plan:
 
 
 def make_plan(
-    cells: Sequence[Cell],
+    cells: Sequence[PairedCell],
     rules: Sequence[Rule],
     *,
     knowledge: Knowledge,
@@ -153,10 +139,9 @@ def make_plan(
     seconds: float | None = None,
     looks: tuple[int, ...] | None = None,
     may_leave_out: bool = False,
-) -> Plan:
+) -> PairPlan:
     """Turn `pairs`, or else `seconds`, into a plan.
 
-    From SCREENED_CELLS cells on, `seconds` that suffice for it buy a screen, and more pairs of what looks slower.
     With `may_leave_out` cells are dropped from the end, as long as those that stay could not see their budgets
     (10 pairs if the noise is not known). Pairs asked for are never changed, even if they cannot decide anything.
     """
@@ -164,18 +149,17 @@ def make_plan(
     kept = list(cells)
     while True:
         round_s = sum(2 * knowledge.trial_seconds(cell) for cell in kept)
-        screen, affordable = (0, pairs) if pairs is not None else _affordable((seconds or 0.0) / round_s, kept, rules)
-        chosen_looks = looks or _looks(screen, affordable)
+        affordable = max(1, math.floor((seconds or 0.0) / round_s)) if pairs is None else pairs
+        chosen_looks = looks or planned(affordable)
         strict = nominal_alpha(ALPHA / (len(kept) * sum(rule.gating for rule in rules)), chosen_looks)
         needed = _needed(kept, rules, knowledge, strict)
         if pairs is not None or not may_leave_out or len(kept) == 1 or affordable >= needed:
             break
         kept.pop()
     if pairs is None and knowledge.pair_sd:
-        enough = max(2 * FEWEST_PAIRS, ROOM_FOR_NOISE * needed)
-        affordable = min(affordable, max(enough, screen + FEWEST_PAIRS))
-        chosen_looks = looks or _looks(screen, affordable)
-    return Plan(
+        affordable = min(affordable, max(2 * FEWEST_PAIRS, ROOM_FOR_NOISE * needed))
+        chosen_looks = looks or planned(affordable)
+    return PairPlan(
         cells=tuple(kept),
         left_out=tuple(cell.name for cell in cells[len(kept) :]),
         rules=tuple(rules),
@@ -184,35 +168,16 @@ def make_plan(
         round_s=round_s,
         seed=seed,
         sights=_sights(kept, rules, knowledge, affordable, strict),
-        screen=0 if looks else screen,
     )
 
 
-def _affordable(rounds: float, cells: Sequence[Cell], rules: Sequence[Rule]) -> tuple[int, int]:
-    """Return after how many pairs to screen, 0 for not at all, and how many pairs of a cell the rounds buy."""
-    more = math.floor((rounds - SCREEN_PAIRS) * len(cells) / _followed(cells, rules))
-    if len(cells) >= SCREENED_CELLS and more >= FEWEST_PAIRS:
-        return SCREEN_PAIRS, SCREEN_PAIRS + more
-    return 0, max(1, math.floor(rounds))
-
-
-def _followed(cells: Sequence[Cell], rules: Sequence[Rule]) -> float:
-    """Return how many cells go on after a screen: as many as equal code gives, and one that is slower."""
-    return min(len(cells), 1 + SUSPICION * len(cells) * sum(rule.gating for rule in rules))
-
-
-def _looks(screen: int, pairs: int) -> tuple[int, ...]:
-    """Return the planned looks; that of a screen is the first."""
-    return (screen, *(screen + look for look in planned(pairs - screen))) if screen else planned(pairs)
-
-
-def _needed(cells: Sequence[Cell], rules: Sequence[Rule], knowledge: Knowledge, strict: float) -> int:
+def _needed(cells: Sequence[PairedCell], rules: Sequence[Rule], knowledge: Knowledge, strict: float) -> int:
     known = [sight.pairs_needed for sight in _sights(cells, rules, knowledge, FEWEST_PAIRS, strict)]
     return max(FEWEST_PAIRS, smallest_firing(strict), *known)
 
 
 def _sights(
-    cells: Sequence[Cell], rules: Sequence[Rule], knowledge: Knowledge, pairs: int, strict: float
+    cells: Sequence[PairedCell], rules: Sequence[Rule], knowledge: Knowledge, pairs: int, strict: float
 ) -> tuple[Sight, ...]:
     return tuple(
         Sight(

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.experiment.host.machine import allowed_cores, plan_cores
-from bench.experiment.trial.live import LiveBench
+from bench.experiment.drive import drive
 from bench.regress import conclude
 from bench.regress.junit import render as junit
 from bench.regress.ledger import Ledger, default_path
 from bench.regress.render import Report, markdown, text
 from bench.regress.request import Prepared, Request, machine_key, prepared
-from bench.regress.session import Question, Session, Watcher
+from bench.regress.session import Question, session
 from bench.verdict.judge import ALPHA
 from bench.verdict.rules import chosen_rules
 from bench.verdict.values import CellVerdict, Comparison
 from bench.verdict.words import EXIT_CODES, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from bench.errors import BenchError
-    from bench.experiment.model import Measure
+    from bench.experiment.drive import Watcher
+    from bench.experiment.model import Door
 
-__all__ = ["Amount", "Request", "failure", "junit", "live_bench", "markdown", "run", "text"]
+__all__ = ["Amount", "Request", "failure", "junit", "markdown", "run", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +41,11 @@ class Amount:
     tolerance: float = 0.02
 
 
-@contextlib.contextmanager
-def live_bench() -> Iterator[Measure]:
-    """Yield the bench that really measures; its logs go when it does, since what they say is in the results."""
-    with tempfile.TemporaryDirectory(prefix="echobench-") as logs:
-        yield LiveBench(logs=Path(logs), cores=plan_cores(allowed_cores()))
-
-
 def run(
     request: Request,
     amount: Amount,
     *,
+    door: Door,
     ledger_path: Path | None,
     watcher: Watcher,
     again: Sequence[str],
@@ -60,11 +53,14 @@ def run(
 ) -> Report:
     """Compare, and return the report. Raises what `prepared` and `Ledger` raise."""
     ledger = Ledger(ledger_path or default_path())
-    with prepared(request) as arms, live_bench() as measure:
+    with prepared(request) as arms, door() as bench:
         question = _question(arms, amount)
-        outcome = Session(question, measure, ledger=ledger, watcher=watcher).run()
-    ledger.append(conclude.remembered(outcome, question, datetime.now(UTC).isoformat(timespec="seconds")))
-    return conclude.report(outcome, question, arms, ledger, again, allow=allow_inconclusive)
+        knowledge = ledger.knowledge([cell.name for cell in question.cells], question.rules, question.machine)
+        began_s = time.monotonic()
+        outcome = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
+        seconds = time.monotonic() - began_s
+    ledger.append(conclude.remembered(outcome, question, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
+    return conclude.report(outcome, question, arms, ledger, again, seconds=seconds, allow=allow_inconclusive)
 
 
 def failure(error: BenchError) -> Comparison | None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.experiment.model import StopReason
 from bench.metrics import unit_of
 from bench.units import bounds, estimate, percent, share
 from bench.verdict.words import Word
@@ -28,6 +29,7 @@ class Report:
     steal_share: float
     foreign_share: float
     false_alarms: FalseAlarms
+    stopped: StopReason | None = None
     unreadable: int = 0
     allow_inconclusive: bool = False
 
@@ -44,6 +46,8 @@ class Report:
             f"{comparison.word}: {counts or 'no cells'}; {self.trials} trials in {self.seconds:.0f} s; host: {host}",
             _error_rate(self.false_alarms),
         ]
+        if self.stopped is StopReason.INTERRUPTED:
+            lines.insert(0, "interrupted: this is what the pairs until then show")
         if self.unreadable:
             lines.append(f"{self.unreadable} lines of the ledger could not be read")
         return [*lines, f"exit status {int(code)}"]

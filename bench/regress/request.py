@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bench.errors import BenchError, NoBaselineError, UsageError
-from bench.experiment.host.machine import allowed_cores, facts, plan_cores
+from bench.experiment.host.machine import cores, facts
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.planning.preflight import check_server
 from bench.experiment.planning.selection import from_table, require_own_name, require_runnable
 from bench.experiment.planning.server_table import parse_server
 from bench.regress import arms
-from bench.regress.planner import Cell
+from bench.regress.planner import PairedCell
 from bench.regress.revisions import Repository, Revision, checked_out, repository, resolve, working_tree
 from bench.verdict.pairs import Arm
 
@@ -71,7 +71,7 @@ class Prepared:
     `options` are the command-line options that ask for one cell alone, by the cell's name.
     """
 
-    cells: tuple[Cell, ...]
+    cells: tuple[PairedCell, ...]
     baseline: str
     candidate: str
     same: bool
@@ -187,11 +187,11 @@ def spec(text: str, arm: str, ready: Ready | None = None) -> Server:
     return server
 
 
-def _cell(name: str, servers: dict[Arm, Server], workload: Workload) -> Cell:
+def _cell(name: str, servers: dict[Arm, Server], workload: Workload) -> PairedCell:
     shape = describe_workload(workload)
     ours = {variable: value for variable, value in STEADY_ALLOCATOR.items() if variable not in os.environ}
     calm = {arm: replace(server, env={**ours, **server.env}) for arm, server in servers.items()}
-    return Cell(name=f"{name}/{shape}", servers=calm, workload_name=shape, workload=workload)
+    return PairedCell(name=f"{name}/{shape}", servers=calm, workload_name=shape, workload=workload)
 
 
 def describe_workload(workload: Workload) -> str:
@@ -204,6 +204,6 @@ def describe_workload(workload: Workload) -> str:
 
 def machine_key() -> str:
     """Return a short name for this kind of machine, so that the ledger does not mix the noise of two."""
-    known = facts(plan_cores(allowed_cores()))
+    known = facts(cores())
     kind = [known[name] for name in ("cpu_model", "usable_cpus", "cgroup_cpu_quota", "system")]
     return hashlib.sha256(repr(kind).encode()).hexdigest()[:12]

@@ -19,7 +19,7 @@ from bench.analysis.figures.canvas import LABEL_POINTS, MARGIN, WIDTH, Page, Wor
 from bench.analysis.figures.marks import cross
 from bench.analysis.figures.palette import ordered
 from bench.analysis.figures.words import capital, shared_load
-from bench.experiment.trial.doubts import Doubt
+from bench.experiment.doubts import Doubt
 from bench.metrics import P99, THROUGHPUT
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from bench import metrics, units
 from bench.analysis.figures.palette import styles
 from bench.analysis.figures.words import capital
 from bench.analysis.report.words import interval, ratio
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
-from bench.experiment.trial.doubts import Doubt
 from bench.metrics import CPU, P99, THROUGHPUT
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import pandas as pd
 from bench.analysis.runs.modes import has_modes
 from bench.errors import MeasurementError, UsageError
 from bench.experiment import schema
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
 from bench.experiment.store import INFO_FILE, LATENCY_FILE, TRIALS_FOLDER
-from bench.experiment.trial.doubts import Doubt
 from bench.files import replacing
 from bench.metrics import P50, THROUGHPUT
 

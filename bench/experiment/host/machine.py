@@ -58,6 +58,11 @@ def plan_cores(cores: Sequence[Collection[int]], workers: int = 1, quota: float 
     return Cores(tuple(cpus[spare:split]), tuple(cpus[split:]), shared=shared, spare=tuple(cpus[:spare]))
 
 
+def cores(workers: int = 1) -> Cores:
+    """Return the CPUs of each side on this machine, for a load of so many worker processes."""
+    return plan_cores(allowed_cores(), workers, cpu_quota())
+
+
 def allowed_cores() -> list[tuple[int, ...]]:
     """Return the CPUs that this process may use, grouped by physical core, in order."""
     allowed = set(usable_cpus())

@@ -55,7 +55,7 @@ class Readings:
 def read_machine(seconds: float = 1.0) -> Readings:
     """Read this machine; takes `seconds` of watching its CPUs."""
     cores = machine.allowed_cores()
-    facts = machine.facts(machine.plan_cores(cores))
+    facts = machine.facts(machine.cores())
     before = _cpu_times()
     time.sleep(seconds)
     steal_share, busy_share, busiest_share = cpu_shares(before, _cpu_times())

@@ -39,14 +39,14 @@ class Ceilings:
         Between the points of the grid it is linear in the logarithms of all three; beyond its last number of
         connections, and below its smallest message, it is level.
         """
-        if workload.is_open_loop or workload.pipeline > 1 or workload.think_s or workload.requests_per_connection:
-            return None
-        if workload.message_sizes or workload.connections_profile or not self.grid:
+        cell = cell_of(workload)
+        if cell is None or not self.grid:
             return None
         sizes = sorted({size for _, size in self.grid})
-        if workload.message_bytes > sizes[-1]:
+        connections, message_bytes = cell
+        if message_bytes > sizes[-1]:
             return None
-        return self._between(workload.connections, max(workload.message_bytes, sizes[0]))
+        return self._between(connections, max(message_bytes, sizes[0]))
 
     def _between(self, connections: int, size: int) -> float | None:
         columns = sorted({size for _, size in self.grid})
@@ -65,6 +65,13 @@ class Ceilings:
         return _interpolate(nearest, (below, self.grid[below, size]), (above, self.grid[above, size]))
 
 
+def cell_of(workload: Workload) -> tuple[int, int] | None:
+    """Return where a workload lies in a grid: connections and message bytes. None if a grid says nothing about it."""
+    if workload.is_open_loop or not workload.is_plain:
+        return None
+    return workload.connections, workload.message_bytes
+
+
 def _neighbours(points: list[int], at: int) -> tuple[int, int]:
     below = max(point for point in points if point <= at)
     return below, min(point for point in points if point >= at)
@@ -79,7 +86,7 @@ def _interpolate(at: int, left: tuple[int, float], right: tuple[int, float]) -> 
 
 def fingerprint() -> dict[str, Any]:
     """Return what a ceiling depends on: another value of any of these makes it another machine's."""
-    facts = machine.facts(machine.plan_cores(machine.allowed_cores(), 1, machine.cpu_quota()))
+    facts = machine.facts(machine.cores())
     kept = ("cpu_model", "cpus", "kernel", "cgroup_cpu_quota", "server_cpus", "client_cpus")
     return {name: facts[name] for name in kept} | {
         "python": f"{platform.python_implementation()} {platform.python_version()}",

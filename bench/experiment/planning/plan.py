@@ -15,7 +15,7 @@ from bench.units import count, size
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from bench.experiment.model import Generator
+    from bench.experiment.model import LoadGenerator
     from clients.workload import Profile, Workload
 
 SEED_BITS = 31
@@ -44,7 +44,7 @@ class Plan:
     trials_per_cell: int
     seed: int
     workers: int = 1
-    generator: Generator = "python"
+    generator: LoadGenerator = "python"
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def cells(self) -> list[tuple[Server, NamedWorkload]]:
@@ -60,7 +60,7 @@ class Plan:
         """Return a result of round 0 for each cell that will not be measured, with the reason. They come first."""
         missing = [(cell, gap) for cell in self.cells() if (gap := self._gap(*cell)) is not None]
         return [
-            TrialResult(trial=_trial(number, 0, server, workload, seed=0), status=status, detail=why)
+            TrialResult(trial=self._trial(number, 0, server, workload, seed=0), status=status, detail=why)
             for number, ((server, workload), (status, why)) in enumerate(missing, start=1)
         ]
 
@@ -75,7 +75,17 @@ class Plan:
         for round_number in range(1, self.trials_per_cell + 1):
             for server, workload in draw.sample(cells, len(cells)):
                 number += 1
-                yield _trial(number, round_number, server, workload, seed=draw.getrandbits(SEED_BITS))
+                yield self._trial(number, round_number, server, workload, seed=draw.getrandbits(SEED_BITS))
+
+    def _trial(self, number: int, round_number: int, server: Server, named: NamedWorkload, seed: int) -> Trial:
+        return Trial(
+            number=number,
+            round=round_number,
+            server=server,
+            workload_name=named.name,
+            workload=named.workload.replace(seed=seed),
+            generator=self.generator,
+        )
 
     def _gap(self, server: Server, named: NamedWorkload) -> tuple[Status, str] | None:
         """Say why a cell will not be measured: it cannot be, or the server does not hold so many connections."""
@@ -92,16 +102,6 @@ class Plan:
         """The most connections that any trial holds."""
         wanted = (named.workload.connections for server, named in self.cells() if self._gap(server, named) is None)
         return max(wanted, default=0)
-
-
-def _trial(number: int, round_number: int, server: Server, named: NamedWorkload, seed: int) -> Trial:
-    return Trial(
-        number=number,
-        round=round_number,
-        server=server,
-        workload_name=named.name,
-        workload=named.workload.replace(seed=seed),
-    )
 
 
 def workload_name(workload: Workload) -> str:

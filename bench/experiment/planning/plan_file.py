@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from bench.errors import UsageError, unknown_name
-from bench.experiment.model import Generator  # noqa: TC001 - msgspec looks at it
+from bench.experiment.model import LoadGenerator  # noqa: TC001 - msgspec looks at it
 from bench.experiment.planning import server_table
 from bench.experiment.planning.plan import SEED_BITS
 from bench.experiment.planning.server_table import Name, Positive, ServerTable, split_servers
@@ -56,7 +56,7 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trials: Positive = 3
     seed: Annotated[int, Meta(ge=0)] | None = None
     workers: Positive = 1
-    generator: Generator = "python"
+    generator: LoadGenerator = "python"
     server: list[ServerTable] = []
     workload: list[dict[str, Any]] = []
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import limits
-from bench.experiment.trial.doubts import Doubt
+from bench.experiment.doubts import Doubt
 from bench.steadiness import drift, is_beyond
 
 if TYPE_CHECKING:

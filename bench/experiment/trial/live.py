@@ -1,7 +1,7 @@
 """One trial on this machine: a fresh server, the load generator, the monitor, and what came of it.
 
-This is the live `model.Measure`. What goes wrong with a trial is its status, not an exception; only the person's
-interrupt, and a fault of our own, go through.
+This is the live `model.Measure`, and `live_bench` is the only place that makes one. What goes wrong with a trial is its
+status, not an exception. Only an interrupt and a fault of our own are raised.
 """
 
 from __future__ import annotations
@@ -10,29 +10,32 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ServerError
 from bench.experiment import schema
+from bench.experiment.doubts import Doubt
+from bench.experiment.host import machine
 from bench.experiment.host.machine import join_cpus
 from bench.experiment.model import Status, Trial, TrialResult
 from bench.experiment.planning.catalog import ROOT
-from bench.experiment.trial.child import Child, ChildError, bound_to
-from bench.experiment.trial.doubts import Doubt
+from bench.experiment.trial.child import STOP_TIMEOUT_S, Child, ChildError, bound_to
 from bench.experiment.trial.examine import Circumstances, doubts, without_unseen_cpu
 from bench.experiment.trial.monitor import Monitor, Usage
 from bench.experiment.trial.process import RunningServer, launch
 from bench.metrics import ERROR_CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
     from bench.experiment.host.machine import Cores
-    from bench.experiment.model import Generator
+    from bench.experiment.model import Block, Results
     from clients.workload import Profile, Workload
 
 CONNECT_TIMEOUT_S = 60.0
@@ -48,27 +51,60 @@ def _not_calibrated(_workload: Workload) -> float | None:
     return None
 
 
+@contextmanager
+def live_bench(
+    *,
+    logs: Path | None = None,
+    workers: int = 1,
+    nonconforming: frozenset[str] = frozenset(),
+    ceiling_per_s: Callable[[Workload], float | None] = _not_calibrated,
+) -> Iterator[LiveBench]:
+    """Yield the bench of this machine: the door of every command that measures.
+
+    Its cores are what the affinity, the SMT siblings and the quota of the cgroup leave to each side. Without `logs` the
+    logs of the trials go into a folder that is removed at the end, because the results quote what matters of them.
+    """
+    with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
+        yield LiveBench(
+            logs=logs or Path(folder),
+            cores=machine.cores(workers),
+            workers=workers,
+            nonconforming=nonconforming,
+            ceiling_per_s=ceiling_per_s,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveBench:
-    """Measures trials: `bench(trial)` is a TrialResult. Each trial leaves two logs in the folder `logs`.
+    """Measures blocks: `bench(block)` is their results. Each trial leaves two logs in the folder `logs`.
 
-    `ceiling_per_s` tells what the generator can do at most under a workload, where that was calibrated;
-    `nonconforming` names the servers that failed their conformance check and are measured all the same.
+    `ceiling_per_s` tells what the generator can do at most under a workload, in replies/s, where that was calibrated.
+    `nonconforming` names the servers that failed their conformance check and are measured all the same. A server has
+    `stop_timeout_s` to end when it is told to.
     """
 
     logs: Path
     cores: Cores
     workers: int = 1
-    generator: Generator = "python"
     ceiling_per_s: Callable[[Workload], float | None] = _not_calibrated
     nonconforming: frozenset[str] = frozenset()
+    stop_timeout_s: float = STOP_TIMEOUT_S
 
-    def __call__(self, trial: Trial) -> TrialResult:
-        """Measure one trial."""
+    def __call__(self, block: Block) -> Results:
+        """Measure the trials of a block."""
+        return tuple(self._trial(trial) for trial in block.trials)
+
+    def _trial(self, trial: Trial) -> TrialResult:
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         log, hlog = self._log(trial, "server.log"), self._log(trial, "hlog")
         try:
-            with launch(trial.server, log=log, seed=trial.workload.seed, cpus=self.cores.server) as running:
+            with launch(
+                trial.server,
+                log=log,
+                seed=trial.workload.seed,
+                cpus=self.cores.server,
+                stop_timeout_s=self.stop_timeout_s,
+            ) as running:
                 result, usage = self._load(trial, running)
         except (ServerError, ChildError) as error:
             hlog.unlink(missing_ok=True)
@@ -93,9 +129,7 @@ class LiveBench:
     def _coordinate(self, trial: Trial, running: RunningServer) -> tuple[dict[str, Any], Usage]:
         workload = trial.workload
         with Child(
-            generator_command(
-                trial, running.address, self._log(trial, "hlog"), workers=self.workers, generator=self.generator
-            ),
+            generator_command(trial, running.address, self._log(trial, "hlog"), workers=self.workers),
             log=self._log(trial, "client.log"),
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             cpus=self.cores.client,
@@ -204,13 +238,11 @@ def trial_metrics(result: Mapping[str, Any], usage: Usage) -> dict[str, Any]:
     return metrics
 
 
-def generator_command(
-    trial: Trial, address: str, hlog: Path, *, workers: int = 1, generator: Generator = "python"
-) -> list[str]:
+def generator_command(trial: Trial, address: str, hlog: Path, *, workers: int = 1) -> list[str]:
     """Return the command of the load generator for a trial; a worker without a connection would have nothing to do."""
     workers = min(workers, trial.workload.connections)
     load = [address, *workload_arguments(trial.workload), "--workers", str(workers)]
-    if generator == "reference":
+    if trial.generator == "reference":
         load.append("--reference")
     out = ["--coordinated", "--json", "--hlog", str(hlog), "--tag", f"{trial.number:04}"]
     return [sys.executable, "-P", "-m", "clients", *load, *out]

@@ -12,9 +12,9 @@ import pytest
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.figures import gallery
 from bench.analysis.runs import run_folder
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
 from bench.experiment.schema import SCHEMA_VERSION
-from bench.experiment.trial.doubts import Doubt
 from clients.histogram import Histogram
 from clients.hlog import header, line
 from clients.workload import Workload

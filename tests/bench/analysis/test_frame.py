@@ -8,8 +8,8 @@ import pytest
 from bench.analysis.runs import run_folder
 from bench.errors import MeasurementError, UsageError
 from bench.experiment import schema, store
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Server, Status, Trial, TrialResult
-from bench.experiment.trial.doubts import Doubt
 from clients.workload import Workload
 
 

@@ -149,7 +149,7 @@ def test_a_metric_that_joins_the_table_joins_nothing_else_by_itself(seen):
 
 
 DOUBT = {
-    "bench/experiment/trial/doubts.py": [
+    "bench/experiment/doubts.py": [
         ("    NONCONFORMING = (", '    IDLE = ("idle", "The server had next to nothing to do: offer it more load.")\n'),
     ],
     "bench/experiment/trial/examine.py": [

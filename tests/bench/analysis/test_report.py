@@ -17,7 +17,7 @@ from bench.analysis.runs import run_folder
 from bench.cli import main
 from bench.cli.report import report as command
 from bench.errors import ExitCode, MeasurementError, UsageError
-from bench.experiment.trial.doubts import Doubt
+from bench.experiment.doubts import Doubt
 from bench.metrics import CPU, TABLE, THROUGHPUT
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}

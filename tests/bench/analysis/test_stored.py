@@ -109,9 +109,8 @@ def test_every_field_that_differs_is_named_and_no_other(stored):
 
 
 def test_the_fingerprint_is_made_of_facts_that_a_run_records(checkout):
-    source = "".join(
-        (checkout / "bench" / "experiment" / name).read_text() for name in ("host/machine.py", "planning/plan_file.py")
-    )
+    folder = checkout / "bench" / "experiment"
+    source = "".join((folder / name).read_text() for name in ("host/machine.py", "planning/plan_file.py"))
     assert [field for fields in MUST_MATCH.values() for field in fields if f'"{field}"' not in source] == []
 
 

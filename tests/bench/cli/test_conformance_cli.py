@@ -16,7 +16,7 @@ from bench.cli.check import check, choose, show, to_junit
 from bench.errors import UsageError
 from bench.experiment.conformance import CASES, START, CaseResult, Group, Outcome, cases_of
 
-WRONG_BYTE = str(Path(__file__).parents[1] / "known_bad" / "wrong_byte.py")
+WRONG_BYTE = str(Path(__file__).parents[2] / "known_bad" / "wrong_byte.py")
 
 
 def run(*arguments):

@@ -11,9 +11,9 @@ from rich.console import Console
 from bench.analysis.runs import run_folder
 from bench.cli import summary
 from bench.cli.progress import outcome, watching
-from bench.experiment.model import Server, Status, Trial, TrialResult
+from bench.experiment.doubts import Doubt
+from bench.experiment.model import Block, Server, Status, Trial, TrialResult
 from bench.experiment.store import Store
-from bench.experiment.trial.doubts import Doubt
 from clients.workload import Workload
 
 
@@ -56,7 +56,7 @@ def said(results, **console):
     file = io.StringIO()
     with watching(Console(file=file, width=100, highlight=False, **console), 2) as watcher:
         for each in results:
-            watcher.began(each.trial)
+            watcher.began(Block(trials=(each.trial,)))
             watcher.ended(each)
     return file.getvalue()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.cli.search import parse_objective
-from bench.errors import UsageError
-from bench.experiment.model import Server, Status, Trial, TrialResult
-from bench.experiment.search import Objective, Outcome, Search, judge, run
-from bench.experiment.trial.doubts import Doubt
+from bench.errors import MeasurementError, UsageError
+from bench.experiment.doubts import Doubt
+from bench.experiment.drive import Silent, drive
+from bench.experiment.model import Server, Status, StopReason, Trial, TrialResult
+from bench.experiment.search import Bracket, Objective, Probe, Rating, rated, search
 from clients.workload import Workload
 
 OBJECTIVE = Objective(limit_ns=10e6)
@@ -32,68 +34,115 @@ def result(
     return TrialResult(trial=trial, status=status, metrics=values | metrics, doubts=doubts)
 
 
-def server_with_knee(knee_per_s: float):
-    """Answer like a server that keeps the objective up to a rate and never beyond it."""
-    return lambda rate: result(rate, 1e6 if rate <= knee_per_s else 50e6)
+def found_by(answer, **bracket):
+    """Search with a server whose trial at a rate is `answer(rate)`; return what was found and every probe."""
+    probes = []
+
+    class Ear(Silent):
+        def told(self, news):
+            probes.append(news)
+
+    asked = search(
+        Server(name="made-up"), Workload(rate_per_s=1.0, arrivals="poisson", seed=7), OBJECTIVE, Bracket(**bracket)
+    )
+    asked_rates = []
+
+    def measure(block):
+        (trial,) = block.trials
+        asked_rates.append(trial.workload.rate_per_s)
+        return (answer(trial.workload.rate_per_s),)
+
+    found = drive(asked, measure, watcher=Ear())
+    assert [probe.rate_per_s for probe in probes] == asked_rates
+    assert found.trials == len(probes)
+    return found, probes
 
 
 @given(knee=st.floats(2.0, 1e6), first=st.floats(1.0, 1e6), precision=st.floats(0.01, 0.5))
 def test_the_answer_encloses_the_knee_within_the_precision(knee, first, precision):
     """Whatever the first rate, the last kept and the first missed rate lie on either side of the knee, and close."""
-    search = Search(first_per_s=first, precision=precision)
-    run(search, server_with_knee(knee), OBJECTIVE)
-    assert search.kept_per_s is not None
-    assert search.missed_per_s is not None
-    assert search.kept_per_s <= knee < search.missed_per_s
-    assert search.missed_per_s / search.kept_per_s <= 1 + precision + 1e-9
+    found, _ = found_by(
+        lambda rate: result(rate, 1e6 if rate <= knee else 50e6), first_per_s=first, precision=precision
+    )
+    bracket = found.bracket
+    assert bracket.kept_per_s is not None
+    assert bracket.missed_per_s is not None
+    assert bracket.kept_per_s <= knee < bracket.missed_per_s
+    assert bracket.missed_per_s / bracket.kept_per_s <= 1 + precision + 1e-9
 
 
 def test_a_server_that_keeps_nothing_ends_the_search_without_a_rate():
-    search = Search(first_per_s=100.0)
-    trials = run(search, lambda rate: result(rate, 50e6), OBJECTIVE)
-    assert search.kept_per_s is None
-    assert min(rate for rate, _ in trials) >= search.least_per_s
+    found, probes = found_by(lambda rate: result(rate, 50e6), first_per_s=100.0)
+    assert found.bracket.kept_per_s is None
+    assert min(probe.rate_per_s for probe in probes) >= found.bracket.least_per_s
 
 
 def test_a_rate_is_decided_by_the_majority_of_its_trials():
     """One trial in a noisy second does not decide; two of three do."""
-    search = Search(first_per_s=100.0)
-    assert not search.tell(Outcome.MISSED)
-    assert not search.tell(Outcome.KEPT)
-    assert search.tell(Outcome.KEPT)
-    assert search.kept_per_s == 100.0
+    bracket = Bracket(first_per_s=100.0)
+    assert not bracket.tell(Rating.MISSED)
+    assert not bracket.tell(Rating.KEPT)
+    assert bracket.tell(Rating.KEPT)
+    assert bracket.kept_per_s == 100.0
 
 
 def test_a_saturated_generator_makes_the_answer_a_lower_bound():
-    search = Search(first_per_s=100.0)
-    run(
-        search,
-        lambda rate: (
-            result(rate, 1e6) if rate < 1000 else result(rate, 50e6, Doubt.GENERATOR_SATURATED, replies_per_s=900.0)
-        ),
-        OBJECTIVE,
+    def answer(rate):
+        if rate < 1000:
+            return result(rate, 1e6)
+        return result(rate, 50e6, Doubt.GENERATOR_SATURATED, replies_per_s=900.0)
+
+    found, _ = found_by(answer, first_per_s=100.0)
+    assert found.bracket.limited_by_generator
+
+
+def test_an_interrupted_search_returns_how_far_it_came():
+    rates = []
+
+    def answer(rate):
+        rates.append(rate)
+        if len(rates) == 4:
+            raise KeyboardInterrupt
+        return result(rate, 1e6)
+
+    asked = search(
+        Server(name="made-up"), Workload(rate_per_s=1.0, arrivals="poisson"), OBJECTIVE, Bracket(first_per_s=100.0)
     )
-    assert search.limited_by_generator
+    found = drive(asked, lambda block: (answer(block.trials[0].workload.rate_per_s),))
+    assert (found.stopped, found.trials, found.bracket.kept_per_s) == (StopReason.INTERRUPTED, 3, 100.0)
+
+
+def test_a_probe_is_told_with_its_rate_what_was_seen_and_how_it_went():
+    _, probes = found_by(lambda rate: result(rate, 2.5e6 if rate < 150 else 50e6), first_per_s=100.0)
+    assert all(isinstance(probe, Probe) for probe in probes)
+    assert probes[0].lines == ["       100/s  p99    2.5 ms  kept"]
+
+
+@pytest.mark.parametrize("status", [Status.NOT_READY, Status.WRONG_ECHO, Status.GENERATOR_FAILED])
+def test_a_trial_that_says_nothing_about_its_rate_ends_the_search(status):
+    broken = dataclasses.replace(result(100.0, None), status=status, detail="no such loop")
+    with pytest.raises(MeasurementError, match="no such loop"):
+        found_by(lambda _: broken, first_per_s=100.0)
 
 
 @pytest.mark.parametrize(
     ("measured", "outcome"),
     [
-        (result(100.0, 5e6), Outcome.KEPT),
+        (result(100.0, 5e6), Rating.KEPT),
         # Above the limit.
-        (result(100.0, 11e6), Outcome.MISSED),
+        (result(100.0, 11e6), Rating.MISSED),
         # Too few samples for the percentile: not known is not kept.
-        (result(100.0, None), Outcome.MISSED),
+        (result(100.0, None), Rating.MISSED),
         # Fast, because it failed.
-        (result(100.0, 5e6, errors=1), Outcome.MISSED),
+        (result(100.0, 5e6, errors=1), Rating.MISSED),
         # Fast, because it was asked less often than planned.
-        (result(100.0, 5e6, replies_per_s=90.0), Outcome.MISSED),
-        (result(100.0, 5e6, status=Status.SERVER_DIED), Outcome.MISSED),
-        (result(100.0, 11e6, Doubt.GENERATOR_SATURATED), Outcome.GENERATOR),
+        (result(100.0, 5e6, replies_per_s=90.0), Rating.MISSED),
+        (result(100.0, 5e6, status=Status.SERVER_DIED), Rating.MISSED),
+        (result(100.0, 11e6, Doubt.GENERATOR_SATURATED), Rating.GENERATOR),
     ],
 )
 def test_what_keeps_an_objective(measured, outcome):
-    assert judge(measured, OBJECTIVE) is outcome
+    assert rated(measured, OBJECTIVE) is outcome
 
 
 def test_an_objective_is_read_as_people_write_it():

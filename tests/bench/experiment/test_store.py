@@ -11,10 +11,10 @@ import pytest
 
 from bench.analysis.runs import run_folder
 from bench.errors import MeasurementError, UsageError
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Server, Status, Trial, TrialResult
 from bench.experiment.schema import SCHEMA_VERSION
 from bench.experiment.store import State, Store
-from bench.experiment.trial.doubts import Doubt
 from clients.workload import Workload
 
 

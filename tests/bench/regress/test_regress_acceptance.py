@@ -12,6 +12,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from helpers import fake_host as fakes
 
 from bench.errors import ExitCode
 from bench.verdict.judge import judge
@@ -22,40 +23,40 @@ LOOKS = (10, 20, 30, 40)
 
 
 @pytest.fixture
-def words(hosts):
+def words():
     """Return a function that runs sessions on seeded hosts and counts the words."""
 
     def count(sessions, host, *, slower=0.0, disturb=lambda _: 0.0, **asked):
         def word(seed):
-            fake = hosts.FakeHost(host, seed=seed, slower=slower, disturb=disturb, trials=400)
-            return hosts.run(fake, hosts.ask(seed=seed, **asked)).comparison.word
+            fake = fakes.FakeHost(host, seed=seed, slower=slower, disturb=disturb, trials=400)
+            return fakes.run(fake, fakes.ask(seed=seed, **asked)).comparison.word
 
-        return Counter(hosts.over_seeds(word, sessions))
+        return Counter(fakes.over_seeds(word, sessions))
 
     return count
 
 
-def test_equal_code_is_rarely_called_regressed(words, hosts):
-    found = words(1000, hosts.NOISY, pairs=20)
+def test_equal_code_is_rarely_called_regressed(words):
+    found = words(1000, fakes.NOISY, pairs=20)
     print(f"A/A, noisy, 20 pairs: {found[Word.REGRESSED]} REGRESSED, {found[Word.IMPROVED]} IMPROVED of 1000")
     assert found[Word.REGRESSED] <= 21
     assert found[Word.IMPROVED] <= 21
 
 
-def test_ten_percent_is_found_on_a_noisy_host(words, hosts):
-    found = words(200, hosts.NOISY, pairs=30, slower=0.10)
+def test_ten_percent_is_found_on_a_noisy_host(words):
+    found = words(200, fakes.NOISY, pairs=30, slower=0.10)
     print(f"+10 %, noisy, 30 pairs: {found[Word.REGRESSED]} of 200 found")
     assert found[Word.REGRESSED] >= 175
 
 
-def test_five_percent_is_found_on_a_quiet_host(words, hosts):
-    found = words(200, hosts.QUIET, pairs=60, slower=0.05)
+def test_five_percent_is_found_on_a_quiet_host(words):
+    found = words(200, fakes.QUIET, pairs=60, slower=0.05)
     print(f"+5 %, quiet, 60 pairs: {found[Word.REGRESSED]} of 200 found")
     assert found[Word.REGRESSED] >= 185
 
 
-def test_a_speedup_is_improved_and_fine(words, hosts):
-    found = words(200, hosts.NOISY, pairs=30, slower=-0.10)
+def test_a_speedup_is_improved_and_fine(words):
+    found = words(200, fakes.NOISY, pairs=30, slower=-0.10)
     print(f"-10 %, noisy, 30 pairs: {found[Word.IMPROVED]} of 200 called IMPROVED")
     assert found[Word.IMPROVED] >= 175
     assert EXIT_CODES[Word.IMPROVED] is ExitCode.FINE
@@ -72,18 +73,18 @@ TRAPS = {
 
 
 @pytest.mark.parametrize("trap", TRAPS)
-def test_drift_does_not_alarm(words, hosts, trap):
-    found = words(1000, hosts.NOISY, pairs=PAIRS_IN_TRAPS, disturb=TRAPS[trap])
-    blocks = hosts.over_seeds(lambda seed: _as_blocks(hosts, seed, TRAPS[trap]), 1000).count(Word.REGRESSED)
+def test_drift_does_not_alarm(words, trap):
+    found = words(1000, fakes.NOISY, pairs=PAIRS_IN_TRAPS, disturb=TRAPS[trap])
+    blocks = fakes.over_seeds(lambda seed: _as_blocks(seed, TRAPS[trap]), 1000).count(Word.REGRESSED)
     print(f"{trap}: {found[Word.REGRESSED]} REGRESSED of 1000; the same hosts measured in blocks: {blocks}")
     assert found[Word.REGRESSED] <= 21
     assert blocks > 100, "the trap does not bite, so passing it shows nothing"
 
 
-def _as_blocks(hosts, seed, disturb):
+def _as_blocks(seed, disturb):
     """Judge the trials of a host as if all of the baseline had come first."""
-    host, slots = hosts.FakeHost(hosts.NOISY, seed=seed), 2 * PAIRS_IN_TRAPS
-    rates = [1e4 / math.exp(host.log_slowdown[i] + disturb(i * hosts.SLOT_S)) for i in range(slots)]
+    host, slots = fakes.FakeHost(fakes.NOISY, seed=seed), 2 * PAIRS_IN_TRAPS
+    rates = [1e4 / math.exp(host.log_slowdown[i] + disturb(i * fakes.SLOT_S)) for i in range(slots)]
     rows = [
         Observation(
             cell="c",
@@ -95,80 +96,39 @@ def _as_blocks(hosts, seed, disturb):
         for arm, block in ((Arm.BASELINE, range(PAIRS_IN_TRAPS)), (Arm.CANDIDATE, range(PAIRS_IN_TRAPS, slots)))
         for i, rate in zip(block, rates[block.start : block.stop], strict=True)
     ]
-    return judge(rows, cells=["c"], looks=(PAIRS_IN_TRAPS,), rules=(hosts.RPS,)).word
+    return judge(rows, cells=["c"], looks=(PAIRS_IN_TRAPS,), rules=(fakes.RPS,)).word
 
 
 @pytest.mark.parametrize("pairs", [8, 10, 20, 40])
-def test_the_interval_holds_the_truth(hosts, pairs):
+def test_the_interval_holds_the_truth(pairs):
     def holds(seed):
-        outcome = hosts.run(hosts.FakeHost(hosts.NOISY, seed=seed, slower=0.05), hosts.ask(pairs=pairs, seed=seed))
+        outcome = fakes.run(fakes.FakeHost(fakes.NOISY, seed=seed, slower=0.05), fakes.ask(pairs=pairs, seed=seed))
         slowdown = outcome.comparison.cells[0].metrics[0].slowdown
         return not slowdown.bounded or slowdown.low <= 0.05 <= slowdown.high
 
-    inside = sum(hosts.over_seeds(holds, 1000))
+    inside = sum(fakes.over_seeds(holds, 1000))
     print(f"coverage of the 98 % interval with {pairs} pairs: {inside} of 1000")
     assert 963 <= inside <= 997
 
 
-def test_twenty_four_cells_share_one_percent(hosts):
-    cells = tuple(hosts.cell(f"s{number:02}") for number in range(24))
-    alarmed = sum(hosts.over_seeds(lambda seed: _any_regressed(hosts, seed, cells, pairs=15), 300))
+def test_twenty_four_cells_share_one_percent():
+    cells = tuple(fakes.cell(f"s{number:02}") for number in range(24))
+    alarmed = sum(fakes.over_seeds(lambda seed: _any_regressed(seed, cells, pairs=15), 300))
     print(f"24 cells, A/A, 15 pairs: {alarmed} of 300 families with a REGRESSED")
     assert alarmed <= 10
 
 
-def test_one_slow_cell_of_twenty_four_is_found(hosts):
-    cells = tuple(hosts.cell(f"s{number:02}") for number in range(24))
+def test_one_slow_cell_of_twenty_four_is_found():
+    cells = tuple(fakes.cell(f"s{number:02}") for number in range(24))
     slower = {"s07": 0.20}
-    found = sum(hosts.over_seeds(lambda seed: _any_regressed(hosts, seed, cells, pairs=30, slower=slower), 300))
+    found = sum(fakes.over_seeds(lambda seed: _any_regressed(seed, cells, pairs=30, slower=slower), 300))
     print(f"24 cells, one +20 %, 30 pairs: {found} of 300 families with a REGRESSED")
     assert found >= 290
 
 
-def _any_regressed(hosts, seed, cells, *, pairs, slower=0.0):
-    host = hosts.FakeHost(hosts.NOISY, seed=seed, slower=slower, trials=2 * pairs * len(cells))
-    return hosts.run(host, hosts.ask(cells=cells, pairs=pairs, seed=seed)).comparison.word is Word.REGRESSED
-
-
-@pytest.fixture
-def screened(hosts):
-    """Return a function that counts sessions of twelve cells in which the last is called REGRESSED, or any is."""
-    cells = tuple(hosts.cell(f"s{number:02}", warmup_s=0.5, duration_s=2.1) for number in range(12))
-
-    def count(sessions, *, slower=0.0, **asked):
-        def session(seed):
-            host = hosts.FakeHost(hosts.NOISY, seed=seed, slower={"s11": slower}, trials=700)
-            outcome = hosts.run(host, hosts.ask(cells=cells, seed=seed, **asked))
-            words = (outcome.comparison.word, outcome.comparison.cells[-1].word)
-            return *words, outcome.seconds, bool(outcome.plan.screen)
-
-        anywhere, at_the_last, seconds, screens = zip(*hosts.over_seeds(session, sessions), strict=True)
-        assert max(seconds) <= asked.get("seconds", math.inf) + 2 * hosts.SLOT_S
-        assert set(screens) == {"seconds" in asked}
-        return anywhere.count(Word.REGRESSED), at_the_last.count(Word.REGRESSED)
-
-    return count
-
-
-SCREEN_S = 30 * 60.0
-AS_LONG = 25
-"""Pairs of each of twelve cells that take as long."""
-
-
-def test_a_screen_raises_no_more_alarms(screened):
-    alarmed, _ = screened(300, seconds=SCREEN_S)
-    print(f"12 cells, A/A, half an hour with a screen: {alarmed} of 300 families with a REGRESSED")
-    assert alarmed <= 10
-
-
-def test_a_screen_finds_what_equal_shares_of_the_time_do_not(screened):
-    _, found = screened(200, seconds=SCREEN_S, slower=0.10)
-    _, without = screened(200, pairs=AS_LONG, slower=0.10)
-    print(
-        f"12 cells, one +10 %, half an hour: {found} of 200 found with a screen, {without} with {AS_LONG} pairs of each"
-    )
-    assert found >= 150
-    assert found >= without + 20
+def _any_regressed(seed, cells, *, pairs, slower=0.0):
+    host = fakes.FakeHost(fakes.NOISY, seed=seed, slower=slower, trials=2 * pairs * len(cells))
+    return fakes.run(host, fakes.ask(cells=cells, pairs=pairs, seed=seed)).comparison.word is Word.REGRESSED
 
 
 def time_for_equal_power(launch_sd, second_sd, trial_s, overhead_s=0.8):
@@ -204,33 +164,33 @@ def test_a_trial_length_taken_from_four_pairs_is_a_gamble(launch_sd, second_sd, 
     assert (worst > 1.5) == launches_rule
 
 
-def test_planned_looks_raise_no_more_alarms(words, hosts):
-    found = words(1000, hosts.NOISY, pairs=40, looks=LOOKS)
+def test_planned_looks_raise_no_more_alarms(words):
+    found = words(1000, fakes.NOISY, pairs=40, looks=LOOKS)
     print(f"A/A, looks at {LOOKS}: {found[Word.REGRESSED]} REGRESSED of 1000")
     assert found[Word.REGRESSED] <= 21
 
 
-def test_planned_looks_keep_the_power(words, hosts):
-    found = words(1000, hosts.NOISY, pairs=40, looks=LOOKS, slower=0.10)
+def test_planned_looks_keep_the_power(words):
+    found = words(1000, fakes.NOISY, pairs=40, looks=LOOKS, slower=0.10)
     print(f"+10 %, noisy, looks at {LOOKS}: {found[Word.REGRESSED]} of 1000 found")
     assert found[Word.REGRESSED] >= 930
 
 
-def test_a_large_slowdown_ends_the_check_early(hosts):
+def test_a_large_slowdown_ends_the_check_early():
     def measured(seed):
-        host = hosts.FakeHost(hosts.NOISY, seed=seed, slower=0.20)
-        return hosts.run(host, hosts.ask(pairs=40, looks=LOOKS, seed=seed)).comparison.cells[0].metrics[0].pairs
+        host = fakes.FakeHost(fakes.NOISY, seed=seed, slower=0.20)
+        return fakes.run(host, fakes.ask(pairs=40, looks=LOOKS, seed=seed)).comparison.cells[0].metrics[0].pairs
 
-    pairs = hosts.over_seeds(measured, 300)
+    pairs = fakes.over_seeds(measured, 300)
     print(f"+20 %, noisy: {np.mean(pairs):.1f} pairs on average")
     assert np.mean(pairs) <= 16
 
 
 @pytest.mark.parametrize("pairs", [10, 20, 40])
-def test_the_minimal_effect_it_prints_is_the_one_it_finds(hosts, pairs):
+def test_the_minimal_effect_it_prints_is_the_one_it_finds(pairs):
     def compared(seed, slower=0.0):
-        return hosts.run(
-            hosts.FakeHost(hosts.NOISY, seed=seed, slower=slower), hosts.ask(pairs=pairs, seed=seed)
+        return fakes.run(
+            fakes.FakeHost(fakes.NOISY, seed=seed, slower=slower), fakes.ask(pairs=pairs, seed=seed)
         ).comparison
 
     def found(seed):
@@ -238,14 +198,14 @@ def test_the_minimal_effect_it_prints_is_the_one_it_finds(hosts, pairs):
         normal = math.expm1((2.326 + 0.842) * metric.noise.sd / math.sqrt(pairs))
         return [compared(seed, slower).word is Word.REGRESSED for slower in (metric.minimal_effect, normal)]
 
-    honest, normal = np.mean(hosts.over_seeds(found, 400), axis=0)
+    honest, normal = np.mean(fakes.over_seeds(found, 400), axis=0)
     print(f"printed minimal effect, {pairs} pairs: found in {honest:.0%}; by the normal formula {normal:.0%}")
     assert 0.72 <= honest <= 0.92
     if pairs == 10:
         assert normal < 0.72, "the textbook formula should promise too much here"
 
 
-def test_windows_of_a_trial_are_not_replicates(hosts):
+def test_windows_of_a_trial_are_not_replicates():
     """Ten windows of each trial give the interval of the trial means, whatever the order of the rows."""
     draw = np.random.default_rng(5)
     rows = [
@@ -262,7 +222,7 @@ def test_windows_of_a_trial_are_not_replicates(hosts):
         )
         for i in range(0, len(rows), 10)
     ]
-    terms = {"cells": ["c"], "looks": (12,), "rules": (hosts.RPS,)}
+    terms = {"cells": ["c"], "looks": (12,), "rules": (fakes.RPS,)}
     expected = judge(means, **terms)
     assert judge(rows, **terms) == expected
     assert judge([rows[i] for i in draw.permutation(len(rows))], **terms) == expected

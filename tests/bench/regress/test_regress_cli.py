@@ -18,12 +18,13 @@ import click
 import junitparser
 import pytest
 from click.testing import CliRunner
+from helpers import fake_host as fakes
 
 from bench.cli.export import export
 from bench.cli.regress import regress
 from bench.errors import BenchError, NoBaselineError, UsageError
 from bench.experiment.model import Status
-from bench.regress import arms, regression, revisions
+from bench.regress import arms, revisions
 from bench.verdict.pairs import Arm
 
 COMMAND = "python -m myserver --port {port}"
@@ -32,24 +33,26 @@ COMMAND = "python -m myserver --port {port}"
 class Bench:
     """A `Measure` that reads in the arm's tree how much its server burns."""
 
-    def __init__(self, hosts):
-        self.hosts = hosts
-        self.host = hosts.FakeHost(hosts.Host(drift_sd=0.03, trial_sd=0.01, outlier_chance=0), trials=2000)
+    def __init__(self):
+        self.host = fakes.FakeHost(fakes.Host(drift_sd=0.03, trial_sd=0.01, outlier_chance=0), trials=2000)
         self.change = None
         self.trees = {}
         self.trials = []
 
-    def __call__(self, trial):
+    def __call__(self, block):
+        return tuple(map(self.measure, block.trials))
+
+    def measure(self, trial):
         self.trials.append(trial)
         folder = Path(trial.server.cwd)
         code = folder / "myserver" / "__init__.py"
         self.trees[trial.server.name] = (folder, sorted(path.name for path in folder.iterdir()))
-        result = self.host(trial)
+        result = self.host.trial(trial)
         if not code.exists():
-            return self.hosts.failed(result, Status.NOT_READY, "No module named myserver")
+            return fakes.failed(result, Status.NOT_READY, "No module named myserver")
         burn = int(code.read_text().split("=")[1])
         slower = 1 + burn / 100
-        result = self.hosts.with_metrics(
+        result = fakes.with_metrics(
             result,
             replies_per_s=result.metrics["replies_per_s"] / slower,
             server_cpu_us_per_reply=result.metrics["server_cpu_us_per_reply"] * slower,
@@ -59,9 +62,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(hosts, monkeypatch, tmp_path):
-    fake = Bench(hosts)
-    monkeypatch.setattr(regression, "live_bench", lambda: contextlib.nullcontext(fake))
+def bench(monkeypatch, tmp_path):
+    fake = Bench()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     monkeypatch.setenv("PATH", path)
@@ -85,7 +87,12 @@ def run(bench, monkeypatch, capsys):
     def invoke(folder, *arguments):
         monkeypatch.chdir(folder)
         try:
-            code = regress.main(list(arguments), prog_name="echobench regress", standalone_mode=False)
+            code = regress.main(
+                list(arguments),
+                prog_name="echobench regress",
+                standalone_mode=False,
+                obj=lambda: contextlib.nullcontext(bench),
+            )
         except BenchError as error:
             code = error.exit_code
             print(f"echobench: {error}")
@@ -215,7 +222,7 @@ def test_a_number_that_has_no_ratio_is_invalid_everywhere(
     project.commit(0)
 
     def change(result, count):
-        return bench.hosts.with_metrics(result, **{metric: NO_NUMBER[number]}) if count % 16 == 11 else result
+        return fakes.with_metrics(result, **{metric: NO_NUMBER[number]}) if count % 16 == 11 else result
 
     bench.change = change
     given = ["--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", ""]
@@ -233,7 +240,7 @@ def test_a_number_that_has_no_ratio_is_invalid_everywhere(
 def test_numbers_that_do_not_vary_are_judged_as_they_are(project, run, bench):
     """No spread is no reason for doubt: equal is OK, and what is always slower has regressed."""
     base = project.commit(0)
-    bench.host = bench.hosts.FakeHost(bench.hosts.STILL, trials=2000)
+    bench.host = fakes.FakeHost(fakes.STILL, trials=2000)
     given = ["--base", base, "--command", COMMAND, "--pairs", "8", "--setup", ""]
     assert run(project.root, *given)[0] == 0
     project.commit(3)
@@ -363,7 +370,7 @@ def test_a_submodule_commit_that_is_not_here_is_no_baseline(with_submodule, tmp_
 
 def test_an_inconclusive_answer_says_what_would_settle_it_and_may_be_allowed(project, run, bench):
     project.commit(0)
-    bench.host = bench.hosts.FakeHost(bench.hosts.NOISY, trials=2000)
+    bench.host = fakes.FakeHost(fakes.NOISY, trials=2000)
     given = ["--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", ""]
     code, said = run(project.root, *given)
     assert code == 3

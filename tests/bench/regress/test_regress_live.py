@@ -20,13 +20,14 @@ import numpy as np
 import pytest
 
 from bench.errors import ExitCode
+from bench.experiment.drive import Silent, drive
 from bench.experiment.planning.catalog import catalog
-from bench.regress.planner import Cell
-from bench.regress.regression import live_bench
-from bench.regress.session import Question, Session
+from bench.experiment.trial.live import live_bench
+from bench.regress.planner import Knowledge, PairedCell
+from bench.regress.session import Question, session
 from bench.verdict.judge import judge
 from bench.verdict.pairs import Arm, Observation
-from bench.verdict.values import Word
+from bench.verdict.words import Word
 from clients.workload import Workload
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
@@ -110,10 +111,11 @@ def metric(found, name):
 
 
 def in_process(servers, *, measure=None, watcher=None, rules, workload=WORKLOAD, seed=0):
-    cell = Cell(name="c", servers=servers, workload_name="c16", workload=workload)
+    cell = PairedCell(name="c", servers=servers, workload_name="c16", workload=workload)
     question = Question(cells=(cell,), rules=rules, seed=seed, machine="live", pairs=PAIRS, looks=(PAIRS,))
     with live_bench() as bench:
-        return Session(question, bench if measure is None else measure(bench), watcher=watcher).run()
+        experiment = session(question, Knowledge(pair_sd={}, trial_s={}))
+        return drive(experiment, bench if measure is None else measure(bench), watcher=watcher)
 
 
 def both(path):
@@ -175,19 +177,16 @@ def test_a_pause_moves_the_tail_far_more_than_the_cpu(regress, echo):
     assert cpu["change"]["value"] < p99["change"]["value"] / 5
 
 
-class BusyFromTheMiddle:
+class BusyFromTheMiddle(Silent):
     """A watcher that starts a busy loop, of the lowest priority, once half of the trials are done."""
 
     def __init__(self, stack):
         self.stack = stack
         self.values = []
 
-    def planned(self, plan):
-        pass
-
-    def measured(self, cell, arm, result, done, of):
+    def ended(self, result):
         self.values.append(result.metrics.get("replies_per_s"))
-        if done == of // 2:
+        if len(self.values) == PAIRS:
             burner = subprocess.Popen(["nice", "-n", "19", sys.executable, "-c", "while True: pass"])
             self.stack.callback(burner.wait)
             self.stack.callback(burner.kill)
@@ -224,8 +223,10 @@ def test_a_second_place_that_is_slower_is_noted_and_cancels(echo):
     slow = catalog().file(echo(loops_for(echo, 0.20)), label="c@slow")
 
     def second_is_slow(bench):
-        def measure(trial):
-            return bench(dataclasses.replace(trial, server=slow) if trial.number % 2 else trial)
+        def measure(block):
+            (trial,) = block.trials
+            slower = (dataclasses.replace(trial, server=slow),)
+            return bench(block if trial.number % 2 else dataclasses.replace(block, trials=slower))
 
         return measure
 

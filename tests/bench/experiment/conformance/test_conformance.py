@@ -18,7 +18,7 @@ from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.trial.process import launch
 
-KNOWN_BAD = Path(__file__).parents[1] / "known_bad"
+KNOWN_BAD = Path(__file__).parents[3] / "known_bad"
 PASSED, FAILED, LIMITED, SKIPPED = Outcome
 RUNNABLE = [name for name, entry in catalog().entries.items() if entry.runnable]
 RLOOP = ("rloop-streams", "rloop-protocol", "rloop-buffered")

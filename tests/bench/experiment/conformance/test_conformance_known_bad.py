@@ -11,7 +11,7 @@ import pytest
 from bench.experiment.conformance import CASES, START, CaseResult, Group, Outcome, cases_of, check
 from bench.experiment.planning.catalog import catalog
 
-FOLDER = Path(__file__).parents[1] / "known_bad"
+FOLDER = Path(__file__).parents[3] / "known_bad"
 
 MEANT_FOR = {
     "never_reads": ("echo", r"nothing happened for 2 s .* after 0 of 13 bytes"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 from bench.analysis.calibration import answer_cell, answer_paces, to_json
 from bench.cli import calibrate as command
 from bench.errors import MeasurementError, UsageError
-from bench.experiment.host.machine import plan_cores
-from bench.experiment.instrument import calibrate, ceiling
-from bench.experiment.instrument.calibrate import PACED_SHARES, Calibration, CellPairs, Effort, Pace, Rate
+from bench.experiment.drive import drive
+from bench.experiment.instrument import ceiling
+from bench.experiment.instrument.calibrate import PACED_SHARES, CellPairs, Effort, Pace, Rate, brief, calibration
 from bench.experiment.instrument.ceiling import Ceilings
-from bench.experiment.model import Status, Trial
-from bench.experiment.planning.catalog import catalog
+from bench.experiment.model import Server, Status, TrialResult
 from clients.workload import Workload
 
 GRID = {(1, 1024): 14_000.0, (64, 1024): 220_000.0, (1000, 1024): 170_000.0}
@@ -158,36 +157,67 @@ def test_punctuality_is_told_for_each_generator_ours_first():
     assert (ours.low, ours.value, ours.high) == (50_000.0, 50_002.5, 50_005.0)  # of six trials the first and the last
 
 
-def test_the_ceiling_is_measured_anew_before_each_paced_pair(monkeypatch, tmp_path):
+EFFORT = Effort(pairs=2, window_s=0.1, warmup_s=0.1)
+TESTED = Server(name="fastest")
+
+
+def answers(experiment, metrics_of):
+    """Drive an experiment by answers of a function of the trial. Return its outcome and every block it asked for."""
+    asked = []
+
+    def measure(block):
+        asked.append(block)
+        (trial,) = block.trials
+        return (TrialResult(trial=trial, status=Status.MEASURED, metrics=metrics_of(trial)),)
+
+    return drive(experiment, measure), asked
+
+
+def test_each_cell_is_measured_in_pairs_whose_order_alternates():
+    metrics = {"replies_per_s": 1000.0, "response_p50_ns": 1.0, "offered_per_s": 1000.0}
+    found, asked = answers(calibration(TESTED, has_reference=True, effort=EFFORT, seed=1), lambda _: metrics)
+    grid = asked[: 2 * 2 * 9]
+    pairs = list(zip(grid[::2], grid[1::2], strict=True))
+    assert all(not first.continues and second.continues for first, second in pairs)
+    orders = [tuple(block.trials[0].generator for block in pair) for pair in pairs]
+    assert {frozenset(orders[:9]), frozenset(orders[9:])} == {
+        frozenset({("python", "reference")}),
+        frozenset({("reference", "python")}),
+    }
+    assert all(len(cell.ours) == len(cell.reference) == EFFORT.pairs for cell in found.cells)
+    assert len(asked) == EFFORT.trials
+
+
+def test_the_ceiling_is_measured_anew_before_each_paced_pair():
     """On a machine that slows down from trial to trial, both generators are paced by what ours could do last."""
-    seen = []
 
-    class SlowingBench:
-        def __init__(self, *, generator: str = "python", **_: object) -> None:
-            self.generator = generator
+    def slowing(trial):
+        rate = trial.workload.rate_per_s or 100_000.0 / trial.number
+        return {"replies_per_s": rate, "offered_per_s": rate, "response_p50_ns": 1.0}
 
-        def __call__(self, trial: Trial) -> SimpleNamespace:
-            seen.append((self.generator, trial.workload))
-            rate = trial.workload.rate_per_s or 100_000.0 / trial.number
-            metrics = {"replies_per_s": rate, "offered_per_s": rate, "response_p50_ns": 1.0}
-            return SimpleNamespace(status=Status.MEASURED, metrics=metrics)
-
-    monkeypatch.setattr(calibrate, "LiveBench", SlowingBench)
-    effort = Effort(pairs=2, window_s=0.1, warmup_s=0.1)
-    cores, server = plan_cores([{0}, {1}]), catalog().server("coroutines")
-    calibration = Calibration(server, has_reference=True, cores=cores, effort=effort, logs=tmp_path, seed=1)
-    advanced = []
-    calibration.measure_paces(lambda: advanced.append(None))
-    paces = calibration.paces
-    assert len(advanced) == len(seen) == 3 * len(paces) / 2 == 18
-    for at in range(0, len(seen), 3):
-        generators, workloads = zip(*seen[at : at + 3], strict=True)
+    found, asked = answers(calibration(TESTED, has_reference=True, effort=EFFORT, seed=1, message_bytes=()), slowing)
+    assert len(asked) == 3 * len(found.paces) / 2 == 18
+    for at in range(0, len(asked), 3):
+        trials = [block.trials[0] for block in asked[at : at + 3]]
         ceiling_per_s = 100_000.0 / (at + 1)
-        share = paces[at // 3 * 2].share
-        assert [workload.rate_per_s for workload in workloads] == [None, *[float(round(share * ceiling_per_s))] * 2]
-        assert generators[0] == "python"
-        assert generators[1:] == (("python", "reference") if at < 9 else ("reference", "python"))
-    assert sorted(pace.share for pace in paces) == sorted(PACED_SHARES * 4)
+        share = found.paces[at // 3 * 2].share
+        paced_per_s = float(round(share * ceiling_per_s))
+        assert [trial.workload.rate_per_s for trial in trials] == [None, paced_per_s, paced_per_s]
+        order = ["python", "reference"] if at < 9 else ["reference", "python"]
+        assert [trial.generator for trial in trials] == ["python", *order]
+    assert sorted(pace.share for pace in found.paces) == sorted(PACED_SHARES * 4)
+
+
+def test_a_brief_calibration_takes_the_better_of_two_trials_of_each_cell():
+    rates = {(1, 64): [10.0, 12.0], (64, 1024): [30.0, 20.0]}
+    left = {cell: iter(found) for cell, found in rates.items()}
+
+    def metrics_of(trial):
+        cell = trial.workload.connections, trial.workload.message_bytes
+        return {"replies_per_s": next(left[cell]), "response_p50_ns": 1.0}
+
+    found, _ = answers(brief(TESTED, rates, seed=1), metrics_of)
+    assert found == Ceilings({(1, 64): 12.0, (64, 1024): 30.0})
 
 
 def document() -> dict:
@@ -214,9 +244,8 @@ def test_a_damaged_calibration_says_what_to_do(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the reference is compiled by the machine's C compiler")
-def test_calibrate_measures_prints_and_keeps(monkeypatch, tmp_path):
-    """One short pair per cell of one size through the real command: all are there, and `run` can read what it kept."""
-    monkeypatch.setattr(calibrate, "MESSAGE_BYTES", (1024,))
+def test_calibrate_measures_prints_and_keeps(tmp_path):
+    """One short pair per cell through the real command: all are there, and `run` can read what it kept."""
     kept, summary = tmp_path / "calibration.json", tmp_path / "summary.md"
     options = ["--pairs", "1", "--window", "0.1", "--warmup", "0.05", "--json", "--out", str(kept)]
     options += ["--summary", str(summary)]
@@ -224,9 +253,7 @@ def test_calibrate_measures_prints_and_keeps(monkeypatch, tmp_path):
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
     assert [(cell["connections"], cell["message_bytes"]) for cell in told["cells"]] == [
-        (1, 1024),
-        (64, 1024),
-        (1000, 1024),
+        (connections, size) for connections in (1, 64, 1000) for size in (64, 1024, 16384)
     ]
     assert all(cell["ratio"]["value"] > 0 for cell in told["cells"])
     for paces in (told["paces"], told["reference_paces"]):
@@ -237,25 +264,21 @@ def test_calibrate_measures_prints_and_keeps(monkeypatch, tmp_path):
     assert found.of(closed(64)) > 0
     rows = [line.strip("| ").split(" | ") for line in summary.read_text().splitlines() if line.startswith("| ")]
     assert {(len(row), row[0]) for row in rows} >= {(6, "1"), (6, "64"), (6, "1,000"), (7, "25 %"), (7, "75 %")}
-    assert len(rows) == 2 + 3 + 2 + 6
+    assert len(rows) == 2 + 9 + 2 + 6
 
 
-class InterruptedBench:
-    """Pretends to measure, and is interrupted in its fourth trial."""
-
-    def __init__(self, *, generator: str = "python", **_: object) -> None:
-        self.generator = generator
-
-    def __call__(self, trial: Trial) -> SimpleNamespace:
-        if trial.number == 4:
-            raise KeyboardInterrupt
-        return SimpleNamespace(status=Status.MEASURED, metrics={"replies_per_s": 1000.0, "response_p50_ns": 1.0})
+def interrupted_in_its_fourth(block):
+    (trial,) = block.trials
+    if trial.number == 4:
+        raise KeyboardInterrupt
+    metrics = {"replies_per_s": 1000.0, "response_p50_ns": 1.0}
+    return (TrialResult(trial=trial, status=Status.MEASURED, metrics=metrics),)
 
 
-def test_what_was_measured_until_an_interruption_is_shown_and_not_kept(monkeypatch, tmp_path):
-    monkeypatch.setattr(calibrate, "LiveBench", InterruptedBench)
+def test_what_was_measured_until_an_interruption_is_shown_and_not_kept(tmp_path):
     kept = tmp_path / "calibration.json"
-    done = CliRunner().invoke(command.calibrate, ["--out", str(kept)])
+    door = lambda: contextlib.nullcontext(interrupted_in_its_fourth)  # noqa: E731 - a door in a line
+    done = CliRunner().invoke(command.calibrate, ["--out", str(kept)], obj=door)
     assert done.exit_code != 0
     assert done.stdout.count("1.00") == 1, "one pair of the two that were begun"
     assert not kept.exists()
@@ -264,19 +287,19 @@ def test_what_was_measured_until_an_interruption_is_shown_and_not_kept(monkeypat
 @pytest.mark.parametrize(
     "options", [["--window", "nan"], ["--window", "0"], ["--warmup=-1"], ["--summary", "/nowhere/summary.md"]]
 )
-def test_a_calibration_that_cannot_be_is_refused_before_anything_is_measured(options, monkeypatch):
-    monkeypatch.setattr(calibrate, "LiveBench", None)
+def test_a_calibration_that_cannot_be_is_refused_before_anything_is_measured(options):
     with pytest.raises(UsageError):
-        CliRunner().invoke(command.calibrate, options, catch_exceptions=False)
+        CliRunner().invoke(command.calibrate, options, catch_exceptions=False, obj=pytest.fail)
 
 
-def test_a_window_without_a_reply_is_said_to_be_too_short(monkeypatch, tmp_path):
-    metrics = {"replies_per_s": 0.0}
-    monkeypatch.setattr(
-        calibrate, "LiveBench", lambda **_: lambda _: SimpleNamespace(status=Status.MEASURED, metrics=metrics)
-    )
-    effort = Effort(pairs=1, window_s=0.1, warmup_s=0.0)
-    cores, server = plan_cores([{0}, {1}]), catalog().server("coroutines")
-    calibration = Calibration(server, has_reference=False, cores=cores, effort=effort, logs=tmp_path, seed=1)
+def test_a_window_without_a_reply_is_said_to_be_too_short():
     with pytest.raises(MeasurementError, match="longer"):
-        calibration.ceiling(64, 1024)
+        answers(brief(TESTED, [(64, 1024)], seed=1), lambda _: {"replies_per_s": 0.0})
+
+
+def test_a_trial_that_fails_ends_the_calibration_with_its_reason():
+    def fails(block):
+        return (TrialResult(trial=block.trials[0], status=Status.NOT_READY, detail="no such loop"),)
+
+    with pytest.raises(MeasurementError, match="no such loop"):
+        drive(calibration(TESTED, has_reference=False, effort=EFFORT, seed=1), fails)

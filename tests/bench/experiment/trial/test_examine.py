@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.experiment.doubts import Doubt
 from bench.experiment.trial import examine
-from bench.experiment.trial.doubts import Doubt
 from bench.experiment.trial.examine import Circumstances, doubts, is_generator_saturated, without_unseen_cpu
 
 FINE = {

@@ -14,11 +14,12 @@ import pytest
 
 from bench import limits
 from bench.experiment import schema
+from bench.experiment.doubts import Doubt
+from bench.experiment.host import machine
 from bench.experiment.host.machine import Cores, usable_cpus
-from bench.experiment.model import Server, Status, Trial
+from bench.experiment.model import Block, Server, Status, Trial
 from bench.experiment.trial import live
-from bench.experiment.trial.doubts import Doubt
-from bench.experiment.trial.live import LiveBench, interval_lines, trial_metrics, workload_arguments
+from bench.experiment.trial.live import LiveBench, interval_lines, live_bench, trial_metrics, workload_arguments
 from bench.experiment.trial.monitor import Usage
 from clients.arguments import parser, workload_of
 from clients.sizes import parse_profile
@@ -62,8 +63,14 @@ def bench(tmp_path):
     return LiveBench(logs=tmp_path, cores=Cores((cpus[0],), (cpus[-1],), shared=False))
 
 
+def measured(bench, trial):
+    """Measure a block of one trial, and return its result."""
+    (result,) = bench(Block(trials=(trial,)))
+    return result
+
+
 def test_a_right_server_is_measured_with_everything_that_was_asked(bench, tmp_path):
-    result = bench(trial(server()))
+    result = measured(bench, trial(server()))
     assert (result.status, result.detail) == (Status.MEASURED, "")
     metrics = result.metrics
     assert metrics["replies"] > 0
@@ -99,16 +106,15 @@ def test_a_right_server_is_measured_with_everything_that_was_asked(bench, tmp_pa
     ids=["wrong", "mute", "dies", "exits", "silent"],
 )
 def test_a_server_that_does_wrong_gives_a_status_and_a_sentence(bench, tested, status, words):
-    result = bench(trial(tested, timeout_s=0.2))
+    result = measured(bench, trial(tested, timeout_s=0.2))
     assert result.status is status
     assert words in result.detail
     assert result.started_at
 
 
-def test_a_server_that_will_not_stop_is_measured_and_doubted(bench, monkeypatch):
-    launch = live.launch
-    monkeypatch.setattr(live, "launch", lambda *args, **kwargs: launch(*args, **kwargs, stop_timeout_s=0.2))
-    result = bench(trial(server(setup="signal.signal(signal.SIGTERM, signal.SIG_IGN)")))
+def test_a_server_that_will_not_stop_is_measured_and_doubted(bench):
+    bench = dataclasses.replace(bench, stop_timeout_s=0.2)
+    result = measured(bench, trial(server(setup="signal.signal(signal.SIGTERM, signal.SIG_IGN)")))
     assert result.status is Status.MEASURED
     assert Doubt.SERVER_KILLED in result.doubts
 
@@ -116,23 +122,35 @@ def test_a_server_that_will_not_stop_is_measured_and_doubted(bench, monkeypatch)
 def test_shared_cores_and_a_failed_check_are_doubts_of_every_trial(tmp_path):
     cpu = usable_cpus()[0]
     bench = LiveBench(logs=tmp_path, cores=Cores((cpu,), (cpu,), shared=True), nonconforming=frozenset({"mine"}))
-    assert {Doubt.CORES_SHARED, Doubt.NONCONFORMING} <= set(bench(trial(server())).doubts)
+    assert {Doubt.CORES_SHARED, Doubt.NONCONFORMING} <= set(measured(bench, trial(server())).doubts)
 
 
 def test_a_calibrated_ceiling_marks_the_throughput_as_a_lower_bound(bench, tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "GENERATOR_BUSY", dataclasses.replace(limits.GENERATOR_BUSY, trial=0.0))
     bench = LiveBench(logs=tmp_path, cores=bench.cores, ceiling_per_s=lambda workload: float(workload.connections))
-    result = bench(trial(server()))
+    result = measured(bench, trial(server()))
     assert Doubt.GENERATOR_SATURATED in result.doubts
     assert result.metrics["throughput_is_lower_bound"] is True
 
 
 def test_a_generator_that_fails_says_so_and_the_server_is_stopped(bench, monkeypatch):
     monkeypatch.setattr(live, "workload_arguments", lambda _workload: ["--no-such-option"])
-    result = bench(trial(server()))
+    result = measured(bench, trial(server()))
     assert result.status is Status.GENERATOR_FAILED
     assert "the load generator did not connect; its log ends:" in result.detail
     assert "--no-such-option" in result.detail
+
+
+def test_the_live_bench_honours_the_quota_of_the_cgroup(monkeypatch):
+    monkeypatch.setattr(machine, "cpu_quota", lambda: 1.5)
+    with live_bench() as bench:
+        assert bench.cores.shared
+
+
+def test_logs_that_nobody_asked_for_are_gone_with_the_bench():
+    with live_bench() as bench:
+        assert bench.logs.is_dir()
+    assert not bench.logs.exists()
 
 
 def test_an_interrupt_in_mid_trial_ends_both_sides(bench):
@@ -140,7 +158,7 @@ def test_an_interrupt_in_mid_trial_ends_both_sides(bench):
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            bench(trial(server(), duration_s=60.0))
+            measured(bench, trial(server(), duration_s=60.0))
     finally:
         timer.cancel()
         timer.join()  # that nothing is left is checked for the whole module
@@ -188,8 +206,8 @@ def test_only_interval_lines_are_taken_from_a_log():
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on the PATH")
 def test_the_reference_generator_gives_a_trial_of_the_same_columns(bench):
-    ours = bench(trial(server()))
-    its = dataclasses.replace(bench, generator="reference")(trial(server()))
+    ours = measured(bench, trial(server()))
+    its = measured(bench, dataclasses.replace(trial(server()), generator="reference"))
     assert its.status is Status.MEASURED, its.detail
     # It does not time its connections.
     assert {name for name in ours.metrics if not name.startswith("connect_")} <= set(its.metrics)

@@ -212,23 +212,23 @@ def test_clopper_pearson_of_nothing_knows_nothing():
 
 
 @pytest.mark.parametrize(
-    ("pairs", "styles"), [(5, (5,)), (12, (12,)), (20, (10, 20)), (40, (10, 20, 30, 40)), (50, (13, 25, 38, 50))]
+    ("pairs", "looks"), [(5, (5,)), (12, (12,)), (20, (10, 20)), (40, (10, 20, 30, 40)), (50, (13, 25, 38, 50))]
 )
-def test_planned_looks(pairs, styles):
-    assert planned(pairs) == styles
+def test_planned_looks(pairs, looks):
+    assert planned(pairs) == looks
 
 
-@pytest.mark.parametrize(("styles", "z"), [((1, 2), 2.178), ((1, 2, 3, 4), 2.361), ((1, 2, 3, 4, 5), 2.413)])
-def test_the_boundary_is_pococks(styles, z):
+@pytest.mark.parametrize(("looks", "z"), [((1, 2), 2.178), ((1, 2, 3, 4), 2.361), ((1, 2, 3, 4, 5), 2.413)])
+def test_the_boundary_is_pococks(looks, z):
     """Pocock (1977), table 1: z for equal steps and 5 % two-sided, which is 2.5 % one-sided but for a trifle."""
-    assert -scipy_stats.norm.ppf(nominal_alpha(0.025, styles)) == pytest.approx(z, abs=0.002)
+    assert -scipy_stats.norm.ppf(nominal_alpha(0.025, looks)) == pytest.approx(z, abs=0.002)
 
 
 @given(st.floats(1e-6, 0.4), st.sampled_from([(12,), (10, 20), (10, 20, 30, 40), (7, 40)]))
-def test_the_boundary_and_the_overall_p_are_one(alpha, styles):
-    nominal = nominal_alpha(alpha, styles)
-    assert alpha / len(styles) - 1e-9 <= nominal <= alpha
-    assert overall_p(nominal, styles) == pytest.approx(alpha, rel=1e-4)
+def test_the_boundary_and_the_overall_p_are_one(alpha, looks):
+    nominal = nominal_alpha(alpha, looks)
+    assert alpha / len(looks) - 1e-9 <= nominal <= alpha
+    assert overall_p(nominal, looks) == pytest.approx(alpha, rel=1e-4)
 
 
 def test_an_estimate_changes_scale_and_sign_whole():

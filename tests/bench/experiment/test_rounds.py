@@ -1,0 +1,75 @@
+"""The rounds of a run, driven by made-up results."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from bench.experiment.drive import drive
+from bench.experiment.model import Server, Status, TrialResult
+from bench.experiment.planning.plan import NamedWorkload, Plan
+from bench.experiment.rounds import Tally, rounds
+from clients.workload import Workload
+
+SERVERS = (Server(name="a"), Server(name="b"), Server(name="gone", gap="it is not here"))
+PLAN = Plan(
+    name="p",
+    servers=SERVERS,
+    workloads=(NamedWorkload(name="w", workload=Workload()),),
+    trials_per_cell=3,
+    seed=5,
+    generator="reference",
+)
+
+
+def run(plan, done=(), fail=lambda trial: False):
+    kept = []
+
+    def measure(block):
+        (trial,) = block.trials
+        status = Status.SERVER_DIED if fail(trial) else Status.MEASURED
+        return (TrialResult(trial=trial, status=status, metrics={"window_s": 0.5}),)
+
+    return drive(rounds(plan, done), measure, keep=kept.append), [result.trial for result in kept]
+
+
+def test_every_trial_of_the_plan_is_asked_for_in_its_order():
+    tally, trials = run(PLAN)
+    assert trials == list(PLAN.trials())
+    assert (tally.statuses, tally.window_s) == ({Status.SKIPPED: 1, Status.MEASURED: 6}, 3.0)
+    assert {trial.generator for trial in trials} == {"reference"}
+
+
+def test_what_an_earlier_run_measured_is_not_asked_for_again():
+    everything = [trial.number for trial in PLAN.trials()]
+    _, trials = run(PLAN, done=everything[:4])
+    assert [trial.number for trial in trials] == everything[4:]
+
+
+def test_a_trial_that_fails_is_counted_and_the_run_goes_on():
+    tally, trials = run(PLAN, fail=lambda trial: trial.round == 2)
+    assert len(trials) == 6
+    assert tally.statuses[Status.SERVER_DIED] == 2
+    assert not tally.is_whole
+
+
+def test_a_run_of_which_nothing_could_be_measured_is_not_whole():
+    tally, trials = run(dataclasses.replace(PLAN, servers=SERVERS[2:]))
+    assert trials == []
+    assert not tally.is_whole
+
+
+@pytest.mark.parametrize(
+    ("statuses", "is_whole"),
+    [
+        ({Status.MEASURED: 3}, True),
+        ({Status.MEASURED: 3, Status.SKIPPED: 1}, True),
+        ({Status.SKIPPED: 1}, False),
+        ({Status.MEASURED: 3, Status.NONCONFORMING: 1}, False),
+        ({}, False),
+    ],
+)
+def test_a_run_is_whole_if_all_that_could_be_measured_was(statuses, is_whole):
+    assert Tally(statuses=statuses).is_whole is is_whole
+    assert not Tally(statuses=statuses, was_interrupted=True).is_whole
