@@ -83,7 +83,7 @@ def cell_problem(log: Log, rules: Sequence[Rule], *, same_interpreter: bool) -> 
         _offered(log),
         _late(log),
         _different(log, same_interpreter=same_interpreter),
-        not_steady(log, STEADY_LEVEL),
+        not_steady(log),
     ):
         if reason:
             return Problem(Word.INVALID, reason)
@@ -109,11 +109,11 @@ def mean(results: Iterable[TrialResult], metric: str) -> float:
     return math.fsum(numbers) / len(numbers) if numbers else math.nan
 
 
-def not_steady(log: Log, level: float) -> str:
+def not_steady(log: Log) -> str:
     """Say that the rate still moved within the window, or moved differently in the two arms; nothing if it did not.
 
     The drifts of the trials are the replicates, so that a drift of the session cancels. Without slices, or with too few
-    trials for an interval at `level`, there is nothing to say.
+    trials for an interval, there is nothing to say.
     """
     drifts = {arm: np.array([drift(result.timeline).value for result in log.measured(arm)]) for arm in Arm}
     if not log.pairs or not all(np.isfinite(values).all() for values in drifts.values()):
@@ -122,7 +122,7 @@ def not_steady(log: Log, level: float) -> str:
         ("rate moved", np.concatenate([drifts[arm] for arm in Arm])),
         ("rates of the arms moved apart", drifts[Arm.CANDIDATE] - drifts[Arm.BASELINE]),
     ):
-        found = hodges_lehmann(values, level)
+        found = hodges_lehmann(values, STEADY_LEVEL)
         if is_beyond(found.low, found.high, limits.DRIFT.regress):
             return f"not steady: the {what} by {percent(found.value)} within the window; lengthen the warm-up"
     return ""

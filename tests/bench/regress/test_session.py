@@ -233,7 +233,7 @@ def test_noise_within_the_window_hardly_ever_refuses_a_cell():
 
 def test_without_slices_nothing_is_said_about_steadiness():
     outcome = fakes.run(fakes.FakeHost(), fakes.ask(pairs=12))
-    assert not_steady(outcome.logs["threads"], 0.98) == ""
+    assert not_steady(outcome.logs["threads"]) == ""
 
 
 def test_too_few_pairs_are_refused_before_a_trial():

@@ -1,3 +1,5 @@
+"""What a run sweeps, and one estimate per cell, held against the raw trials."""
+
 import math
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Who leads, by how much, and what is claimed of it."""
+
 import numpy as np
 import pytest
 from scipy import stats
