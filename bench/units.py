@@ -1,8 +1,56 @@
-"""Numbers for people: the only place where a value loses digits or gains a unit. Computes nothing."""
+"""Numbers for people: the only place where a value loses digits, gains a unit, or gets its interval beside it.
+
+There is one notation for an estimate, `point [low, high]`, and `estimate` is its only writer. Computes nothing.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOT_KNOWN = "-"
+"""How a table writes a number that is not known."""
+
+
+class Interval(Protocol):
+    """A number with its bounds, such as `bench.stats.Estimate`."""
+
+    @property
+    def value(self) -> float:
+        """The point."""
+
+    @property
+    def low(self) -> float:
+        """The lower bound, NaN if none can be stated."""
+
+    @property
+    def high(self) -> float:
+        """The upper bound, NaN if none can be stated."""
+
+
+def estimate(found: Interval | None, write: Callable[[float], str]) -> str:
+    """Write a point with its interval: `1.24 [1.10, 1.40]`. `write` writes each of the three numbers.
+
+    The point stands alone where no interval could be stated. A point that is not known is `-`.
+    """
+    if found is None or math.isnan(found.value):
+        return NOT_KNOWN
+    return f"{write(found.value)} {bounds(found, write)}".rstrip()
+
+
+def bounds(found: Interval, write: Callable[[float], str]) -> str:
+    """Write the interval alone: `[1.10, 1.40]`; nothing where it could not be stated."""
+    if not (math.isfinite(found.low) and math.isfinite(found.high)):
+        return ""
+    return f"[{write(found.low)}, {write(found.high)}]"
+
+
+def plural(number: int, noun: str) -> str:
+    """Write `1 trial` or `1,200 trials`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def percent(fraction: float, *, signed: bool = True) -> str:
@@ -11,6 +59,21 @@ def percent(fraction: float, *, signed: bool = True) -> str:
         return "unknown"
     points = round(100 * fraction, 1 if abs(fraction) < 1 else 0)
     return f"{points:+.{1 if abs(fraction) < 1 else 0}f} %" if signed else f"{points:g} %"
+
+
+def share(fraction: float) -> str:
+    """Write the share 0.05 as `5 %`; `unknown` for NaN."""
+    return percent(fraction, signed=False)
+
+
+def ratio(number: float) -> str:
+    """Write a ratio with two decimals: `0.97`; `unknown` for NaN."""
+    return "unknown" if math.isnan(number) else f"{number:.2f}"
+
+
+def number(value: float) -> str:
+    """Write a number without a unit: `1.24`, `1,230`; `unknown` for NaN."""
+    return "unknown" if math.isnan(value) else _three_digits(value)
 
 
 def count(number: float) -> str:

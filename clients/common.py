@@ -71,7 +71,5 @@ def in_common(
 
 def _is_fast(workload: Workload, target: Target, recorder: Recorder) -> bool:
     """Say whether the fast loops can hold such conversations."""
-    # What is asked of the workload alone belongs beside `Workload.is_plain`.
-    alike = workload.pipeline == 1 and not workload.think_s and not workload.message_sizes
     fits = STAMP_BYTES <= workload.message_bytes <= RECEIVE_BYTES_MAX
-    return alike and fits and target.tls is None and not isinstance(recorder, RawRecorder)
+    return workload.is_uniform and fits and target.tls is None and not isinstance(recorder, RawRecorder)

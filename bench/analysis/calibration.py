@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.plain import flat, plain
 from bench.stats import Estimate, hodges_lehmann, mean_interval, median_interval
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellAnswer:
-    """One cell: our median rate, the reference's, their ratio over pairs, and the response time that ours adds.
+    """One cell: the median rates of both generators, their ratio over pairs, and the response time that ours adds.
 
     `ratio` and `added_ns` are None without a reference; `added_ns` is stated at one connection only, where it is
     latency rather than the inverse of throughput.
@@ -28,8 +28,8 @@ class CellAnswer:
 
     connections: int
     message_bytes: int
-    ceiling_per_s: float
-    reference_per_s: float | None
+    ceiling_per_s: Estimate
+    reference_per_s: Estimate | None
     ratio: Estimate | None
     added_ns: Estimate | None
 
@@ -40,11 +40,11 @@ class PaceAnswer:
 
     generator: LoadGenerator
     share: float
-    offered_per_s: float
+    offered_per_s: Estimate
     achieved_ratio: Estimate
     lateness_p50_ns: Estimate | None
     lateness_p99_ns: Estimate | None
-    steal_share: float | None
+    steal_share: Estimate | None
 
 
 def answer_cell(cell: CellPairs) -> CellAnswer:
@@ -61,8 +61,8 @@ def answer_cell(cell: CellPairs) -> CellAnswer:
     return CellAnswer(
         connections=cell.connections,
         message_bytes=cell.message_bytes,
-        ceiling_per_s=statistics.median(ours),
-        reference_per_s=statistics.median(reference) if reference else None,
+        ceiling_per_s=median_interval(ours, LEVEL),
+        reference_per_s=_median(reference),
         ratio=ratio,
         added_ns=added,
     )
@@ -77,33 +77,33 @@ def answer_paces(paces: Sequence[Pace]) -> list[PaceAnswer]:
 
 
 def _answer_pace(paces: Sequence[Pace]) -> PaceAnswer:
-    steal = _known(pace.steal_share for pace in paces)
     return PaceAnswer(
         generator=paces[0].generator,
         share=paces[0].share,
-        offered_per_s=statistics.median(pace.offered_per_s for pace in paces),
+        offered_per_s=median_interval([pace.offered_per_s for pace in paces], LEVEL),
         achieved_ratio=mean_interval([pace.achieved_per_s / pace.offered_per_s for pace in paces], LEVEL),
         lateness_p50_ns=_median(pace.lateness_p50_ns for pace in paces),
         lateness_p99_ns=_median(pace.lateness_p99_ns for pace in paces),
-        steal_share=statistics.median(steal) if steal else None,
+        steal_share=_median(pace.steal_share for pace in paces),
     )
 
 
 def _median(values: Iterable[float | None]) -> Estimate | None:
-    known = _known(values)
+    """Return the median of the values that are known; None without any."""
+    known = [value for value in values if value is not None]
     return median_interval(known, LEVEL) if known else None
 
 
-def _known(values: Iterable[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
+_ONCE_A_NUMBER = ("ceiling_per_s", "reference_per_s", "offered_per_s", "steal_share")
 
 
 def to_json(answer: CellAnswer | PaceAnswer) -> dict[str, Any]:
-    """Return an answer as JSON types, bounds that could not be stated being None."""
-    return {name: _plain(value) for name, value in asdict(answer).items()}
+    """Return an answer as JSON types, bounds that could not be stated being None.
 
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+    An estimate is an object; those whose keys hold a number from of old are that number, with their bounds beside it.
+    """
+    found: dict[str, Any] = plain(asdict(answer))
+    for name in _ONCE_A_NUMBER:
+        if hasattr(answer, name):
+            found |= flat(name, getattr(answer, name))
+    return found

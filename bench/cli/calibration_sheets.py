@@ -10,10 +10,9 @@ from rich.table import Table
 from bench import units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from bench.analysis.calibration import CellAnswer, PaceAnswer
-    from bench.stats import Estimate
 
 _CELL_TITLE = "Closed loop, replies/s of our generator and of the one in C, in turn (medians; 95 % intervals)"
 _CELL_HEADINGS = ("connections", "message", "ours", "reference", "ours / reference", "added response time")
@@ -61,28 +60,20 @@ def _cell_row(answer: CellAnswer) -> tuple[str, ...]:
     return (
         units.count(answer.connections),
         units.size(answer.message_bytes),
-        units.rate(answer.ceiling_per_s),
-        "-" if answer.reference_per_s is None else units.rate(answer.reference_per_s),
-        _interval(answer.ratio, "{:.2f}".format),
-        _interval(answer.added_ns, units.duration),
+        units.estimate(answer.ceiling_per_s, units.rate),
+        units.estimate(answer.reference_per_s, units.rate),
+        units.estimate(answer.ratio, units.ratio),
+        units.estimate(answer.added_ns, units.duration),
     )
 
 
 def _pace_row(answer: PaceAnswer) -> tuple[str, ...]:
     return (
-        units.percent(answer.share, signed=False),
+        units.share(answer.share),
         "ours" if answer.generator == "python" else "reference",
-        units.rate(answer.offered_per_s),
-        _interval(answer.achieved_ratio, "{:.4f}".format),
-        _interval(answer.lateness_p50_ns, units.duration),
-        _interval(answer.lateness_p99_ns, units.duration),
-        "-" if answer.steal_share is None else units.percent(answer.steal_share, signed=False),
+        units.estimate(answer.offered_per_s, units.rate),
+        units.estimate(answer.achieved_ratio, "{:.4f}".format),
+        units.estimate(answer.lateness_p50_ns, units.duration),
+        units.estimate(answer.lateness_p99_ns, units.duration),
+        units.estimate(answer.steal_share, units.share),
     )
-
-
-def _interval(estimate: Estimate | None, write: Callable[[float], str]) -> str:
-    if estimate is None:
-        return "-"
-    if not estimate.bounded:
-        return write(estimate.value)
-    return f"{write(estimate.value)} [{write(estimate.low)}, {write(estimate.high)}]"

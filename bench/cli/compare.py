@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
+from bench import metrics
 from bench.cli.terminal import standard_output
 from bench.errors import ExitCode, UsageError
 from bench.units import percent
@@ -62,24 +63,23 @@ def compare(
 
 
 def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
-    from bench.analysis.comparing.within_run import against  # noqa: PLC0415 - pandas only once it is needed
-    from bench.analysis.estimates.cells import METRICS  # noqa: PLC0415 - as above
+    from bench.analysis.comparing.within_run import against, text, to_json  # noqa: PLC0415 - pandas only once it is needed
 
     rows = against(run.trials, baseline)
     if as_json:
         cells = [
-            {"workload": workload, "server": server, **{column: one.to_json() for column, one in row.items()}}
+            {"workload": workload, "server": server, **{column: to_json(one) for column, one in row.items()}}
             for (workload, server), row in rows.items()
         ]
         click.echo(json.dumps({"run": run.id, "baseline": baseline, "cells": cells}, indent=1))
         return
-    table = Table("server", "workload", *(metric.title for metric in METRICS), box=None, pad_edge=False)
+    table = Table("server", "workload", *(metric.title for metric in metrics.TABLE), box=None, pad_edge=False)
     for (workload, server), row in rows.items():
-        table.add_row(server, workload, *(row[metric.column].text for metric in METRICS))
+        table.add_row(server, workload, *(text(row[metric.column]) for metric in metrics.TABLE))
     console = standard_output()
     console.print(f"{run.id}: ratio to {baseline} [95 % interval], by trials of the same round", soft_wrap=True)
     console.print(table)
-    if any(one.is_bound for row in rows.values() for one in row.values()):
+    if any(one.bounded for row in rows.values() for one in row.values()):
         console.print("* The load generator was the limit with one of the two: see --generator reference.")
 
 

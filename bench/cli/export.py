@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from bench.analysis.export import FORMATS, render, render_comparison, write
+from bench.analysis.export import formats, render, render_comparison, write
 from bench.errors import UsageError
 
 STDOUT = Path("-")
-_WIDTH = max(map(len, FORMATS))
-_EPILOG = "\n".join(["\b", "Formats:", *(f"  {name:{_WIDTH}}  {words}" for name, words in FORMATS.items())])
+_FORMATS = formats()
+_WIDTH = max(map(len, _FORMATS))
+_EPILOG = "\n".join(["\b", "Formats:", *(f"  {name:{_WIDTH}}  {words}" for name, words in _FORMATS.items())])
 
 
 @click.command("export", epilog=_EPILOG, short_help="Write a run in the format of another tool.")

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from bench import units
-from bench.analysis.estimates.cells import METRICS
+from bench import metrics, units
 from bench.analysis.estimates.ranking import rank
-from bench.experiment.doubts import ADVICE, Doubt
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
 
 if TYPE_CHECKING:
@@ -21,13 +20,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from bench.analysis.estimates.cells import Cell, Metric
+    from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.runs.run_folder import Run
-
-NOT_KNOWN = "-"
-ROUGH = 0.1
-"""An interval so wide is told in whole percents."""
+    from bench.metrics import Metric
 
 
 def show(run: Run, console: Console) -> None:
@@ -36,14 +32,14 @@ def show(run: Run, console: Console) -> None:
     console.print(estimates(found))
     level = next((cell.estimate.level for cells in found.cells.values() for cell in cells), None)
     if level is not None:
-        console.print(f"Means over trials, with the half width of their {units.percent(level, signed=False)} interval.")
+        console.print(f"Means over trials, each with its {units.share(level)} interval below.")
     for line, style in [*failures(run), *((line, "yellow") for line in doubts(run))]:
         console.print(line, style=style, markup=False, soft_wrap=True)
 
 
 def estimates(found: Ranking) -> Table:
     """Return a row per cell and a column per metric."""
-    table = Table("server", "workload", "trials", *(metric.title for metric in METRICS), box=None, pad_edge=False)
+    table = Table("server", "workload", "trials", *(metric.title for metric in metrics.TABLE), box=None, pad_edge=False)
     by_cell: dict[tuple[str, str], dict[str, Cell]] = {}
     for column, cells in found.cells.items():
         for cell in cells:
@@ -51,7 +47,7 @@ def estimates(found: Ranking) -> Table:
     for (workload, server), row in by_cell.items():
         first = next(iter(row.values()))
         trials = str(first.trials) if first.measured == first.trials else f"{first.measured} of {first.trials}"
-        table.add_row(server, workload, trials, *(_words(metric, row[metric.column]) for metric in METRICS))
+        table.add_row(server, workload, trials, *(_words(metric, row[metric.column]) for metric in metrics.TABLE))
     for text in table.columns[:2]:
         text.no_wrap = True
     for number in table.columns[2:]:
@@ -60,16 +56,11 @@ def estimates(found: Ranking) -> Table:
 
 
 def _words(metric: Metric, cell: Cell) -> str:
-    """Write an estimate: its value, and the half width of its interval as a share of it where one can be stated."""
-    estimate = cell.estimate
+    """Write an estimate on two lines, so that five metrics fit a terminal: the value, and its interval below."""
     if cell.missing:
-        return NOT_KNOWN
+        return units.NOT_KNOWN
     bound = "≥ " if cell.lower_bound else ""
-    value = bound + metric.words(estimate.value)
-    if not estimate.bounded or not estimate.value:
-        return value
-    half = round((estimate.high - estimate.low) / 2 / estimate.value, 3)
-    return f"{value} ±{units.percent(half if half < ROUGH else round(half, 2), signed=False)}"
+    return f"{bound}{metric.words(cell.estimate.value)}\n{units.bounds(cell.estimate, metric.words)}".rstrip()
 
 
 def failures(run: Run) -> list[tuple[str, str]]:
@@ -87,11 +78,11 @@ def doubts(run: Run) -> list[str]:
     """Say each doubt once, with the number of trials it is about and what to do."""
     codes = Counter(code for text in run.measured["doubts"].dropna() for code in text.split(",") if code)
     of = len(run.measured)
-    return [f"{doubt}: {codes[doubt]} of {of} trials. {ADVICE[doubt]}" for doubt in Doubt if codes[doubt]]
+    return [f"{doubt}: {codes[doubt]} of {of} trials. {doubt.advice}" for doubt in Doubt if codes[doubt]]
 
 
 def time_spent(info: Mapping[str, Any]) -> str:
     """Say which share of a run's time its windows were."""
     windows_s, wall_s = info["windows_s"], info["wall_s"]
-    share = units.percent(windows_s / wall_s if wall_s else 0.0, signed=False)
+    share = units.share(windows_s / wall_s if wall_s else 0.0)
     return f"Measured for {windows_s:.0f} s of {wall_s:.0f} s ({share})."

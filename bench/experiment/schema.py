@@ -1,18 +1,28 @@
-"""The columns of a run's tables, their types, units and meanings: the one place that names them.
+"""The columns of a run's tables, with their types, units and meanings.
 
-SCHEMA_VERSION history
+The numbers that are measured of a trial are rows of `bench/metrics.py`; all other columns are described here.
+
+SCHEMA_VERSION is the newest `since` of any column, so a new column makes a new version by itself:
   1  first version
   2  trials: requests_per_connection, think_s; NA in the tables of an older run
 
 A column is never renamed or given another meaning without a new version. NA means not known; zero means zero.
-`results/README.md` is checked against this file by a test.
+`results/README.md` shows what `document` returns, and a test holds it to that. To write its tables anew:
+
+    python3 -m bench.experiment.schema results/README.md
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
-SCHEMA_VERSION = 2
+from bench import metrics
+
+_KINDS = {"string": "text", "boolean": "yes or no"}
+_NUMBERED = {"trial", "round"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +37,13 @@ class Column:
     meaning: str
     since: int = 1
 
+    @property
+    def unit(self) -> str:
+        """The unit in words; what kind of value it is if that is no number."""
+        if self.name in _NUMBERED:
+            return "number"
+        return _KINDS.get(self.dtype) or metrics.unit_of(self.name).name
 
-ERROR_CLASSES = ("refused", "reset", "closed_early", "short_reply", "timeout", "stalled", "mismatch", "unsent")
 
 TRIALS: tuple[Column, ...] = (
     Column("run", "string", "id of the run: the name of its folder"),
@@ -51,51 +66,7 @@ TRIALS: tuple[Column, ...] = (
     Column("started_at", "string", "UTC time at which the trial began, ISO 8601"),
     Column("status", "string", "measured, or why there are no numbers"),
     Column("status_detail", "string", "one sentence, with the tail of the server's log where it helps"),
-    Column("replies_per_s", "Float64", "correct replies per second of the window"),
-    Column("offered_per_s", "Float64", "requests that fell due per second of the window"),
-    Column("sent", "Int64", "requests open during the window: sent in it, or sent before and not yet answered"),
-    Column("replies", "Int64", "correct replies in the window"),
-    Column("in_flight", "Int64", "requests sent and not yet answered at the end of the window"),
-    *(
-        Column(f"{kind}_{statistic}_ns", "Float64", f"{words}, {meaning}; NA if too few samples support it")
-        for kind, words in (
-            ("response", "response time (done - due)"),
-            ("service", "service time (done - sent)"),
-            ("lateness", "send lateness (sent - due), NA in a closed loop"),
-            ("connect", "time to connect"),
-        )
-        for statistic, meaning in (
-            ("mean", "mean"),
-            ("p50", "median"),
-            ("p90", "90th percentile"),
-            ("p99", "99th percentile"),
-            ("p999", "99.9th percentile"),
-            ("max", "largest"),
-        )
-    ),
-    Column("connections_requested", "Int64", "connections the generator tried to open"),
-    Column("connections_established", "Int64", "connections that stood when the load began"),
-    Column("errors", "Int64", "failures of all classes in the window"),
-    *(Column(f"errors_{name}", "Int64", f"failures of class {name.replace('_', ' ')}") for name in ERROR_CLASSES),
-    Column("server_cpu_s", "Float64", "CPU seconds of the server's processes in the window"),
-    Column("server_cpu_user_s", "Float64", "of these, in user mode"),
-    Column("server_cpu_system_s", "Float64", "of these, in the kernel"),
-    Column("server_cpu_us_per_reply", "Float64", "server CPU microseconds per correct reply: the quiet metric"),
-    Column("server_cpu_share", "Float64", "server CPU seconds per second: 1.0 is one core busy"),
-    Column("server_rss_max_bytes", "Int64", "largest resident set of the server's processes in the window"),
-    Column("server_uss_max_bytes", "Int64", "largest unique set (memory that ending it would free)"),
-    Column("server_threads_max", "Int64", "largest number of threads"),
-    Column("server_fds_max", "Int64", "largest number of open descriptors"),
-    Column("server_ctx_voluntary", "Int64", "voluntary context switches in the window"),
-    Column("server_ctx_involuntary", "Int64", "involuntary context switches in the window"),
-    Column("client_cpu_s", "Float64", "CPU seconds of the load generator in the window, spinning included"),
-    Column("client_spin_s", "Float64", "of these, spent waiting actively for a due time"),
-    Column("client_cpu_share", "Float64", "generator CPU seconds per second and worker, spinning excluded"),
-    Column("client_rss_max_bytes", "Int64", "largest resident set of the load generator"),
-    Column("client_ctx_voluntary", "Int64", "voluntary context switches of the generator"),
-    Column("client_ctx_involuntary", "Int64", "involuntary context switches of the generator"),
-    Column("machine_steal_share", "Float64", "share of the machine's CPU time that the hypervisor took away"),
-    Column("machine_foreign_cpu_share", "Float64", "share of the machine's CPU time used by neither side"),
+    *(Column(metric.column, metric.dtype, metric.meaning, metric.since) for metric in metrics.ALL),
     Column("server_cpus", "string", "CPUs the server was bound to, comma separated"),
     Column("client_cpus", "string", "CPUs the generator was bound to, comma separated"),
     Column("throughput_is_lower_bound", "boolean", "true if the generator was the limit"),
@@ -124,3 +95,29 @@ MONITOR: tuple[Column, ...] = (
     Column("threads", "Int64", "threads"),
     Column("fds", "Int64", "open descriptors"),
 )
+
+TABLES = {"trials": TRIALS, "timeline": TIMELINE, "monitor": MONITOR}
+"""The tables of a run, by the name of the file without `.parquet`."""
+
+SCHEMA_VERSION = max(column.since for columns in TABLES.values() for column in columns)
+
+
+def document(table: str) -> str:
+    """Return the columns of a table as Markdown, as results/README.md shows them."""
+    rows = [f"| `{one.name}` | {one.dtype} | {one.unit} | {one.meaning} |" for one in TABLES[table]]
+    return "\n".join(["| column | type | unit | meaning |", "| --- | --- | --- | --- |", *rows])
+
+
+def documented(text: str) -> str:
+    """Return a document with the table below each heading `## NAME.parquet` written anew."""
+
+    def anew(found: re.Match[str]) -> str:
+        return f"{found['heading']}{document(found['table'])}\n"
+
+    below = rf"^(?P<heading>## (?P<table>{'|'.join(TABLES)})\.parquet\n\n)(?:\|.*\n)*"
+    return re.sub(below, anew, text, flags=re.MULTILINE)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        Path(name).write_text(documented(Path(name).read_text(encoding="utf-8")), encoding="utf-8")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bench.errors import MeasurementError, UsageError
 from bench.experiment.schema import SCHEMA_VERSION
+from bench.files import write_atomically
 from clients import hlog
 
 if TYPE_CHECKING:
@@ -179,13 +180,3 @@ def record(result: TrialResult) -> dict[str, Any]:
     fields["trial"]["workload"] = result.trial.workload.to_json()
     del fields["hlog"]
     return fields
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Put a text into a file so that a reader, or a crash, sees the old one or the new one whole."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

@@ -5,16 +5,17 @@ Adds words and facts to a verdict; never changes one.
 
 from __future__ import annotations
 
-import math
 import shlex
-import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bench import metrics
+from bench.plain import plain
 from bench.regress.ledger import Entry, Ledger, entries
 from bench.regress.render import Report
+from bench.stats import median_interval
 from bench.verdict.pairs import Arm
-from bench.verdict.values import CellVerdict, Word
+from bench.verdict.words import Word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from bench.experiment.model import TrialResult
     from bench.regress.request import Prepared
     from bench.regress.session import Outcome, Question
+    from bench.stats import Estimate
+    from bench.verdict.values import CellVerdict
 
 
 def remembered(outcome: Outcome, question: Question, seconds: float, at: str) -> list[Entry]:
@@ -59,8 +62,8 @@ def report(
         seconds=seconds,
         stopped=outcome.stopped,
         trials=outcome.trials,
-        steal_share=outcome.share("machine_steal_share"),
-        foreign_share=outcome.share("machine_foreign_cpu_share"),
+        steal_share=outcome.share(metrics.STEAL.column),
+        foreign_share=outcome.share(metrics.FOREIGN_CPU.column),
         false_alarms=ledger.false_alarms(),
         unreadable=ledger.unreadable,
         allow_inconclusive=allow,
@@ -68,16 +71,17 @@ def report(
     return replace(shown, comparison=replace(comparison, facts=_facts(shown, question, outcome)))
 
 
-def sensitivity(results: Sequence[TrialResult]) -> float | None:
+def sensitivity(results: Sequence[TrialResult]) -> Estimate | None:
     """Return by what fraction of a small change of its CPU per reply a server's throughput changes.
 
     In a closed loop a reply takes the server's CPU time c and what else is in the round, so that X = 1 / (c + rest) and
     d ln X / d ln c = -c X, which is the share of a core that the server uses; one core is all that a loop can feel.
-    None in an open loop, whose throughput is what was asked for, and where the share was not seen.
+    The estimate is the median over trials. None where the share was not seen, and in an open loop, whose throughput is
+    what was asked for.
     """
     shares = [share for result in results if (share := result.metrics.get("server_cpu_share")) is not None]
     closed = all(result.trial.workload.rate_per_s is None for result in results)
-    return min(1.0, statistics.median(shares)) if shares and closed else None
+    return median_interval(shares).map(lambda share: min(1.0, share)) if shares and closed else None
 
 
 def _settled(cell: CellVerdict, again: Sequence[str]) -> CellVerdict:
@@ -101,8 +105,8 @@ def _facts(shown: Report, question: Question, outcome: Outcome) -> dict[str, Any
         "trials": shown.trials,
         "pairs_planned": outcome.plan.pairs,
         "left_out": list(outcome.plan.left_out),
-        "machine_steal_share": _known(shown.steal_share),
-        "machine_foreign_cpu_share": _known(shown.foreign_share),
+        metrics.STEAL.column: plain(shown.steal_share),
+        metrics.FOREIGN_CPU.column: plain(shown.foreign_share),
         "false_alarms": {
             "regressed": alarms.regressed,
             "improved": alarms.improved,
@@ -111,7 +115,3 @@ def _facts(shown: Report, question: Question, outcome: Outcome) -> dict[str, Any
             "rate_high": alarms.rate.high,
         },
     }
-
-
-def _known(number: float) -> float | None:
-    return None if math.isnan(number) else number

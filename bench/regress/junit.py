@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from bench.junit import Case, document
-from bench.verdict.values import CellVerdict, Comparison, Word
+from bench.verdict.words import Word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bench.verdict.values import CellVerdict, Comparison
 
 OUTCOMES: Mapping[Word, Literal["passed", "failure", "skipped"]] = {
     Word.REGRESSED: "failure",

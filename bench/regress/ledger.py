@@ -6,30 +6,31 @@ It remembers; it never decides. A baseline is a commit that is measured again, n
 from __future__ import annotations
 
 import json
-import math
-import os
 import statistics
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
+from bench.files import cache_folder
+from bench.plain import plain
 from bench.regress.planner import Knowledge
 from bench.stats import Estimate, clopper_pearson
-from bench.verdict.values import Comparison, Word
+from bench.verdict.words import Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
-    from bench.verdict.values import Rule
+    from bench.verdict.rules import Rule
+    from bench.verdict.values import Comparison
 
 SCHEMA_VERSION = 1
 RECENT = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noise:
-    """Noise of one metric in one comparison; None where the pairs could not tell."""
+class PairNoise:
+    """What is remembered of the noise of one metric's pairs in one comparison; None where the pairs could not tell."""
 
     sd: float | None
     lag1: float | None
@@ -47,7 +48,7 @@ class Entry:
     word: Word
     pairs: int
     trial_s: float
-    noise: Mapping[str, Noise] = field(default_factory=dict)
+    noise: Mapping[str, PairNoise] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,7 @@ class FalseAlarms:
 
 def default_path() -> Path:
     """Return where the ledger lives unless told otherwise: the user's cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "echobench" / "regress.jsonl"
+    return cache_folder() / "regress.jsonl"
 
 
 class Ledger:
@@ -149,10 +149,10 @@ def entries(comparison: Comparison, *, at: str, machine: str, same: bool, trial_
             pairs=max(metric.pairs for metric in cell.metrics),
             trial_s=trial_s,
             noise={
-                metric.rule.metric: Noise(
-                    sd=_known(metric.noise.sd),
-                    lag1=_known(metric.noise.lag1),
-                    order_effect=_known(metric.noise.order_effect.value),
+                metric.rule.metric: PairNoise(
+                    sd=plain(metric.noise.sd),
+                    lag1=plain(metric.noise.lag1),
+                    order_effect=plain(metric.noise.order_effect.value),
                 )
                 for metric in cell.metrics
                 if metric.noise is not None
@@ -163,16 +163,12 @@ def entries(comparison: Comparison, *, at: str, machine: str, same: bool, trial_
     ]
 
 
-def _known(number: float) -> float | None:
-    return number if math.isfinite(number) else None
-
-
 def _parse(line: str) -> Entry | None:
     try:
         fields = json.loads(line)
         if fields.pop("schema") != SCHEMA_VERSION:
             return None
-        noise = {metric: Noise(**values) for metric, values in fields.pop("noise").items()}
+        noise = {metric: PairNoise(**values) for metric, values in fields.pop("noise").items()}
         return Entry(**{**fields, "word": Word(fields["word"]), "noise": noise})
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

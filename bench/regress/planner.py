@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bench.experiment.model import Server
     from bench.verdict.pairs import Arm
-    from bench.verdict.values import Rule
+    from bench.verdict.rules import Rule
     from clients.workload import Workload
 
 OVERHEAD_S = 0.4

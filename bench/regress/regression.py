@@ -12,10 +12,12 @@ from bench.regress import conclude
 from bench.regress.junit import render as junit
 from bench.regress.ledger import Ledger, default_path
 from bench.regress.render import Report, markdown, text
-from bench.regress.request import Prepared, Request, chosen_rules, machine_key, prepared
+from bench.regress.request import Prepared, Request, machine_key, prepared
 from bench.regress.session import Question, session
 from bench.verdict.judge import ALPHA
-from bench.verdict.values import EXIT_CODES, CellVerdict, Comparison, Word
+from bench.verdict.rules import chosen_rules
+from bench.verdict.values import CellVerdict, Comparison
+from bench.verdict.words import EXIT_CODES, Word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

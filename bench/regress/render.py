@@ -6,21 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench import units
 from bench.experiment.model import StopReason
-from bench.units import percent
-from bench.verdict.values import CellVerdict, Comparison, MetricVerdict, Word
+from bench.metrics import unit_of
+from bench.units import bounds, estimate, percent, share
+from bench.verdict.words import Word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bench.regress.ledger import FalseAlarms
-
-_FORMATS: dict[str, Callable[[float], str]] = {
-    "_us_per_reply": lambda us: units.duration(1e3 * us),
-    "_per_s": units.rate,
-    "_ns": units.duration,
-}
+    from bench.stats import Estimate
+    from bench.verdict.values import CellVerdict, Comparison, MetricVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +39,7 @@ class Report:
         comparison = self.comparison
         counts = ", ".join(f"{number} {word}" for word, number in comparison.counts().items())
         host = (
-            comparison.host_problem or f"steal {_share(self.steal_share)}, other processes {_share(self.foreign_share)}"
+            comparison.host_problem or f"steal {share(self.steal_share)}, other processes {share(self.foreign_share)}"
         )
         code = comparison.exit_code(allow_inconclusive=self.allow_inconclusive)
         lines = [
@@ -79,7 +73,7 @@ def markdown(report: Report) -> str:
     lines = [
         f"### {comparison.word}: {_escape(report.candidate)} against {_escape(report.baseline)}",
         "",
-        "| cell | metric | change | 98 % interval | budget | sees | verdict |",
+        f"| cell | metric | change | {share(1 - 2 * comparison.alpha)} interval | budget | sees | verdict |",
         "| --- | --- | ---: | ---: | ---: | ---: | --- |",
     ]
     for cell in comparison.cells:
@@ -95,65 +89,43 @@ def _metric_lines(metric: MetricVerdict) -> list[str]:
     rule, change = metric.rule, metric.change
     if change is None or metric.baseline is None or metric.candidate is None or metric.noise is None:
         return []
-    show, noise = _format(rule.metric), metric.noise
+    write, noise = unit_of(rule.metric).write, metric.noise
     role = "" if rule.gating else ", shown only"
-    order = noise.order_effect
-    values = f"{show(metric.baseline.value)} -> {show(metric.candidate.value)}"
-    seen = f"budget {percent(rule.budget, signed=False)}, {metric.pairs} pairs see {_sees(metric)}"
-    second = f"second trial {percent(order.value)} [{percent(order.low)}, {percent(order.high)}]"
+    values = f"{write(metric.baseline.value)} -> {write(metric.candidate.value)}"
+    change_in_words = f"{estimate(change, percent)}, {share(change.level)} interval"
+    seen = f"budget {share(rule.budget)}, {metric.pairs} pairs see {_sees(metric)}"
+    second = f"second trial {estimate(noise.order_effect, percent)}"
     return [
-        f"{rule.title}: {values}, {_interval(metric)}: {metric.word}{role}",
-        f"  {seen}; pair sd {percent(noise.sd, signed=False)}, lag-1 {_number(noise.lag1)}, {second}",
+        f"{rule.title}: {values}, {change_in_words}: {metric.word}{role}",
+        f"  {seen}; pair sd {share(noise.sd)}, lag-1 {_number(noise.lag1)}, {second}",
         *(f"  note: {note}" for note in metric.notes),
     ]
 
 
 def _row(cell: CellVerdict, metric: MetricVerdict) -> str:
-    rule = metric.rule
-    if metric.change is None:
-        change, interval = "", ""
-    else:
-        change = percent(metric.change.value)
-        interval = f"{percent(metric.change.low)} to {percent(metric.change.high)}"
-    budget = percent(rule.budget, signed=False)
+    rule, change = metric.rule, metric.change
+    point, interval = ("", "") if change is None else (percent(change.value), bounds(change, percent))
     word = f"**{metric.word}**" if rule.gating else f"{metric.word} (shown only)"
-    columns = (_escape(cell.cell), rule.title, change, interval, budget, _sees(metric), word)
+    columns = (_escape(cell.cell), rule.title, point, interval, share(rule.budget), _sees(metric), word)
     return f"| {' | '.join(columns)} |"
 
 
-def _sensitivity(share: float) -> str:
-    return (
-        f"sensitivity: of 10 % more server CPU per reply, throughput shows about {percent(0.1 * share, signed=False)}"
-    )
-
-
-def _interval(metric: MetricVerdict) -> str:
-    change = metric.change
-    assert change is not None
-    level = percent(change.level, signed=False)
-    return f"{percent(change.value)} [{percent(change.low)}, {percent(change.high)}] {level}"
+def _sensitivity(found: Estimate) -> str:
+    shown = estimate(found.map(lambda fraction: fraction / 10), share)
+    return f"sensitivity: of 10 % more server CPU per reply, throughput shows about {shown}"
 
 
 def _sees(metric: MetricVerdict) -> str:
-    return "nothing yet" if math.isnan(metric.minimal_effect) else f"{percent(metric.minimal_effect, signed=False)}"
+    return "nothing yet" if math.isnan(metric.minimal_effect) else share(metric.minimal_effect)
 
 
 def _error_rate(alarms: FalseAlarms) -> str:
     if not alarms.comparisons:
         return "this checker has not compared equal code here yet: its own false-alarm rate is not known"
-    low, high = percent(alarms.rate.low, signed=False), percent(alarms.rate.high, signed=False)
     return (
         f"this checker so far: of {alarms.comparisons} comparisons of equal code {alarms.regressed} were called "
-        f"REGRESSED ({low} to {high}) and {alarms.improved} IMPROVED"
+        f"REGRESSED, which is {estimate(alarms.rate, share)}, and {alarms.improved} IMPROVED"
     )
-
-
-def _format(metric: str) -> Callable[[float], str]:
-    return next((show for suffix, show in _FORMATS.items() if metric.endswith(suffix)), lambda number: f"{number:.4g}")
-
-
-def _share(fraction: float) -> str:
-    return percent(fraction, signed=False)
 
 
 def _number(value: float) -> str:

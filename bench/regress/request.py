@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bench.errors import BenchError, NoBaselineError, UsageError, unknown_name
+from bench.errors import BenchError, NoBaselineError, UsageError
 from bench.experiment.host.machine import cores, facts
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog
@@ -27,13 +26,11 @@ from bench.experiment.planning.workload_name import CELL, workload_name
 from bench.regress import arms
 from bench.regress.planner import PairedCell
 from bench.regress.revisions import Repository, Revision, checked_out, repository, resolve, working_tree
-from bench.verdict.judge import RULES
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from bench.verdict.values import Rule
     from clients.workload import Workload
 
 GATE_SERVERS = ("asyncio-protocol", "threads", "coroutines")
@@ -203,36 +200,3 @@ def machine_key() -> str:
     known = facts(cores())
     kind = [known[name] for name in ("cpu_model", "usable_cpus", "cgroup_cpu_quota", "system")]
     return hashlib.sha256(repr(kind).encode()).hexdigest()[:12]
-
-
-def chosen_rules(gates: Sequence[str], tolerance: float) -> tuple[Rule, ...]:
-    """Return the rules: the `gates` decide, and the rest of the known metrics is shown.
-
-    A gate is `METRIC` or `METRIC=5%`, its budget. Without any, server CPU per reply decides, which cannot see waiting,
-    and the median response time, which can. Throughput sees more kinds of waiting, but other processes as well: on a
-    busy host its pairs were measured to be five times as noisy as the median's. Raises UsageError for a metric or a
-    budget that cannot be.
-    """
-    wanted = dict(map(_gate, gates)) or dict.fromkeys(rule.metric for rule in RULES if rule.gating)
-    return tuple(
-        replace(
-            rule,
-            tolerance=tolerance,
-            gating=rule.metric in wanted,
-            budget=rule.budget if (budget := wanted.get(rule.metric)) is None else budget,
-        )
-        for rule in RULES
-    )
-
-
-def _gate(text: str) -> tuple[str, float | None]:
-    metric, equals, budget = text.partition("=")
-    if metric not in (known := {rule.metric for rule in RULES}):
-        raise unknown_name("metric", metric, known)
-    try:
-        fraction = float(budget.strip().removesuffix("%")) / 100 if equals else None
-    except ValueError:
-        fraction = 0.0
-    if fraction is not None and not 0 < fraction < math.inf:
-        raise UsageError(f"--gate {text!r}: a budget is a number of percent above 0, such as {metric}=5%")
-    return metric, fraction

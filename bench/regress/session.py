@@ -19,11 +19,12 @@ from bench.regress.planner import Knowledge, PairedCell, PairPlan, make_plan
 from bench.regress.validity import Log, cell_problem, gap, host_problem, lost, mean
 from bench.verdict.judge import ALPHA, Problem, judge
 from bench.verdict.pairs import Arm, Observation
-from bench.verdict.values import Word
+from bench.verdict.words import Word
 
 if TYPE_CHECKING:
     from bench.experiment.model import StopReason
-    from bench.verdict.values import Comparison, Rule
+    from bench.verdict.rules import Rule
+    from bench.verdict.values import Comparison
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

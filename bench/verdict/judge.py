@@ -30,25 +30,22 @@ from bench.stats import (
     signed_rank_p,
     smallest_firing,
 )
-from bench.units import percent
+from bench.units import estimate, percent, share
 from bench.verdict.interim import nominal_alpha, overall_p
 from bench.verdict.pairs import Observation, Sample, by_cell, sample
-from bench.verdict.values import CellVerdict, Comparison, MetricVerdict, Noise, Rule, Word, worst
+from bench.verdict.rules import RULES
+from bench.verdict.values import CellVerdict, Comparison, MetricVerdict, Noise
+from bench.verdict.words import Word, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from bench.verdict.rules import Rule
 
 ALPHA = 0.01
 """Chance, over the whole family of gating tests, that unchanged code is called REGRESSED."""
 
 ORDER_EFFECT_LIMIT = 0.02
-
-RULES = (
-    Rule(metric="server_cpu_us_per_reply", title="server CPU per reply"),
-    Rule(metric="response_p50_ns", title="median response time", budget=0.10),
-    Rule(metric="replies_per_s", title="throughput", larger_is_better=True, gating=False),
-    Rule(metric="response_p99_ns", title="99th percentile of the response time", budget=0.25, gating=False),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +210,8 @@ def _notes(noise: Noise, found: _Evidence) -> tuple[str, ...]:
     effect = noise.order_effect
     if abs(effect.value) > ORDER_EFFECT_LIMIT and (effect.low > 0 or effect.high < 0):
         notes.append(
-            f"the second trial of a pair came out {percent(effect.value)} slower "
-            f"[{percent(effect.low)}, {percent(effect.high)}]: trials disturb each other; the balanced order cancels it"
+            f"the second trial of a pair came out slower by {estimate(effect, percent)}: trials disturb each other; "
+            "the balanced order cancels it"
         )
     return tuple(notes)
 
@@ -227,8 +224,8 @@ def _reason(verdict: MetricVerdict, terms: _Terms, tested: int) -> str:
     if not slowdown.bounded:
         least = smallest_firing(terms.strictest)
         return f"{tested} pairs cannot decide anything about {rule.title}: at least {least} are needed"
-    moved = f"{rule.title} changed by {percent(change.value)} [{percent(change.low)}, {percent(change.high)}]"
-    budget, p = percent(rule.budget, signed=False), f"p {verdict.p:.2g}"
+    moved = f"{rule.title} changed by {estimate(change, percent)}"
+    budget, p = share(rule.budget), f"p {verdict.p:.2g}"
     match verdict.word:
         case Word.REGRESSED:
             among = f" among {verdict.family} tests" if verdict.family > 1 else ""

@@ -1,4 +1,4 @@
-"""From trials to pairs: one number per trial, one log ratio per pair. Judges nothing; `compare.py` does.
+"""From trials to pairs: one number per trial, one log ratio per pair. Judges nothing; `judge.py` does.
 
 Rows may come in any order, and a trial may have several rows (windows of one launch): they are averaged first, since
 the launch is the unit and its windows are not replicates.

@@ -1,4 +1,4 @@
-"""What a comparison says, as values: words, verdicts per metric and per cell, exit code. Renders and computes nothing.
+"""What a comparison says, as values: the verdict on each metric, on each cell, and on the whole. Computes nothing.
 
 Terminal, Markdown, JUnit and the exports only show what stands here.
 """
@@ -7,52 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ExitCode
+from bench.plain import flat, plain
+from bench.verdict.words import EXIT_CODES, Word, worst
 
 if TYPE_CHECKING:
     from bench.stats import Estimate
-
-
-class Word(StrEnum):
-    """The verdict in one word, worst first: the word of a cell is the first of its gating metrics' in this order."""
-
-    REGRESSED = "REGRESSED"
-    INVALID = "INVALID"
-    NO_BASELINE = "NO-BASELINE"
-    INCONCLUSIVE = "INCONCLUSIVE"
-    IMPROVED = "IMPROVED"
-    OK = "OK"
-
-
-EXIT_CODES = {
-    Word.REGRESSED: ExitCode.REGRESSED,
-    Word.INVALID: ExitCode.INVALID,
-    Word.NO_BASELINE: ExitCode.NO_BASELINE,
-    Word.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
-    Word.IMPROVED: ExitCode.FINE,
-    Word.OK: ExitCode.FINE,
-}
-
-
-def worst(words: list[Word]) -> Word:
-    """Return the word that counts; INCONCLUSIVE for none, since nothing was shown."""
-    order = list(Word)
-    return min(words, key=order.index, default=Word.INCONCLUSIVE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """How one metric is judged. `budget` is the slowdown that must not pass, `tolerance` the one that is let be."""
-
-    metric: str
-    title: str
-    larger_is_better: bool = False
-    budget: float = 0.05
-    tolerance: float = 0.02
-    gating: bool = True
+    from bench.verdict.rules import Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +34,7 @@ class MetricVerdict:
 
     `slowdown` lies above zero where the candidate is worse, whatever the metric's direction; `change` is the same
     in the metric's own direction. `p` is adjusted by Holm over all `family` tests and all looks, NaN if not gating;
-    `suspicion` is that of being slower as one look at this test alone gives it, which convicts nobody.
+    `suspicion` is the uncorrected one-sided p-value for "slower". It only decides which cells are measured next.
     `minimal_effect` is found with 80 % probability by this many pairs in this family; `pairs_needed` find the budget
     with 90 %. `notes` are what a reader must know besides, in sentences.
     """
@@ -105,7 +68,7 @@ class CellVerdict:
     """One cell: the worst word of its gating metrics, that one's reason, and all metrics.
 
     `settle` is a command. `sensitivity` is how much of a change of the server's CPU per reply throughput shows, as a
-    fraction; None where it is not known.
+    fraction; None where it is not known. In JSON it is a number, and its bounds stand beside it.
     """
 
     cell: str
@@ -113,7 +76,7 @@ class CellVerdict:
     reason: str
     metrics: tuple[MetricVerdict, ...] = ()
     settle: str = ""
-    sensitivity: float | None = None
+    sensitivity: Estimate | None = None
 
     @property
     def settled(self) -> bool:
@@ -149,17 +112,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; a number that is not known is null."""
-        plain = {"word": self.word, "exit_code": int(self.exit_code()), **asdict(self)}
-        finite: dict[str, Any] = known(plain)
-        return finite
-
-
-def known(value: Any) -> Any:
-    """Return a tree of plain values with None in place of every number that is not finite, as JSON wants it."""
-    if isinstance(value, dict):
-        return {key: known(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [known(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+        cells = [{**asdict(cell), **flat("sensitivity", cell.sensitivity)} for cell in self.cells]
+        whole = {"word": self.word, "exit_code": int(self.exit_code()), **asdict(self), "cells": cells}
+        found: dict[str, Any] = plain(whole)
+        return found

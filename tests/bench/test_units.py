@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
 from bench import units
+from bench.stats import Estimate
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,13 @@ from bench import units
         (units.percent(0.05, signed=False), "5 %"),
         (units.percent(0.657, signed=False), "65.7 %"),
         (units.percent(math.nan), "unknown"),
+        (units.share(0.657), "65.7 %"),
+        (units.ratio(0.9666), "0.97"),
+        (units.ratio(math.nan), "unknown"),
+        (units.number(1234.5), "1,230"),
+        (units.number(0.12345), "0.123"),
+        (units.plural(1, "trial"), "1 trial"),
+        (units.plural(1200, "trial"), "1,200 trials"),
         (units.count(1000), "1,000"),
         (units.count(math.nan), "unknown"),
         (units.rate(52341.7), "52,300/s"),
@@ -42,3 +51,29 @@ from bench import units
 )
 def test_a_number_is_written_with_its_unit_and_three_digits(text, expected):
     assert text == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (Estimate(1.239, 1.1, 1.4, 0.95), "1.24 [1.10, 1.40]"),
+        (Estimate(1.239, math.nan, math.nan, 0.95), "1.24"),
+        (Estimate(1.239, 1.1, math.inf, 0.95), "1.24"),
+        (Estimate(math.nan, 0.0, 1.0, 0.95), "-"),
+        (None, "-"),
+    ],
+)
+def test_an_estimate_is_written_in_one_way(found, expected):
+    assert units.estimate(found, units.ratio) == expected
+
+
+def test_bounds_stand_alone_where_the_point_stands_elsewhere():
+    assert units.bounds(Estimate(0.05, 0.04, 0.06, 0.95), units.percent) == "[+4.0 %, +6.0 %]"
+    assert units.bounds(Estimate(0.05, math.nan, math.nan, 0.95), units.percent) == ""
+
+
+def test_only_units_writes_an_interval(checkout):
+    """The notation stands in one place: no other file puts a `low` and a `high` between brackets or words."""
+    by_hand = re.compile(r"\.low\)?\}.{0,12}\{.*\.high")
+    files = {path.name for path in (checkout / "bench").rglob("*.py") if by_hand.search(path.read_text())}
+    assert files == {"units.py"}

@@ -21,7 +21,7 @@ from bench.experiment.model import Block, Results, Server, Status, Trial, TrialR
 from bench.regress.planner import Knowledge, PairedCell
 from bench.regress.session import Outcome, Question, session
 from bench.verdict.pairs import Arm
-from bench.verdict.values import Rule
+from bench.verdict.rules import Rule
 from clients.workload import Workload
 
 if TYPE_CHECKING:

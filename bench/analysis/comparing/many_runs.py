@@ -15,16 +15,17 @@ import numpy as np
 
 from bench.analysis.comparing.two_runs import differences, trials_of
 from bench.errors import UsageError
+from bench.metrics import CPU, THROUGHPUT
+from bench.plain import plain
 from bench.stats import Estimate, Floats, is_correlated, median_interval
-from bench.verdict.judge import RULES
-from bench.verdict.values import Rule, known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.analysis.runs.run_folder import Run
+    from bench.metrics import Metric
 
-FOLLOWED = tuple(rule for rule in RULES if rule.metric in {"server_cpu_us_per_reply", "replies_per_s"})
+FOLLOWED = (CPU, THROUGHPUT)
 ALPHA = 0.01
 PERMUTATIONS = 1999
 FEWEST_RUNS = 8
@@ -67,8 +68,8 @@ class CellHistory:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; a number that is not known is null."""
-        plain: dict[str, Any] = known(asdict(self))
-        return plain
+        as_json: dict[str, Any] = plain(asdict(self))
+        return as_json
 
 
 def history(runs: Sequence[Run]) -> list[CellHistory]:
@@ -84,7 +85,7 @@ def history(runs: Sequence[Run]) -> list[CellHistory]:
             pair for run in ordered for pair in run.measured[["server", "workload"]].itertuples(index=False, name=None)
         )
     )
-    return [_cell(ordered, cell, rule) for cell in cells for rule in FOLLOWED]
+    return [_cell(ordered, cell, metric) for cell in cells for metric in FOLLOWED]
 
 
 def change_points(values: Floats, *, alpha: float = ALPHA, seed: int = 0) -> list[tuple[int, float]]:
@@ -116,8 +117,8 @@ def _cusum(rows: Floats) -> tuple[Any, Floats]:
     return size.argmax(axis=1) + 1, size.max(axis=1)
 
 
-def _cell(runs: Sequence[Run], cell: tuple[str, str], rule: Rule) -> CellHistory:
-    seen = [(run, median_interval(trials_of(run, cell)[rule.metric].dropna().to_numpy(dtype=float))) for run in runs]
+def _cell(runs: Sequence[Run], cell: tuple[str, str], metric: Metric) -> CellHistory:
+    seen = [(run, median_interval(trials_of(run, cell)[metric.column].dropna().to_numpy(dtype=float))) for run in runs]
     seen = [(run, median) for run, median in seen if median.value > 0]
     breaks: list[tuple[str, str]] = []
     eras: list[list[tuple[Run, Estimate]]] = []
@@ -133,7 +134,7 @@ def _cell(runs: Sequence[Run], cell: tuple[str, str], rule: Rule) -> CellHistory
     return CellHistory(
         server=cell[0],
         workload=cell[1],
-        metric=rule.metric,
+        metric=metric.column,
         points=tuple(Point(run=run.id, started_at=_began(run), median=median) for run, median in seen),
         changes=tuple(change for era, values, splits in found for change in _changes(era, values, splits)),
         breaks=tuple(breaks),

@@ -13,10 +13,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ExitCode, NoBaselineError
+from bench.metrics import CPU, P50, THROUGHPUT
+from bench.plain import plain
 from bench.stats import Estimate, ratio_interval
-from bench.units import percent
-from bench.verdict.judge import RULES
-from bench.verdict.values import Rule, known
+from bench.units import estimate, percent
+from bench.verdict.rules import Rule, rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,10 +100,10 @@ class StoredComparison:
             {"look" if name == "impression" else name: value for name, value in asdict(one).items()}
             for one in self.impressions
         ]
-        plain: dict[str, Any] = known(
+        as_json: dict[str, Any] = plain(
             {"exit_code": int(self.exit_code), "baseline": self.baseline, "candidate": self.candidate, "looks": looks}
         )
-        return plain
+        return as_json
 
 
 def compare_runs(baseline: Run, candidate: Run) -> StoredComparison:
@@ -152,8 +153,8 @@ def _rules(baseline: Run, candidate: Run, cell: tuple[str, str]) -> Sequence[Rul
     """Return what is compared: CPU, and the throughput of a closed loop or the median response of an open one."""
     rows = trials_of(candidate, cell)
     rows = trials_of(baseline, cell) if rows.empty else rows
-    second = "replies_per_s" if rows["rate_per_s"].isna().all() else "response_p50_ns"
-    return [rule for rule in RULES if rule.metric in {"server_cpu_us_per_reply", second}]
+    second = THROUGHPUT if rows["rate_per_s"].isna().all() else P50
+    return [rule_of(metric) for metric in (CPU, second)]
 
 
 def _impression(baseline: Run, candidate: Run, cell: tuple[str, str], rule: Rule) -> CellImpression:
@@ -165,8 +166,8 @@ def _impression(baseline: Run, candidate: Run, cell: tuple[str, str], rule: Rule
     else:
         change = ratio_interval(values[1], values[0], LEVEL).map(lambda ratio: ratio - 1)
         impression = _word(change, rule)
-        reason = f"{rule.title} {percent(change.value)} [{percent(change.low)}, {percent(change.high)}]"
-        if rule.metric == "replies_per_s" and any(
+        reason = f"{rule.title} {estimate(change, percent)}"
+        if rule.metric == THROUGHPUT.column and any(
             rows["throughput_is_lower_bound"].fillna(value=False).any() for rows in sides
         ):
             impression, reason = (

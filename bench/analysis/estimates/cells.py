@@ -1,7 +1,7 @@
-"""What tables and plots show: the metrics, what a run sweeps, and one estimate per cell. Frames in, frames out.
+"""What tables and plots show: what a run sweeps, and one estimate per cell. Frames in, values out.
 
-A cell is one server under one workload; its trials are the replicates. Words for people other than a metric's own
-are not here, and neither is any drawing.
+A cell is one server under one workload; its trials are the replicates. The metrics are rows of `bench.metrics`. No
+drawing is here.
 """
 
 from __future__ import annotations
@@ -18,81 +18,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from bench.metrics import Metric
+
 LEVEL = 0.95
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """A column for people. `factor` turns it into what `text` writes.
-
-    `claim` is what its best server does, `claim_if_given` what it does where the rate is given. Ticks are counted in
-    `tick_base`; `log` asks for a logarithmic scale whatever the range.
-    """
-
-    column: str
-    title: str
-    axis: str
-    text: Callable[[float], str]
-    tick: Callable[[float], str]
-    claim: str
-    claim_if_given: str = ""
-    tick_base: float = 1.0
-    factor: float = 1.0
-    larger_is_better: bool = False
-    log: bool = False
-
-    def words(self, value: float) -> str:
-        """Write a value of the column with its unit."""
-        return self.text(value * self.factor)
-
-
-THROUGHPUT = Metric(
-    column="replies_per_s",
-    title="Throughput",
-    axis="correct replies per second",
-    text=units.rate,
-    tick=units.compact,
-    claim="echoes fastest",
-    claim_if_given="keeps up best",
-    larger_is_better=True,
-)
-CPU = Metric(
-    column="server_cpu_us_per_reply",
-    title="Server CPU per reply",
-    axis="server CPU time per correct reply",
-    text=units.duration,
-    tick=lambda us: units.duration(1000 * us),
-    factor=1000.0,
-    claim="needs the least CPU per reply",
-)
-P50 = Metric(
-    column="response_p50_ns",
-    title="Median response",
-    axis="median of the response time",
-    text=units.duration,
-    tick=units.duration,
-    claim="has the lowest median",
-    log=True,
-)
-P99 = Metric(
-    column="response_p99_ns",
-    title="p99 response",
-    axis="99th percentile of the response time",
-    text=units.duration,
-    tick=units.duration,
-    claim="has the lowest p99",
-    log=True,
-)
-MEMORY = Metric(
-    column="server_rss_max_bytes",
-    title="Memory",
-    axis="largest resident set of the server",
-    text=units.size,
-    tick=units.size,
-    tick_base=2**20,
-    claim="takes the least memory",
-)
-METRICS = (THROUGHPUT, CPU, P50, P99, MEMORY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +38,7 @@ AXES = (
         "connections",
         "connections",
         units.count,
-        lambda x: "1 connection" if x == 1 else f"{units.count(x)} connections",
+        lambda x: units.plural(int(x), "connection"),
     ),
     Axis("rate_per_s", "offered requests per second", units.compact, lambda x: f"{units.rate(x)} offered"),
     Axis("message_bytes", "message size", units.size, lambda x: f"{units.size(x)} a message"),
@@ -192,7 +120,7 @@ class Cell:
     """One metric of one server under one workload.
 
     `by_round` has one number per measured trial that knows the metric, by the number of its round. `statuses` are those
-    of the trials that failed. `lower_bound`: the generator was the limit in some trial, and the metric is throughput.
+    of the trials that failed. `lower_bound`: the generator was the limit in some trial, and holds this metric down.
     """
 
     server: str
@@ -254,7 +182,7 @@ def _cell(rows: pd.DataFrame, metric: Metric, *, server: str, workload: str, x: 
         by_round=by_round,
         trials=len(rows),
         measured=int(measured.sum()),
-        lower_bound=metric is THROUGHPUT
+        lower_bound=metric.is_bounded_by_generator
         and bool(rows["throughput_is_lower_bound"][measured].fillna(value=False).any()),
         statuses=tuple(sorted(set(rows["status"][~measured]))) if len(rows) else ("not run",),
     )

@@ -9,13 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.analysis.estimates.cells import LEVEL, METRICS, P99, THROUGHPUT, Cell, Metric, Panel, Sweep, cells, sweep
-from bench.stats import Estimate, ratio_by_round
+from bench import metrics
+from bench.analysis.estimates.cells import LEVEL, Cell, Panel, Sweep, cells, sweep
+from bench.analysis.estimates.ratios import ratio
+from bench.metrics import P99, THROUGHPUT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     import pandas as pd
+
+    from bench.metrics import Metric
+    from bench.stats import Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +85,9 @@ def rank(trials: pd.DataFrame, planned: Collection[tuple[str, str]] = (), level:
     `planned` names the cells (server, workload) that are to be shown as missing where they have no trial.
     """
     swept = sweep(trials)
-    found = {metric.column: cells(trials, swept, metric, planned, level) for metric in METRICS}
-    return Ranking(
-        swept, found, {metric.column: tuple(_standings(found[metric.column], swept, metric)) for metric in METRICS}
-    )
+    found = {metric.column: cells(trials, swept, metric, planned, level) for metric in metrics.TABLE}
+    standings = {metric.column: tuple(_standings(found[metric.column], swept, metric)) for metric in metrics.TABLE}
+    return Ranking(swept, found, standings)
 
 
 def sentence(standing: Standing, swept: Sweep) -> str:
@@ -100,7 +104,7 @@ def claim(standing: Standing, swept: Sweep) -> str:
     level = (best.server, *standing.level_with)
     is_best = (swept.open_loop and metric.claim_if_given) or metric.claim
     if standing.runner_up is None:
-        return f"{best.server}, {metric.title[:1].lower()}{metric.title[1:]}"
+        return f"{best.server}, {metric.noun}"
     if not best.estimate.bounded:
         return f"{best.server} {is_best} in a single trial"
     if len(level) == 1:
@@ -113,9 +117,9 @@ def claim(standing: Standing, swept: Sweep) -> str:
 
 
 def lead(best: Cell, other: Cell, metric: Metric, level: float = LEVEL) -> Estimate:
-    """By what factor `best` beats `other`, by `ratio_by_round`: above 1 is better whatever the metric's direction."""
+    """By what factor `best` beats `other`: above 1 is better whatever the metric's direction."""
     one, another = (best, other) if metric.larger_is_better else (other, best)
-    return ratio_by_round(one.by_round, another.by_round, level)
+    return ratio(one, another, level).estimate
 
 
 def _standings(found: tuple[Cell, ...], swept: Sweep, metric: Metric) -> Iterator[Standing]:

@@ -1,67 +1,90 @@
-"""A run in the formats that other tools read: one file per format, each a pure function from values to texts.
+"""A run in the formats that other tools read: one file for each format, each a pure function from values to texts.
 
-A format module defines `render(run: Run) -> dict[str, str]`: contents by file name. No format computes a number of its
-own: each shows the same series (see `series.py`), one value per trial. A trial that was not measured gives no number
-to anyone; only formats that can say so show it at all. The formats in CHARTS show one value and its interval per cell
-(see `figures.py`), ratios to a baseline too: theirs are `render(run, baseline)` and `render_comparison(path)`.
+A new format is a file in this folder and nothing else. An underscore in its name is a hyphen in the format's, and the
+first line of its docstring is what `--help` says of it. It defines one function, by what it shows:
+
+- `render(run)`, if it shows the trials of a run;
+- `render_figures(figures)`, if it shows one value and its interval for each cell (see `_figures.py`). Then it can show
+  a comparison too, and ratios to a baseline.
+
+Either returns contents by file name. No format computes a number of its own: each shows the same series (see
+`_series.py`), one value per trial. A trial that was not measured gives no number to anyone; only formats that can say
+so show it at all. Files that begin with an underscore are what formats share.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import ModuleType
 
     from bench.analysis.runs.run_folder import Run
 
-FORMATS = {
-    "asv": "results folder of airspeed velocity, for `asv compare` and `asv publish`",
-    "bencher": "Bencher Metric Format, for `bencher run --adapter json`",
-    "csv": "one row per trial, every column",
-    "github-action-benchmark": "two files: for its tools customBiggerIsBetter and customSmallerIsBetter",
-    "json": "one object per trial, with the meaning of every column",
-    "junit": "JUnit XML: a test case per trial, failed where it could not be measured",
-    "openmetrics": "text for Prometheus: rates and CPU as gauges, response times as histograms",
-    "pyperf": "for `pyperf compare_to`, in seconds",
-    "pytest-benchmark": "for `pytest-benchmark compare`, in seconds",
-}
 
-CHARTS = ("bencher", "github-action-benchmark")
+def formats() -> dict[str, str]:
+    """Return every format by its name, with what it is in a line. Reads the files and imports none of them."""
+    files = (path for folder in __path__ for path in Path(folder).glob("*.py") if not path.name.startswith("_"))
+    return {path.stem.replace("_", "-"): _summary(path) for path in sorted(files, key=lambda path: path.stem)}
+
+
+def _summary(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0].rstrip(".")
 
 
 def render(name: str, run: Run, baseline: str | None = None) -> dict[str, str]:
     """Return the contents of the files of a format by their names, which may hold folders.
 
-    With `baseline`, a server of the run, a format in CHARTS also gets the others' ratios to it. Raises UsageError for
+    With `baseline`, a server of the run, a format of figures also gets the others' ratios to it. Raises UsageError for
     a format or a server that is not known, or if the run has nothing that the format can show.
     """
     module = _module(name)
-    if baseline is not None and name not in CHARTS:
-        raise UsageError(f"{name} has no place for ratios: --baseline goes with {' and '.join(CHARTS)}")
-    files: dict[str, str] = module.render(run, baseline) if name in CHARTS else module.render(run)
-    return files
+    if _shows_figures(module):
+        from bench.analysis.export._figures import of_run  # noqa: PLC0415 - only what this format needs
+
+        files: dict[str, str] = module.render_figures(of_run(run, baseline))
+        return files
+    if baseline is not None:
+        raise UsageError(f"{name} has no place for ratios: --baseline goes with {_listed()}")
+    shown: dict[str, str] = module.render(run)
+    return shown
 
 
 def render_comparison(name: str, path: Path) -> dict[str, str]:
     """Return the same for what `echobench regress --json` printed to a file. Raises UsageError or MeasurementError."""
+    from bench.analysis.export._figures import of_comparison  # noqa: PLC0415 - only what this format needs
+
     module = _module(name)
-    if name not in CHARTS:
-        raise UsageError(
-            f"{path} is a comparison, which {' and '.join(CHARTS)} can show; {name} needs the folder of a run"
-        )
-    files: dict[str, str] = module.render_comparison(path)
+    if not _shows_figures(module):
+        raise UsageError(f"{path} is a comparison, which {_listed()} can show; {name} needs the folder of a run")
+    files: dict[str, str] = module.render_figures(of_comparison(path))
     return files
 
 
+def formats_of_figures() -> tuple[str, ...]:
+    """Return the names of the formats that show values with intervals, and so ratios."""
+    return tuple(name for name in formats() if _shows_figures(_module(name)))
+
+
+def _listed() -> str:
+    return " and ".join(formats_of_figures())
+
+
 def _module(name: str) -> ModuleType:
-    if name not in FORMATS:
-        raise unknown_name("format", name, FORMATS)
-    return importlib.import_module(f"bench.analysis.export.{name.replace('-', '_')}")
+    known = formats()
+    if name not in known:
+        raise unknown_name("format", name, known)
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+
+
+def _shows_figures(module: ModuleType) -> bool:
+    return hasattr(module, "render_figures")
 
 
 def write(files: dict[str, str], folder: Path) -> list[Path]:

@@ -1,7 +1,8 @@
-"""airspeed velocity's results folder: machine.json, benchmarks.json and one file of results for the run's commit.
+"""Results folder of airspeed velocity, for `asv compare` and `asv publish`.
 
-Every series in seconds is a benchmark of its own, without parameters. asv 0.6 cannot see a difference between runs of
-six trials each, whatever its size: give it seven or more.
+That is machine.json, benchmarks.json and one file of results for the run's commit. Every series in seconds is a
+benchmark of its own, without parameters. asv 0.6 cannot see a difference between runs of six trials each, whatever its
+size: give it seven or more.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.analysis.export.provenance import provenance
-from bench.analysis.export.series import durations
+from bench.analysis.export._provenance import provenance
+from bench.analysis.export._series import durations
 from bench.errors import UsageError
 
 if TYPE_CHECKING:

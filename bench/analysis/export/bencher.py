@@ -1,7 +1,8 @@
-"""Bencher Metric Format: {benchmark: {measure: {value, lower_value, upper_value}}}, the interval's ends as bounds.
+"""Bencher Metric Format, for `bencher run --adapter json`.
 
-A measure's unit cannot be told in the format, so it stands in the slug. `throughput` is Bencher's own measure. What a
-ratio is to stands in the benchmark's name, which may be long; a measure's may not.
+It is {benchmark: {measure: {value, lower_value, upper_value}}}, with the interval's ends as bounds. A measure's unit
+cannot be told in the format, so it stands in the slug. `throughput` is Bencher's own measure. What a ratio is to stands
+in the benchmark's name, which may be long; a measure's may not.
 """
 
 from __future__ import annotations
@@ -9,26 +10,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from bench.analysis.export.figures import Figure, of_comparison, of_run
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from bench.analysis.runs.run_folder import Run
-
-
-def render(run: Run, baseline: str | None = None) -> dict[str, str]:
-    """Return the files of a run, with the ratios to `baseline` if that is given."""
-    return _files(of_run(run, baseline))
+    from bench.analysis.export._figures import Figure
 
 
-def render_comparison(path: Path) -> dict[str, str]:
-    """Return the files of a comparison."""
-    return _files(of_comparison(path))
-
-
-def _files(found: Sequence[Figure]) -> dict[str, str]:
+def render_figures(found: Sequence[Figure]) -> dict[str, str]:
+    """Return one file; a metric's unit stands in its slug."""
     benchmarks: dict[str, dict[str, dict[str, float]]] = {}
     for one in found:
         benchmark = f"{one.cell} / {one.against}" if one.against else one.cell
@@ -37,7 +26,7 @@ def _files(found: Sequence[Figure]) -> dict[str, str]:
 
 
 def _measure(one: Figure) -> str:
-    name = "throughput" if one.metric.larger_is_better else one.metric.column.replace("_", "-")
+    name = one.exported.measure or one.metric.column.replace("_", "-")
     return f"{name}-ratio" if one.against else name
 
 

@@ -1,10 +1,13 @@
-"""CSV, one row per trial with every column of the schema. An unmeasured trial keeps its row and loses its numbers."""
+"""One row per trial, every column.
+
+A trial that was not measured keeps its row and loses its numbers.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.analysis.export.table import rows
+from bench.analysis.export._table import rows
 
 if TYPE_CHECKING:
     from bench.analysis.runs.run_folder import Run

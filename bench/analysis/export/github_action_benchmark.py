@@ -1,7 +1,7 @@
-"""github-action-benchmark, custom tools: one file per direction, because the tool knows one direction per file.
+"""Two files: for its tools customBiggerIsBetter and customSmallerIsBetter.
 
-Schema: an array of {name, unit, value, range, extra} (src/extract.ts). It compares one number with that of the last
-commit, measured on another day: use it for a chart, not as a gate.
+The tool knows one direction per file. Schema: an array of {name, unit, value, range, extra} (src/extract.ts). It
+compares one number with that of the last commit, measured on another day: use it for a chart, not as a gate.
 """
 
 from __future__ import annotations
@@ -9,27 +9,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.export.figures import Figure, of_comparison, of_run
+from bench import units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from bench.analysis.runs.run_folder import Run
-
-
-def render(run: Run, baseline: str | None = None) -> dict[str, str]:
-    """Return the files of a run, with the ratios to `baseline` if that is given."""
-    return _files(of_run(run, baseline))
+    from bench.analysis.export._figures import Figure
 
 
-def render_comparison(path: Path) -> dict[str, str]:
-    """Return the files of a comparison."""
-    return _files(of_comparison(path))
-
-
-def _files(found: Sequence[Figure]) -> dict[str, str]:
-    """Leave out the file of a direction without any figure, since the tool refuses an empty one."""
+def render_figures(found: Sequence[Figure]) -> dict[str, str]:
+    """Return a file per direction; one without any figure is left out, since the tool refuses an empty file."""
     files = {
         f"github-action-benchmark-{word}.json": [
             _entry(one) for one in found if one.metric.larger_is_better == larger_is_better
@@ -44,7 +33,7 @@ def _entry(one: Figure) -> dict[str, Any]:
     name, estimate = f"{one.cell} {one.metric.column}", one.estimate
     entry = {
         "name": f"{name} / {one.against}" if one.against else name,
-        "unit": "ratio" if one.against else one.metric.unit,
+        "unit": "ratio" if one.against else one.exported.unit,
         "value": estimate.value,
         "extra": f"{one.remark}; {_interval(one)}" if one.against and estimate.bounded else one.remark,
     }
@@ -54,5 +43,4 @@ def _entry(one: Figure) -> dict[str, Any]:
 
 
 def _interval(one: Figure) -> str:
-    estimate = one.estimate
-    return f"{100 * estimate.level:g} % interval {estimate.low:.4f} to {estimate.high:.4f}"
+    return f"{units.share(one.estimate.level)} interval {units.bounds(one.estimate, '{:.4f}'.format)}"

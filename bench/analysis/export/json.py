@@ -1,11 +1,14 @@
-"""JSON: the run's own description, what every column means, and one object per trial. What is not known is null."""
+"""One object per trial, with the meaning of every column.
+
+The run's own description is there too. What is not known is null.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from bench.analysis.export.table import rows
+from bench.analysis.export._table import rows
 from bench.experiment import schema
 
 if TYPE_CHECKING:

@@ -1,4 +1,7 @@
-"""JUnit XML of a run: a test case per trial, failed if it could not be measured, skipped if it could not be run."""
+"""JUnit XML: a test case per trial, failed where it could not be measured.
+
+A trial that could not be run is skipped.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenMetrics text, for a Prometheus that scrapes a file: what each trial measured, and response times as histograms.
+"""Text for Prometheus: rates and CPU as gauges, response times as histograms.
 
 Written to OpenMetrics 1.0: a family's name ends in its unit, buckets are cumulative and end with `+Inf`, and the last
 line is `# EOF`. Durations are seconds, as the convention asks.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.analysis.export.series import series
+from bench import metrics
+from bench.analysis.export._series import series
 from bench.analysis.runs.spectrum import merged
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from bench.analysis.runs.run_folder import Run
     from bench.analysis.runs.spectrum import Counts
+    from bench.metrics import Metric
 
 BOUNDS_S = tuple(float(f"{digit}e{power}") for power in range(-5, 1) for digit in (1, 2, 5))
 """Upper bounds of the histogram's buckets: 10 us to 5 s, three to a decade."""
@@ -24,7 +26,7 @@ BOUNDS_S = tuple(float(f"{digit}e{power}") for power in range(-5, 1) for digit i
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How a column is called here. `factor` leads to the base unit; `unit` is empty if the name has none at its end."""
+    """A name with its unit and its help. `factor` leads to the base unit; `unit` is empty if the name ends in none."""
 
     name: str
     unit: str
@@ -32,16 +34,16 @@ class Family:
     help: str
 
 
-FAMILIES = {
-    "replies_per_s": Family("echobench_replies_per_second", "", 1.0, "Correct replies per second."),
-    "server_cpu_us_per_reply": Family(
-        "echobench_server_cpu_seconds_per_reply", "", 1e-6, "Server CPU time per correct reply."
-    ),
-    "response_p50_ns": Family("echobench_response_p50_seconds", "seconds", 1e-9, "Median response time."),
-    "response_p99_ns": Family("echobench_response_p99_seconds", "seconds", 1e-9, "99th percentile of response time."),
-    "server_rss_max_bytes": Family("echobench_server_rss_max_bytes", "bytes", 1.0, "Largest resident set."),
-}
+_BASE_UNITS = ("seconds", "bytes")
 RESPONSE = Family("echobench_response_seconds", "seconds", 1e-9, "Response time over all trials of a cell.")
+
+
+def family_of(metric: Metric) -> Family:
+    """Return the family of a metric; its name says the unit, as the standard asks, where there is a base unit."""
+    exported = metric.exported
+    assert exported is not None
+    unit = next((unit for unit in _BASE_UNITS if exported.family.endswith(f"_{unit}")), "")
+    return Family(exported.family, unit, metric.unit.seconds or 1.0, exported.help)
 
 
 def render(run: Run) -> dict[str, str]:
@@ -51,10 +53,11 @@ def render(run: Run) -> dict[str, str]:
 
 def _gauges(run: Run) -> Iterator[str]:
     found = series(run)
-    for column, family in FAMILIES.items():
+    for metric in metrics.EXPORTED:
+        family = family_of(metric)
         yield from _head(family, "gauge")
         for one in found:
-            if one.metric.column == column:
+            if one.metric is metric:
                 for trial, value in zip(one.trials, one.values, strict=True):
                     labels = _labels(server=one.server, workload=one.workload, trial=str(trial))
                     yield f"{family.name}{labels} {value * family.factor!r}"

@@ -1,7 +1,8 @@
-"""pyperf JSON, format 1.0: seconds, one run per trial with one value.
+"""For `pyperf compare_to`, in seconds.
 
-pyperf treats the values of a file as one sample and cannot compare files with unequal numbers of trials: it then
-calls any difference significant. Give both runs the same `--trials`.
+It is pyperf JSON, format 1.0: one run per trial, with one value. pyperf treats the values of a file as one sample and
+cannot compare files with unequal numbers of trials: it then calls any difference significant. Give both runs the same
+`--trials`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.export.series import Series, durations
+from bench.analysis.export._series import Series, durations
 
 if TYPE_CHECKING:
     from bench.analysis.runs.run_folder import Run

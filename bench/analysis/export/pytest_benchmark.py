@@ -1,6 +1,7 @@
-"""pytest-benchmark JSON, as its `compare` and its readers (github-action-benchmark, Bencher) want it: seconds.
+"""For `pytest-benchmark compare`, in seconds.
 
-A trial stands for a round, so `stats.data` has one value per trial, and `ops` of a `time_per_reply` is replies/s.
+Readers of its JSON, such as github-action-benchmark and Bencher, read it too. A trial stands for a round, so
+`stats.data` has one value per trial, and `ops` of a `time_per_reply` is replies/s.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.analysis.export.provenance import provenance
-from bench.analysis.export.series import Series, durations
+from bench.analysis.export._provenance import provenance
+from bench.analysis.export._series import Series, durations
 
 if TYPE_CHECKING:
     from bench.analysis.runs.run_folder import Run

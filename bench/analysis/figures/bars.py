@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench import units
 from bench.analysis.figures.canvas import LABEL_POINTS, MARGIN, POINTS, WIDTH, Page, nice_ticks, set_ticks, text_width
 from bench.analysis.figures.marks import arrow, cross, dots, marker_style, shifted
 from bench.analysis.figures.scale import value_scale
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from bench.analysis.estimates.cells import Cell, Metric
+    from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.figures.palette import Style, Theme
+    from bench.metrics import Metric
 
 _ROW = 0.27
 _PANEL_GAP = 0.62
@@ -44,7 +46,9 @@ def ranking_figure(ranking: Ranking, metric: Metric, theme: Theme, styles: Mappi
         axes.set_xscale("log" if scale.log else "linear")
         axes.set_xlim(scale.low, scale.high)
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        set_ticks(axes, "x", nice_ticks(scale.low, scale.high, log=scale.log, base=metric.tick_base), metric.tick)
+        set_ticks(
+            axes, "x", nice_ticks(scale.low, scale.high, log=scale.log, base=metric.unit.tick_base), metric.unit.tick
+        )
         set_ticks(axes, "y", [], str)
         axes.grid(axis="x", color=theme.grid, linewidth=0.8)
         for row, cell in enumerate(rows):
@@ -97,7 +101,4 @@ def _value(cell: Cell, metric: Metric) -> str:
     """Write the value with its interval, or why there is none."""
     if cell.missing:
         return ", ".join(cell.statuses) or "not known"
-    value = ("at least " if cell.lower_bound else "") + metric.words(cell.estimate.value)
-    if not cell.estimate.bounded:
-        return value
-    return f"{value}   [{metric.words(cell.estimate.low)}, {metric.words(cell.estimate.high)}]"
+    return ("at least " if cell.lower_bound else "") + units.estimate(cell.estimate, metric.words)

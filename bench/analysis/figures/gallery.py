@@ -1,26 +1,25 @@
 """The figures of a run, as files: which there are, and how they become SVG for a light and a dark page, and PNG.
 
-Frames in, bytes out: the same frames give the same bytes. A figure is drawn once, in the light theme; the dark one
-differs from it by its colours only.
+A new figure is a file beside this one, with a function that draws it, and a row in PLOTS. Frames in, bytes out: the
+same frames give the same bytes. A figure is drawn once, in the light theme; the dark one differs by its colours only.
 """
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from bench.analysis.estimates.cells import CPU, MEMORY, P99, THROUGHPUT
+from bench.analysis.figures import load, over_time, tail
 from bench.analysis.figures.canvas import drawing_style
-from bench.analysis.figures.load import metric_figure
-from bench.analysis.figures.over_time import time_figure
-from bench.analysis.figures.palette import LIGHT, styles
+from bench.analysis.figures.palette import LIGHT, Style, Theme, styles
 from bench.analysis.figures.svg import dark, tidy
-from bench.analysis.figures.tail import spectrum_figure
-from bench.analysis.runs.spectrum import spectra
+from bench.analysis.runs.spectrum import Spectrum, spectra
+from bench.files import write_atomically
+from bench.metrics import CPU, MEMORY, P99, THROUGHPUT, Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,61 +32,131 @@ if TYPE_CHECKING:
 
 PNG_DPI = 160
 
-NAMES = ("throughput", "cpu", "latency", "p99", "memory", "throughput-over-time", "p99-over-time")
-"""File names of the figures, in the order in which they are read."""
+
+@dataclass(frozen=True)
+class Material:
+    """What a figure may be drawn from: a run, its ranking, the theme, and the style of each server."""
+
+    run: Run
+    ranking: Ranking
+    theme: Theme
+    styles: dict[str, Style]
+
+    @cached_property
+    def spectra(self) -> dict[tuple[str, str], Spectrum]:
+        """The latency spectrum of every cell (server, workload) that has a reply."""
+        measured = self.run.measured[["trial", "server", "workload"]].itertuples(index=False)
+        cells = {int(trial): (str(server), str(workload)) for trial, server, workload in measured}
+        return spectra(self.run.latency_log, cells)
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A figure: file name without suffix, its title, and its bytes. `svg` is the light one."""
+    """A row: the name of the files without suffix, how to read the figure in a sentence or two, and what draws it.
+
+    `draw` returns None where the run has no numbers for it.
+    """
 
     name: str
+    reading: str
+    draw: Callable[[Material], Figure | None]
+
+
+def _of_metric(metric: Metric) -> Callable[[Material], Figure | None]:
+    return lambda given: load.metric_figure(given.ranking, metric, given.theme, given.styles)
+
+
+def _over_time(course: over_time.Course) -> Callable[[Material], Figure | None]:
+    return lambda given: over_time.time_figure(given.run, given.ranking, course, given.theme, given.styles)
+
+
+PLOTS = (
+    Plot(
+        "throughput",
+        "Higher is better. A line that stays level has met a limit: the server's core or, where an arrow rises from"
+        " the point, the load generator. Servers whose bars overlap may well be equal.",
+        _of_metric(THROUGHPUT),
+    ),
+    Plot(
+        "cpu",
+        "Lower is better. This is the quietest metric: it hardly depends on the load generator or on other processes,"
+        " so it tells servers apart whose throughput does not. It cannot see time spent waiting.",
+        _of_metric(CPU),
+    ),
+    Plot(
+        "latency",
+        "Lower and flatter is better. A step upwards at 99 % means that one reply in a hundred met something else than"
+        " usual: a pause, a full queue, another process.",
+        lambda given: tail.spectrum_figure(given.spectra, given.ranking, given.theme, given.styles),
+    ),
+    Plot(
+        "p99",
+        "Lower is better. In a closed loop every connection waits for the others, so the response time grows with their"
+        " number whatever the server; compare servers at the same load.",
+        _of_metric(P99),
+    ),
+    Plot(
+        "memory",
+        "Lower is better. The slope is what one more connection costs; the start is the interpreter and its libraries.",
+        _of_metric(MEMORY),
+    ),
+    Plot(
+        "throughput-over-time",
+        "Level lines are good. A slope says that the warm-up was too short, a dip that something else used the core.",
+        _over_time("throughput"),
+    ),
+    Plot(
+        "p99-over-time",
+        "Level lines are good. A spike in one fine line is an accident of one trial; one in all of them is the server.",
+        _over_time("p99"),
+    ),
+)
+"""Every figure, in the order in which they are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure that was drawn: its row, its title, and its bytes. `svg` is the light one."""
+
+    plot: Plot
     title: str
     svg: str
     png: bytes
 
+    @property
+    def name(self) -> str:
+        """The name of its files without suffix."""
+        return self.plot.name
 
-def draw(run: Run, ranking: Ranking) -> list[Plot]:
+
+def draw(run: Run, ranking: Ranking) -> list[Picture]:
     """Draw every figure that the run has numbers for."""
-    given = styles(ranking.servers)
-    measured = run.measured[["trial", "server", "workload"]].itertuples(index=False)
-    merged = spectra(run.latency_log, {int(trial): (server, workload) for trial, server, workload in measured})
-    figures: dict[str, Callable[[], Figure | None]] = {
-        "throughput": partial(metric_figure, ranking, THROUGHPUT, LIGHT, given),
-        "cpu": partial(metric_figure, ranking, CPU, LIGHT, given),
-        "latency": partial(spectrum_figure, merged, ranking, LIGHT, given),
-        "p99": partial(metric_figure, ranking, P99, LIGHT, given),
-        "memory": partial(metric_figure, ranking, MEMORY, LIGHT, given),
-        "throughput-over-time": partial(time_figure, run, ranking, "throughput", LIGHT, given),
-        "p99-over-time": partial(time_figure, run, ranking, "p99", LIGHT, given),
-    }
+    given = Material(run, ranking, LIGHT, styles(ranking.servers))
     with drawing_style():
-        drawn = {name: figures[name]() for name in NAMES}
-        return [_rendered(name, figure) for name, figure in drawn.items() if figure is not None]
+        drawn = [(plot, plot.draw(given)) for plot in PLOTS]
+        return [_rendered(plot, figure) for plot, figure in drawn if figure is not None]
 
 
-def write(plots: list[Plot], folder: Path) -> None:
+def write(pictures: list[Picture], folder: Path) -> None:
     """Put the figures into a folder, each whole; a figure of an earlier build that there is none of now is removed."""
     folder.mkdir(exist_ok=True)
     files = {
-        f"{plot.name}{suffix}": content
-        for plot in plots
-        for suffix, content in ((".svg", plot.svg), ("-dark.svg", dark(plot.svg)), (".png", plot.png))
+        f"{picture.name}{suffix}": content
+        for picture in pictures
+        for suffix, content in ((".svg", picture.svg), ("-dark.svg", dark(picture.svg)), (".png", picture.png))
     }
-    for name in {f"{name}{suffix}" for name in NAMES for suffix in (".svg", "-dark.svg", ".png")} - set(files):
+    for name in {f"{plot.name}{suffix}" for plot in PLOTS for suffix in (".svg", "-dark.svg", ".png")} - set(files):
         (folder / name).unlink(missing_ok=True)
     for name, content in files.items():
-        part = folder / f".{name}.part"
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
-        part.replace(folder / name)
+        write_atomically(folder / name, content)
 
 
-def _rendered(name: str, figure: Figure) -> Plot:
+def _rendered(plot: Plot, figure: Figure) -> Picture:
     title = " ".join(text.get_text() for text in figure.texts if text.get_fontweight() == "bold")
     title = title.replace("\N{NO-BREAK SPACE}", " ")
     vector = io.StringIO()
     figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return Plot(name, title, tidy(vector.getvalue(), title), _pixels(figure))
+    return Picture(plot, title, tidy(vector.getvalue(), title), _pixels(figure))
 
 
 def _pixels(figure: Figure) -> bytes:

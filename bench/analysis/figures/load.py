@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from bench.analysis.estimates.cells import Cell, Metric, Panel
+    from bench.analysis.estimates.cells import Cell, Panel
     from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.figures.palette import Style, Theme
     from bench.analysis.figures.scale import Scale
+    from bench.metrics import Metric
 
 _PANEL_GAP = 0.75
 _DODGE_POINTS = 1.6
@@ -70,7 +71,7 @@ def _frame(page: Page, axes: Axes, ranking: Ranking, panel: Panel, metric: Metri
     room = (places[-1] / places[0]) ** 0.045 if len(places) > 1 else 2.0
     axes.set_xlim(places[0] / room, places[-1] * room)
     set_ticks(axes, "x", fitting(axes, places, ranking.sweep.axis.tick), ranking.sweep.axis.tick)
-    set_ticks(axes, "y", nice_ticks(scale.low, scale.high, log=scale.log, base=metric.tick_base), metric.tick)
+    set_ticks(axes, "y", nice_ticks(scale.low, scale.high, log=scale.log, base=metric.unit.tick_base), metric.unit.tick)
     axes.grid(axis="y", color=page.theme.grid, linewidth=0.8)
     axes.set_xlabel(ranking.sweep.axis.title, color=page.theme.muted, fontsize=8.5, labelpad=3)
 

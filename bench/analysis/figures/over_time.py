@@ -15,12 +15,12 @@ from matplotlib.collections import LineCollection
 from matplotlib.transforms import Affine2D, Bbox, TransformedBbox
 
 from bench import units
-from bench.analysis.estimates.cells import P99, THROUGHPUT
 from bench.analysis.figures.canvas import LABEL_POINTS, MARGIN, WIDTH, Page, Words, text_width
 from bench.analysis.figures.marks import cross
 from bench.analysis.figures.palette import ordered
 from bench.analysis.figures.words import capital, shared_load
 from bench.experiment.doubts import Doubt
+from bench.metrics import P99, THROUGHPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -193,7 +193,7 @@ def _scale(rows: pd.DataFrame, course: Course) -> _Scale:
     end_s, furthest = float(rows["end_s"].max()), float(rows["value"].abs().max())
     if course == "throughput":
         high = min(max(1.5, furthest), _MOST_SHARE)
-        return _Scale(end_s, 0.0, high, (0.0, 1.0), lambda share: units.percent(share, signed=False))
+        return _Scale(end_s, 0.0, high, (0.0, 1.0), units.share)
     most = min(max(1, math.ceil(furthest)), _MOST_DOUBLINGS)
     return _Scale(
         end_s,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench import units
-from bench.analysis.estimates.cells import P99
 from bench.analysis.figures.canvas import (
     LABEL_POINTS,
     MARGIN,
@@ -28,6 +27,7 @@ from bench.analysis.figures.canvas import (
 from bench.analysis.figures.marks import End, draw_names, line_style
 from bench.analysis.figures.palette import ordered
 from bench.analysis.figures.words import capital, places, shared_load
+from bench.metrics import P99
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,8 +12,9 @@ from bench.analysis.figures.canvas import Words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bench.analysis.estimates.cells import Axis, Cell, Metric
+    from bench.analysis.estimates.cells import Axis, Cell
     from bench.analysis.estimates.ranking import Ranking
+    from bench.metrics import Metric
 
 
 def metric_words(ranking: Ranking, metric: Metric, *, upwards: bool = True) -> Words:
@@ -37,11 +38,6 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def in_text(title: str) -> str:
-    """Write a metric's title within a sentence: its first letter small, unless it is an abbreviation."""
-    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
-
-
 def listed(parts: Iterable[str]) -> str:
     """Write `a`, `a and b` or `a, b and c`, each once."""
     unique = list(dict.fromkeys(parts))
@@ -59,7 +55,7 @@ def trials_behind(found: Sequence[Cell]) -> str:
 def _reading(found: Sequence[Cell]) -> str:
     if not any(cell.estimate.bounded for cell in found):
         return f"Point: {trials_behind(found)}, so there is no interval."
-    level = units.percent(found[0].estimate.level, signed=False)
+    level = units.share(found[0].estimate.level)
     return f"Point: mean of {trials_behind(found)}, bar: {level} interval, dot: one trial."
 
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench import units
-from bench.analysis.estimates.cells import LEVEL, METRICS
+from bench import metrics, units
+from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.figures import gallery
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.figures.svg import inline
-from bench.analysis.figures.words import in_text
 from bench.analysis.report.tables import blocks, commands, doubts, facts, failures, leads, plan_text
-from bench.analysis.report.words import READING, answer
+from bench.analysis.report.words import answer
 from bench.analysis.runs import run_folder
 from bench.errors import UsageError
 from bench.experiment.model import Status
 from bench.experiment.store import State
+from bench.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,14 +52,13 @@ def build(run_dir: Path, out: Path | None = None) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         gallery.write(drawn, folder / PLOTS_FOLDER)
-        part = folder / f".{REPORT_FILE}.part"
-        part.write_text(render(run, found, drawn), encoding="utf-8")
-        return part.replace(folder / REPORT_FILE)
+        write_atomically(folder / REPORT_FILE, render(run, found, drawn))
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from error
+    return folder / REPORT_FILE
 
 
-def render(run: Run, found: Ranking, drawn: list[gallery.Plot]) -> str:
+def render(run: Run, found: Ranking, drawn: list[gallery.Picture]) -> str:
     """Render the report of a run."""
     title, said = answer(found)
     first = "p99" if found.sweep.open_loop else "throughput"
@@ -72,13 +71,13 @@ def render(run: Run, found: Ranking, drawn: list[gallery.Plot]) -> str:
         run=run.id,
         partial=_partial(run),
         setting=_setting(run),
-        level=units.percent(LEVEL, signed=False),
-        question=in_text(found.question.title),
+        level=units.share(LEVEL),
+        question=found.question.noun,
         question_title=found.question.title,
         leads=leads(found),
-        metrics=[metric.title for metric in METRICS],
+        metrics=[metric.title for metric in metrics.TABLE],
         blocks=blocks(run, found),
-        plots=[_figure(plot) for plot in sorted(drawn, key=lambda plot: plot.name != first)],
+        plots=[_figure(picture) for picture in sorted(drawn, key=lambda picture: picture.name != first)],
         doubts=doubts(run),
         trials=len(run.trials),
         failures=failures(run),
@@ -92,8 +91,13 @@ def render(run: Run, found: Ranking, drawn: list[gallery.Plot]) -> str:
     )
 
 
-def _figure(plot: gallery.Plot) -> Mapping[str, Any]:
-    return {"name": plot.name, "title": plot.title, "svg": inline(plot.svg, plot.name), "reading": READING[plot.name]}
+def _figure(picture: gallery.Picture) -> Mapping[str, Any]:
+    return {
+        "name": picture.name,
+        "title": picture.title,
+        "svg": inline(picture.svg, picture.name),
+        "reading": picture.plot.reading,
+    }
 
 
 def _partial(run: Run) -> str:

@@ -8,20 +8,21 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench import units
-from bench.analysis.estimates.cells import CPU, METRICS, P99, THROUGHPUT
+from bench import metrics, units
 from bench.analysis.figures.palette import styles
 from bench.analysis.figures.words import capital
 from bench.analysis.report.words import interval, ratio
-from bench.experiment.doubts import ADVICE, Doubt
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
+from bench.metrics import CPU, P99, THROUGHPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bench.analysis.estimates.cells import Cell, Metric
+    from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.runs.run_folder import Run
+    from bench.metrics import Metric
 
 NOT_KNOWN = "not known"
 """What a fact that is None reads as."""
@@ -32,7 +33,7 @@ _MISSING = {"libraries": "not installed"}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CellText:
     """One number of the table: value and interval as written, and whether it is the best of its column."""
 
     value: str
@@ -47,7 +48,7 @@ class Row:
     server: str
     hue: int
     trials: str
-    entries: tuple[Entry | None, ...]
+    entries: tuple[CellText | None, ...]
     doubts: tuple[str, ...]
     why_missing: str
 
@@ -127,11 +128,11 @@ def _rank(row: Mapping[str, Cell], metric: Metric) -> tuple[bool, float]:
 def _row(row: Mapping[str, Cell], hue: int, best: set[tuple[str, str, str]], doubts: tuple[str, ...]) -> Row:
     first = row[THROUGHPUT.column]
     entries = []
-    for metric in METRICS:
+    for metric in metrics.TABLE:
         cell = row[metric.column]
         value = ("≥ " if cell.lower_bound else "") + metric.words(cell.estimate.value)
         is_best = (metric.column, cell.workload, cell.server) in best
-        entries.append(None if cell.missing else Entry(value, interval(metric, cell), is_best))
+        entries.append(None if cell.missing else CellText(value, interval(metric, cell), is_best))
     trials = str(first.trials) if first.measured == first.trials else f"{first.measured} of {first.trials}"
     return Row(first.server, hue, trials, tuple(entries), doubts, ", ".join(first.statuses) if first.missing else "")
 
@@ -173,7 +174,7 @@ def doubts(run: Run) -> list[DoubtRow]:
         where = {cell: codes[doubt] for cell, codes in by_cell.items() if codes[doubt]}
         if where:
             cells = ", ".join(f"{server} {workload}" for server, workload in sorted(where))
-            rows.append(DoubtRow(str(doubt), ADVICE[doubt], sum(where.values()), cells))
+            rows.append(DoubtRow(str(doubt), doubt.advice, sum(where.values()), cells))
     return rows
 
 

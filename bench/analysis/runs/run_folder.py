@@ -18,6 +18,8 @@ from bench.experiment import schema
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
 from bench.experiment.store import INFO_FILE, LATENCY_FILE, TRIALS_FOLDER
+from bench.files import replacing
+from bench.metrics import P50, THROUGHPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,14 +28,8 @@ if TYPE_CHECKING:
     from bench.experiment.schema import Column
 
 
-TABLES: dict[str, tuple[Column, ...]] = {
-    "trials": schema.TRIALS,
-    "timeline": schema.TIMELINE,
-    "monitor": schema.MONITOR,
-}
-
-# What is asked of two groups of trials: throughput in a closed loop, response time where the rate is given.
-_MODES_COLUMNS = ("replies_per_s", "response_p50_ns")
+_MODES_OF = (THROUGHPUT, P50)
+"""What is asked of two groups of trials: throughput in a closed loop, response time where the rate is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +71,8 @@ def assemble(run_dir: Path) -> None:
     """
     read_info(run_dir)
     for name, frame in _frames(run_dir).items():
-        part = run_dir / f".{name}.parquet.part"
-        frame.to_parquet(part, index=False)
-        part.replace(run_dir / f"{name}.parquet")
+        with replacing(run_dir / f"{name}.parquet") as part:
+            frame.to_parquet(part, index=False)
 
 
 def load(run_dir: Path, *, from_records: bool = False) -> Run:
@@ -88,7 +83,9 @@ def load(run_dir: Path, *, from_records: bool = False) -> Run:
     info = read_info(run_dir)
     if not from_records and (run_dir / "trials.parquet").is_file():
         version = info["schema_version"]
-        frames = {name: _read_table(run_dir / f"{name}.parquet", columns, version) for name, columns in TABLES.items()}
+        frames = {
+            name: _read_table(run_dir / f"{name}.parquet", columns, version) for name, columns in schema.TABLES.items()
+        }
     else:
         frames = _frames(run_dir)
     if frames["trials"].empty:
@@ -125,7 +122,7 @@ def read_info(run_dir: Path) -> dict[str, Any]:
 
 def _frames(run_dir: Path) -> dict[str, pd.DataFrame]:
     """Return the three frames of a run from its records, in the order of the trials."""
-    rows: dict[str, list[Mapping[str, Any]]] = {name: [] for name in TABLES}
+    rows: dict[str, list[Mapping[str, Any]]] = {name: [] for name in schema.TABLES}
     for path in sorted((run_dir / TRIALS_FOLDER).glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
@@ -138,7 +135,7 @@ def _frames(run_dir: Path) -> dict[str, pd.DataFrame]:
         rows["monitor"].extend({**sample, **key} for sample in record["samples"])
     if not rows["trials"]:
         raise MeasurementError(f"{run_dir} holds no trial: nothing was measured yet")
-    frames = {name: _frame(rows[name], columns) for name, columns in TABLES.items()}
+    frames = {name: _frame(rows[name], columns) for name, columns in schema.TABLES.items()}
     frames["trials"] = _with_modes(frames["trials"].sort_values("trial", ignore_index=True))
     return frames
 
@@ -198,7 +195,7 @@ def _with_modes(trials: pd.DataFrame) -> pd.DataFrame:
     measured = trials[trials["status"] == Status.MEASURED]
     split: list[int] = []
     for _, cell in measured.groupby(["server", "workload"], sort=False):
-        values = (cell[column].dropna() for column in _MODES_COLUMNS)
+        values = (cell[metric.column].dropna() for metric in _MODES_OF)
         if any(has_modes(present[present > 0].to_numpy(dtype=float)) for present in values):
             split.extend(cell.index)
     doubts = trials["doubts"].copy()

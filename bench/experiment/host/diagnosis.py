@@ -1,6 +1,7 @@
 """What the doctor makes of its readings: one pure function per question, each with what to do about the answer.
 
-A reading that is not known gives no finding. The limits are judgements, stated here and nowhere else.
+A reading that is not known gives no finding. The limits are those of `bench.limits` in the columns of the doctor; none
+is kept here.
 """
 
 from __future__ import annotations
@@ -9,25 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bench.limits import STEAL_SHARE
-from bench.units import count, duration, percent
+from bench import limits
+from bench.units import count, duration, plural, share
 
 if TYPE_CHECKING:
     from bench.experiment.host.readings import Readings
-
-CONNECTIONS_USUAL, CONNECTIONS_MANY = 1_000, 10_000
-"""What the usual presets open, and what the largest opens."""
-
-DESCRIPTORS_BESIDES = 100
-BACKLOG_WANTED = 4_096
-STEAL_WARN, STEAL_BAD = 0.01, STEAL_SHARE
-BUSY_WARN, BUSY_BAD = 0.05, 0.20
-CONNTRACK_WARN, CONNTRACK_BAD = 0.5, 0.9
-CLOCK_SLOW_NS = 200.0
-"""Reading the clock in user space takes some tens of nanoseconds; a system call takes hundreds."""
-
-TIMER_SLACK_USUAL_NS = 50_000
-CPUS_WANTED = 2
 
 
 class Severity(StrEnum):
@@ -62,10 +49,10 @@ def _cores(readings: Readings) -> Finding:
     cores = len(readings.cores)
     return _graded(
         "cores",
-        f"{cores} usable core{'s' if cores != 1 else ''}",
+        plural(cores, "usable core"),
         "Give this job two cores: with one, server and load generator share it, and throughput measures both.",
         warn=False,
-        bad=cores < CPUS_WANTED,
+        bad=cores < limits.CPUS.doctor_bad,
     )
 
 
@@ -88,7 +75,7 @@ def _quota(readings: Readings) -> Finding:
         "Raise the container's CPU limit to its CPUs: a group that has used up its quota is stopped for the rest of "
         "each period, which looks like a slow server.",
         warn=quota is not None and quota < cpus,
-        bad=quota is not None and quota < CPUS_WANTED,
+        bad=quota is not None and quota < limits.CPUS.doctor_bad,
     )
 
 
@@ -106,15 +93,15 @@ def _virtual(readings: Readings) -> Finding | None:
 
 
 def _steal(readings: Readings) -> Finding | None:
-    share = readings.steal_share
-    if share is None:
+    steal = readings.steal_share
+    if steal is None:
         return None
     return _graded(
         "steal",
-        f"the hypervisor takes {percent(share, signed=False)} of the CPU time now",
+        f"the hypervisor takes {share(steal)} of the CPU time now",
         "Wait until the host is quieter, or use a dedicated machine.",
-        warn=share > STEAL_WARN,
-        bad=share > STEAL_BAD,
+        warn=steal > limits.STEAL.doctor_warns,
+        bad=steal > limits.STEAL.doctor_bad,
     )
 
 
@@ -124,11 +111,10 @@ def _foreign(readings: Readings) -> Finding | None:
         return None
     return _graded(
         "load",
-        f"other processes use {percent(busy, signed=False)} of the CPUs now, "
-        f"{percent(busiest, signed=False)} of the busiest",
+        f"other processes use {share(busy)} of the CPUs now, {share(busiest)} of the busiest",
         "Stop what else runs here; `top` shows it.",
-        warn=busiest > BUSY_WARN,
-        bad=busiest > BUSY_BAD,
+        warn=busiest > limits.FOREIGN_CPU.doctor_warns,
+        bad=busiest > limits.FOREIGN_CPU.doctor_bad,
     )
 
 
@@ -164,9 +150,9 @@ def _descriptors(readings: Readings) -> Finding | None:
         "descriptors",
         f"up to {count(hard)} descriptors for a process",
         f"A connection is a descriptor on either side. Raise the hard limit: ulimit -Hn "
-        f"{CONNECTIONS_MANY + DESCRIPTORS_BESIDES}, or LimitNOFILE= of the service.",
-        warn=hard < CONNECTIONS_MANY + DESCRIPTORS_BESIDES,
-        bad=hard < CONNECTIONS_USUAL + DESCRIPTORS_BESIDES,
+        f"{limits.DESCRIPTORS.doctor_warns:.0f}, or LimitNOFILE= of the service.",
+        warn=hard < limits.DESCRIPTORS.doctor_warns,
+        bad=hard < limits.DESCRIPTORS.doctor_bad,
     )
 
 
@@ -179,8 +165,8 @@ def _ports(readings: Readings) -> Finding | None:
         f"{count(readings.ports)} ephemeral ports, {count(waiting)} connections in TIME_WAIT",
         "A client's connections to one address need a port each: "
         "sudo sysctl net.ipv4.ip_local_port_range='1024 65535', and wait a minute after runs with churn.",
-        warn=readings.ports - waiting < CONNECTIONS_MANY,
-        bad=readings.ports - waiting < CONNECTIONS_USUAL,
+        warn=readings.ports - waiting < limits.PORTS.doctor_warns,
+        bad=readings.ports - waiting < limits.PORTS.doctor_bad,
     )
 
 
@@ -191,9 +177,9 @@ def _backlog(readings: Readings) -> Finding | None:
         "backlog",
         f"a listening socket holds {count(readings.somaxconn)} waiting connections",
         "Beyond that a connection attempt is dropped and repeated after a second: "
-        f"sudo sysctl net.core.somaxconn={BACKLOG_WANTED}",
-        warn=readings.somaxconn < BACKLOG_WANTED,
-        bad=readings.somaxconn < CONNECTIONS_USUAL,
+        f"sudo sysctl net.core.somaxconn={limits.BACKLOG.doctor_warns:.0f}",
+        warn=readings.somaxconn < limits.BACKLOG.doctor_warns,
+        bad=readings.somaxconn < limits.BACKLOG.doctor_bad,
     )
 
 
@@ -206,8 +192,8 @@ def _conntrack(readings: Readings) -> Finding | None:
         f"the firewall tracks {count(used)} of at most {count(most)} connections",
         "When the table is full, packets are dropped: sudo sysctl net.netfilter.nf_conntrack_max="
         f"{4 * most}, or exempt the loopback interface.",
-        warn=used > CONNTRACK_WARN * most,
-        bad=used > CONNTRACK_BAD * most,
+        warn=used > limits.CONNTRACK.doctor_warns * most,
+        bad=used > limits.CONNTRACK.doctor_bad * most,
     )
 
 
@@ -220,7 +206,7 @@ def _clock(readings: Readings) -> Finding | None:
         f"{source}{duration(readings.clock_read_ns)} at most to read it",
         "Reading the clock is a system call here and adds to every request. Try clocksource=tsc on the kernel's "
         "command line, or another instance type.",
-        warn=readings.clock_read_ns > CLOCK_SLOW_NS,
+        warn=readings.clock_read_ns > limits.CLOCK_READ_NS.doctor_warns,
     )
 
 
@@ -232,7 +218,7 @@ def _timer_slack(readings: Readings) -> Finding | None:
         "timers",
         f"the kernel may end a sleep {duration(slack)} late",
         "Start the bench from a shell with the usual slack: more of it makes the waits of a server coarser.",
-        warn=slack > TIMER_SLACK_USUAL_NS,
+        warn=slack > limits.TIMER_SLACK_NS.doctor_warns,
     )
 
 

@@ -67,9 +67,7 @@ class Ceilings:
 
 def cell_of(workload: Workload) -> tuple[int, int] | None:
     """Return where a workload lies in a grid: connections and message bytes. None if a grid says nothing about it."""
-    if workload.is_open_loop or not workload.is_plain:
-        return None
-    return workload.connections, workload.message_bytes
+    return (workload.connections, workload.message_bytes) if workload.is_plain_closed_loop else None
 
 
 def _neighbours(points: list[int], at: int) -> tuple[int, int]:

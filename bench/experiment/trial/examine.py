@@ -1,30 +1,19 @@
 """What must be doubted about one trial, from its own numbers. Pure: no clock, no file, no process.
 
-The limits err towards doubt: a doubt is cheap, a number that is believed wrongly is not.
+The limits are those of `bench.limits` in the column `trial`; none is kept here.
 """
 
 from __future__ import annotations
 
-import math
-import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench import limits
 from bench.experiment.doubts import Doubt
-from bench.limits import STEAL_SHARE
+from bench.steadiness import drift, is_beyond
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-BUSY_SHARE = 0.95
-IDLE_SHARE = 0.85
-NEAR_CEILING = 0.90
-FOREIGN_CPU_SHARE = 0.10
-LATENESS_NS = 100_000
-LATENESS_SHARE = 0.10
-DRIFT = 0.05
-DRIFT_ERRORS = 3.0
-SLICES_MIN = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +43,12 @@ def doubts(
 
     found = {
         Doubt.GENERATOR_SATURATED: is_generator_saturated(metrics, known.ceiling_per_s),
-        Doubt.NOT_STEADY: not is_steady([piece["replies"] / piece["slice_s"] for piece in timeline]),
+        Doubt.NOT_STEADY: has_drifted(timeline),
         Doubt.CORES_SHARED: known.cores_shared,
-        Doubt.STEAL: above("machine_steal_share", STEAL_SHARE),
-        Doubt.FOREIGN_CPU: above("machine_foreign_cpu_share", FOREIGN_CPU_SHARE),
-        Doubt.LATE_SENDS: above(
-            "lateness_p99_ns", max(LATENESS_NS, LATENESS_SHARE * (metrics.get("response_p50_ns") or 0))
-        ),
-        Doubt.ERRORS: above("errors", 0),
+        Doubt.STEAL: above("machine_steal_share", limits.STEAL.trial),
+        Doubt.FOREIGN_CPU: above("machine_foreign_cpu_share", limits.FOREIGN_CPU.trial),
+        Doubt.LATE_SENDS: above("lateness_p99_ns", _lateness_limit_ns(metrics)),
+        Doubt.ERRORS: above("errors", limits.ERRORS.trial * (metrics.get("sent") or 0)),
         Doubt.FEW_SAMPLES: metrics.get("response_p99_ns") is None,
         Doubt.CONNECTIONS_MISSING: above("connections_requested", metrics.get("connections_established") or 0),
         Doubt.NONCONFORMING: known.is_nonconforming,
@@ -69,7 +56,7 @@ def doubts(
         Doubt.MONITOR_GAPS: known.has_monitor_gaps,
         Doubt.SERVER_UNSEEN: is_unseen,
     }
-    return tuple(doubt for doubt in Doubt if found.get(doubt, False))
+    return tuple(doubt for doubt in Doubt if not doubt.of_cell and found[doubt])
 
 
 def is_server_unseen(metrics: Mapping[str, Any]) -> bool:
@@ -91,25 +78,19 @@ def is_generator_saturated(metrics: Mapping[str, Any], ceiling_per_s: float | No
     without, the server's core must clearly not be busy.
     """
     client_share = metrics.get("client_cpu_share")
-    if client_share is None or client_share < BUSY_SHARE:
+    if client_share is None or client_share < limits.GENERATOR_BUSY.trial:
         return False
     if ceiling_per_s is not None:
-        return (metrics.get("replies_per_s") or 0.0) >= NEAR_CEILING * ceiling_per_s
+        return (metrics.get("replies_per_s") or 0.0) >= limits.NEAR_CEILING.trial * ceiling_per_s
     server_share = metrics.get("server_cpu_share")
-    return server_share is not None and server_share < IDLE_SHARE
+    return server_share is not None and server_share < limits.SERVER_BUSY.trial
 
 
-def is_steady(rates: Sequence[float]) -> bool:
-    """Say whether the last third of a window ran at the rate of the first.
+def has_drifted(timeline: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether the last third of a window ran at another rate than the first, beyond the noise of its slices."""
+    found = drift(timeline)
+    return is_beyond(found.low, found.high, limits.DRIFT.trial)
 
-    It did not if their means differ by more than DRIFT and by more than DRIFT_ERRORS standard errors of that
-    difference, estimated within the thirds. Fewer than SLICES_MIN slices cannot tell, and pass.
-    """
-    third = len(rates) // 3
-    if len(rates) < SLICES_MIN:
-        return True
-    first, last = rates[:third], rates[-third:]
-    level = statistics.fmean(rates)
-    difference = abs(statistics.fmean(last) - statistics.fmean(first))
-    error = math.sqrt((statistics.variance(first) + statistics.variance(last)) / third)
-    return difference <= DRIFT * level or difference <= DRIFT_ERRORS * error
+
+def _lateness_limit_ns(metrics: Mapping[str, Any]) -> float:
+    return max(limits.LATENESS_NS.trial, limits.LATENESS.trial * (metrics.get("response_p50_ns") or 0))

@@ -29,6 +29,7 @@ from bench.experiment.trial.child import STOP_TIMEOUT_S, Child, ChildError, boun
 from bench.experiment.trial.examine import Circumstances, doubts, without_unseen_cpu
 from bench.experiment.trial.monitor import Monitor, Usage
 from bench.experiment.trial.process import RunningServer, launch
+from bench.metrics import ERROR_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -228,7 +229,7 @@ def trial_metrics(result: Mapping[str, Any], usage: Usage) -> dict[str, Any]:
     metrics = {name: value for name, value in result.items() if name in _NUMBERS and value is not None}
     metrics |= {name: value for name, value in usage.metrics.items() if value is not None}
     metrics["errors"] = sum(errors.values())
-    metrics |= {f"errors_{name}": errors.get(name, 0) for name in schema.ERROR_CLASSES}
+    metrics |= {f"errors_{name}": errors.get(name, 0) for name in ERROR_CLASSES}
     if result["window_s"]:
         busy_s = result["client_cpu_s"] - result["client_spin_s"]
         metrics["client_cpu_share"] = busy_s / result["window_s"] / max(1, result["workers"])

@@ -230,7 +230,7 @@ def test_an_open_loop_has_no_throughput_of_its_own(make_run):
     assert "time_per_reply" not in export.render("pyperf", run)["pyperf.json"]
 
 
-@pytest.mark.parametrize("name", sorted(set(export.FORMATS) - {"csv", "json", "junit"}))
+@pytest.mark.parametrize("name", sorted(set(export.formats()) - {"csv", "json", "junit"}))
 def test_a_run_without_a_number_is_refused(make_run, failed, name):
     run = make_run(change=failed)
     with pytest.raises(MeasurementError, match="no measured trial"):

@@ -111,7 +111,7 @@ def test_the_rules_of_bencher_refuse_what_it_refuses(text):
 
 
 def exported(run, baseline=None):
-    return read_all({name: export.render(name, run, baseline) for name in export.CHARTS})
+    return read_all({name: export.render(name, run, baseline) for name in export.formats_of_figures()})
 
 
 def near(values):
@@ -206,7 +206,7 @@ def compared(path, slower=0.10, **terms):
 
 def test_a_comparison_gives_the_candidate_and_its_ratio_to_the_baseline(tmp_path):
     path, cells = compared(tmp_path / "regress.json")
-    entries, bencher = read_all({name: export.render_comparison(name, path) for name in export.CHARTS})
+    entries, bencher = read_all({name: export.render_comparison(name, path) for name in export.formats_of_figures()})
     for cell, metrics in cells.items():
         for column, measure in (
             ("replies_per_s", "throughput"),
@@ -219,7 +219,7 @@ def test_a_comparison_gives_the_candidate_and_its_ratio_to_the_baseline(tmp_path
             assert entries[f"{cell} {column} / baseline"]["value"] == near(ratio[0])
     slow = entries["threads/c16/1024B server_cpu_us_per_reply / baseline"]
     assert slow["value"] == pytest.approx(1.10, abs=0.02)
-    assert slow["extra"].startswith("12 pairs; REGRESSED against v1.2 (0123abcd); 98 % interval 1.0")
+    assert slow["extra"].startswith("12 pairs; REGRESSED against v1.2 (0123abcd); 98 % interval [1.0")
     assert not any("p99" in name for name in entries), "what was not seen has no number"
 
 

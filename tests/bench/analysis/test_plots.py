@@ -10,7 +10,6 @@ import pytest
 from scipy import stats
 
 from bench import units
-from bench.analysis.estimates.cells import CPU, MEMORY, METRICS, P99, THROUGHPUT
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.figures import gallery
 from bench.analysis.figures.canvas import WIDTH, drawing_style
@@ -21,6 +20,7 @@ from bench.analysis.figures.scale import value_scale
 from bench.analysis.figures.tail import spectrum_figure
 from bench.analysis.runs import run_folder
 from bench.analysis.runs.spectrum import spectra
+from bench.metrics import CPU, MEMORY, P99, TABLE, THROUGHPUT
 
 AT = {"c1": 1, "c16": 16, "c128": 128, "c1000": 1000}
 
@@ -127,7 +127,7 @@ def test_scales_are_linear_from_zero_unless_the_range_or_the_metric_asks_otherwi
 
 def test_a_scale_holds_every_trial_and_cuts_only_intervals_that_are_very_wide(builder):
     run = run_folder.load(builder.run(rounds=2, spread=0.5))
-    for metric in METRICS:
+    for metric in TABLE:
         found = rank(run.trials).cells[metric.column]
         values = [value for cell in found for value in cell.by_round.values()]
         scale = value_scale(found, log=metric.log)
@@ -166,7 +166,7 @@ def test_one_load_only_is_a_ranking_with_the_numbers_beside_it(builder, article,
     assert points(figure, "threads: missing") == [(0, len(order))]
     assert "server-died" in texts(figure)
     best = order[0].estimate
-    expected = f"{units.rate(best.value)}   [{units.rate(best.low)}, {units.rate(best.high)}]"
+    expected = f"{units.rate(best.value)} [{units.rate(best.low)}, {units.rate(best.high)}]"
     assert expected in texts(figure)
     assert len(points(figure, "uvloop-protocol: lower bound")) == 1
 
@@ -211,7 +211,7 @@ def test_a_server_has_one_colour_and_marker_in_every_figure(article_run, article
     merged = spectra(article_run.latency_log, {trial: (server, workload) for trial, server, workload in measured})
     with drawing_style():
         figures = [
-            *(metric_figure(article_ranking, metric, LIGHT, given) for metric in METRICS),
+            *(metric_figure(article_ranking, metric, LIGHT, given) for metric in TABLE),
             spectrum_figure(merged, article_ranking, LIGHT, given),
             time_figure(article_run, article_ranking, "throughput", LIGHT, given),
         ]
@@ -237,7 +237,7 @@ def test_a_run_without_any_reply_still_has_its_plots_of_crosses(builder, failed)
 
 
 def test_all_figures_are_there_named_and_well_formed(article_plots, article):
-    assert tuple(plot.name for plot in article_plots) == gallery.NAMES
+    assert tuple(plot.name for plot in article_plots) == tuple(plot.name for plot in gallery.PLOTS)
     for plot in article_plots:
         root = ET.fromstring(plot.svg)
         text = "".join(root.itertext())
@@ -262,7 +262,7 @@ def test_files_are_written_whole_and_stale_ones_removed(article_plots, tmp_path)
     folder = tmp_path / "plots"
     gallery.write(article_plots, folder)
     names = {path.name for path in folder.iterdir()}
-    assert names == {f"{name}{suffix}" for name in gallery.NAMES for suffix in (".svg", "-dark.svg", ".png")}
+    assert names == {f"{plot.name}{suffix}" for plot in gallery.PLOTS for suffix in (".svg", "-dark.svg", ".png")}
     (folder / "mine.txt").write_text("kept")
     gallery.write(article_plots[:1], folder)
     left = {path.name for path in folder.iterdir()}

@@ -7,18 +7,18 @@ import pytest
 from click.testing import CliRunner
 
 from bench import units
-from bench.analysis.estimates.cells import CPU, METRICS, THROUGHPUT
 from bench.analysis.estimates.ranking import rank, sentence
-from bench.analysis.figures.gallery import NAMES
+from bench.analysis.figures.gallery import PLOTS
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.report import page as report
 from bench.analysis.report.tables import failures, leads
-from bench.analysis.report.words import READING, answer
+from bench.analysis.report.words import answer
 from bench.analysis.runs import run_folder
 from bench.cli import main
 from bench.cli.report import report as command
 from bench.errors import ExitCode, MeasurementError, UsageError
-from bench.experiment.doubts import ADVICE, Doubt
+from bench.experiment.doubts import Doubt
+from bench.metrics import CPU, TABLE, THROUGHPUT
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -88,7 +88,7 @@ def test_the_answer_comes_first(page, article_ranking):
     standing = article_ranking.headline(THROUGHPUT)
     assert standing.best.server in title
     assert units.rate(standing.best.estimate.value) in title
-    lead = f"{standing.lead.value:.2f} \N{MULTIPLICATION SIGN} ({standing.lead.low:.2f} to {standing.lead.high:.2f})"
+    lead = f"{standing.lead.value:.2f} [{standing.lead.low:.2f}, {standing.lead.high:.2f}] \N{MULTIPLICATION SIGN}"
     assert lead in said[0]
     assert standing.runner_up.server in said[0]
     (cpu,) = (
@@ -103,17 +103,17 @@ def test_the_answer_comes_first(page, article_ranking):
 def test_every_server_and_every_number_with_its_interval_is_there(read, article, article_ranking):
     words = " ".join(read.text.split())
     assert all(server in words for server in article)
-    for metric in METRICS:
+    for metric in TABLE:
         for cell in article_ranking.cells[metric.column]:
             if not cell.missing:
                 low, high = metric.words(cell.estimate.low), metric.words(cell.estimate.high)
-                assert f"{metric.words(cell.estimate.value)} {low} to {high}" in words
+                assert f"{metric.words(cell.estimate.value)} [{low}, {high}]" in words
 
 
 def test_every_doubt_is_there_with_its_advice_its_trials_and_its_cells(read):
     words = " ".join(read.text.split())
     for doubt in Doubt:
-        assert (ADVICE[doubt] in words) == (doubt in {Doubt.GENERATOR_SATURATED, Doubt.NOT_STEADY})
+        assert (doubt.advice in words) == (doubt in {Doubt.GENERATOR_SATURATED, Doubt.NOT_STEADY})
     assert "generator-saturated 6 of 75 trials" in words
     assert "uvloop-protocol c1000, uvloop-protocol c128." in words
     assert "not-steady 3 of 75 trials" in words
@@ -148,9 +148,11 @@ def test_machine_versions_plan_and_the_command_that_rebuilds_it_are_there(read, 
 
 
 def test_every_plot_is_drawn_into_the_page_with_a_sentence_on_how_to_read_it(page, read):
-    assert page.count("<svg ") == page.count('role="img"') == len(NAMES) == len(READING)
-    assert [name.removeprefix("plot-") for name in read.ids if name.startswith("plot-")] == list(NAMES)
-    assert all(" ".join(words.split()) in " ".join(read.text.split()) for words in READING.values())
+    assert page.count("<svg ") == page.count('role="img"') == len(PLOTS)
+    assert [name.removeprefix("plot-") for name in read.ids if name.startswith("plot-")] == [
+        plot.name for plot in PLOTS
+    ]
+    assert all(" ".join(plot.reading.split()) in " ".join(read.text.split()) for plot in PLOTS)
 
 
 def test_light_and_dark_are_one_page(page):
@@ -168,7 +170,7 @@ def test_where_all_rates_were_given_the_question_is_p99(builder):
     title, said = answer(found)
     assert title.startswith("coroutines has the lowest p99: ")
     assert said[0].startswith("threads had ")
-    assert "the p99 response of coroutines" in said[0]
+    assert "the p99 response time of coroutines" in said[0]
     assert "of throughput" in " ".join(said)
     (row,) = leads(found)
     assert row.value == row.p99
@@ -237,7 +239,7 @@ def test_single_trials_are_not_given_an_interval(builder):
     found = rank(run.trials)
     page = report.render(run, found, [])
     assert "in too few trials to say how sure that is" in page
-    assert page.count("<small>a single trial</small>") == 4 * len(METRICS)
+    assert page.count("<small>a single trial</small>") == 4 * len(TABLE)
     assert "nan" not in page
     assert "unknown" not in page
 

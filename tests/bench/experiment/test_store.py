@@ -14,7 +14,7 @@ from bench.errors import MeasurementError, UsageError
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Server, Status, Trial, TrialResult
 from bench.experiment.schema import SCHEMA_VERSION
-from bench.experiment.store import State, Store, write_atomically
+from bench.experiment.store import State, Store
 from clients.workload import Workload
 
 
@@ -154,12 +154,3 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_the_trial_does_not_count(s
     with pytest.raises(MeasurementError, match="No space left on device; make room, then --resume it"):
         store.save(result(2))
     assert store.done() == {1}
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, full_disk):
-    path = tmp_path / "x"
-    write_atomically(path, "old")
-    full_disk()
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, "new")
-    assert path.read_text() == "old"

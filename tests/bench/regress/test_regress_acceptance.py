@@ -17,7 +17,7 @@ from helpers import fake_host as fakes
 from bench.errors import ExitCode
 from bench.verdict.judge import judge
 from bench.verdict.pairs import Arm, Observation
-from bench.verdict.values import EXIT_CODES, Word
+from bench.verdict.words import EXIT_CODES, Word
 
 LOOKS = (10, 20, 30, 40)
 

@@ -27,7 +27,7 @@ from bench.regress.planner import Knowledge, PairedCell
 from bench.regress.session import Question, session
 from bench.verdict.judge import judge
 from bench.verdict.pairs import Arm, Observation
-from bench.verdict.values import Word
+from bench.verdict.words import Word
 from clients.workload import Workload
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
@@ -144,7 +144,7 @@ def loops_for(path_of, share):
 
 
 def _rule(name):
-    from bench.verdict.judge import RULES
+    from bench.verdict.rules import RULES
 
     return dataclasses.replace(next(rule for rule in RULES if rule.metric == name), gating=True)
 

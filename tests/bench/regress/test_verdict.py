@@ -13,7 +13,9 @@ from bench.errors import ExitCode
 from bench.regress import junit
 from bench.verdict.judge import Problem, judge
 from bench.verdict.pairs import Arm, Observation
-from bench.verdict.values import CellVerdict, Comparison, Rule, Word
+from bench.verdict.rules import Rule
+from bench.verdict.values import CellVerdict, Comparison
+from bench.verdict.words import Word
 
 RPS = Rule(metric="rate", title="throughput", larger_is_better=True)
 LATENCY = Rule(metric="rate", title="latency")

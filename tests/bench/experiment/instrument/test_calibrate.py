@@ -78,7 +78,7 @@ def test_the_ratio_of_a_cell_encloses_the_ratio_of_its_pairs():
     assert answer.ratio.low <= 0.72 <= answer.ratio.high
     assert answer.ratio.bounded
     assert answer.added_ns is None
-    assert answer.ceiling_per_s == pytest.approx(72_000.0)
+    assert answer.ceiling_per_s.value == pytest.approx(72_000.0)
 
 
 def test_too_few_pairs_give_a_ratio_without_an_interval():
@@ -86,6 +86,13 @@ def test_too_few_pairs_give_a_ratio_without_an_interval():
     assert answer.ratio is not None
     assert not answer.ratio.bounded
     assert to_json(answer)["ratio"]["low"] is None
+
+
+def test_what_was_a_number_in_json_is_one_with_its_bounds_beside_it():
+    told = to_json(answer_cell(pairs([0.70, 0.72, 0.74, 0.71, 0.73, 0.72])))
+    assert told["ceiling_per_s_low"] < told["ceiling_per_s"] < told["ceiling_per_s_high"]
+    assert told["reference_per_s"] == 100_000.0
+    assert to_json(answer_cell(pairs([0.7])))["ceiling_per_s_low"] is None
 
 
 def test_added_response_time_is_stated_at_one_connection():
@@ -99,7 +106,7 @@ def test_without_a_reference_there_is_a_ceiling_and_no_ratio():
     cell.reference.clear()
     answer = answer_cell(cell)
     assert (answer.ratio, answer.reference_per_s) == (None, None)
-    assert answer.ceiling_per_s == pytest.approx(80_000.0)
+    assert answer.ceiling_per_s.value == pytest.approx(80_000.0)
 
 
 def test_punctuality_is_the_median_over_trials_of_a_share():

@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+from bench import limits
 from bench.experiment import schema
 from bench.experiment.doubts import Doubt
 from bench.experiment.host import machine
@@ -130,7 +131,7 @@ def test_shared_cores_and_a_failed_check_are_doubts_of_every_trial(tmp_path):
 
 
 def test_a_calibrated_ceiling_marks_the_throughput_as_a_lower_bound(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.experiment.trial.examine.BUSY_SHARE", 0.0)
+    monkeypatch.setattr(limits, "GENERATOR_BUSY", dataclasses.replace(limits.GENERATOR_BUSY, trial=0.0))
     bench = LiveBench(logs=tmp_path, cores=bench.cores, ceiling_per_s=lambda workload: float(workload.connections))
     result = measured(bench, trial(server()))
     assert Doubt.GENERATOR_SATURATED in result.doubts

@@ -1,11 +1,14 @@
+"""What a run sweeps, and one estimate per cell, held against the raw trials."""
+
 import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.estimates.cells import CPU, MEMORY, METRICS, P99, THROUGHPUT, cells, sweep
+from bench.analysis.estimates.cells import cells, sweep
 from bench.analysis.runs import run_folder
+from bench.metrics import CPU, MEMORY, P99, TABLE, THROUGHPUT
 
 
 def load(builder, **how):
@@ -14,7 +17,7 @@ def load(builder, **how):
 
 def test_every_estimate_is_the_mean_and_t_interval_of_the_raw_trials(article_run, article_ranking):
     raw = article_run.trials.to_dict("records")
-    for metric in METRICS:
+    for metric in TABLE:
         for cell in article_ranking.cells[metric.column]:
             mine = [
                 float(row[metric.column])
@@ -43,7 +46,7 @@ def test_every_cell_is_there_even_if_all_its_trials_failed(article_ranking):
 def test_only_throughput_can_be_a_lower_bound(article_ranking):
     bounded = {
         metric.column: {(cell.server, cell.x) for cell in article_ranking.cells[metric.column] if cell.lower_bound}
-        for metric in METRICS
+        for metric in TABLE
     }
     assert bounded.pop(THROUGHPUT.column) == {("uvloop-protocol", 128), ("uvloop-protocol", 1000)}
     assert not any(bounded.values())

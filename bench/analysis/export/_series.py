@@ -1,6 +1,6 @@
 """What every format shows: per cell and metric, one value for each measured trial. Formats differ in dress only.
 
-A name is the key under which tools keep history: `server/workload` and the names of METRICS are never changed.
+A name is the key under which tools keep history: `server/workload` and the names in `metrics.Exported` never change.
 """
 
 from __future__ import annotations
@@ -8,51 +8,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench import metrics, units
 from bench.errors import MeasurementError
 from bench.stats import Estimate, mean_interval
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from bench.analysis.runs.run_folder import Run
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A column worth tracking, and its unit. `duration` is its name among tools that know nothing but seconds."""
-
-    column: str
-    unit: str
-    duration: str | None = None
-    seconds_per_unit: float = 0.0
-    larger_is_better: bool = False
-
-    def seconds(self, value: float) -> float:
-        """Return a value as seconds, where smaller is better; a rate becomes seconds per reply."""
-        return self.seconds_per_unit / value if self.larger_is_better else self.seconds_per_unit * value
-
-
-METRICS = (
-    Metric("replies_per_s", "replies/s", "time_per_reply", 1.0, larger_is_better=True),
-    Metric("server_cpu_us_per_reply", "us", "server_cpu_per_reply", 1e-6),
-    Metric("response_p50_ns", "ns", "response_p50", 1e-9),
-    Metric("response_p99_ns", "ns", "response_p99", 1e-9),
-    Metric("server_rss_max_bytes", "bytes"),
-)
+    from bench.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One metric of one cell: for each measured trial that has one its value above zero, number, round, start."""
+    """One metric of one cell: the trials that were measured and have a value above zero, in the order of their rounds.
+
+    `by_round` holds the value of each by the number of its round; `trials` and `started_at` are in the same order.
+    """
 
     server: str
     workload: str
     connections: int
     message_bytes: int
     metric: Metric
-    values: tuple[float, ...]
+    by_round: Mapping[int, float]
     trials: tuple[int, ...]
-    rounds: tuple[int, ...]
     started_at: tuple[str, ...]
     lower_bound: bool
 
@@ -62,6 +44,11 @@ class Series:
         return f"{self.server}/{self.workload}"
 
     @property
+    def values(self) -> tuple[float, ...]:
+        """The value of each trial."""
+        return tuple(self.by_round.values())
+
+    @property
     def estimate(self) -> Estimate:
         """The mean of the trials with its interval."""
         return mean_interval(self.values)
@@ -69,7 +56,7 @@ class Series:
     @property
     def remark(self) -> str:
         """What a reader must know beside the value, in a few words."""
-        trials = f"{len(self.values)} trial{'s' if len(self.values) > 1 else ''}"
+        trials = units.plural(len(self.by_round), "trial")
         return f"{trials}; a lower bound: the load generator was the limit" if self.lower_bound else trials
 
     def in_seconds(self) -> list[float]:
@@ -86,7 +73,7 @@ def series(run: Run) -> list[Series]:
     found = [
         one
         for _, cell in run.measured.groupby(["server", "workload"], sort=True)
-        for metric in METRICS
+        for metric in metrics.EXPORTED
         if (one := _one(cell, metric)) is not None
     ]
     if not found:
@@ -96,13 +83,14 @@ def series(run: Run) -> list[Series]:
 
 def durations(run: Run) -> list[tuple[str, Series]]:
     """Return the series that can be told in seconds, each with its name among durations."""
-    return [(one.metric.duration, one) for one in series(run) if one.metric.duration is not None]
+    named = ((one.metric.exported, one) for one in series(run))
+    return [(exported.duration, one) for exported, one in named if exported is not None and exported.duration]
 
 
 def _one(cell: pd.DataFrame, metric: Metric) -> Series | None:
     first = cell.iloc[0]
     seen = cell[(cell[metric.column] > 0).fillna(value=False)]
-    if seen.empty or (metric.larger_is_better and first["arrivals"] != "closed"):
+    if seen.empty or (metric.is_bounded_by_generator and first["arrivals"] != "closed"):
         return None
     return Series(
         server=str(first["server"]),
@@ -110,9 +98,8 @@ def _one(cell: pd.DataFrame, metric: Metric) -> Series | None:
         connections=int(first["connections"]),
         message_bytes=int(first["message_bytes"]),
         metric=metric,
-        values=tuple(float(value) for value in seen[metric.column]),
+        by_round={int(number): float(value) for number, value in zip(seen["round"], seen[metric.column], strict=True)},
         trials=tuple(int(number) for number in seen["trial"]),
-        rounds=tuple(int(number) for number in seen["round"]),
         started_at=tuple(str(text) for text in seen["started_at"]),
-        lower_bound=metric.larger_is_better and bool(seen["throughput_is_lower_bound"].any()),
+        lower_bound=metric.is_bounded_by_generator and bool(seen["throughput_is_lower_bound"].any()),
     )

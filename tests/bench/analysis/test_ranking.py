@@ -1,10 +1,12 @@
+"""Who leads, by how much, and what is claimed of it."""
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.estimates.cells import CPU, THROUGHPUT
 from bench.analysis.estimates.ranking import claim, lead, rank, sentence
 from bench.analysis.runs import run_folder
+from bench.metrics import CPU, THROUGHPUT
 
 
 def rates(**of):

@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bench.analysis.export.series import METRICS, Metric, Series, series
-from bench.errors import MeasurementError, UsageError, unknown_name
-from bench.stats import Estimate, ratio_by_round
+from bench import metrics, units
+from bench.analysis.estimates.ratios import Ratio, require_server, to_baseline
+from bench.analysis.export._series import Series, series
+from bench.errors import MeasurementError, UsageError
+from bench.stats import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from bench.analysis.runs.run_folder import Run
+    from bench.metrics import Exported, Metric
 
 THE_BASELINE = "baseline"
 """What a comparison's ratios are to, whatever revision that was: a name that changed would start a new chart."""
@@ -37,6 +40,12 @@ class Figure:
     remark: str
     against: str = ""
 
+    @property
+    def exported(self) -> Exported:
+        """What other tools call the metric."""
+        assert self.metric.exported is not None
+        return self.metric.exported
+
 
 def of_run(run: Run, baseline: str | None) -> list[Figure]:
     """Return the figures of a run, with the ratios to the server `baseline` if one is named.
@@ -47,33 +56,25 @@ def of_run(run: Run, baseline: str | None) -> list[Figure]:
     values = [Figure(cell=one.cell, metric=one.metric, estimate=one.estimate, remark=one.remark) for one in found]
     if baseline is None:
         return values
-    if baseline not in (measured := {one.server for one in found}):
-        raise unknown_name("measured server", baseline, measured)
-    others = {(one.workload, one.metric): one for one in found if one.server == baseline}
+    require_server(baseline, found)
+    ratios = {
+        (one.cell, metric.column): ratio
+        for metric in metrics.EXPORTED
+        for one, ratio in to_baseline([one for one in found if one.metric is metric], baseline)
+        if ratio.rounds
+    }
     return values + [
-        figure
+        _of_ratio(one, ratio, baseline)
         for one in found
-        if one.server != baseline
-        and (other := others.get((one.workload, one.metric))) is not None
-        and (figure := _ratio(one, other)) is not None
+        if (ratio := ratios.get((one.cell, one.metric.column))) is not None
     ]
 
 
-def _ratio(one: Series, baseline: Series) -> Figure | None:
-    """Return the ratio by rounds; None where there is no round of both."""
-    ours, theirs = (dict(zip(side.rounds, side.values, strict=True)) for side in (one, baseline))
-    rounds = len(ours.keys() & theirs.keys())
-    if not rounds:
-        return None
-    remark = f"{rounds} round{'s' if rounds > 1 else ''}"
-    bounds = [side.server for side in (one, baseline) if side.lower_bound]
-    return Figure(
-        cell=one.cell,
-        metric=one.metric,
-        estimate=ratio_by_round(ours, theirs),
-        remark=f"{remark}; the load generator was the limit with {' and '.join(bounds)}" if bounds else remark,
-        against=baseline.server,
-    )
+def _of_ratio(one: Series, ratio: Ratio, baseline: str) -> Figure:
+    remark = units.plural(ratio.rounds, "round")
+    if ratio.bounded:
+        remark = f"{remark}; the load generator was the limit with {' and '.join(ratio.bounded)}"
+    return Figure(cell=one.cell, metric=one.metric, estimate=ratio.estimate, remark=remark, against=baseline)
 
 
 class _Estimate(msgspec.Struct):
@@ -131,7 +132,7 @@ def of_comparison(path: Path) -> list[Figure]:
 
 
 def _of_metric(cell: _Cell, found: _Metric, label: str) -> Iterator[Figure]:
-    metric = next((metric for metric in METRICS if metric.column == found.rule.metric), None)
+    metric = next((metric for metric in metrics.EXPORTED if metric.column == found.rule.metric), None)
     if metric is None or found.change is None or found.candidate is None:
         return
     remark = f"{found.pairs} pairs; {found.word}"

@@ -1,0 +1,39 @@
+"""Files of ours: written whole or not at all, and where those live that outlast a run. Imports nothing of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; what stands there at the end takes the place of `path`.
+
+    A reader, or a crash, sees the old file or the new one whole. The new one is on the disk before it takes its place.
+    If the block raises, `path` is as it was. Raises OSError if the folder cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Put a text (as UTF-8) or bytes into a file, whole or not at all. Raise OSError if that fails."""
+    with replacing(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def cache_folder() -> Path:
+    """Return the folder for what is kept between runs on this machine: `$XDG_CACHE_HOME/echobench`, or `~/.cache/…`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "echobench"

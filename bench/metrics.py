@@ -1,0 +1,276 @@
+"""The metrics of a trial: one row each, and the one place where a metric is described.
+
+A row says what a metric is: its column, what it means, what people and other tools call it, which direction is better,
+and how much slower it may get. The tuples at the end say where a metric is shown, and in what order. The table of
+columns, the tables for people, the figures, the headline, `--gate` and the exports all read them from here.
+
+Nothing is measured or computed here. A number of what processes use is measured in `experiment/trial/monitor.py`. A
+number that takes both sides is computed in `experiment/trial/live.py`. Columns that are no numbers are in
+`experiment/schema.py`. Imports `bench.units` only: every command reads this file, `--help` too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bench import units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """What the end of a column's name says about its numbers.
+
+    `name` is the unit in words, `write` writes a value for people, and `tick` writes it at an axis, where ticks are
+    counted in `tick_base`. `seconds` is how many seconds one unit is; None if it is no time.
+    """
+
+    name: str
+    write: Callable[[float], str]
+    tick: Callable[[float], str]
+    tick_base: float = 1.0
+    seconds: float | None = None
+
+
+def _time(name: str, seconds: float) -> Unit:
+    def write(value: float) -> str:
+        return units.duration(value * seconds * 1e9)
+
+    return Unit(name=name, write=write, tick=write, seconds=seconds)
+
+
+_UNITS = {
+    "_us_per_reply": _time("µs per reply", 1e-6),
+    "_per_reply": Unit(name="per reply", write=units.number, tick=units.number),
+    "_per_s": Unit(name="per second", write=units.rate, tick=units.compact),
+    "_bytes": Unit(name="bytes", write=units.size, tick=units.size, tick_base=2**20),
+    "_ns": _time("ns", 1e-9),
+    "_s": _time("s", 1.0),
+    "_share": Unit(name="share of 1", write=units.share, tick=units.share),
+}
+_COUNT = Unit(name="count", write=units.count, tick=units.compact)
+
+
+def unit_of(column: str) -> Unit:
+    """Return the unit that a column's name ends in; a count if it ends in none."""
+    return next((unit for end, unit in _UNITS.items() if column.endswith(end)), _COUNT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What other tools call a metric. These names are keys to their histories: they never change.
+
+    `unit` is its unit in a chart and `measure` its name there, if that is not the column's. `family` is the name in
+    OpenMetrics, and `help` the sentence beside it. `duration` is its name among tools that know seconds only.
+    """
+
+    unit: str
+    family: str
+    help: str
+    measure: str = ""
+    duration: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row. The first three fields are needed; the others only where a metric is shown to people or to tools.
+
+    `since` is the version of the schema that brought the column. `title` heads a column of a table, `noun` stands
+    within a sentence, and `axis` says in full what a figure shows. `claim` is what the best server does, and
+    `claim_if_given` what it does where the rate was given; no claim is made of a metric that has none. `log` asks for
+    a logarithmic axis whatever the range. `budget` is the slowdown that must not pass, as a fraction; with None the
+    metric cannot decide a comparison. `is_bounded_by_generator` says that a busy load generator holds it down.
+    """
+
+    column: str
+    dtype: Literal["Float64", "Int64"]
+    meaning: str
+    since: int = 1
+    title: str = ""
+    noun: str = ""
+    axis: str = ""
+    claim: str = ""
+    claim_if_given: str = ""
+    log: bool = False
+    larger_is_better: bool = False
+    is_bounded_by_generator: bool = False
+    budget: float | None = None
+    exported: Exported | None = None
+
+    @property
+    def unit(self) -> Unit:
+        """The unit, which the column's name ends in."""
+        return unit_of(self.column)
+
+    def words(self, value: float) -> str:
+        """Write a value of the column with its unit."""
+        return self.unit.write(value)
+
+    def seconds(self, value: float) -> float:
+        """Return a value as seconds, where smaller is better; a rate becomes the seconds of one reply."""
+        if self.larger_is_better:
+            return 1 / value
+        assert self.unit.seconds is not None
+        return self.unit.seconds * value
+
+
+THROUGHPUT = Metric(
+    "replies_per_s",
+    "Float64",
+    "correct replies per second of the window",
+    title="Throughput",
+    noun="throughput",
+    axis="correct replies per second",
+    claim="echoes fastest",
+    claim_if_given="keeps up best",
+    larger_is_better=True,
+    is_bounded_by_generator=True,
+    budget=0.05,
+    exported=Exported(
+        unit="replies/s",
+        family="echobench_replies_per_second",
+        help="Correct replies per second.",
+        measure="throughput",
+        duration="time_per_reply",
+    ),
+)
+P50 = Metric(
+    "response_p50_ns",
+    "Float64",
+    "response time (done - due), median; NA if too few samples support it",
+    title="Median response",
+    noun="median response time",
+    axis="median of the response time",
+    claim="has the lowest median",
+    log=True,
+    budget=0.10,
+    exported=Exported(
+        unit="ns", family="echobench_response_p50_seconds", help="Median response time.", duration="response_p50"
+    ),
+)
+P99 = Metric(
+    "response_p99_ns",
+    "Float64",
+    "response time (done - due), 99th percentile; NA if too few samples support it",
+    title="p99 response",
+    noun="p99 response time",
+    axis="99th percentile of the response time",
+    claim="has the lowest p99",
+    log=True,
+    budget=0.25,
+    exported=Exported(
+        unit="ns",
+        family="echobench_response_p99_seconds",
+        help="99th percentile of response time.",
+        duration="response_p99",
+    ),
+)
+CPU = Metric(
+    "server_cpu_us_per_reply",
+    "Float64",
+    "server CPU microseconds per correct reply: the quiet metric",
+    title="Server CPU per reply",
+    noun="server CPU per reply",
+    axis="server CPU time per correct reply",
+    claim="needs the least CPU per reply",
+    budget=0.05,
+    exported=Exported(
+        unit="us",
+        family="echobench_server_cpu_seconds_per_reply",
+        help="Server CPU time per correct reply.",
+        duration="server_cpu_per_reply",
+    ),
+)
+MEMORY = Metric(
+    "server_rss_max_bytes",
+    "Int64",
+    "largest resident set of the server's processes in the window",
+    title="Memory",
+    noun="memory",
+    axis="largest resident set of the server",
+    claim="takes the least memory",
+    exported=Exported(unit="bytes", family="echobench_server_rss_max_bytes", help="Largest resident set."),
+)
+
+STEAL = Metric("machine_steal_share", "Float64", "share of the machine's CPU time that the hypervisor took away")
+FOREIGN_CPU = Metric("machine_foreign_cpu_share", "Float64", "share of the machine's CPU time used by neither side")
+
+ERROR_CLASSES = ("refused", "reset", "closed_early", "short_reply", "timeout", "stalled", "mismatch", "unsent")
+
+_STATISTICS = {
+    "mean": "mean",
+    "p50": "median",
+    "p90": "90th percentile",
+    "p99": "99th percentile",
+    "p999": "99.9th percentile",
+    "max": "largest",
+}
+
+
+def _times(kind: str, words: str) -> tuple[Metric, ...]:
+    """Return the rows of one kind of time: the mean, the percentiles and the largest."""
+    described = {metric.column: metric for metric in (P50, P99)}
+    rows = (
+        Metric(f"{kind}_{statistic}_ns", "Float64", f"{words}, {meaning}; NA if too few samples support it")
+        for statistic, meaning in _STATISTICS.items()
+    )
+    return tuple(described.get(row.column, row) for row in rows)
+
+
+ALL: tuple[Metric, ...] = (
+    THROUGHPUT,
+    Metric("offered_per_s", "Float64", "requests that fell due per second of the window"),
+    Metric("sent", "Int64", "requests open during the window: sent in it, or sent before and not yet answered"),
+    Metric("replies", "Int64", "correct replies in the window"),
+    Metric("in_flight", "Int64", "requests sent and not yet answered at the end of the window"),
+    *_times("response", "response time (done - due)"),
+    *_times("service", "service time (done - sent)"),
+    *_times("lateness", "send lateness (sent - due), NA in a closed loop"),
+    *_times("connect", "time to connect"),
+    Metric("connections_requested", "Int64", "connections the generator tried to open"),
+    Metric("connections_established", "Int64", "connections that stood when the load began"),
+    Metric("errors", "Int64", "failures of all classes in the window"),
+    *(Metric(f"errors_{name}", "Int64", f"failures of class {name.replace('_', ' ')}") for name in ERROR_CLASSES),
+    Metric("server_cpu_s", "Float64", "CPU seconds of the server's processes in the window"),
+    Metric("server_cpu_user_s", "Float64", "of these, in user mode"),
+    Metric("server_cpu_system_s", "Float64", "of these, in the kernel"),
+    CPU,
+    Metric("server_cpu_share", "Float64", "server CPU seconds per second: 1.0 is one core busy"),
+    MEMORY,
+    Metric("server_uss_max_bytes", "Int64", "largest unique set (memory that ending it would free)"),
+    Metric("server_threads_max", "Int64", "largest number of threads"),
+    Metric("server_fds_max", "Int64", "largest number of open descriptors"),
+    Metric("server_ctx_voluntary", "Int64", "voluntary context switches in the window"),
+    Metric("server_ctx_involuntary", "Int64", "involuntary context switches in the window"),
+    Metric("client_cpu_s", "Float64", "CPU seconds of the load generator in the window, spinning included"),
+    Metric("client_spin_s", "Float64", "of these, spent waiting actively for a due time"),
+    Metric("client_cpu_share", "Float64", "generator CPU seconds per second and worker, spinning excluded"),
+    Metric("client_rss_max_bytes", "Int64", "largest resident set of the load generator"),
+    Metric("client_ctx_voluntary", "Int64", "voluntary context switches of the generator"),
+    Metric("client_ctx_involuntary", "Int64", "involuntary context switches of the generator"),
+    STEAL,
+    FOREIGN_CPU,
+)
+"""Every metric, in the order of the columns of trials.parquet."""
+
+TABLE = (THROUGHPUT, CPU, P50, P99, MEMORY)
+"""What every table for people shows of a cell. Each needs a `title`, a `noun` and an `axis`."""
+
+HEADLINE = (THROUGHPUT, CPU, P50, P99, MEMORY)
+"""What the first sentences of a report may speak of. Each is in TABLE and has a `claim`."""
+
+GATES = (CPU, P50, THROUGHPUT, P99)
+"""What may decide a comparison, and is shown in each. Each has a `noun` and a `budget`."""
+
+GATES_BY_DEFAULT = (CPU, P50)
+"""What decides if nobody says. CPU per reply cannot see waiting, and the median response time can.
+
+Throughput sees more kinds of waiting, but other processes as well. On a busy host its pairs were measured to be five
+times as noisy as those of the median.
+"""
+
+EXPORTED = (THROUGHPUT, CPU, P50, P99, MEMORY)
+"""What the formats of other tools get as estimates. Each has `exported`."""

@@ -1,0 +1,220 @@
+"""What CONTRIBUTING promises of a new metric, plot, export or doubt: so many files, and it is seen everywhere.
+
+A metric and a doubt are added to the source of a copy, by the very lines that a person would write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from bench.analysis import export
+from bench.analysis.estimates.ranking import rank
+from bench.analysis.figures import gallery
+from bench.analysis.figures.canvas import Page, Words
+from bench.analysis.report import page
+
+
+@pytest.fixture(scope="module")
+def added(checkout, tmp_path_factory):
+    """Return a function that adds lines to files of a copy, each before an anchor, and runs a script there."""
+    copy = tmp_path_factory.mktemp("copy") / "checkout"
+    for package in ("bench", "clients"):
+        shutil.copytree(checkout / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(checkout / "results" / "README.md", copy)
+
+    def add(changes, script):
+        for file, lines in changes.items():
+            text = (copy / file).read_text()
+            for anchor, line in lines:
+                assert text.count(anchor) == 1, f"{file} has another shape than the recipe says"
+                text = text.replace(anchor, line + anchor)
+            (copy / file).write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", textwrap.dedent(script)],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(copy)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return add
+
+
+SWITCHES = """\
+SWITCHES = Metric(
+    "server_switches_per_reply",
+    "Float64",
+    "voluntary context switches of the server per reply",
+    since=3,
+    title="Switches per reply",
+    noun="context switches per reply",
+    axis="voluntary context switches of the server per correct reply",
+    claim="switches least",
+    exported=Exported(unit="1", family="echobench_server_switches_per_reply", help="Context switches per reply."),
+)
+"""
+METRIC = {
+    "bench/metrics.py": [
+        ("STEAL = Metric(", SWITCHES),
+        ("    STEAL,\n", "    SWITCHES,\n"),
+        ('"""What every table for people shows', "TABLE += (SWITCHES,)\n"),
+        ('"""What the formats of other tools get', "EXPORTED += (SWITCHES,)\n"),
+    ],
+    "bench/experiment/trial/live.py": [
+        (
+            '    metrics["errors"] = sum(errors.values())\n',
+            '    metrics["server_switches_per_reply"] = usage.metrics["server_ctx_voluntary"] / result["replies"]\n',
+        ),
+    ],
+}
+MEASURE = """
+    import json
+    from pathlib import Path
+
+    from bench.analysis import export
+    from bench.analysis.estimates.ranking import rank
+    from bench.analysis.report.words import answer
+    from bench.analysis.runs import run_folder
+    from bench.cli.summary import estimates
+    from bench.experiment import schema
+    from bench.experiment.model import Server, Status, Trial, TrialResult
+    from bench.experiment.store import Store
+    from bench.experiment.trial.live import trial_metrics
+    from bench.experiment.trial.monitor import Usage
+    from bench.verdict.rules import RULES
+    from clients.workload import Workload
+
+    store = Store.create(Path("runs"), "mine", {})
+    for number in range(1, 5):
+        cell = {"server": Server(name="threads"), "workload_name": "c1", "workload": Workload()}
+        trial = Trial(number=number, round=number, **cell)
+        result = {"replies_per_s": 100.0, "replies": 100, "errors": {}, "window_s": 1.0, "workers": 1}
+        usage = Usage({"server_ctx_voluntary": 200 + number}, (), has_gaps=False)
+        metrics = trial_metrics({**result, "client_cpu_s": 0.5, "client_spin_s": 0.0}, usage)
+        began = {"started_at": "2026-01-01T00:00:00+00:00"}
+        store.save(TrialResult(trial=trial, status=Status.MEASURED, metrics=metrics, **began))
+    store.close()
+    run_folder.assemble(store.path)
+    run = run_folder.load(store.path)
+    found = rank(run.trials)
+    trial = json.loads(export.render("json", run)["trials.json"])["trials"][0]
+    print(json.dumps({
+        "version": schema.SCHEMA_VERSION,
+        "parquet": run.trials["server_switches_per_reply"].tolist(),
+        "headings": [str(column.header) for column in estimates(found).columns],
+        "bencher": json.loads(export.render("bencher", run)["bencher.json"])["threads/c1"],
+        "openmetrics": export.render("openmetrics", run)["openmetrics.txt"],
+        "of_a_trial": trial["server_switches_per_reply"],
+        "answer": answer(found),
+        "gates": [rule.metric for rule in RULES],
+        "document": schema.documented(Path("README.md").read_text()),
+        "exported": export.render("pyperf", run)["pyperf.json"],
+    }))
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(added):
+    """Return what is seen of a run of four trials where the metric was added."""
+    return added(METRIC, MEASURE)
+
+
+def test_a_metric_is_a_row_and_the_line_that_measures_it(seen):
+    assert len(METRIC) == 2
+    assert seen["version"] == 3
+    assert seen["parquet"] == [2.01, 2.02, 2.03, 2.04]
+    assert seen["of_a_trial"] == 2.01
+    assert seen["headings"][-1] == "Switches per reply"
+    assert seen["bencher"]["server-switches-per-reply"]["value"] == pytest.approx(2.025)
+    assert "# TYPE echobench_server_switches_per_reply gauge" in seen["openmetrics"]
+    row = "| `server_switches_per_reply` | Float64 | per reply | voluntary context switches of the server per reply |"
+    assert row in seen["document"].splitlines()
+
+
+def test_a_metric_that_joins_the_table_joins_nothing_else_by_itself(seen):
+    assert "switches" not in str(seen["answer"])
+    assert "server_switches_per_reply" not in seen["gates"]
+    assert "switches" not in seen["exported"]
+
+
+DOUBT = {
+    "bench/experiment/doubts.py": [
+        ("    NONCONFORMING = (", '    IDLE = ("idle", "The server had next to nothing to do: offer it more load.")\n'),
+    ],
+    "bench/experiment/trial/examine.py": [
+        ("        Doubt.NONCONFORMING:", '        Doubt.IDLE: (metrics.get("server_cpu_share") or 1.0) < 0.01,\n'),
+    ],
+}
+DOUBTED = """
+    import json
+    from bench.experiment.trial.examine import Circumstances, doubts
+    fine = {"response_p99_ns": 1.0, "server_cpu_share": 0.5}
+    given = [fine, fine | {"server_cpu_share": 0.001}]
+    print(json.dumps([[(doubt, doubt.advice) for doubt in doubts(one, (), Circumstances())] for one in given]))
+"""
+
+
+def test_a_doubt_is_a_row_with_its_advice_and_a_predicate(added):
+    assert len(DOUBT) == 2
+    assert added(DOUBT, DOUBTED) == [
+        [],
+        [["idle", "The server had next to nothing to do: offer it more load."]],
+    ]
+
+
+def test_a_plot_is_a_function_and_a_row(builder, monkeypatch, tmp_path):
+    def mine(given):
+        return Page(Words("One page", f"{len(given.ranking.servers)} servers."), given.theme, body=1.0).figure
+
+    row = gallery.Plot("mine", "Read it as you like.", mine)
+    monkeypatch.setattr(gallery, "PLOTS", (gallery.PLOTS[0], row))
+    builder.run(connections=(1, 16), rounds=2)
+    report = page.build(builder.folder, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out" / "plots").iterdir()} >= {"mine.svg", "mine-dark.svg", "mine.png"}
+    text = report.read_text()
+    assert 'id="plot-mine"' in text
+    assert "Read it as you like." in text
+    assert "One page" in text
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        ("def render(run):\n    return {'mine.txt': str(len(run.trials))}\n", "4"),
+        ("def render_figures(figures):\n    return {'mine.txt': figures[0].metric.column}\n", "replies_per_s"),
+    ],
+)
+def test_an_export_is_a_file(make_run, monkeypatch, tmp_path, function, expected):
+    (tmp_path / "formats").mkdir()
+    (tmp_path / "formats" / "my_own.py").write_text(f'"""What I like to read.\n\nMore.\n"""\n\n\n{function}')
+    monkeypatch.setattr(export, "__path__", [*export.__path__, str(tmp_path / "formats")])
+    monkeypatch.delitem(sys.modules, "bench.analysis.export.my_own", raising=False)
+    assert export.formats()["my-own"] == "What I like to read"
+    assert export.render("my-own", make_run(rounds=1)) == {"mine.txt": expected}
+    assert ("my-own" in export.formats_of_figures()) == ("figures" in function)
+
+
+def test_every_metric_that_is_shown_has_the_words_that_it_needs(article_run):
+    """A row that lacks a word would show as an empty heading, a sentence without a subject, or a fall."""
+    from bench import metrics
+
+    assert all(metric.title and metric.noun and metric.axis for metric in metrics.TABLE)
+    assert all(metric.claim for metric in metrics.HEADLINE)
+    assert set(metrics.HEADLINE) <= set(metrics.TABLE)
+    assert all(metric.noun and metric.budget for metric in metrics.GATES)
+    assert set(metrics.GATES_BY_DEFAULT) <= set(metrics.GATES)
+    assert all(metric.exported for metric in metrics.EXPORTED)
+    assert len({metric.column for metric in metrics.ALL}) == len(metrics.ALL)
+    assert {*metrics.TABLE, *metrics.GATES, *metrics.EXPORTED} <= set(metrics.ALL)
+    assert rank(article_run.trials).cells.keys() == {metric.column for metric in metrics.TABLE}
