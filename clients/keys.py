@@ -22,7 +22,7 @@ from clients.shapes import Constant, Shape, parse_shape
 from clients.workload import Arrivals, FieldError, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     Fields = Mapping[str, Any]
 
@@ -189,7 +189,7 @@ def workload_of(texts: Mapping[str, str], *, arrivals: Arrivals = "constant") ->
         raise error.named(key_of(error.field).option) from error
 
 
-def workload_from(parts: list[Fields], *, arrivals: Arrivals = "constant") -> Workload:
+def workload_from(parts: Sequence[Fields], *, arrivals: Arrivals = "constant") -> Workload:
     """Return the workload of the fields that settings gave. Raise FieldError that names a field."""
     fields = {name: value for part in parts for name, value in part.items()}
     if fields.get("rate_per_s") is not None:

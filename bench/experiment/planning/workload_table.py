@@ -18,6 +18,8 @@ from clients.workload import FieldError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from clients.workload import Workload
+
 OTHER_KEYS = {"name": "text", "servers": "a list of names of servers"}
 
 
@@ -49,14 +51,7 @@ class WorkloadTable:
 
         Raises UsageError naming the key or option, and what is accepted.
         """
-        made = []
-        for parts in itertools.product(*(axis.values for axis in self.axes.values())):
-            try:
-                made.append(workload_from(list(parts)))
-            except FieldError as error:
-                key = key_of(error.field).name
-                name = self.axes[key].where if key in self.axes else f"{self.where}: {key}"
-                raise UsageError(str(error.named(name))) from error
+        made = [self._workload(parts) for parts in itertools.product(*(axis.values for axis in self.axes.values()))]
         label, only = self.raw.get("name"), self.raw.get("servers")
         names = [workload_name(workload) for workload in made]
         if label is not None:
@@ -64,6 +59,15 @@ class WorkloadTable:
         return [
             NamedWorkload(name=name, workload=workload, only=only) for name, workload in zip(names, made, strict=True)
         ]
+
+    def _workload(self, parts: tuple[Mapping[str, Any], ...]) -> Workload:
+        """Return the workload of one value of each key. Raise UsageError naming the one that cannot be."""
+        try:
+            return workload_from(parts)
+        except FieldError as error:
+            key = key_of(error.field).name
+            name = self.axes[key].where if key in self.axes else f"{self.where}: {key}"
+            raise UsageError(str(error.named(name))) from error
 
 
 def read_table(raw: Mapping[str, Any], where: str) -> WorkloadTable:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from bench.errors import UsageError
-from bench.experiment.planning.plan_file import PRESETS, check_plan, find_plan, overridden, preset_names, read_plan
+from bench.experiment.planning.plan_file import (
+    PRESETS,
+    PlanFile,
+    check_plan,
+    find_plan,
+    overridden,
+    preset_names,
+    read_plan,
+)
 from bench.experiment.planning.server_table import ServerTable, parse_server
+from bench.experiment.planning.values import accepted
 from bench.experiment.planning.workload_name import CELL, workload_name
 from bench.experiment.planning.workload_table import read_options, read_table
 from clients.keys import workload_of
@@ -300,3 +310,9 @@ def test_the_plan_in_the_docs_is_one(checkout, plan_file):
     assert [len(table.workloads()) for table in plan.workload] == [4, 2]
     for name in preset_names():
         assert f"| `{name}` |" in text
+
+
+@pytest.mark.parametrize("struct", [PlanFile, ServerTable])
+def test_every_key_says_what_it_accepts(struct):
+    fields = [field for field in msgspec.structs.fields(struct) if field.name not in {"server", "workload"}]
+    assert all(accepted(field) for field in fields)
