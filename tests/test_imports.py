@@ -54,6 +54,7 @@ EXPERIMENT_ORDER = (
     {"bench.experiment.trial"},
     {"bench.experiment.conformance"},
     {"bench.experiment.instrument"},
+    {"bench.experiment.inspection"},
     {"bench.experiment.drive", "bench.experiment.store", "bench.experiment.rounds", "bench.experiment.search"},
     {"bench.experiment.campaign"},
 )

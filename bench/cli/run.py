@@ -25,7 +25,7 @@ from bench.cli.progress import watching
 from bench.cli.terminal import standard_output
 from bench.errors import ExitCode, UsageError
 from bench.experiment import campaign
-from bench.experiment.planning.plan_file import find_plan, overridden, preset_names, read_plan
+from bench.experiment.planning.plan_file import asked_for, preset_names
 from bench.experiment.planning.selection import resolve
 
 if TYPE_CHECKING:
@@ -105,12 +105,13 @@ def run(
             ready = campaign.resume(resume)
         return _measure(ready, console, door_of(context), no_report=no_report)
     workload = alternatives(texts_given(options))
-    file = overridden(read_plan(find_plan(plan)), workload=workload, **options)
+    file = asked_for(plan, workload=workload, **options)
+    resolved = resolve(file)
     if dry_run:
-        _describe(resolve(file), console)
+        _describe(resolved, console)
         return ExitCode.FINE
     with console.status(LOOKING):
-        ready = campaign.begin(file, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
+        ready = campaign.begin(resolved, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
     return _measure(ready, console, door_of(context), no_report=no_report)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.experiment.model import Server, Status, Trial, TrialResult
 from bench.units import count
@@ -35,7 +35,9 @@ class Plan:
     """Everything that a run needs to know before its first trial.
 
     `workers` is the number of processes that the load `generator` uses. `refused` names servers that are not measured
-    because they are no echo servers, each with the reason.
+    because they are no echo servers, each with the reason; `nonconforming` names those that are measured all the same.
+    `source` is the plan as it was asked for, from which the same plan can be resolved again, and `interpreters` what
+    was found out about the Pythons that run its servers: both as plain JSON types.
     """
 
     name: str
@@ -46,6 +48,9 @@ class Plan:
     workers: int = 1
     generator: LoadGenerator = "python"
     refused: Mapping[str, str] = field(default_factory=dict)
+    nonconforming: frozenset[str] = frozenset()
+    source: Mapping[str, Any] = field(default_factory=dict)
+    interpreters: Mapping[str, Any] = field(default_factory=dict)
 
     def cells(self) -> list[tuple[Server, NamedWorkload]]:
         """Return each server with each workload that is for it."""

@@ -17,8 +17,8 @@ from bench.errors import UsageError, unknown_name
 from bench.experiment.model import LoadGenerator  # noqa: TC001 - msgspec looks at it
 from bench.experiment.planning.plan import SEED_BITS
 from bench.experiment.planning.server_table import Name, ServerTable, split_servers
-from bench.experiment.planning.values import convert, tables
-from bench.experiment.planning.workload_table import WorkloadTable, read_options, read_table
+from bench.experiment.planning.values import convert
+from bench.experiment.planning.workload_table import WorkloadTable, read_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +57,13 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return fields | ({"workload": [dict(table.raw) for table in self.workload]} if self.workload else {})
 
 
+def asked_for(preset_or_path: str, **changes: Any) -> PlanFile:
+    """Return the plan of a preset or a file as the command line changes it: see `overridden`. Raises UsageError."""
+    path = find_plan(preset_or_path)
+    plan = read_plan(path)
+    return overridden(plan, **changes)
+
+
 def preset_names() -> list[str]:
     """Return the names of the plans that come with us."""
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
@@ -88,11 +95,7 @@ def check_plan(raw: Mapping[str, Any], where: str) -> PlanFile:
 
     Whether the values of a workload go together is known when the command line has had its say: see `resolve`.
     """
-    servers = [
-        convert(table, ServerTable, place).checked(place) for place, table in tables(raw, "server", where).items()
-    ]
-    workloads = [read_table(table, place) for place, table in tables(raw, "workload", where).items()]
-    return convert(raw, PlanFile, where, server=servers, workload=workloads)
+    return convert(raw, PlanFile, where)
 
 
 def overridden(

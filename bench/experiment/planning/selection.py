@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +42,13 @@ def resolve(file: PlanFile) -> Plan:
     workload that do not go together, and for a server that was asked for and cannot run here.
     """
     assert file.seed is not None
-    places = [catalog(python) for python in dict.fromkeys(file.pythons)] or [catalog()]
-    chosen = list(_chosen(file, places))
-    _check_names(chosen, places)
+    places = {python: catalog(python) for python in file.pythons or [sys.executable]}
+    catalogs = list(places.values())
+    chosen = list(_chosen(file, catalogs))
+    _check_names(chosen, catalogs)
     tables = file.workload or [WorkloadTable({})]
     workloads = itertools.chain.from_iterable(table.workloads() for table in tables)
-    known = {*(one.base for one in chosen), *places[0].entries}
+    known = {*(one.base for one in chosen), *catalogs[0].entries}
     return Plan(
         name=file.name,
         servers=tuple(one.server for one in chosen),
@@ -55,6 +57,11 @@ def resolve(file: PlanFile) -> Plan:
         seed=file.seed,
         workers=file.workers,
         generator=file.generator,
+        source=file.to_json(),
+        interpreters={
+            python: {"description": place.interpreter.description, "libraries": place.libraries}
+            for python, place in places.items()
+        },
     )
 
 

@@ -51,11 +51,11 @@ def entries(*, uvloop=True):
 def places(monkeypatch):
     """Give a plan fake interpreters: `new` can run everything, `old` and the default one have no uvloop."""
     found = {
-        None: Catalog(interpreter(), Path("/code"), entries(uvloop=False)),
+        sys.executable: Catalog(interpreter(), Path("/code"), entries(uvloop=False)),
         "new": Catalog(interpreter("new3.13"), Path("/code"), entries()),
         "old": Catalog(interpreter("old3.9", language=(3, 9)), Path("/code"), entries(uvloop=False)),
     }
-    monkeypatch.setattr(selection, "catalog", lambda python=None: found[python])
+    monkeypatch.setattr(selection, "catalog", found.__getitem__)
     return found
 
 
@@ -68,7 +68,7 @@ def names(found):
 
 
 def test_a_name_becomes_a_command_that_no_folder_can_shadow(places):
-    server = places[None].server("threads")
+    server = places[sys.executable].server("threads")
     assert server.command == (
         "/opt/python3.11",
         "-P",

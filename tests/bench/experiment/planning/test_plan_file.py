@@ -18,14 +18,14 @@ from bench.experiment.planning.plan_file import (
 from bench.experiment.planning.server_table import ServerTable, parse_server
 from bench.experiment.planning.values import accepted
 from bench.experiment.planning.workload_name import CELL, workload_name
-from bench.experiment.planning.workload_table import read_options, read_table
+from bench.experiment.planning.workload_table import WorkloadTable, read_options
 from clients.keys import workload_of
 from clients.shapes import Ramp
 
 
 def expand(table, where="here"):
     """Return the workloads of one table."""
-    return read_table(table, where).workloads()
+    return WorkloadTable.read(table, where).workloads()
 
 
 def workloads_of(plan):
@@ -228,7 +228,8 @@ def test_what_is_wrong_on_the_command_line_is_named_by_its_option():
 
 
 def test_the_command_line_mends_what_a_plan_has_wrong():
-    table = read_table({"connections": 0, "pipeline": 2}, "plan").overridden(read_options({"connections": ["1"]}))
+    given = read_options({"connections": ["1"]})
+    table = WorkloadTable.read({"connections": 0, "pipeline": 2}, "plan").overridden(given)
     assert [(named.workload.connections, named.workload.pipeline) for named in table.workloads()] == [(1, 2)]
 
 
