@@ -75,7 +75,7 @@ def test_assembling_again_gives_the_same_bytes_and_leaves_no_parts(builder):
     first = {path.name: path.read_bytes() for path in builder.folder.glob("*.parquet")}
     run_folder.assemble(builder.folder)
     assert {path.name: path.read_bytes() for path in builder.folder.glob("*.parquet")} == first
-    assert set(first) == {"trials.parquet", "timeline.parquet", "monitor.parquet"}
+    assert set(first) == {"trials.parquet", "slices.parquet", "timeline.parquet", "monitor.parquet"}
     assert not list(builder.folder.glob(".*"))
 
 
