@@ -16,7 +16,7 @@ from clients.fleet import Counts, Fleet
 from clients.kernel import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from clients.load import Announce
     from clients.recorder import Recorded
@@ -75,19 +75,20 @@ class BlockLoad:
         self.records: list[SliceRecord] = []
         self.is_interrupted = False
 
-    def run(self, announce: Announce) -> None:
+    def run(self, announce: Announce, loaded: Callable[[], None]) -> None:
         """Connect, ask `announce` for the start, and load; `records` then has every slice that counts, in order.
 
-        An interrupted block has whole passes only.
+        `loaded` is called after the last slice, while the connections still stand. An interrupted block has whole
+        passes only.
         """
         with memory.no_collections():
-            self._kernel.run(self._measure(announce))
+            self._kernel.run(self._measure(announce, loaded))
 
     def interrupt(self) -> None:
         """End after the slice under way; may be called by a signal handler."""
         self.is_interrupted = True
 
-    async def _measure(self, announce: Announce) -> None:
+    async def _measure(self, announce: Announce, loaded: Callable[[], None]) -> None:
         for fleet in self._fleets:
             recorded = await fleet.open(lambda: self.is_interrupted)
             self.opened.append(Opened(fleet.established, recorded))
@@ -99,6 +100,7 @@ class BlockLoad:
             for fleet in self._fleets:
                 fleet.start(start_ns)
             await self._load_in_turn()
+            loaded()
         for fleet in self._fleets:
             await fleet.end()
 

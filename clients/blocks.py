@@ -3,6 +3,8 @@
     bench   a line of JSON: servers (address, pid, tag of each), workload, generator, hlog
     here    CONNECTED established requested PID
     bench   GO start_ns
+    here    LOADED, after the last slice: the connections still stand
+    bench   any line: end them
     here    a line of JSON: a result for each server, with its slices
     here    ENDED status
 
@@ -67,7 +69,7 @@ def load_block(asked: dict[str, Any]) -> dict[str, Any]:
     load = BlockLoad(targets, workload, slicing, pids=[server["pid"] for server in servers])
     began_s = time.time()
     with interruptible(load.interrupt) as interrupts:
-        load.run(partial(coordinated, interrupts))
+        load.run(partial(coordinated, interrupts), _loaded)
     found = [sliced(number, workload, load.opened[number], load.records) for number in range(len(load.opened))]
     _write_logs(asked["hlog"], [server["tag"] for server in servers], found, began_s)
     return {
@@ -75,6 +77,12 @@ def load_block(asked: dict[str, Any]) -> dict[str, Any]:
         "slicing": slicing.to_json(),
         "interrupted": load.is_interrupted,
     }
+
+
+def _loaded() -> None:
+    """Say that the load is over, and let the bench read what the servers have used, before their connections end."""
+    print("LOADED", flush=True)
+    sys.stdin.readline()
 
 
 def _write_logs(path: str | None, tags: list[str], found: list[Sliced], began_s: float) -> None:
