@@ -6,6 +6,7 @@ Everything that must be known before the first trial is found out here; how tria
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from bench.experiment.store import Store
 from bench.experiment.trial.live import live_bench
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from bench.experiment.drive import Watcher
     from bench.experiment.model import Door
@@ -61,7 +62,8 @@ class Campaign:
             nonconforming=self.plan.nonconforming,
             ceiling_per_s=self.ceilings.of,
         ) as bench:
-            tally = drive(rounds(self.plan, done), bench, keep=self.store.save, watcher=watcher)
+            limit_s = None if self.plan.minutes is None else 60 * self.plan.minutes
+            tally = drive(rounds(self.plan, done), bench, keep=self.store.save, watcher=watcher, limit_s=limit_s)
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
         self.store.finish(complete=not tally.was_interrupted, **so_far)
@@ -81,12 +83,18 @@ def begin(plan: Plan, out: Path, *, anyway: bool = False, command: Sequence[str]
     return Campaign(seen, store, ceilings, began_s)
 
 
-def resume(path: Path) -> Campaign:
-    """Take up an interrupted run. Raises UsageError if it cannot be, or if what its numbers rest on has changed."""
+def resume(path: Path, more: Mapping[str, Any] | None = None) -> Campaign:
+    """Take up an interrupted run, or with `more` add to any: `trials` a cell, or trials for `minutes` or `until`.
+
+    Raises UsageError if it cannot be, or if what its numbers rest on has changed.
+    """
     began_s = time.monotonic()
-    store = Store.open(path)
+    store = Store.open(path, even_complete=more is not None)
     try:
         plan = resolve(check_plan(store.info["plan"], f"{path}/run.json"))
+        if more is not None:
+            plan = _extended(plan, store.done(), more)
+            store.info["plan"] = plan.source
         seen = looked_over(plan, path.resolve().parent, anyway=store.info["anyway"])
         _check_same(store, _facts(seen))
         ceilings = _ceilings(seen)
@@ -95,6 +103,19 @@ def resume(path: Path) -> Campaign:
         raise
     store.restart()
     return Campaign(seen, store, ceilings, began_s)
+
+
+def _extended(plan: Plan, done: Collection[int], more: Mapping[str, Any]) -> Plan:
+    """Return the plan with more rounds behind those that are done."""
+    last = max(done, default=0)
+    begun = itertools.takewhile(lambda trial: trial.number <= last, plan.trials())
+    begun = itertools.takewhile(lambda trial: trial.number <= last, plan.trials())
+    rounds = max((trial.round for trial in begun), default=0)
+    given = {name: value for name, value in more.items() if value is not None} or {"trials": rounds}
+    if "trials" in given:
+        given["trials"] += rounds
+    source = {name: value for name, value in plan.source.items() if name not in {"trials", "minutes", "until"}}
+    return resolve(check_plan({**source, **given}, "--more"))
 
 
 def _check_same(store: Store, now: Mapping[str, Any]) -> None:
@@ -115,7 +136,7 @@ def _ceilings(plan: Plan, door: Door = live_bench) -> Ceilings:
     kept = ceiling.load(ceiling.default_path())
     if kept is not None:
         return kept
-    if len(list(plan.trials())) < BRIEF_CALIBRATION_FROM:
+    if sum(1 for _ in itertools.islice(plan.trials(), BRIEF_CALIBRATION_FROM)) < BRIEF_CALIBRATION_FROM:
         return Ceilings({})
     server, _ = reference.fastest_server(catalog())
     cells = {cell for named in plan.workloads if (cell := ceiling.cell_of(named.workload)) is not None}

@@ -24,6 +24,10 @@ LoadGenerator = Literal["python", "reference"]
 """Which load generator: ours, or the one in C. The one in C is faster, and makes plain loads only."""
 
 
+Design = Literal["blocks", "solo"]
+"""Whether the servers of a workload are alive together and loaded in turn, or each is measured alone."""
+
+
 class Status(StrEnum):
     """How a trial ended. Only MEASURED trials carry numbers worth comparing."""
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from bench.errors import UsageError, unknown_name
-from bench.experiment.model import LoadGenerator  # noqa: TC001 - msgspec looks at it
+from bench.experiment.model import Design, LoadGenerator  # noqa: TC001 - msgspec looks at it
 from bench.experiment.planning.plan import SEED_BITS
 from bench.experiment.planning.server_table import Name, ServerTable, split_servers
 from bench.experiment.planning.values import convert
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PRESETS = Path(__file__).parent / "presets"
 
+_Percent = Annotated[str, Meta(pattern=r"^\s*[0-9]*\.?[0-9]+\s*%$")]
 _Positive = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
 _Seed = Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="a whole number, 0 or more")]
 
@@ -36,7 +37,8 @@ def _names(example: str) -> Meta:
 class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A plan file whose values are read; `trials` are those of each cell, `workers` processes of the load `generator`.
 
-    `optional_servers` are measured where they can run, and are a gap in the results elsewhere.
+    `optional_servers` are measured where they can run, and are a gap in the results elsewhere. `until` is a percentage
+    as a text, `2%`.
     """
 
     name: Name = "plan"
@@ -44,7 +46,11 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     servers: Annotated[list[str], _names('["threads", "asyncio-streams"]')] = []
     optional_servers: Annotated[list[str], _names('["uvloop-protocol"]')] = []
     pythons: Annotated[list[str], Meta(description='a list of interpreters, such as ["python3.13", "pypy3"]')] = []
-    trials: _Positive = 3
+    trials: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="a whole number, 1 or more")] = None
+    minutes: Annotated[Annotated[float, Meta(gt=0)] | None, Meta(description="a number of minutes above 0")] = None
+    until: Annotated[_Percent | None, Meta(description='a percentage, such as "2%"')] = None
+    design: Annotated[Design, Meta(description='"blocks" or "solo"')] = "blocks"
+    baseline: Annotated[str | None, Meta(description="the name of a server of the plan")] = None
     seed: _Seed = None
     workers: _Positive = 1
     generator: Annotated[LoadGenerator, Meta(description='"python" or "reference"')] = "python"
