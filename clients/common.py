@@ -43,7 +43,7 @@ class Common:
     """What all connections of a load have in common.
 
     `buffers` is None if the fast conversations do not suit the load. `is_alone` says that there is one connection only,
-    which keeps nobody waiting. `gate` says when the connections of a server in a block may converse; None outside.
+    which keeps nobody waiting. `gate` says when the connections of a closed loop in a block may converse; None outside.
     """
 
     target: Target

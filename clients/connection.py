@@ -48,8 +48,7 @@ class Connection:
         """Be busy from `start_ns` until cancelled: with what is dispatched, or in a closed loop."""
         self._dispatcher = dispatcher
         clock, in_flight = self._common.clock, self.in_flight
-        takes_turns = self._common.gate is not None and dispatcher is None  # an open loop's dispatcher pauses instead
-        converse = self._converse_in_turn if takes_turns else self._converse
+        converse = self._converse if self._common.gate is None else self._converse_in_turn
         await sleep_until(start_ns, clock)
         pause_ns = _PAUSE_FIRST_NS
         while True:

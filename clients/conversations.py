@@ -221,7 +221,7 @@ def general(
     rests = False
     handed_ns: int | None = None
     while left or in_flight.outstanding:
-        if gate is not None and dispatcher is None and not gate.is_open:
+        if gate is not None and not gate.is_open:
             left = 0
             if not in_flight.outstanding:
                 return

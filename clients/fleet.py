@@ -57,7 +57,7 @@ class Fleet:
             recorder=self._recorder,
             clock=clock,
             is_alone=workload.connections == 1,
-            gate=self._gate,
+            gate=None if workload.is_open_loop else self._gate,  # an open loop's dispatcher pauses instead
         )
         self.connections = [Connection(number, common) for number in range(workload.connections)]
 
