@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _TICK_NS = 100_000_000
 _BREATH_NS = 1_000_000  # between two pieces of work that would be a pause if it were done at once
 _OPENERS = 64  # connections being made at once: fewer than the shortest usual backlog
-_HANG_UP_MAX_NS = 1_000_000_000
+_HANG_UP_NS, _HANG_UP_EACH_NS = 1_000_000_000, 200_000  # for a server to answer and close, and for each connection
 _OPEN_LOOP_BATCH, _CLOSED_LOOP_BATCH = 16, 128  # events between two readings of the clock
 
 
@@ -164,7 +164,7 @@ class Load:
 
     async def _hang_up_all(self) -> None:
         """End the connections in order, as far as that goes within a limited time. Nothing is counted any more."""
-        patience_ns = min(self._timeout_ns, _HANG_UP_MAX_NS)
+        patience_ns = min(self._timeout_ns, _HANG_UP_NS + len(self._connections) * _HANG_UP_EACH_NS)
         limit = sleep_until(self._now_ns() + patience_ns, self._now_ns)
         await self._run_all([connection.hang_up() for connection in self._connections], limit)
 
