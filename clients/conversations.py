@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 Transfer = Callable[[bytearray], int | None]
 """Sends or receives a buffer, and returns how many bytes; None if it would have to wait."""
 
-_KEEPS_NS = 5_000_000  # for so long the only connection keeps the thread before the kernel has a turn
+_KEEPS_NS = 10_000_000  # for so long the only connection keeps the thread before the kernel has a turn
 _CALL_WAITS_MAX_US = 20_000  # for so long a call of the only connection waits before the poller does
 
 
