@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 Transfer = Callable[[bytearray], int | None]
 """Sends or receives a buffer, and returns how many bytes; None if it would have to wait."""
 
-_KEEPS_NS = 5_000_000  # for so long the only connection keeps the thread before the kernel has a turn
+_KEEPS_NS = 10_000_000  # for so long the only connection keeps the thread before the kernel has a turn
+_KEEPS_IN_SLICE_NS = 500_000  # the same in a slice, which must not end late
 _CALL_WAITS_MAX_US = 20_000  # for so long a call of the only connection waits before the poller does
 
 
@@ -118,6 +119,7 @@ def closed_alone(sock: socket.socket, in_flight: InFlight, common: Common) -> Ge
     message, stamp, reply, send, receive = _equipment(sock, common)
     spare, spare_stamp, _ = Buffers.of(common.workload)
     now_ns, recorder, size = common.clock, common.recorder, len(message)
+    keeps_ns = _KEEPS_NS if common.gate is None else _KEEPS_IN_SLICE_NS
     turn_ns, took_ns = 0, None
     sent_ns = now_ns()
     stamp[0] = sent_ns - 1  # every later message is stamped with the time at which the one before it was sent
@@ -138,7 +140,7 @@ def closed_alone(sock: socket.socket, in_flight: InFlight, common: Common) -> Ge
             if handed == size:
                 if sent_ns >= turn_ns:
                     yield
-                    turn_ns = sent_ns + _KEEPS_NS
+                    turn_ns = sent_ns + keeps_ns
                 got = receive(reply)
             done_ns = now_ns()
             if got == size and reply == spare:

@@ -154,7 +154,8 @@ class InFlight:
 
     def exchange(self, sock: socket.socket) -> None:
         """Send what is left to send and take what has come, as far as either goes without waiting. Raise Fault."""
-        self.send_rest(sock)
+        if self.unsent:
+            self.send_rest(sock)
         while True:
             try:
                 chunk = sock.recv(self._receive_bytes)
@@ -166,12 +167,11 @@ class InFlight:
 
     def send_rest(self, sock: socket.socket) -> None:
         """Send what is left of messages that did not go out whole, as far as that goes without waiting."""
-        if self.unsent:
-            try:
-                handed = sock.send(self.unsent)
-            except WOULD_BLOCK:
-                handed = 0
-            self._keep_unsent(sock, self.unsent[handed:])
+        try:
+            handed = sock.send(self.unsent)
+        except WOULD_BLOCK:
+            handed = 0
+        self._keep_unsent(sock, self.unsent[handed:])
 
     def _may_have_more(self, sock: socket.socket, chunk: bytes) -> bool:
         """Say whether to receive again after a chunk: reading what is not there costs as much as reading what is."""

@@ -31,7 +31,8 @@
 #include <unistd.h>
 
 enum { EVENTS = 1024, OPEN_LOOP_EVENTS = 16, SLICES_MAX = 100, BUCKETS = 33 << 10 };
-static const int64_t SLICE_NS = 100000000, HANG_UP_NS = 1000000000, HIGHEST_NS = INT64_C(3600000000000);
+static const int64_t SLICE_NS = 100000000, HANG_UP_NS = 1000000000, HANG_UP_EACH_NS = 200000,
+                     HIGHEST_NS = INT64_C(3600000000000);
 static const double NEVER_NS = 4e18;
 
 /* A connection that `is_free` has no request under way; a closed loop has none of these. */
@@ -278,11 +279,11 @@ static int64_t run(struct outcome *o, struct schedule *s, size_t size, int epoll
     return now;
 }
 
-/* End the connections in order, for a second at most. A socket that is closed while a reply is unread, or still comes,
+/* End the connections in order, within a limited time. A socket that is closed while a reply is unread, or still comes,
  * resets its connection, and a simple server may not survive that. So the replies under way are awaited, then the server
  * is told that nothing more will come, and the end of what it sends is awaited. */
 static void hang_up(struct connection *connections, int count, size_t size, int epoll) {
-    int64_t until = now_ns(CLOCK_MONOTONIC) + HANG_UP_NS, left_ns;
+    int64_t until = now_ns(CLOCK_MONOTONIC) + HANG_UP_NS + count * HANG_UP_EACH_NS, left_ns;
     for (int i = 0; i < count; i++)
         if (connections[i].is_free) shutdown(connections[i].fd, SHUT_WR);
     for (int standing = count; standing && (left_ns = until - now_ns(CLOCK_MONOTONIC)) > 0;) {

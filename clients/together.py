@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clients.kernel import Kernel
 
 _OPENERS = 64  # connections being made at once: fewer than the shortest usual backlog
-_HANG_UP_MAX_NS = 1_000_000_000
+_HANG_UP_NS, _HANG_UP_EACH_NS = 1_000_000_000, 200_000  # for a server to answer and close, and for each connection
 _LOOK_NS = 100_000_000
 
 
@@ -35,9 +35,10 @@ async def open_all(
     await _run_all([open_next(waiting) for _ in range(min(_OPENERS, len(connections)))], interruption(), kernel)
 
 
-async def hang_up_all(connections: Iterable[Connection], *, kernel: Kernel, clock: NowNs, timeout_ns: int) -> None:
+async def hang_up_all(connections: Sequence[Connection], *, kernel: Kernel, clock: NowNs, timeout_ns: int) -> None:
     """End the connections in order, as far as that goes within a limited time. Nothing is counted any more."""
-    limit = sleep_until(clock() + min(timeout_ns, _HANG_UP_MAX_NS), clock)
+    patience_ns = min(timeout_ns, _HANG_UP_NS + len(connections) * _HANG_UP_EACH_NS)
+    limit = sleep_until(clock() + patience_ns, clock)
     await _run_all([connection.hang_up() for connection in connections], limit, kernel)
 
 

@@ -91,18 +91,21 @@ def watching(ends):
     return handler
 
 
-GENERATORS = [(), ("-c", 1), ("--rate", 200), ("--pipeline", 3), pytest.param(("--reference",), marks=has_no_compiler)]
-
-
-@pytest.mark.parametrize("generator", GENERATORS)
+@pytest.mark.timing
+@pytest.mark.parametrize(
+    "generator",
+    [(), ("-c", 1), ("--rate", 100), ("--pipeline", 3), pytest.param(("--reference",), marks=has_no_compiler)],
+)
 def test_what_is_under_way_at_the_end_is_in_flight_and_answered_and_nothing_more_is_sent(
     load, answering, watching, ends, generator
 ):
+    """Give or take a reply that came before the window began, on a machine that stood still just then."""
+    ends.clear()
     with answering(watching) as address:
         run = load(address, "-c", 4, "-s", SIZE, "-d", "0.15s", *generator)
-    assert sum(ends) == SIZE * run["sent"]  # whole messages, those in flight among them, and no reset
     assert len(ends) == run["connections_established"]
-    assert run["errors"] == {}
+    assert sum(ends) == SIZE * run["sent"]  # whole messages, those in flight among them, and no reset
+    assert set(run["errors"]) <= {"unsent"}
 
 
 @pytest.mark.parametrize("generator", [(), ("-c", 1), pytest.param(("--reference",), marks=has_no_compiler)])
