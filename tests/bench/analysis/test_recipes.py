@@ -173,7 +173,7 @@ def test_a_plot_is_a_function_and_a_row(builder, monkeypatch, tmp_path):
     ("function", "expected"),
     [
         ("def render(run):\n    return {'mine.txt': str(len(run.trials))}\n", "4"),
-        ("def render_figures(figures):\n    return {'mine.txt': figures[0].metric.column}\n", "replies_per_s"),
+        ("def render_values(values):\n    return {'mine.txt': values[0].metric.column}\n", "replies_per_s"),
     ],
 )
 def test_an_export_is_a_file(make_run, monkeypatch, tmp_path, function, expected):
@@ -183,7 +183,7 @@ def test_an_export_is_a_file(make_run, monkeypatch, tmp_path, function, expected
     monkeypatch.delitem(sys.modules, "bench.analysis.export.my_own", raising=False)
     assert export.formats()["my-own"] == "What I like to read"
     assert export.render("my-own", make_run(rounds=1)) == {"mine.txt": expected}
-    assert ("my-own" in export.formats_of_figures()) == ("figures" in function)
+    assert ("my-own" in export.formats_of_values()) == ("values" in function)
 
 
 def test_every_metric_that_is_shown_has_the_words_that_it_needs(article_run):
