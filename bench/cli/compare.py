@@ -79,7 +79,7 @@ def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
     console = standard_output()
     console.print(f"{run.id}: ratio to {baseline} [95 % interval], by trials of the same round", soft_wrap=True)
     console.print(table)
-    if any(one.bounded for row in rows.values() for one in row.values()):
+    if any(one.limited for row in rows.values() for one in row.values()):
         console.print("* The load generator was the limit with one of the two: see --generator reference.")
 
 

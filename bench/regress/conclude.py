@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import metrics
 from bench.plain import plain
-from bench.regress.ledger import Entry, Ledger, entries
+from bench.regress.ledger import Ledger, LedgerEntry, entries
 from bench.regress.render import Report
 from bench.stats import median_interval
 from bench.verdict.pairs import Arm
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
     from bench.experiment.model import TrialResult
     from bench.regress.request import Prepared
-    from bench.regress.session import Outcome, Question
+    from bench.regress.session import Compared, Question
     from bench.stats import Estimate
     from bench.verdict.values import CellVerdict
 
 
-def remembered(outcome: Outcome, question: Question, seconds: float, at: str) -> list[Entry]:
+def remembered(outcome: Compared, question: Question, seconds: float, at: str) -> list[LedgerEntry]:
     """Return what the ledger gains from a comparison that took `seconds` and ended at `at` (UTC, ISO 8601)."""
     trial_s = seconds / max(1, outcome.trials)
     return entries(outcome.comparison, at=at, machine=question.machine, same=question.same, trial_s=trial_s)
 
 
 def report(
-    outcome: Outcome,
+    outcome: Compared,
     question: Question,
     arms: Prepared,
     ledger: Ledger,
@@ -93,7 +93,7 @@ def _settled(cell: CellVerdict, again: Sequence[str]) -> CellVerdict:
     return cell if pairs is None else replace(cell, settle=shlex.join([*again, "--pairs", str(pairs)]))
 
 
-def _facts(shown: Report, question: Question, outcome: Outcome) -> dict[str, Any]:
+def _facts(shown: Report, question: Question, outcome: Compared) -> dict[str, Any]:
     alarms = shown.false_alarms
     return {
         "baseline": shown.baseline,

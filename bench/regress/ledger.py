@@ -38,7 +38,7 @@ class PairNoise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LedgerEntry:
     """One cell of one comparison. `same` says that both arms were the same code: then any change is a false alarm."""
 
     at: str
@@ -76,7 +76,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         """Read the file if there is one. Raise UsageError if it cannot be read or written."""
         self.path = path
-        self.entries: list[Entry] = []
+        self.entries: list[LedgerEntry] = []
         self.unreadable = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ class Ledger:
             else:
                 self.entries.append(entry)
 
-    def append(self, entries: Iterable[Entry]) -> None:
+    def append(self, entries: Iterable[LedgerEntry]) -> None:
         """Add entries with a single write, so that two comparisons at once do not mix their lines."""
         fresh = list(entries)
         text = "".join(
@@ -133,14 +133,14 @@ class Ledger:
             regressed=judged.count(Word.REGRESSED), improved=judged.count(Word.IMPROVED), comparisons=len(judged)
         )
 
-    def _recent(self, cell: str, machine: str) -> list[Entry]:
+    def _recent(self, cell: str, machine: str) -> list[LedgerEntry]:
         return [entry for entry in self.entries if entry.cell == cell and entry.machine == machine][-RECENT:]
 
 
-def entries(comparison: Comparison, *, at: str, machine: str, same: bool, trial_s: float) -> list[Entry]:
+def entries(comparison: Comparison, *, at: str, machine: str, same: bool, trial_s: float) -> list[LedgerEntry]:
     """Return what is worth remembering of a comparison: nothing of a cell that gave no pairs."""
     return [
-        Entry(
+        LedgerEntry(
             at=at,
             machine=machine,
             cell=cell.cell,
@@ -163,12 +163,12 @@ def entries(comparison: Comparison, *, at: str, machine: str, same: bool, trial_
     ]
 
 
-def _parse(line: str) -> Entry | None:
+def _parse(line: str) -> LedgerEntry | None:
     try:
         fields = json.loads(line)
         if fields.pop("schema") != SCHEMA_VERSION:
             return None
         noise = {metric: PairNoise(**values) for metric, values in fields.pop("noise").items()}
-        return Entry(**{**fields, "word": Word(fields["word"]), "noise": noise})
+        return LedgerEntry(**{**fields, "word": Word(fields["word"]), "noise": noise})
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -48,7 +48,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Compared:
     """The verdict and what it rests on: the plan, every trial by cell, and why it ended early if it did."""
 
     comparison: Comparison
@@ -62,7 +62,7 @@ class Outcome:
         return mean((result for log in self.logs.values() for pair in log.pairs for result in pair.values()), metric)
 
 
-def session(question: Question, knowledge: Knowledge) -> Experiment[Outcome]:
+def session(question: Question, knowledge: Knowledge) -> Experiment[Compared]:
     """Ask for pairs until every cell has its word, or as many as planned; look when planned, and judge.
 
     The plan is told before the first pair. A plan that cannot decide anything measures nothing.
@@ -87,7 +87,7 @@ def session(question: Question, knowledge: Knowledge) -> Experiment[Outcome]:
             under_way.refuse(plan.too_few)
     except Stop as stop:
         stopped = stop.reason
-    return Outcome(
+    return Compared(
         comparison=under_way.judge(), plan=plan, logs=under_way.logs, trials=under_way.trials, stopped=stopped
     )
 

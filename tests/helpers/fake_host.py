@@ -19,7 +19,7 @@ import numpy as np
 from bench.experiment.drive import drive
 from bench.experiment.model import Block, Results, Server, Status, Trial, TrialResult
 from bench.regress.planner import Knowledge, PairedCell
-from bench.regress.session import Outcome, Question, session
+from bench.regress.session import Compared, Question, session
 from bench.verdict.pairs import Arm
 from bench.verdict.rules import Rule
 from clients.workload import Workload
@@ -136,7 +136,7 @@ def ask(**fields: Any) -> Question:
     return Question(**fields)
 
 
-def run(host: FakeHost, question: Question, knowledge: Knowledge = NOTHING_KNOWN, **fields: Any) -> Outcome:
+def run(host: FakeHost, question: Question, knowledge: Knowledge = NOTHING_KNOWN, **fields: Any) -> Compared:
     """Ask the question on a host; a time limit runs on its clock."""
     return drive(session(question, knowledge), host, limit_s=question.seconds, clock=host.clock, **fields)
 

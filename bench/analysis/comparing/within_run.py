@@ -30,12 +30,12 @@ def against(trials: pd.DataFrame, baseline: str) -> Ratios:
 
 def text(ratio: Ratio) -> str:
     """Write a ratio with its interval, and an asterisk if the load generator was the limit with either server."""
-    return units.estimate(ratio.estimate, units.ratio) + ("*" if ratio.bounded and ratio.rounds else "")
+    return units.estimate(ratio.estimate, units.ratio) + ("*" if ratio.limited and ratio.rounds else "")
 
 
 def to_json(ratio: Ratio) -> dict[str, Any]:
     """Return plain JSON types; a number that is not known is null."""
     found = ratio.estimate
     numbers = {"value": found.value, "low": found.low, "high": found.high, "level": found.level}
-    as_json: dict[str, Any] = plain({**numbers, "is_bound": bool(ratio.bounded)})
+    as_json: dict[str, Any] = plain({**numbers, "is_bound": bool(ratio.limited)})
     return as_json

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Measured(Protocol):
-    """One metric of one server under one workload: a number for each round, and whether the generator held it down."""
+    """One metric of one server under one workload: a number for each round, and whether the generator limited it."""
 
     @property
     def server(self) -> str:
@@ -41,11 +41,11 @@ M = TypeVar("M", bound=Measured)
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A metric over that of another server; `bounded` names those of the two that the load generator held down."""
+    """A metric over that of another server; `limited` names those of the two that the load generator limited."""
 
     estimate: Estimate
     rounds: int
-    bounded: tuple[str, ...]
+    limited: tuple[str, ...]
 
 
 def ratio(one: Measured, other: Measured, level: float = LEVEL) -> Ratio:
@@ -53,7 +53,7 @@ def ratio(one: Measured, other: Measured, level: float = LEVEL) -> Ratio:
     return Ratio(
         estimate=ratio_by_round(one.by_round, other.by_round, level),
         rounds=len(one.by_round.keys() & other.by_round.keys()),
-        bounded=tuple(side.server for side in (one, other) if side.lower_bound),
+        limited=tuple(side.server for side in (one, other) if side.lower_bound),
     )
 
 

@@ -4,7 +4,7 @@ A new format is a file in this folder and nothing else. An underscore in its nam
 first line of its docstring is what `--help` says of it. It defines one function, by what it shows:
 
 - `render(run)`, if it shows the trials of a run;
-- `render_figures(figures)`, if it shows one value and its interval for each cell (see `_figures.py`). Then it can show
+- `render_values(values)`, if it shows one value and its interval for each cell (see `_values.py`). Then it can show
   a comparison too, and ratios to a baseline.
 
 Either returns contents by file name. No format computes a number of its own: each shows the same series (see
@@ -41,14 +41,14 @@ def _summary(path: Path) -> str:
 def render(name: str, run: Run, baseline: str | None = None) -> dict[str, str]:
     """Return the contents of the files of a format by their names, which may hold folders.
 
-    With `baseline`, a server of the run, a format of figures also gets the others' ratios to it. Raises UsageError for
+    With `baseline`, a server of the run, a format of values also gets the others' ratios to it. Raises UsageError for
     a format or a server that is not known, or if the run has nothing that the format can show.
     """
     module = _module(name)
-    if _shows_figures(module):
-        from bench.analysis.export._figures import of_run  # noqa: PLC0415 - only what this format needs
+    if _shows_values(module):
+        from bench.analysis.export._values import of_run  # noqa: PLC0415 - only what this format needs
 
-        files: dict[str, str] = module.render_figures(of_run(run, baseline))
+        files: dict[str, str] = module.render_values(of_run(run, baseline))
         return files
     if baseline is not None:
         raise UsageError(f"{name} has no place for ratios: --baseline goes with {_listed()}")
@@ -58,22 +58,22 @@ def render(name: str, run: Run, baseline: str | None = None) -> dict[str, str]:
 
 def render_comparison(name: str, path: Path) -> dict[str, str]:
     """Return the same for what `echobench regress --json` printed to a file. Raises UsageError or MeasurementError."""
-    from bench.analysis.export._figures import of_comparison  # noqa: PLC0415 - only what this format needs
+    from bench.analysis.export._values import of_comparison  # noqa: PLC0415 - only what this format needs
 
     module = _module(name)
-    if not _shows_figures(module):
+    if not _shows_values(module):
         raise UsageError(f"{path} is a comparison, which {_listed()} can show; {name} needs the folder of a run")
-    files: dict[str, str] = module.render_figures(of_comparison(path))
+    files: dict[str, str] = module.render_values(of_comparison(path))
     return files
 
 
-def formats_of_figures() -> tuple[str, ...]:
+def formats_of_values() -> tuple[str, ...]:
     """Return the names of the formats that show values with intervals, and so ratios."""
-    return tuple(name for name in formats() if _shows_figures(_module(name)))
+    return tuple(name for name in formats() if _shows_values(_module(name)))
 
 
 def _listed() -> str:
-    return " and ".join(formats_of_figures())
+    return " and ".join(formats_of_values())
 
 
 def _module(name: str) -> ModuleType:
@@ -83,8 +83,8 @@ def _module(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
 
 
-def _shows_figures(module: ModuleType) -> bool:
-    return hasattr(module, "render_figures")
+def _shows_values(module: ModuleType) -> bool:
+    return hasattr(module, "render_values")
 
 
 def write(files: dict[str, str], folder: Path) -> list[Path]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.analysis.export._figures import Figure
+    from bench.analysis.export._values import ChartValue
 
 
-def render_figures(found: Sequence[Figure]) -> dict[str, str]:
+def render_values(found: Sequence[ChartValue]) -> dict[str, str]:
     """Return one file; a metric's unit stands in its slug."""
     benchmarks: dict[str, dict[str, dict[str, float]]] = {}
     for one in found:
@@ -25,12 +25,12 @@ def render_figures(found: Sequence[Figure]) -> dict[str, str]:
     return {"bencher.json": json.dumps(benchmarks, indent=2) + "\n"}
 
 
-def _measure(one: Figure) -> str:
+def _measure(one: ChartValue) -> str:
     name = one.exported.measure or one.metric.column.replace("_", "-")
     return f"{name}-ratio" if one.against else name
 
 
-def _metric(one: Figure) -> dict[str, float]:
+def _metric(one: ChartValue) -> dict[str, float]:
     estimate = one.estimate
     bounds = {"lower_value": estimate.low, "upper_value": estimate.high} if estimate.bounded else {}
     return {"value": estimate.value, **bounds}

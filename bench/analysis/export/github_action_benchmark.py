@@ -14,11 +14,11 @@ from bench import units
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.analysis.export._figures import Figure
+    from bench.analysis.export._values import ChartValue
 
 
-def render_figures(found: Sequence[Figure]) -> dict[str, str]:
-    """Return a file per direction; one without any figure is left out, since the tool refuses an empty file."""
+def render_values(found: Sequence[ChartValue]) -> dict[str, str]:
+    """Return a file per direction; one without any value is left out, since the tool refuses an empty file."""
     files = {
         f"github-action-benchmark-{word}.json": [
             _entry(one) for one in found if one.metric.larger_is_better == larger_is_better
@@ -28,7 +28,7 @@ def render_figures(found: Sequence[Figure]) -> dict[str, str]:
     return {name: json.dumps(entries, indent=2) + "\n" for name, entries in files.items() if entries}
 
 
-def _entry(one: Figure) -> dict[str, Any]:
+def _entry(one: ChartValue) -> dict[str, Any]:
     """Return one entry. The tool reads one number as the range: the larger side, where the interval is uneven."""
     name, estimate = f"{one.cell} {one.metric.column}", one.estimate
     entry = {
@@ -42,5 +42,5 @@ def _entry(one: Figure) -> dict[str, Any]:
     return {**entry, "range": f"\u00b1 {max(estimate.high - estimate.value, estimate.value - estimate.low):g}"}
 
 
-def _interval(one: Figure) -> str:
+def _interval(one: ChartValue) -> str:
     return f"{units.share(one.estimate.level)} interval {units.bounds(one.estimate, '{:.4f}'.format)}"

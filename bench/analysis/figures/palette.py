@@ -110,7 +110,7 @@ def styles(servers: Iterable[str]) -> dict[str, Style]:
             hue for hue in ((home + step) % len(MARKERS) for step in range(len(MARKERS))) if taken.count(hue) <= lap
         )
         used[name] = hue + taken.count(hue) * len(MARKERS)
-    return {name: _look(slot) for name, slot in used.items()}
+    return {name: _style(slot) for name, slot in used.items()}
 
 
 def ordered(servers: Iterable[str]) -> list[str]:
@@ -119,6 +119,6 @@ def ordered(servers: Iterable[str]) -> list[str]:
     return [name for name in KNOWN if name in names] + sorted(names - set(KNOWN))
 
 
-def _look(slot: int) -> Style:
+def _style(slot: int) -> Style:
     lap, hue = divmod(slot, len(MARKERS))
     return Style(hue, MARKERS[(hue + 3 * lap) % len(MARKERS)], DASHES[min(lap, len(DASHES) - 1)], filled=lap % 2 == 0)

@@ -31,8 +31,6 @@ C = TypeVar("C", bound=Hashable)
 POINTS_PER_DECADE = 24
 LOWEST_QUANTILE = 0.1
 
-Cell = TypeVar("Cell", bound="Hashable")
-
 # Tag=<trial>.<kind>,<start>,<length>,<max>,<payload>: format 1.3 of the HdrHistogram log.
 _LINE = re.compile(r"Tag=(\d+)\.(\w+),[\d.]+,[\d.]+,[\d.]+,(\S+)")
 
@@ -59,7 +57,7 @@ def spectra(log: Path, cells: Mapping[int, C], kind: str = "response") -> dict[C
     return {cell: spectrum(values_ns, counts) for cell, (values_ns, counts) in merged(log, cells, kind).items()}
 
 
-def merged(log: Path, cells: Mapping[int, Cell], kind: str = "response") -> dict[Cell, tuple[Counts, Counts]]:
+def merged(log: Path, cells: Mapping[int, C], kind: str = "response") -> dict[C, tuple[Counts, Counts]]:
     """Merge the histograms of one kind (response, service, lateness or connect) by cell.
 
     Returns the values in ns and how often each occurred, both of shape (n,) and in no order; a value may occur twice.
@@ -68,7 +66,7 @@ def merged(log: Path, cells: Mapping[int, Cell], kind: str = "response") -> dict
     """
     if not log.is_file():
         return {}
-    filled: defaultdict[Cell, list[tuple[Counts, Counts]]] = defaultdict(list)
+    filled: defaultdict[C, list[tuple[Counts, Counts]]] = defaultdict(list)
     with log.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             match = _LINE.match(line)

@@ -111,7 +111,7 @@ def test_the_rules_of_bencher_refuse_what_it_refuses(text):
 
 
 def exported(run, baseline=None):
-    return read_all({name: export.render(name, run, baseline) for name in export.formats_of_figures()})
+    return read_all({name: export.render(name, run, baseline) for name in export.formats_of_values()})
 
 
 def near(values):
@@ -206,7 +206,7 @@ def compared(path, slower=0.10, **terms):
 
 def test_a_comparison_gives_the_candidate_and_its_ratio_to_the_baseline(tmp_path):
     path, cells = compared(tmp_path / "regress.json")
-    entries, bencher = read_all({name: export.render_comparison(name, path) for name in export.formats_of_figures()})
+    entries, bencher = read_all({name: export.render_comparison(name, path) for name in export.formats_of_values()})
     for cell, metrics in cells.items():
         for column, measure in (
             ("replies_per_s", "throughput"),

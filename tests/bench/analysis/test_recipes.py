@@ -5,14 +5,10 @@ A metric and a doubt are added to the source of a copy, by the very lines that a
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
 import sys
-import textwrap
 
 import pytest
+from helpers.source_copy import SourceCopy
 
 from bench.analysis import export
 from bench.analysis.estimates.ranking import rank
@@ -22,31 +18,15 @@ from bench.analysis.report import page
 
 
 @pytest.fixture(scope="module")
-def added(checkout, tmp_path_factory):
-    """Return a function that adds lines to files of a copy, each before an anchor, and runs a script there."""
-    copy = tmp_path_factory.mktemp("copy") / "checkout"
-    for package in ("bench", "clients"):
-        shutil.copytree(checkout / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(checkout / "results" / "README.md", copy)
+def added(tmp_path_factory):
+    """Return a function that adds texts to files of a copy, and returns what a script prints there as JSON."""
+    copy = SourceCopy(
+        tmp_path_factory.mktemp("copy") / "checkout", packages=("bench", "clients"), files=("results/README.md",)
+    )
 
     def add(changes, script):
-        for file, lines in changes.items():
-            text = (copy / file).read_text()
-            for anchor, line in lines:
-                assert text.count(anchor) == 1, f"{file} has another shape than the recipe says"
-                text = text.replace(anchor, line + anchor)
-            (copy / file).write_text(text)
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", textwrap.dedent(script)],
-            cwd=copy,
-            env={**os.environ, "PYTHONPATH": str(copy)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        copy.add(changes)
+        return copy.answer(script)
 
     return add
 
@@ -165,8 +145,9 @@ DOUBTED = """
 """
 
 
-def test_a_doubt_is_a_row_with_its_advice_and_a_predicate(added):
+def test_a_doubt_is_a_row_with_its_advice_and_a_predicate(added, checkout):
     assert len(DOUBT) == 2
+    assert 'IDLE = ("idle", "The server had next to nothing to do' in (checkout / "CONTRIBUTING.md").read_text()
     assert added(DOUBT, DOUBTED) == [
         [],
         [["idle", "The server had next to nothing to do: offer it more load."]],
@@ -192,7 +173,7 @@ def test_a_plot_is_a_function_and_a_row(builder, monkeypatch, tmp_path):
     ("function", "expected"),
     [
         ("def render(run):\n    return {'mine.txt': str(len(run.trials))}\n", "4"),
-        ("def render_figures(figures):\n    return {'mine.txt': figures[0].metric.column}\n", "replies_per_s"),
+        ("def render_values(values):\n    return {'mine.txt': values[0].metric.column}\n", "replies_per_s"),
     ],
 )
 def test_an_export_is_a_file(make_run, monkeypatch, tmp_path, function, expected):
@@ -202,7 +183,7 @@ def test_an_export_is_a_file(make_run, monkeypatch, tmp_path, function, expected
     monkeypatch.delitem(sys.modules, "bench.analysis.export.my_own", raising=False)
     assert export.formats()["my-own"] == "What I like to read"
     assert export.render("my-own", make_run(rounds=1)) == {"mine.txt": expected}
-    assert ("my-own" in export.formats_of_figures()) == ("figures" in function)
+    assert ("my-own" in export.formats_of_values()) == ("values" in function)
 
 
 def test_every_metric_that_is_shown_has_the_words_that_it_needs(article_run):

@@ -56,7 +56,7 @@ def test_a_lower_bound_marks_the_throughput_of_both_sides(builder):
     run = run_folder.load(builder.run(connections=(16,), change=saturated))
     row = against(run.trials, "threads")["c16", "coroutines"]
     assert text(row["replies_per_s"]).endswith("*")
-    assert row["server_cpu_us_per_reply"].bounded == ()
+    assert row["server_cpu_us_per_reply"].limited == ()
 
 
 def test_an_unknown_baseline_is_said_with_the_nearest_name(article_run):

@@ -31,7 +31,7 @@ THE_BASELINE = "baseline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class ChartValue:
     """One number of one cell. `against` is what a ratio is to, and empty for a value in the metric's own unit."""
 
     cell: str
@@ -47,13 +47,13 @@ class Figure:
         return self.metric.exported
 
 
-def of_run(run: Run, baseline: str | None) -> list[Figure]:
-    """Return the figures of a run, with the ratios to the server `baseline` if one is named.
+def of_run(run: Run, baseline: str | None) -> list[ChartValue]:
+    """Return the values of a run, with the ratios to the server `baseline` if one is named.
 
     Raises UsageError if no trial of that server was measured, MeasurementError if no trial at all was.
     """
     found = series(run)
-    values = [Figure(cell=one.cell, metric=one.metric, estimate=one.estimate, remark=one.remark) for one in found]
+    values = [ChartValue(cell=one.cell, metric=one.metric, estimate=one.estimate, remark=one.remark) for one in found]
     if baseline is None:
         return values
     require_server(baseline, found)
@@ -70,11 +70,11 @@ def of_run(run: Run, baseline: str | None) -> list[Figure]:
     ]
 
 
-def _of_ratio(one: Series, ratio: Ratio, baseline: str) -> Figure:
+def _of_ratio(one: Series, ratio: Ratio, baseline: str) -> ChartValue:
     remark = units.plural(ratio.rounds, "round")
-    if ratio.bounded:
-        remark = f"{remark}; the load generator was the limit with {' and '.join(ratio.bounded)}"
-    return Figure(cell=one.cell, metric=one.metric, estimate=ratio.estimate, remark=remark, against=baseline)
+    if ratio.limited:
+        remark = f"{remark}; the load generator was the limit with {' and '.join(ratio.limited)}"
+    return ChartValue(cell=one.cell, metric=one.metric, estimate=ratio.estimate, remark=remark, against=baseline)
 
 
 class _Estimate(msgspec.Struct):
@@ -111,8 +111,8 @@ class _Comparison(msgspec.Struct):
     facts: dict[str, Any]
 
 
-def of_comparison(path: Path) -> list[Figure]:
-    """Return the figures of what `echobench regress --json` printed.
+def of_comparison(path: Path) -> list[ChartValue]:
+    """Return the values of what `echobench regress --json` printed.
 
     Raises UsageError if the file is no such thing, MeasurementError if nothing in it was measured validly.
     """
@@ -125,19 +125,19 @@ def of_comparison(path: Path) -> list[Figure]:
     if found.host_problem:
         raise MeasurementError(f"{path} has no number to export: {found.host_problem}")
     label = str(found.facts.get("baseline", "unknown"))
-    figures = [figure for cell in found.cells for metric in cell.metrics for figure in _of_metric(cell, metric, label)]
-    if not figures:
+    values = [value for cell in found.cells for metric in cell.metrics for value in _of_metric(cell, metric, label)]
+    if not values:
         raise MeasurementError(f"{path} has no number to export: no cell was measured validly")
-    return figures
+    return values
 
 
-def _of_metric(cell: _Cell, found: _Metric, label: str) -> Iterator[Figure]:
+def _of_metric(cell: _Cell, found: _Metric, label: str) -> Iterator[ChartValue]:
     metric = next((metric for metric in metrics.EXPORTED if metric.column == found.rule.metric), None)
     if metric is None or found.change is None or found.candidate is None:
         return
     remark = f"{found.pairs} pairs; {found.word}"
-    yield Figure(cell=cell.cell, metric=metric, estimate=found.candidate.known(), remark=remark)
-    yield Figure(
+    yield ChartValue(cell=cell.cell, metric=metric, estimate=found.candidate.known(), remark=remark)
+    yield ChartValue(
         cell=cell.cell,
         metric=metric,
         estimate=found.change.known().map(lambda change: 1 + change),
