@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from clients.clock import NowNs
     from clients.hlog import IntervalLog
-    from clients.recorder import Durations, Slice
+    from clients.recorder import Durations, Recorded
     from clients.workload import Workload
 
 _SECOND_NS = 1_000_000_000
@@ -52,7 +52,7 @@ class Digest:
         self._piece = _PIECE if in_pieces else None
         self._second = {kind: Histogram() for kind in KINDS}
         self._second_start_ns = self._second_end_ns = 0
-        self._undigested: deque[tuple[Slice, int]] = deque()
+        self._undigested: deque[tuple[Recorded, int]] = deque()
         self._unlogged: deque[tuple[float, float, dict[str, Compact]]] = deque()
         self._interval = _OpenInterval(0)
         self._interval_length_ns = 0
@@ -69,7 +69,7 @@ class Digest:
         self._interval_length_ns = max(_INTERVAL_NS, (end_ns - begin_ns) // _TIMELINE_LENGTH)
         self._waits = end_ns - begin_ns <= COUNTED_LATER_S_MAX * _SECOND_NS
 
-    def take(self, taken: Slice, at_ns: int) -> Iterator[None]:
+    def take(self, taken: Recorded, at_ns: int) -> Iterator[None]:
         """Take what was recorded until `at_ns`. Yield where something more urgent may be done."""
         self._undigested.append((taken, at_ns))
         if not self._waits:

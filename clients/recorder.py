@@ -20,7 +20,7 @@ _NO_FAILURES: Counter[Failure] = Counter()
 Durations = np.ndarray[Any, np.dtype[np.int64]]
 
 
-class Slice(NamedTuple):
+class Recorded(NamedTuple):
     """What was recorded since the last drain: columns of ns, and failures by class.
 
     In a closed loop `service` is empty, because it equals `response`. The columns are not converted to numpy here: its
@@ -59,9 +59,9 @@ class Recorder:
         if self.open_loop:
             self.service.append(done_ns - sent_ns)
 
-    def drain(self) -> Slice:
+    def drain(self) -> Recorded:
         """Return what was recorded, and begin anew with other columns: copying these would be a pause for everybody."""
-        taken = Slice(self.response, self.service, self.connect, self.failures or _NO_FAILURES)
+        taken = Recorded(self.response, self.service, self.connect, self.failures or _NO_FAILURES)
         self.response, self.service, self.connect = array("q"), array("q"), array("q")
         if self.failures:
             self.failures = Counter()

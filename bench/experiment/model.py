@@ -149,6 +149,14 @@ class Stop(Exception):  # noqa: N818 - it is a request, not an error
         self.reason = reason
 
 
+class BlockInterrupted(KeyboardInterrupt):
+    """An interrupt that came under load; `results` are those of what was whole by then, or nothing."""
+
+    def __init__(self, results: Results) -> None:
+        super().__init__()
+        self.results = results
+
+
 Results: TypeAlias = tuple[TrialResult, ...]
 """What a block gave: a result for each of its trials, in their order. Empty for news."""
 

@@ -14,7 +14,7 @@ from clients import digest as digest_module
 from clients.digest import Digest
 from clients.faults import Failure
 from clients.histogram import Histogram
-from clients.recorder import Slice
+from clients.recorder import Recorded
 from clients.result import KINDS, Result
 from clients.workload import Workload
 
@@ -30,7 +30,7 @@ replies = st.lists(st.tuples(st.integers(0, 10**10), st.integers(0, 10**10)), ma
 durations = st.lists(st.integers(0, 10**10), max_size=30).map(lambda values: array("q", values))
 slices = st.lists(
     st.builds(
-        lambda replies, connect, failures: Slice(replies[0], replies[1], connect, failures),
+        lambda replies, connect, failures: Recorded(replies[0], replies[1], connect, failures),
         replies=replies,
         connect=durations,
         failures=st.dictionaries(st.sampled_from(list(Failure)), st.integers(1, 5)).map(Counter),
@@ -107,7 +107,7 @@ def test_what_waits_for_the_end_is_counted_all_the_same(taken):
 
 def test_a_large_slice_lets_others_run_after_every_piece():
     values, nothing = array("q", range(10 * digest_module._PIECE)), array("q")
-    one = Slice(response=values, service=nothing, connect=nothing, failures=Counter())
+    one = Recorded(response=values, service=nothing, connect=nothing, failures=Counter())
     _, _, whole = digested([one], in_pieces=False)
     _, _, pieced = digested([one], in_pieces=True)
     assert pieced - whole == 9
@@ -116,7 +116,7 @@ def test_a_large_slice_lets_others_run_after_every_piece():
 
 @given(off_ns=st.lists(st.integers(0, TICK_NS // 2 - 1), min_size=25, max_size=25))
 def test_a_tick_that_is_late_belongs_to_its_interval_and_to_its_second_all_the_same(off_ns):
-    taken = [Slice(array("q", [number]), array("q"), array("q"), Counter()) for number in range(25)]
+    taken = [Recorded(array("q", [number]), array("q"), array("q"), Counter()) for number in range(25)]
     times_ns = [BEGIN_NS + number * TICK_NS + off for number, off in enumerate(off_ns, start=1)]
     result, log, _ = _digested_at(times_ns, taken)
     assert [interval.to_json()["replies"] for interval in result.timeline] == [1] * 25

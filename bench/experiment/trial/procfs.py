@@ -69,11 +69,13 @@ class Machine(NamedTuple):
     total_s: float
 
 
-class Switches(NamedTuple):
-    """Context switches of a tree so far."""
+class Counters(NamedTuple):
+    """What the kernel has counted of a tree so far. None is what this kernel does not tell."""
 
-    voluntary: int
-    involuntary: int
+    ctx_voluntary: int
+    ctx_involuntary: int
+    minor_faults: int | None
+    runqueue_wait_ns: int | None
 
 
 class ProcFile:
@@ -205,10 +207,15 @@ class Tree:
         """Return the number of open descriptors."""
         return sum(self._read(lambda member: _fds(member.process)))
 
-    def switches(self) -> Switches:
-        """Return context switches so far, of all threads that live. Dear with many threads: a file for each."""
-        read = self._read(lambda member: _switches(member.process))
-        return Switches(sum(one.voluntary for one in read), sum(one.involuntary for one in read))
+    def counters(self) -> Counters:
+        """Return what was counted so far, of all threads that live. Dear with many threads: two files for each."""
+        read = self._read(lambda member: _counters(member.process))
+        return Counters(
+            sum(one.ctx_voluntary for one in read),
+            sum(one.ctx_involuntary for one in read),
+            _sum(one.minor_faults for one in read),
+            _sum(one.runqueue_wait_ns for one in read),
+        )
 
     def _read(self, read: Callable[[Member], T]) -> list[T]:
         """Read every member. One that has ended is dropped, but if it is the first, its error is raised."""
@@ -243,14 +250,25 @@ def _fds(process: psutil.Process) -> int:
     return size or process.num_fds()
 
 
-def _switches(process: psutil.Process) -> Switches:
-    tasks = Path(f"/proc/{process.pid}/task")
+def _sum(parts: Iterable[int | None]) -> int | None:
+    """Return the sum; None if a part is not known."""
+    known = list(parts)
+    return None if None in known else sum(part for part in known if part is not None)
+
+
+def _counters(process: psutil.Process) -> Counters:
+    folder = Path(f"/proc/{process.pid}")
+    tasks = folder / "task"
     if not tasks.exists():
-        return Switches(*process.num_ctx_switches())
-    counts = [0, 0]
-    for task in tasks.iterdir():  # /proc/PID/status has the first thread's only
+        voluntary, involuntary = process.num_ctx_switches()
+        return Counters(voluntary, involuntary, None, None)
+    switches, wait_ns = [0, 0], 0
+    for task in tasks.iterdir():  # what the process's own files say of this is the first thread's only
         with contextlib.suppress(OSError):  # a thread that has ended meanwhile
             for line in (task / "status").read_text().splitlines()[-2:]:
                 name, _, number = line.partition(":")
-                counts[_SWITCHES[name]] += int(number)
-    return Switches(*counts)
+                switches[_SWITCHES[name]] += int(number)
+            wait_ns += int((task / "schedstat").read_text().split()[1])
+    stat = (folder / "stat").read_bytes()
+    minor_faults = int(stat[stat.rindex(b")") + 2 :].split()[7])
+    return Counters(switches[0], switches[1], minor_faults, wait_ns)
