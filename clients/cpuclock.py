@@ -28,7 +28,7 @@ class CpuClock:
     def refresh(self) -> None:
         """Take note of members that were not there before."""
         if self._pid is not None:
-            for pid in (self._pid, *_descendants(self._pid)):
+            for pid in members_of(self._pid):
                 self._read_ns.setdefault(pid, 0)
 
     def now_ns(self) -> int | None:
@@ -41,6 +41,11 @@ class CpuClock:
                 if pid == self._pid:
                     return None
         return sum(known.values()) if known else None
+
+
+def members_of(pid: int | None) -> list[int]:
+    """Return the processes of a tree that live now; none if the first is not known."""
+    return [] if pid is None else [pid, *_descendants(pid)]
 
 
 def _descendants(pid: int) -> Iterator[int]:
