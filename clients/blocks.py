@@ -35,8 +35,7 @@ from clients.target import parse_target
 from clients.workload import Workload
 
 if TYPE_CHECKING:
-    from clients.reference_block import ReferenceBlockLoad
-from clients.sliced import Sliced
+    from clients.sliced import Sliced
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 import socket
@@ -57,7 +58,7 @@ def measured(*arguments, **options):
         assert (one.service_ns <= one.response_ns).all()
         assert all(count > 0 for count in one.errors.values())
         assert one.client_cpu_ns >= 0
-    for one, following in zip(slices, slices[1:], strict=False):
+    for one, following in itertools.pairwise(slices):
         assert one.begin_ns <= one.end_ns <= following.begin_ns
     return slices
 
