@@ -1,8 +1,8 @@
 """Every chore as one word: `nox -s bench`, `nox -s tests`, … on a machine that has Python and pip only.
 
-A session installs what it needs and calls one command. What a command does, and its defaults, belong to the command;
-requirements belong to pyproject.toml. Sessions run from the checkout: the project itself is not installed, except by
-`package`, which tries the built wheel.
+A session installs what it needs and calls one command. What a command does, and its defaults, belong to the command.
+Requirements belong to pyproject.toml. Sessions run from the checkout, so the project itself is not installed. Only
+`package` installs it, to try the built wheel.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master"
 
 
 def requirements(*groups: str) -> list[str]:
-    """List what the project needs to run, and what the dependency groups add to it."""
+    """Return the requirements of the project and of the dependency groups."""
     return [*PYPROJECT["project"]["dependencies"], *nox.project.dependency_groups(PYPROJECT, *groups)]
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install the requirements, then uvloop if it can be had without a compiler; its servers are gaps otherwise."""
+    """Install the requirements, and uvloop if that needs no compiler. Its servers are shown as missing otherwise."""
     session.install(*requirements(*groups))
     try:
         session.install("--only-binary", ":all:", *PYPROJECT["project"]["optional-dependencies"]["uvloop"], silent=True)
@@ -38,7 +38,7 @@ def install(session: nox.Session, *groups: str) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure and plot; the main job. `-- smoke` or `-- --trials 5` goes to `python -m bench run`."""
+    """Measure and plot: the main job. `-- smoke` or `-- --trials 5` goes to `python -m bench run`."""
     install(session)
     given = session.posargs
     preset = [] if given and not given[0].startswith("-") else ["quick"]
@@ -58,9 +58,9 @@ for version in nox.project.python_versions(PYPROJECT):
 
 @nox.session(default=False)
 def tests_live(session: nox.Session) -> None:
-    """Run the tests that put real load on this machine; minutes."""
+    """Run the tests that put real load on this machine. They take minutes."""
     install(session, "test")
-    # Where a test is after a minute is no news here.
+    # These tests take minutes, so a stack after one minute would say nothing.
     session.run("python", "-m", "pytest", "-m", "live", "-o", "faulthandler_timeout=0", *session.posargs)
 
 
@@ -74,7 +74,7 @@ def regress(session: nox.Session) -> None:
 
 
 def merge_base(session: nox.Session) -> str:
-    """Find the commit to compare with: where the work began, or the last commit but one on the main branch itself."""
+    """Return the commit to compare with: where the branch began, or on the main branch the commit before HEAD."""
 
     def git(*arguments: str) -> str:
         answer = session.run("git", *arguments, external=True, silent=True, success_codes=[0, 1, 128], log=False)
@@ -95,7 +95,7 @@ def merge_base(session: nox.Session) -> str:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format with ruff; `-- --fix` repairs what can be repaired."""
+    """Check style and format with ruff. `-- --fix` repairs what can be repaired."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check", *session.posargs, ".")
     session.run("ruff", "format", *([] if "--fix" in session.posargs else ["--check"]), ".")

@@ -1,4 +1,4 @@
-"""`python -m bench`: the `echobench` command."""
+"""`python -m bench`: the `echobench` command. Only what must happen before the command line is loaded is here."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 def main() -> int:
-    """Run the command line and return its exit status, also if it is interrupted while it is still being loaded."""
+    """Run the command line and return its exit status. An interruption while it is being loaded has one too."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # nothing has begun yet
     from bench import cli  # noqa: PLC0415 - click takes long enough to be interrupted
 

@@ -1,6 +1,6 @@
-"""One family of exceptions, each with the exit code it means. Raise anywhere; `bench.cli.main` catches once.
+"""One family of exceptions, each with its exit code. They are raised anywhere, and `bench.cli.main` catches them once.
 
-A message says what, where and what to do. Imports nothing of ours.
+A message says what is wrong, where, and what to do. Imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """What the exit status of every command means; scripts outside the project hold on to these."""
+    """What the exit status of every command means. Scripts outside the project rely on these numbers."""
 
     FINE = 0
     REGRESSED = 1
@@ -25,13 +25,13 @@ class ExitCode(IntEnum):
 
 
 class BenchError(Exception):
-    """Base of the family: anything that a person must be told in a sentence rather than by a traceback."""
+    """Base of the family: an error that a person is told in a sentence, and not by a traceback."""
 
     exit_code = ExitCode.INVALID
 
 
 class UsageError(BenchError):
-    """Wrong use: an unknown name, a plan that does not hold, a folder that cannot be written."""
+    """Wrong use, such as an unknown name, a plan with a wrong value, or a folder that cannot be written."""
 
     exit_code = ExitCode.WRONG_USE
 
@@ -43,7 +43,7 @@ class MeasurementError(BenchError):
 
 
 class ServerError(MeasurementError):
-    """A server under test did not start, died or broke its contract; carries the tail of its log."""
+    """A server under test did not start, died or broke its contract. The message has the tail of its log."""
 
 
 class NoBaselineError(BenchError):
@@ -53,7 +53,7 @@ class NoBaselineError(BenchError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Build the error for a name that is not known, with the nearest right one suggested."""
+    """Return the error for a name that is not known. It suggests the nearest known name, or lists them all."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"

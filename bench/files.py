@@ -1,4 +1,4 @@
-"""Files of ours: written whole or not at all, and where those live that outlast a run. Imports nothing of ours."""
+"""How our files are written, whole or not at all, and where files live that outlast a run. Imports nothing of ours."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; what stands there at the end takes the place of `path`.
+    """Yield a path beside `path` to write to. At the end, what was written there takes the place of `path`.
 
-    A reader, or a crash, sees the old file or the new one whole. The new one is on the disk before it takes its place.
-    If the block raises, `path` is as it was. Raises OSError if the folder cannot be written.
+    A reader sees the old file or the whole new one, also after a crash, because the new one is on the disk before it
+    takes its place. If the block raises, `path` is as it was. Raises OSError if the folder cannot be written.
     """
     part = path.with_name(f".{path.name}.part")
     try:
@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Put a text (as UTF-8) or bytes into a file, whole or not at all. Raise OSError if that fails."""
+    """Write a text (as UTF-8) or bytes to a file, whole or not at all. Raise OSError if that fails."""
     with replacing(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 

@@ -1,15 +1,15 @@
-"""The limits beyond which a number is doubted or refused: one row for each question, a column for each judge.
+"""The limits beyond which a number is doubted or refused: a row for each question, a column for each judge.
 
-There are three judges, and they act at different prices:
+There are three judges. They differ in what it costs when they are wrong:
 
 - `doctor` looks at the machine before anything is measured. It warns, or says that a measurement would be bad.
-- `trial` looks at the numbers of one trial, and raises a doubt. A doubt is cheap and changes no number, so these limits
-  err towards doubt.
+- `trial` looks at the numbers of one trial, and raises a doubt. A doubt costs little, because it changes no number. So
+  these limits are strict.
 - `regress` looks at all pairs of a cell or of the host, and refuses the comparison. A refusal costs all that was
-  measured, and what falls on both trials of a pair cancels in their ratio, so it lets more pass.
+  measured, and a disturbance of both trials of a pair cancels in their ratio. So these limits let more pass.
 
-`why` says why the judges differ, or why the one that asks draws the line there. A judge reads its limits here and keeps
-none of its own. Only what a judge holds a reading against is here; statistics have their levels where they are used.
+`why` gives the reason for the limit, and the reason for a difference between judges. A judge reads its limits here and
+keeps none of its own. Only limits of readings are here. The levels of statistical tests stand where the tests are.
 Imports nothing of ours.
 """
 
@@ -19,12 +19,12 @@ import math
 from dataclasses import dataclass
 
 NOT_ASKED = math.nan
-"""The limit of a judge that does not ask. Every comparison with it is false, so it refuses nothing."""
+"""The limit of a judge that does not ask the question. Every comparison with NaN is false, so it refuses nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """One question. `doctor_warns` and `doctor_bad` are two grades of the same judge."""
+    """One question with the limit of each judge. `doctor_warns` and `doctor_bad` are two grades of one judge."""
 
     question: str
     why: str
@@ -40,8 +40,8 @@ STEAL = Limit(
     doctor_bad=0.05,
     trial=0.05,
     regress=0.05,
-    why="Stolen time comes in pauses that fall on one trial of a pair and not on the other, so pairing cancels little"
-    " of it, and all judges are equally strict. The doctor warns earlier, while waiting still costs nothing.",
+    why="A pause of stolen time falls on one trial of a pair and not on the other. So pairing cancels little of it, and"
+    " all judges are equally strict. The doctor warns earlier, because nothing has been measured yet.",
 )
 FOREIGN_CPU = Limit(
     question="share of the CPU time that other processes used (doctor: of the busiest CPU; others: of the machine)",
@@ -49,18 +49,18 @@ FOREIGN_CPU = Limit(
     doctor_bad=0.20,
     trial=0.10,
     regress=0.25,
-    why="Other processes fall on both trials of a pair alike, and the ratio cancels them; a single trial has nothing to"
-    " cancel them with. Beyond the limit of regress too little of the machine is left to measure with.",
+    why="Other processes disturb both trials of a pair alike, so their ratio cancels most of it. A single trial has no"
+    " such partner. Beyond the limit of regress, too little of the machine is left to measure with.",
 )
 ERRORS = Limit(
     question="share of the requests that failed",
     trial=0.0,
     regress=0.001,
-    why="A doubt tells of every failure. A comparison survives one in a thousand: errors are in no latency, and so few"
-    " move no rate.",
+    why="A doubt reports every failure. A comparison bears one in a thousand: failures are in no latency, and so few of"
+    " them change no rate.",
 )
 GENERATOR_BUSY = Limit(
-    question="share of its cores that the load generator used, spinning apart; from there on it may be the limit",
+    question="share of its cores that the load generator used, spinning excluded; from there on it may be the limit",
     trial=0.95,
     regress=0.85,
     why="A trial is doubted where the generator was the limit. A comparison is refused earlier, because near its limit"
@@ -70,13 +70,13 @@ SERVER_BUSY = Limit(
     question="share of a core that the server used; from there on it is the limit, however busy the generator is",
     trial=0.85,
     regress=0.85,
-    why="A server without time left shows it when it gets slower. The question is the same for both judges.",
+    why="If the server has no time left, its rate falls when it gets slower. The question is the same for both judges.",
 )
 NEAR_CEILING = Limit(
     question="share of the generator's calibrated ceiling; a rate from there on is limited by the generator",
     trial=0.90,
-    why="A ceiling is a median with an interval of some percent, so a rate may lie that far below it and be the most"
-    " that there is. A comparison does not ask: its generator is often not calibrated.",
+    why="A ceiling is a median with an interval of some percent. So a rate that lies some percent below it may be the"
+    " highest that there is. A comparison does not ask, because its generator is often not calibrated.",
 )
 LATENESS = Limit(
     question="99th percentile of send lateness, as a share of the median response time",
@@ -87,8 +87,8 @@ LATENESS = Limit(
 LATENESS_NS = Limit(
     question="99th percentile of send lateness, in ns, below which a trial is never doubted",
     trial=100_000.0,
-    why="To wake from a sleep costs some tens of microseconds, which is more than a tenth of a short response time and"
-    " no fault of the load. A comparison does not ask: it wants the share, whatever the response time is.",
+    why="To wake from a sleep takes some tens of microseconds. This is more than a tenth of a short response time, and"
+    " no fault of the load. A comparison asks for the share alone, whatever the response time is.",
 )
 OFFERED = Limit(
     question="share of the asked load that was offered, at least",
@@ -98,7 +98,7 @@ OFFERED = Limit(
 LOST_TRIALS = Limit(
     question="share of the planned trials that failed",
     regress=0.05,
-    why="A server that often fails would be judged by the launches in which it did well.",
+    why="If a server often fails, the rest would judge it by the launches in which it did well.",
 )
 IDLE_CPU = Limit(
     question="share of a core that a server used while other servers of its block had their turn",
@@ -111,46 +111,46 @@ DRIFT = Limit(
     question="change of the rate from the first third of the window to the last, as a fraction",
     trial=0.02,
     regress=0.02,
-    why="A change of that size is as large as the smallest that a comparison is asked to tell. Both judges refuse only"
-    " where the whole interval lies beyond the limit. That of a trial comes from its slices, that of a comparison from"
-    " all trials of the cell, which is why the latter sees smaller drifts.",
+    why="A drift of this size is as large as the smallest change that a comparison is asked to tell. Both judges act"
+    " only if the whole interval lies beyond the limit. The interval of a trial comes from its slices. That of a"
+    " comparison comes from all trials of the cell, so it sees smaller drifts.",
 )
 CPUS = Limit(
     question="cores that a job has, at least",
     doctor_bad=2,
-    why="With one, server and load generator share it. A trial then carries the doubt cores-shared, whatever was seen.",
+    why="With one core, server and load generator share it. Every trial then carries the doubt cores-shared.",
 )
 DESCRIPTORS = Limit(
     question="descriptors that a process may open, at least",
     doctor_warns=10_100,
     doctor_bad=1_100,
-    why="The largest preset opens 10,000 connections and the usual ones 1,000, and a process has about 100 besides.",
+    why="The largest preset opens 10,000 connections, the others 1,000. A process needs about 100 more.",
 )
 PORTS = Limit(
     question="ephemeral ports that are free, at least",
     doctor_warns=10_000,
     doctor_bad=1_000,
-    why="A client needs a port for each connection: those of the largest preset, and of the usual ones.",
+    why="Each connection needs a port. The largest preset opens 10,000 connections, the others 1,000.",
 )
 BACKLOG = Limit(
     question="connections that may wait to be accepted, at least",
     doctor_warns=4_096,
     doctor_bad=1_000,
-    why="Linux gives 4,096 by default since 5.4. Below 1,000 the usual presets connect faster than a server accepts.",
+    why="Linux gives 4,096 since version 5.4. Below 1,000, the usual presets connect faster than a server accepts.",
 )
 CONNTRACK = Limit(
     question="share of the firewall's table of connections that is in use",
     doctor_warns=0.5,
     doctor_bad=0.9,
-    why="When the table is full, packets are dropped without a word.",
+    why="If the table is full, packets are dropped without an error.",
 )
 CLOCK_READ_NS = Limit(
     question="ns that a reading of the clock takes",
     doctor_warns=200.0,
-    why="In user space it takes some tens of ns, and as a system call some hundreds, which every request pays.",
+    why="A reading in user space takes some tens of ns. As a system call it takes some hundreds, in every request.",
 )
 TIMER_SLACK_NS = Limit(
     question="ns by which the kernel may end a sleep late",
     doctor_warns=50_000,
-    why="That is what Linux gives by default.",
+    why="This is the default of Linux.",
 )

@@ -1,12 +1,12 @@
-"""The metrics of a trial: one row each, and the one place where a metric is described.
+"""The metrics of a trial: one row each, and the only place where a metric is described.
 
-A row says what a metric is: its column, what it means, what people and other tools call it, which direction is better,
-and how much slower it may get. The tuples at the end say where a metric is shown, and in what order. The table of
-columns, the tables for people, the figures, the headline, `--gate` and the exports all read them from here.
+A row holds a metric's column, its meaning, its names for people and for other tools, the direction in which it is
+better, and how much slower it may get. The tuples at the end say where a metric is shown, and in what order. These rows
+make the columns of `trials.parquet`, all tables and figures, the headline, `--gate` and the exports.
 
-Nothing is measured or computed here. A number of what processes use is measured in `experiment/trial/monitor.py`. A
-number that takes both sides is computed in `experiment/trial/live.py`. Columns that are no numbers are in
-`experiment/schema.py`. Imports `bench.units` only: every command reads this file, `--help` too.
+Nothing is measured or computed here. What processes use is measured in `experiment/trial/monitor.py`. A number that
+takes both sides is computed in `experiment/trial/live.py`. Columns that are no numbers are in `experiment/schema.py`.
+Only `bench.units` may be imported, because every command reads this file, even for `--help`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """What the end of a column's name says about its numbers.
+    """A unit, which the end of a column's name stands for.
 
-    `name` is the unit in words, `write` writes a value for people, and `tick` writes it at an axis, where ticks are
-    counted in `tick_base`. `seconds` is how many seconds one unit is; None if it is no time.
+    `name` is the unit in words. `write` writes a value for people. `tick` writes it at an axis, whose ticks are
+    multiples of `tick_base`. `seconds` is the number of seconds in one unit, or None if the unit is no time.
     """
 
     name: str
@@ -61,10 +61,10 @@ def unit_of(column: str) -> Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What other tools call a metric. These names are keys to their histories: they never change.
+    """What other tools call a metric. They keep history under these names, so the names never change.
 
-    `unit` is its unit in a chart and `measure` its name there, if that is not the column's. `family` is the name in
-    OpenMetrics, and `help` the sentence beside it. `duration` is its name among tools that know seconds only.
+    `unit` is its unit in a chart, and `measure` its name there if that differs from the column's. `family` is its name
+    in OpenMetrics, and `help` the sentence beside it. `duration` is its name in tools that know seconds only.
     """
 
     unit: str
@@ -76,13 +76,13 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One row. The first three fields are needed; the others only where a metric is shown to people or to tools.
+    """One row. Every metric needs the first three fields. The others serve metrics that people or other tools see.
 
-    `since` is the version of the schema that brought the column. `title` heads a column of a table, `noun` stands
-    within a sentence, and `axis` says in full what a figure shows. `claim` is what the best server does, and
-    `claim_if_given` what it does where the rate was given; no claim is made of a metric that has none. `log` asks for
-    a logarithmic axis whatever the range. `budget` is the slowdown that must not pass, as a fraction; with None the
-    metric cannot decide a comparison. `is_bounded_by_generator` says that a busy load generator holds it down.
+    `since` is the version of the schema that brought the column. `title` heads a column of a table, `noun` stands in a
+    sentence, and `axis` says in full what a figure shows. `claim` says what the best server does, and `claim_if_given`
+    says it where the rate was given; without them nothing is claimed. `log` asks for a logarithmic axis whatever the
+    range. `budget` is the slowdown that must not pass, as a fraction; a metric without one cannot decide a comparison.
+    `is_bounded_by_generator` says that a busy load generator lowers it.
     """
 
     column: str
@@ -276,20 +276,20 @@ ALL: tuple[Metric, ...] = (
 """Every metric, in the order of the columns of trials.parquet."""
 
 TABLE = (THROUGHPUT, CPU, P50, P99, MEMORY)
-"""What every table for people shows of a cell. Each needs a `title`, a `noun` and an `axis`."""
+"""The metrics in every table for people. Each needs a `title`, a `noun` and an `axis`."""
 
 HEADLINE = (THROUGHPUT, CPU, P50, P99, MEMORY)
-"""What the first sentences of a report may speak of. Each is in TABLE and has a `claim`."""
+"""The metrics that the first sentences of a report may speak of. Each is in TABLE and has a `claim`."""
 
 GATES = (CPU, P50, THROUGHPUT, P99)
-"""What may decide a comparison, and is shown in each. Each has a `noun` and a `budget`."""
+"""The metrics that may decide a comparison. Every comparison shows them. Each has a `noun` and a `budget`."""
 
 GATES_BY_DEFAULT = (CPU, P50)
-"""What decides if nobody says. CPU per reply cannot see waiting, and the median response time can.
+"""The metrics that decide if the user names none. CPU per reply cannot see waiting, and the median response time can.
 
-Throughput sees more kinds of waiting, but other processes as well. On a busy host its pairs were measured to be five
+Throughput sees more kinds of waiting, but it is also disturbed by other processes. On a busy host its pairs were five
 times as noisy as those of the median.
 """
 
 EXPORTED = (THROUGHPUT, CPU, P50, P99, MEMORY)
-"""What the formats of other tools get as estimates. Each has `exported`."""
+"""The metrics that the formats of other tools get as estimates. Each has `exported`."""

@@ -1,4 +1,4 @@
-"""Values as JSON takes them: a number that is not known is null."""
+"""Values as JSON can hold them: a number that is not known is null. Nothing else is converted here."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def plain(value: Any) -> Any:
 
 
 def flat(name: str, found: Interval | None) -> dict[str, Any]:
-    """Return an estimate as three numbers, under `name`, `name_low` and `name_high`: for a key that held a number."""
+    """Return an estimate as three keys, `name`, `name_low` and `name_high`, so that `name` stays a number."""
     value, low, high = (None, None, None) if found is None else (found.value, found.low, found.high)
     return {name: plain(value), f"{name}_low": plain(low), f"{name}_high": plain(high)}

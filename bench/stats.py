@@ -3,9 +3,10 @@
 Laws of this file:
 - No bare number leaves it where an interval can be stated: an `Estimate` is a point, its bounds and their level.
 - One value per trial goes in. A trial is one launch of a server; seconds or requests within it are not replicates.
-- When the data cannot answer, the bounds are NaN. Every comparison with NaN is false: a gate on it stays shut.
+- If the data cannot answer, the bounds are NaN. Every comparison with NaN is false, so a gate on it stays shut.
 
-Statistics of *pairs* take d = log(B) - log(A), one value per adjacent pair of trials: the drift of a session cancels.
+Statistics of *pairs* take d = log(B) - log(A), one value per adjacent pair of trials, in which the drift of a session
+cancels.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A point with the interval that holds the true value with probability `level`; NaN bounds: cannot tell."""
+    """A point with the interval that holds the true value with probability `level`. NaN bounds mean: cannot tell."""
 
     value: float
     low: float
@@ -70,10 +71,10 @@ def mean_interval(values: Values, level: float = 0.95) -> Estimate:
 
 
 def ratio_by_round(ours: Mapping[int, float], theirs: Mapping[int, float], level: float = 0.95) -> Estimate:
-    """Return ours over theirs: the geometric mean of the ratios of trials of one round, Student's t on their logarithm.
+    """Return ours over theirs: the geometric mean of the ratios within rounds, with Student's t on their logarithms.
 
-    By the number of the round, each; only rounds that both have, with values above zero, count. NaN without one; the
-    bounds are NaN with fewer than two.
+    `ours` and `theirs` have a value by the number of its round. Only rounds count that both have, with values above
+    zero. Without such a round all is NaN; with one the bounds are NaN.
     """
     logs = [math.log(ours[n] / theirs[n]) for n in ours if n in theirs and min(ours[n], theirs[n]) > 0]
     return mean_interval(logs, level).map(math.exp)
@@ -164,7 +165,8 @@ def hodges_lehmann(d: Values, level: float = 0.98) -> Estimate:
 def minimal_effect(sd: float, n: int, *, alpha: float = 0.01, power: float = 0.80) -> float:
     """Log ratio that n pairs with standard deviation `sd` find with probability `power`; NaN below 2 pairs.
 
-    Student's quantiles, since normal ones promise too much below 20 pairs; the divisor makes it the rank test's.
+    Student's quantiles are used, because normal ones promise too much below 20 pairs. The divisor turns the effect of
+    Student's test into that of the rank test.
     """
     if n < 2:  # noqa: PLR2004 - a spread needs two values
         return math.nan
@@ -194,7 +196,7 @@ def is_correlated(d: Values) -> bool:
 
 
 def batch_means(d: Values, size: int = 4) -> Floats:
-    """Means of consecutive pairs, `size` or one more to a batch: nearly independent where single pairs are not."""
+    """Means of batches of `size` or more consecutive pairs. They are nearly independent where single pairs are not."""
     x = _finite(d)
     return np.array([part.mean() for part in np.array_split(x, max(1, x.size // size))]) if x.size else x
 
@@ -202,7 +204,7 @@ def batch_means(d: Values, size: int = 4) -> Floats:
 def order_effect(d: Values, baseline_first: Sequence[bool], level: float = 0.98) -> Estimate:
     """By what log ratio the second trial of a pair comes out slower than the first: half of (mean AB - mean BA).
 
-    Balanced orders keep it out of the verdict; it is reported because it says that trials disturb each other.
+    Balanced orders keep it out of the verdict. It is reported because it shows that trials disturb each other.
     """
     x, order = _finite(d), np.asarray(baseline_first, dtype=bool)
     if not (order.any() and (~order).any()):

@@ -1,8 +1,8 @@
 """Whether a rate held within its window: the last third of the slices against the first. Imports nothing of ours.
 
-A trial and a comparison ask the same question with the same rule: the rate moved if the whole interval of its drift
-lies beyond the limit. They differ in where the interval comes from. That of one trial comes from the noise of its
-slices (`drift`). That of a cell comes from the drifts of its trials, which `regress` puts an exact interval around.
+A trial and a comparison ask the same question by the same rule: the rate moved if the whole interval of its drift lies
+beyond the limit. They differ in the source of the interval. For one trial it is the noise of its slices (`drift`). For
+a cell it is the drifts of its trials, from which `regress` takes an exact interval.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ERRORS = 2.5
-"""Standard errors from the point to a bound: noise alone crosses one of them in one trial of some hundreds."""
+"""Standard errors from the point to a bound. Noise alone crosses a bound in about one of some hundred trials."""
 
 
 class Drift(NamedTuple):
@@ -46,5 +46,5 @@ def drift(slices: Sequence[Mapping[str, Any]]) -> Drift:
 
 
 def is_beyond(low: float, high: float, limit: float) -> bool:
-    """Say whether a whole interval lies beyond `limit` on either side of zero; bounds that are NaN say nothing."""
+    """Say whether a whole interval lies beyond `limit` on either side of zero. With NaN for a bound it does not."""
     return low > limit or high < -limit

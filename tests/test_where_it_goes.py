@@ -78,7 +78,7 @@ def with_a_setting(copy):
     """Add the setting of CONTRIBUTING to the two files that it names."""
     field, rule, row = code_of("A setting of a workload")
     workload = [("    warmup_s: float", f"    {field}"), ('    "warmup_s": ', f"    {rule}")]
-    copy.add({"clients/workload.py": workload, "clients/keys.py": [('    _time("warmup_s"', f"    {row}")]})
+    copy.add({"clients/workload.py": workload, "clients/keys.py": [('    _time("warmup_s"', f"    {row.rstrip()},\n")]})
     return copy
 
 

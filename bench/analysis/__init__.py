@@ -1,1 +1,1 @@
-"""The half that reads what was kept: frame -> stats -> compare -> plots, report, export. Starts no process."""
+"""The half that reads what was kept: runs -> estimates -> comparing, figures, export -> report. Starts no process."""

@@ -1,4 +1,4 @@
-"""What a calibration means: the generator's ceiling, how it compares with the C reference, how punctual it is. Pure."""
+"""The estimates of a calibration: the generator's ceiling, its ratio to the reference in C, its punctuality. Pure."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ LEVEL = 0.95
 class CellAnswer:
     """One cell: the median rates of both generators, their ratio over pairs, and the response time that ours adds.
 
-    `ratio` and `added_ns` are None without a reference; `added_ns` is stated at one connection only, where it is
-    latency rather than the inverse of throughput.
+    `ratio` and `added_ns` are None without a reference. `added_ns` is stated at one connection only: with more, the
+    response time is the inverse of throughput and no latency.
     """
 
     connections: int
@@ -36,7 +36,7 @@ class CellAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaceAnswer:
-    """Punctuality of one generator at one share of our ceiling, over trials; None where no trial could tell."""
+    """Punctuality of one generator at one share of our ceiling, over trials. None is what no trial could tell."""
 
     generator: LoadGenerator
     share: float
@@ -48,7 +48,7 @@ class PaceAnswer:
 
 
 def answer_cell(cell: CellPairs) -> CellAnswer:
-    """Summarise the pairs of a cell: the interval is that of the exact signed-rank test on log ratios."""
+    """Summarise the pairs of a cell. The interval of the ratio inverts the exact signed-rank test on log ratios."""
     ours = [rate.replies_per_s for rate in cell.ours]
     reference = [rate.replies_per_s for rate in cell.reference]
     ratio = added = None
@@ -98,9 +98,10 @@ _ONCE_A_NUMBER = ("ceiling_per_s", "reference_per_s", "offered_per_s", "steal_sh
 
 
 def to_json(answer: CellAnswer | PaceAnswer) -> dict[str, Any]:
-    """Return an answer as JSON types, bounds that could not be stated being None.
+    """Return an answer as JSON types. A bound that could not be stated is None.
 
-    An estimate is an object; those whose keys hold a number from of old are that number, with their bounds beside it.
+    An estimate is an object. Four keys held a number in earlier versions: they still do, and their bounds stand in keys
+    beside them.
     """
     found: dict[str, Any] = plain(asdict(answer))
     for name in _ONCE_A_NUMBER:

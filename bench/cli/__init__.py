@@ -1,6 +1,7 @@
-"""The `echobench` command: one file per subcommand, imported when it is asked for. Errors are caught here, once.
+"""The `echobench` command: one file for each subcommand. Every error is caught here, and nowhere else.
 
-Importing this loads no frame and no plot: `run` must not carry them while it measures.
+A subcommand is imported when it is asked for. Importing this file must not load pandas or matplotlib, because `run`
+must not carry them while it measures.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "Measure servers by a preset or a plan, and report.",
-    "report": "Rebuild plots and report of a run.",
-    "compare": "Compare two stored runs, or follow several.",
+    "report": "Make the tables, plots and report of a run again.",
+    "compare": "Compare the servers of one run, two stored runs, or more.",
     "regress": "Say whether a change made a server slower.",
-    "check": "Hold servers to the contract of an echo server.",
-    "search": "Find the highest rate at which a server keeps its promise.",
-    "calibrate": "Measure the load generator itself: its ceiling, its cost, its punctuality.",
+    "check": "Check that servers echo correctly, whatever their clients do.",
+    "search": "Find the highest rate at which a server keeps a stated response time.",
+    "calibrate": "Measure what the load generator itself can do on this machine.",
     "doctor": "Say what on this machine will blur a measurement.",
-    "servers": "List what can be measured.",
+    "servers": "List the servers that can be measured.",
     "export": "Write a run in the format of another tool.",
 }
-"""Every subcommand, in the order in which help shows them. Each is `bench.cli.NAME:NAME`."""
+"""Every subcommand with what help says of it, in the order of help. Each is `bench.cli.NAME:NAME`."""
 
 INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 """The exit status of a program that its user interrupted, and of one whose output goes to a reader that has gone."""
@@ -100,7 +101,7 @@ def cli() -> None:
 
 
 def main() -> int:
-    """Run the command line and return its exit status. Whatever ends it, what it started is ended too."""
+    """Run the command line and return its exit status. However it ends, no process that it started stays behind."""
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell has a background job ignore it
         signal.signal(number, signal.default_int_handler)
     try:
@@ -126,7 +127,7 @@ def main() -> int:
 
 
 def _left_alone() -> int:
-    """Forget what could not be written, lest its flush at the very end be said to have failed."""
+    """Redirect stdout and stderr to /dev/null, so that Python's final flush does not report a broken pipe."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is not None:

@@ -1,4 +1,4 @@
-"""`echobench calibrate`: the instrument's own ceiling, printed and kept for `run`. Measures nothing itself."""
+"""`echobench calibrate`: the load generator's own limits, printed, and kept for `run`. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from bench.experiment.instrument.calibrate import Calibrated
 
 
-@click.command("calibrate", short_help="Measure the load generator itself: its ceiling, its cost, its punctuality.")
-@click.option("--pairs", type=click.IntRange(1), default=6, show_default=True, help="Trials of each kind per cell.")
+@click.command("calibrate", short_help="Measure what the load generator itself can do on this machine.")
+@click.option("--pairs", type=click.IntRange(1), default=6, show_default=True, help="Pairs of trials for each cell.")
 @click.option("--window", "window_s", type=float, default=0.7, show_default=True, help="Seconds measured per trial.")
-@click.option("--warmup", "warmup_s", type=float, default=0.3, show_default=True, help="Seconds of load before that.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the order.")
-@click.option("--out", type=click.Path(path_type=Path), help="Where to keep it instead of the user's cache folder.")
+@click.option(
+    "--warmup", "warmup_s", type=float, default=0.3, show_default=True, help="Seconds of load before the window."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the order of the trials.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File to keep the result in.  [default: in the user's cache folder]"
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of tables.")
 @click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Add Markdown to this file.")
 @click.pass_context
@@ -49,11 +53,11 @@ def calibrate(
     summary: Path | None,
     as_json: bool,
 ) -> None:
-    """Run our generator and a C one in turn against a C echo server, and say how near ours comes.
+    """Measure our load generator in turn with one in C, both against an echo server in C.
 
-    With fewer than 6 pairs no 95 % interval can be stated, and none is. The result is kept for this machine; `run`
-    uses it to mark trials in which the generator, not the server, was the limit. An interrupted one is shown as far as
-    it came, and is not kept.
+    The result is kept for this machine. `run` uses it to mark trials in which the load generator was the limit, and not
+    the server. Fewer than 6 pairs support no 95 % interval, so none is shown then. If you interrupt a calibration, it
+    shows what it has and keeps nothing.
     """
     effort = Effort(pairs=pairs, window_s=window_s, warmup_s=warmup_s)
     refuse_unwritable(summary)
@@ -83,7 +87,7 @@ def calibrate(
 
 
 def _no_reference() -> str | None:
-    """Build the reference generator; return why there is none if it cannot be built."""
+    """Build the reference generator. Return why that is not possible, or None if it is built."""
     with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
         return build_reference(Path(folder) / "compiler.log")
 

@@ -1,4 +1,4 @@
-"""What a calibration says, as two sheets: tables in a terminal, or in Markdown. Decides and measures nothing."""
+"""The two tables of a calibration, for a terminal or in Markdown. Decides and measures nothing."""
 
 from __future__ import annotations
 

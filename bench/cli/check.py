@@ -1,4 +1,4 @@
-"""`echobench check`: what a server must do, case by case, as a matrix, JSON or JUnit. Shows; decides nothing itself."""
+"""`echobench check`: the results of conformance cases, as a matrix, JSON or JUnit. Nothing is decided here."""
 
 from __future__ import annotations
 
@@ -41,18 +41,24 @@ MARKS = {
     Outcome.LIMITED: ("limit", "yellow"),
     Outcome.SKIPPED: ("-", "dim"),
 }
-COLUMN_PADDING = 3  # what a column of the matrix takes beside its text
+COLUMN_PADDING = 3  # the characters that a column of the matrix takes beside its text
 
 
-@click.command("check", short_help="Hold servers to what an echo server must do.")
+@click.command("check", short_help="Check that servers echo correctly, whatever their clients do.")
 @click.argument("servers", nargs=-1, metavar="[SERVER]...")
-@click.option("--case", "names", multiple=True, metavar="NAME", help="Run this case only. Repeatable; see --list.")
-@click.option("--quick", is_flag=True, help="The basic cases only: under a second for each server.")
-@click.option("--all", "every_case", is_flag=True, help="The heavy cases too: minutes for each server.")
+@click.option(
+    "--case",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Run this case only. May be repeated; --list names the cases.",
+)
+@click.option("--quick", is_flag=True, help="Run the basic cases only: under a second for each server.")
+@click.option("--all", "every_case", is_flag=True, help="Run the heavy cases too: minutes for each server.")
 @pythons_option
 @target_option
 @pid_option
-@click.option("--list", "as_list", is_flag=True, help="Say what the cases are, and run nothing.")
+@click.option("--list", "as_list", is_flag=True, help="List the cases, and run nothing.")
 @json_option
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the results as JUnit XML to this file too.")
 def check(
@@ -68,10 +74,11 @@ def check(
     as_json: bool,
     junit: Path | None,
 ) -> None:
-    """Run conformance cases against servers, each on processes of its own, and show which of them hold.
+    """Run conformance cases against servers, and show which cases each server passes.
 
-    SERVER is a name, a file with serve(listener), or NAME=COMMAND; without any, every server that comes with echobench.
-    A limit that a server declares is verified and shown as a limit. Exits 0 if no case fails, 4 if one does.
+    SERVER is a name, a file with serve(listener), or NAME=COMMAND. Without one, every server that comes with echobench
+    is checked. If a server declares a limit, the limit is verified and shown. The exit status is 0 if no case fails,
+    and 4 if one does.
     """
     if as_list:
         _list()
@@ -104,9 +111,10 @@ def choose(names: Sequence[str], *, quick: bool, every_case: bool) -> list[Case]
 
 
 def find(servers: Sequence[str], *, pythons: Sequence[str], target: str | None, pid: int | None) -> tuple[Server, ...]:
-    """Return the servers; without any, all of ours, those that cannot run here with a gap.
+    """Return the servers that are named, or all of ours if none is. One of ours that cannot run here has a gap.
 
-    Raises UsageError for one that is not known, cannot be started, or does not answer though it should run already.
+    Raises UsageError for a server that is not known, that cannot be started, or that should run already and does not
+    answer.
     """
     plan = PlanFile(optional_servers=[EVERY])
     found = resolve(overridden(plan, servers=servers, target=target, pid=pid, pythons=list(pythons))).servers
@@ -137,7 +145,7 @@ def _list() -> None:
 
 
 def show(results: Results, cases: Sequence[Case], console: Console) -> None:
-    """Print the matrix, in as many parts as the width asks for, and below it what is to be said about single cells."""
+    """Print the matrix, in as many parts as the width asks for, and below it why a case did not simply pass."""
     rows = [conformance.START, *(case.name for case in cases)]
     for part in _parts(list(results), max(map(len, rows)), console.width):
         console.print(_matrix(rows, {name: results[name] for name in part}))
@@ -174,7 +182,7 @@ def _matrix(rows: Sequence[str], results: Results) -> Table:
 
 
 def _said(results: Results, outcome: Outcome) -> dict[tuple[str, str], list[str]]:
-    """Group the cases of an outcome by server and detail. What only follows from another case is left out."""
+    """Group the cases of an outcome by server and detail. A case that another one caused to be skipped is left out."""
     said: dict[tuple[str, str], list[str]] = {}
     for server, found in results.items():
         for result in found:

@@ -1,4 +1,4 @@
-"""`echobench compare`: a run's servers, stored runs side by side, or the history of several. Reports; it is no gate."""
+"""`echobench compare`: the servers of one run, two stored runs, or the history of several. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ if TYPE_CHECKING:
 
 _TWO = 2
 CAVEAT = (
-    "Runs of different times differ by more than code does: unchanged code looks changed in about a third of such "
-    "comparisons. `echobench regress --base REV` decides."
+    "Runs of different times differ by more than most changes of code: in about a third of such comparisons, unchanged "
+    "code looks changed. `echobench regress --base REV` decides."
 )
 
 
-@click.command("compare", short_help="Put stored runs side by side.")
+@click.command("compare", short_help="Compare the servers of one run, two stored runs, or more.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(file_okay=False, path_type=Path))
-@click.option("--baseline", metavar="SERVER", help="Of one run: every server's ratio to this one.")
+@click.option(
+    "--baseline", metavar="SERVER", help="Compare the servers of one run: show the ratio of each to this one."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of lines.")
-@click.option("--allow-inconclusive", is_flag=True, help="Exit 0 where the runs look slower or cannot tell.")
+@click.option("--allow-inconclusive", is_flag=True, help="Exit with 0 also where the runs look slower or cannot tell.")
 @click.pass_context
 def compare(
     context: click.Context,
@@ -43,10 +45,11 @@ def compare(
     as_json: bool,
     allow_inconclusive: bool,
 ) -> None:
-    """Compare two stored RUNS, follow each server through more, or with --baseline put the servers of one side by side.
+    """Compare the servers of one run (with --baseline), two stored runs, or the history of more.
 
-    Two runs of different machines, interpreters, kernels or libraries are refused, field by field (exit 5). Exits 3
-    where a server looks slower or the runs cannot tell, since only `regress` can decide that.
+    RUNS are the folders of runs. Two runs from different machines, interpreters, kernels or libraries are refused: each
+    field that differs is named, and the exit status is 5. If a server looks slower, or if the runs cannot tell, the
+    exit status is 3, because only `regress` can decide that.
     """
     from bench.analysis.runs.run_folder import load  # noqa: PLC0415 - pandas only once it is needed
 
@@ -80,7 +83,9 @@ def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
     console.print(f"{run.id}: ratio to {baseline} [95 % interval], by trials of the same round", soft_wrap=True)
     console.print(table)
     if any(one.limited for row in rows.values() for one in row.values()):
-        console.print("* The load generator was the limit with one of the two: see --generator reference.")
+        console.print(
+            "* The load generator was the limit with one of the two servers: see `echobench run --generator reference`."
+        )
 
 
 def _two(runs: Sequence[Run], *, as_json: bool) -> ExitCode:
@@ -116,7 +121,9 @@ def _history_lines(cell: CellHistory) -> list[str]:
     lines += [f"  not joined at {run}: {fields}" for run, fields in cell.breaks]
     lines += [f"  {percent(change.ratio - 1)} from {change.run} on (p {change.p:.2g})" for change in cell.changes]
     if cell.changes and cell.alike:
-        lines.append("  neighbouring runs are alike, which makes changes out of nothing: places to look, no more")
+        lines.append(
+            "  neighbouring runs are alike, so chance alone can look like a change here: these are places to look"
+        )
     if not cell.changes:
         lines.append("  no change of level is seen")
     return lines

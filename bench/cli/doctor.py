@@ -1,4 +1,4 @@
-"""`echobench doctor`: what on this machine will blur a measurement, for people or as JSON. Judges nothing itself."""
+"""`echobench doctor`: what on this machine will blur a measurement, for people or as JSON. Nothing is judged here."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ COLOURS = {Severity.OK: "green", Severity.WARN: "yellow", Severity.BAD: "red"}
 @click.command("doctor", short_help="Say what on this machine will blur a measurement.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of lines.")
 def doctor(*, as_json: bool) -> None:
-    """Watch this machine for a second and say what will blur a measurement, and what to do about it.
+    """Watch this machine for a second, and say what will blur a measurement and what to do about it.
 
-    Changes no setting. Always exits 0: what cannot be helped here is still worth measuring, with a wider interval.
+    No setting is changed. The exit status is always 0, because a machine that blurs a measurement can still measure,
+    with wider intervals.
     """
     findings = diagnose(read_machine())
     if as_json:

@@ -1,4 +1,4 @@
-"""Which door to the world a command measures through. A test hands in another one as the object of click's context."""
+"""The door that a command measures through: the live bench, or the one that a test puts into click's context."""
 
 from __future__ import annotations
 

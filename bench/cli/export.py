@@ -1,4 +1,4 @@
-"""`echobench export`: write a run or a comparison for another tool. What is in the files is decided elsewhere."""
+"""`echobench export`: write a run or a comparison for another tool. The formats are in `bench.analysis.export`."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ _EPILOG = "\n".join(["\b", "Formats:", *(f"  {name:{_WIDTH}}  {words}" for name,
 
 @click.command("export", epilog=_EPILOG, short_help="Write a run in the format of another tool.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "name", required=True, metavar="FORMAT", help="One of those below.")
-@click.option("--baseline", metavar="SERVER", help="Add every ratio to this server of the run, paired by round.")
+@click.option("--format", "name", required=True, metavar="FORMAT", help="The format to write; see the list below.")
+@click.option("--baseline", metavar="SERVER", help="Add the ratio of every server to this one, taken round by round.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder to write to; - is stdout.  [default: export, beside the run]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write to; - is stdout.  [default: export/ in the run, or beside the file]",
 )
 def export(*, run: Path, name: str, baseline: str | None, out: Path | None) -> None:
     """Write the run in the folder RUN for a tool that reads FORMAT.
 
-    One value per trial; a trial that was not measured gives no number to anyone. RUN may also be a file with what
-    `echobench regress --json` printed: then bencher and github-action-benchmark get the candidate and its ratio to the
-    baseline, which is the number that may be compared with another day's.
+    Each trial gives one value, and a trial that was not measured gives none. RUN may also be a file with what
+    `echobench regress --json` printed. Then bencher and github-action-benchmark get the candidate and its ratio to the
+    baseline. That ratio is the number that may be compared with another day's.
     """
     if run.is_file():
         if baseline is not None:
-            raise UsageError(f"{run} is a comparison, whose baseline is measured: leave out --baseline")
+            raise UsageError(f"{run} is a comparison, which has a baseline already: leave out --baseline")
         folder, files = run.parent, render_comparison(name, run)
     else:
         from bench.analysis.runs import run_folder  # noqa: PLC0415 - pandas only once it is needed

@@ -1,4 +1,4 @@
-"""Files that an option names: refused before anything is measured, and written when it has been."""
+"""Files that an option names. They are refused before anything is measured, and written afterwards."""
 
 from __future__ import annotations
 

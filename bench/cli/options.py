@@ -25,21 +25,25 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text for people."
 )
 target_option = click.option(
-    "--target", metavar="HOST:PORT", help="A server that runs already: HOST:PORT, [IPV6]:PORT or unix:PATH."
+    "--target", metavar="HOST:PORT", help="Measure a server that runs already: HOST:PORT, [IPV6]:PORT or unix:PATH."
 )
-pid_option = click.option("--pid", type=click.IntRange(1), help="The target's process, to see its CPU and memory.")
+pid_option = click.option("--pid", type=click.IntRange(1), help="Process id of the target, to see its CPU and memory.")
 pythons_option = click.option(
-    "--python", "pythons", metavar="PYTHON", multiple=True, help="Run each server under this; may be repeated."
+    "--python",
+    "pythons",
+    metavar="PYTHON",
+    multiple=True,
+    help="Run each server under this interpreter. May be repeated.",
 )
 
 
 def servers_option(metavar: str, about: str) -> Decorator:
-    """Return `--server`, which may be repeated; what names a server differs between commands."""
+    """Return `--server`, which may be repeated. `about` says what names a server, which differs between commands."""
     return click.option("--server", "servers", metavar=metavar, multiple=True, help=f"{about} May be repeated.")
 
 
 def seed_option(about: str, *, default: int | None = None) -> Decorator:
-    """Return `--seed`; without a default one is drawn."""
+    """Return `--seed`. If there is no default, the command draws one."""
     return click.option("--seed", type=click.IntRange(0), default=default, show_default=default is not None, help=about)
 
 
@@ -52,8 +56,8 @@ def workload_options(
 ) -> Decorator:
     """Return the options of a workload, whose values arrive as texts by the names of their keys.
 
-    `arrivals` are those of a rate for which none are given. With `several`, the texts may hold alternatives, which
-    `alternatives` takes apart.
+    A rate has `arrivals` if the command line gives none. With `several`, the texts may hold alternatives, which
+    `alternatives` takes apart. `without` are the keys that the command has no option for.
     """
     shown = defaults or {}
 
@@ -83,7 +87,7 @@ def texts_given(given: dict[str, Any]) -> dict[str, str]:
 
 
 def alternatives(texts: Mapping[str, str]) -> dict[str, list[str]]:
-    """Split each text at the commas between alternatives; in one with a colon (64:9,16KiB:1) there are none."""
+    """Split each text at the commas between alternatives. A text with a colon (64:9,16KiB:1) is a single value."""
     return {name: [text] if ":" in text else text.split(",") for name, text in texts.items()}
 
 

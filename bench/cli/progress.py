@@ -1,4 +1,4 @@
-"""How far an experiment is: a bar with the time left on a terminal, lines elsewhere. Changes nothing.
+"""How far an experiment is: a bar with the time left on a terminal, and lines elsewhere. Nothing is changed here.
 
 Every command that measures is watched from here.
 """
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 REFRESHES_PER_S = 2
-"""Seldom: drawing takes CPU from the trial that is being measured."""
+"""Few, because drawing takes CPU time from the trial that is being measured."""
 
 
 SPEED_PERIOD_S = 600.0
-"""The time left is told from the trials of the last so many seconds."""
+"""The time left is estimated from the trials of this many last seconds."""
 
 
 def outcome(result: TrialResult) -> str:
@@ -64,7 +64,7 @@ class Lines:
         """Say nothing."""
 
     def ended(self, result: TrialResult) -> None:
-        """Print the outcome; a gap is none of the trials that are counted."""
+        """Print the outcome. A gap is not counted among the trials."""
         line = outcome(result)
         if result.trial.round:
             self._ended += 1
@@ -93,7 +93,7 @@ class Bar:
         self._progress.update(self._task, description=described)
 
     def ended(self, result: TrialResult) -> None:
-        """Advance; a trial that was not measured, and was expected to be, is said at once."""
+        """Advance. A trial that should have been measured and was not is reported at once."""
         if result.trial.round:
             self._progress.advance(self._task)
         if result.status not in {Status.MEASURED, Status.SKIPPED}:
@@ -109,9 +109,9 @@ class Bar:
 
 @contextmanager
 def watching(console: Console, trials: int | None = None, *, only_failures: bool = False) -> Iterator[Watcher]:
-    """Yield who watches an experiment of so many trials, as the console allows.
+    """Yield a watcher of an experiment of `trials` trials: a bar if the console is a terminal, and else lines.
 
-    Where there is no terminal each trial has a line, or with `only_failures` each that failed.
+    Each trial has a line, or with `only_failures` each trial that failed.
     """
     if not console.is_terminal:
         yield Lines(console, trials, only_failures=only_failures)

@@ -1,4 +1,4 @@
-"""`echobench regress`: the options, the progress and the files of a comparison. What it says is computed elsewhere."""
+"""`echobench regress`: the options, the progress and the files of a comparison. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 DEFAULT_MINUTES = 6.0
 DEFAULTS = {"connections": "16", "message_bytes": "1KiB", "pipeline": "1", "duration_s": "0.5s", "warmup_s": "0.4s"}
 ARRIVALS: Arrivals = "poisson"
-"""How a rate is spaced unless told otherwise."""
+"""The arrivals of a rate, if the command line gives none."""
 EXAMPLES = """\b
 Examples:
   echobench regress --base origin/main
@@ -48,12 +48,16 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 
 
 @click.command("regress", epilog=EXAMPLES, short_help="Say whether a change made a server slower.")
-@click.option("--base", metavar="REV", help="Revision to compare with; it is built beside your checkout.")
+@click.option("--base", metavar="REV", help="Revision to compare with. It is built beside your checkout.")
 @click.option("--head", metavar="REV", help="Revision that is judged.  [default: the working tree]")
 @click.option("--a", metavar="SPEC", help="Instead of --base: NAME, FILE.py (either with @PYTHON), or a command.")
-@click.option("--b", metavar="SPEC", help="Instead of --head: what is judged against --a.")
-@click.option("--command", metavar="COMMAND", help="How to start the server in either revision; {port} is filled in.")
-@click.option("--setup", metavar="SHELL", help="How to install a revision, in its own venv; '' for not at all.")
+@click.option("--b", metavar="SPEC", help="Instead of --head: the server that is judged against --a.")
+@click.option(
+    "--command", metavar="COMMAND", help="Command that starts the server of either revision; {port} is filled in."
+)
+@click.option(
+    "--setup", metavar="SHELL", help="Shell command that installs a revision in a venv of its own; '' installs nothing."
+)
 @click.option(
     "--ready",
     type=click.Choice(["either", "line", "port"]),
@@ -61,35 +65,41 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 )
 @servers_option("NAME", "Server of this project.")
 @workload_options(DEFAULTS, arrivals=ARRIVALS)
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Time to spend.  [default: 6]")
-@click.option("--pairs", type=click.IntRange(1), help="Pairs per cell, instead of a time.")
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Time that the comparison may take.  [default: 6]"
+)
+@click.option("--pairs", type=click.IntRange(1), help="Pairs of each cell, instead of --minutes.")
 @click.option(
     "--gate",
     "gates",
     metavar="METRIC[=5%]",
     multiple=True,
-    help=f"Metric that decides: {', '.join(metric.column for metric in GATES)}; may be repeated.",
+    help=f"Metric that decides, and its budget: {', '.join(metric.column for metric in GATES)}. May be repeated.",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(0),
     default=2.0,
     show_default=True,
-    help="Percent of change that is never called a regression.",
+    help="Changes smaller than this many percent are never called a regression.",
 )
-@seed_option("Order of the trials.  [default: drawn, and shown]")
-@click.option("--ledger", type=click.Path(dir_okay=False, path_type=Path), help="Memory of the noise.")
+@seed_option("Seed of the order of the trials.  [default: drawn, and shown]")
+@click.option(
+    "--ledger",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that remembers the noise of comparisons.  [default: in the user's cache folder]",
+)
 @json_option
-@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML.")
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file.")
 @click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Add Markdown to this file.")
-@click.option("--allow-inconclusive", is_flag=True, help="Exit 0 where the data could not tell.")
+@click.option("--allow-inconclusive", is_flag=True, help="Exit with 0 also if the verdict is INCONCLUSIVE.")
 @click.pass_context
 def regress(context: click.Context, /, **given: Any) -> None:
     """Compare two revisions of a server, or any two servers, in adjacent pairs of fresh launches.
 
-    A pair runs both at nearly the same time, so that what disturbs the machine disturbs both alike. REGRESSED is said
-    only beyond chance; OK only where a slowdown of the whole budget is excluded; otherwise INCONCLUSIVE, with the
-    command that would settle it.
+    The trials of a pair follow each other at once, so what disturbs the machine disturbs both alike. REGRESSED means
+    slower, beyond what chance gives. OK means that a slowdown of the whole budget is excluded. If neither is shown, the
+    verdict is INCONCLUSIVE, with the command that would settle it.
     """
     _check(given)
     workload, amount = workload_given(texts_given(given), arrivals=ARRIVALS), _amount(given)
@@ -123,7 +133,7 @@ def regress(context: click.Context, /, **given: Any) -> None:
 
 
 def _check(given: dict[str, Any]) -> None:
-    """Refuse options that contradict each other, numbers that are none, and files that could not be written."""
+    """Raise UsageError for options that contradict each other, NaN and infinity, and files that cannot be written."""
     for name in ("minutes", "tolerance"):
         if given[name] is not None and not math.isfinite(given[name]):
             raise UsageError(f"--{name} {given[name]} is no amount: give a number")
@@ -152,7 +162,7 @@ def _amount(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _again(context: click.Context) -> list[str]:
-    """Return this command as it was given, less what says how much to measure, and of which server."""
+    """Return this command as it was given, without the options that say how much to measure, and of which server."""
     words = ["echobench", "regress"]
     for parameter in context.command.params:
         name, value = str(parameter.name), context.params[str(parameter.name)]

@@ -1,4 +1,4 @@
-"""`echobench report`: rebuild tables, plots and report of a run. What they show is decided elsewhere."""
+"""`echobench report`: make the tables, plots and report of a run again. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 
-@click.command("report", short_help="Rebuild plots and report of a run.")
+@click.command("report", short_help="Make the tables, plots and report of a run again.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for report.html and plots/; the run's own is then left alone.  [default: RUN]",
+    help="Folder for report.html and plots/; nothing in RUN is then changed.  [default: RUN]",
 )
 def report(*, run: Path, out: Path | None) -> None:
-    """Rebuild tables, plots and report of the run in the folder RUN, and print the path of the report.
+    """Make the tables, plots and report of the run in the folder RUN again, and print the path of the report.
 
     Nothing is measured. The same run gives the same files.
     """

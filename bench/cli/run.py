@@ -1,4 +1,4 @@
-"""`echobench run`: the options, the progress and the last words of a run. What it measures is decided elsewhere."""
+"""`echobench run`: the options, the progress and the summary of a run. What is measured is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Examples:
   echobench run --target 127.0.0.1:7 --duration 5s
   echobench run --server threads --python python3.12 --python python3.13
 
-Values of a workload that are separated by commas are alternatives: each combination is measured.
+Commas separate alternative values of a workload. Each combination is measured.
 
 \b
 Exit status: 0 if every trial was measured, 2 wrong use, 4 if some could not be.
@@ -55,7 +55,7 @@ Exit status: 0 if every trial was measured, 2 wrong use, 4 if some could not be.
 MINUTE_S = 60.0
 LOOKING = "Looking over the plan, its servers and the load generator"
 OVERHEAD_S = 0.5
-"""A trial takes about so much longer than its load: for --dry-run only."""
+"""About how much longer a trial takes than its load. Only the estimate of the whole time uses it."""
 
 
 @click.command("run", epilog=EXAMPLES, short_help="Measure servers by a preset or a plan, and report.")
@@ -78,17 +78,25 @@ OVERHEAD_S = 0.5
 @click.option(
     "--generator",
     type=click.Choice(["python", "reference"]),
-    help="reference is in C: faster, for plain loads only.  [default: python]",
+    help="Load generator. `reference` is written in C: it is faster, and makes plain loads only.  [default: python]",
 )
-@seed_option("Order and randomness of the trials.  [default: drawn, and kept]")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="results", show_default=True)
+@seed_option("Seed of the order and randomness of the trials.  [default: drawn, and kept]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="results",
+    show_default=True,
+    help="Folder in which the run gets a folder of its own.",
+)
 @click.option(
     "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Measure the rest of an interrupted run."
 )
 @click.option("--more", is_flag=True, help="With --resume: add trials to a run, also to one that is complete.")
-@click.option("--anyway", is_flag=True, help="Measure, and mark, servers that fail the basic cases of `check` too.")
-@click.option("--no-report", is_flag=True, help="Leave plots and report to `echobench report`.")
-@click.option("--dry-run", is_flag=True, help="Say what would be measured, and for how long.")
+@click.option(
+    "--anyway", is_flag=True, help="Also measure servers that fail a basic case of `check`, and mark their numbers."
+)
+@click.option("--no-report", is_flag=True, help="Make no plots and no report. `echobench report` makes them later.")
+@click.option("--dry-run", is_flag=True, help="Say what would be measured, and how long that would take.")
 @click.pass_context
 def run(
     context: click.Context,
@@ -161,7 +169,7 @@ def _amount(plan: Plan, done: Collection[int]) -> str:
 
 
 def _measure(ready: Campaign, console: Console, door: Door, *, no_report: bool) -> ExitCode:
-    """Measure, then make tables, plots and report of what there is, interrupted or not."""
+    """Measure, and then make tables, plots and report of what there is, also after an interruption."""
     done = ready.store.done()
     plan = ready.plan
     todo = None if plan.is_endless else sum(trial.number not in done for trial in plan.trials())

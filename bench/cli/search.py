@@ -1,4 +1,4 @@
-"""`echobench search`: the highest offered load that a server carries within a latency objective."""
+"""`echobench search`: the highest rate at which a server keeps a latency objective. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -38,13 +38,24 @@ DEFAULTS = {
 _OBJECTIVE = re.compile(r"(p50|p90|p99|p999)\s*<=?\s*(\S+)")
 
 
-@click.command("search", short_help="Find the highest rate that keeps a latency objective.")
+@click.command("search", short_help="Find the highest rate at which a server keeps a stated response time.")
 @click.argument("server")
-@click.option("--slo", default="p99<10ms", show_default=True, help="p50, p90, p99 or p999 of the response time.")
+@click.option(
+    "--slo",
+    default="p99<10ms",
+    show_default=True,
+    help="Objective: a limit for the p50, p90, p99 or p999 of the response time.",
+)
 @workload_options(DEFAULTS, without=("rate_per_s", "think_s"))
-@click.option("--first-rate", type=float, default=2000.0, show_default=True, help="Rate per second to begin with.")
-@click.option("--precision", type=float, default=0.05, show_default=True, help="How near kept and missed must come.")
-@seed_option("Randomness of the trials.", default=1)
+@click.option("--first-rate", type=float, default=2000.0, show_default=True, help="Rate to begin with, per second.")
+@click.option(
+    "--precision",
+    type=float,
+    default=0.05,
+    show_default=True,
+    help="Stop when the lowest rate that missed is at most this fraction above the highest that kept.",
+)
+@seed_option("Seed of the randomness of the trials.", default=1)
 @click.option("--anyway", is_flag=True, help="Search even if the server fails a basic case of `check`.")
 @json_option
 @click.pass_context
@@ -61,10 +72,10 @@ def search(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Offer SERVER more and more load, a fresh launch each time, until its response times miss the objective.
+    """Find the highest rate at which SERVER keeps a latency objective, with a fresh launch for every trial.
 
-    Exits 0 with a rate, 3 if the load generator was the limit before the server, 4 if not even the lowest rate kept
-    the objective.
+    SERVER is a name or FILE.py, either with @PYTHON, or NAME=COMMAND with {port}. The exit status is 0 if a rate was
+    found, 3 if the load generator was the limit before the server, and 4 if no rate kept the objective.
     """
     objective = parse_objective(slo)
     if not 0 < first_rate < math.inf or not 0 < precision < 1:

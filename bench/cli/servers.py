@@ -1,4 +1,4 @@
-"""`echobench servers`: what can be measured, for people or as JSON. Asks the servers themselves; judges nothing."""
+"""`echobench servers`: the servers that can be measured, for people or as JSON. Nothing is judged here."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from bench import units
 from bench.experiment.planning.catalog import Catalog, catalog
 
 
-@click.command("servers", short_help="List what can be measured.")
-@click.option("--python", "pythons", metavar="PYTHON", multiple=True, help="Ask this interpreter; may be repeated.")
+@click.command("servers", short_help="List the servers that can be measured.")
+@click.option(
+    "--python",
+    "pythons",
+    metavar="PYTHON",
+    multiple=True,
+    help="Say what can run under this interpreter. May be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of lines.")
 def servers(*, pythons: tuple[str, ...], as_json: bool) -> None:
     """List the servers that come with echobench, and whether each can run here.
 
-    Anything else can be measured too: a file that defines serve(listener), a command in any language, or a server that
+    Other servers can be measured too: a file that defines serve(listener), a command in any language, or a server that
     runs already. See `echobench run --help`.
     """
     places = [catalog(python) for python in pythons] or [catalog()]

@@ -1,4 +1,4 @@
-"""What is said when a run has ended: the estimates, the doubts with advice, where the time went. Computes nothing.
+"""The summary of a run in a terminal: its estimates, its failures, its doubts with advice. Nothing is computed here.
 
 Imports the analysis, so import it only after measuring.
 """
@@ -64,7 +64,7 @@ def _words(metric: Metric, cell: Cell) -> str:
 
 
 def failures(run: Run) -> list[tuple[str, str]]:
-    """Say where and how each server has trials that were not measured, each with its style."""
+    """Return a line for each server and status whose trials were not measured, with the style to print it in."""
     missing = run.trials[run.trials["status"] != Status.MEASURED]
     lines = []
     for (server, status), rows in missing.groupby(["server", "status"], sort=False):
@@ -75,14 +75,14 @@ def failures(run: Run) -> list[tuple[str, str]]:
 
 
 def doubts(run: Run) -> list[str]:
-    """Say each doubt once, with the number of trials it is about and what to do."""
+    """Return a line for each doubt: the number of trials that carry it, and what to do."""
     codes = Counter(code for text in run.measured["doubts"].dropna() for code in text.split(",") if code)
     of = len(run.measured)
     return [f"{doubt}: {codes[doubt]} of {of} trials. {doubt.advice}" for doubt in Doubt if codes[doubt]]
 
 
 def time_spent(info: Mapping[str, Any]) -> str:
-    """Say which share of a run's time its windows were."""
+    """Say which share of the time of a run was measured."""
     windows_s, wall_s = info["windows_s"], info["wall_s"]
     share = units.share(windows_s / wall_s if wall_s else 0.0)
     return f"Measured for {windows_s:.0f} s of {wall_s:.0f} s ({share})."

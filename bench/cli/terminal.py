@@ -1,4 +1,4 @@
-"""Where commands print: a terminal as wide as it is, or a file. Nothing is printed here."""
+"""The console that commands print on: a terminal in its own width, or a file. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from rich.console import Console
 
 WIDE = 160
-"""Columns of what is not a terminal: a table in a file or a CI log need not be folded."""
+"""Columns of a file or a CI log, where a table need not be folded."""
 
 
 def standard_output() -> Console:

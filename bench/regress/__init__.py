@@ -1,6 +1,7 @@
 """The regression check: two arms, adjacent pairs of fresh launches, one verdict.
 
-The order of things: `arms` builds what is compared, `planner` turns time into pairs and says what they can see,
-`session` runs the pairs, `validity` refuses what was not measured, `bench.verdict.judge` judges, `ledger`
-remembers the noise, `render` shows. Nothing here imports pandas: it lives beside a process that is being measured.
+`regression` is the whole check behind one call. In their order: `request` and `arms` build what is compared, `planner`
+turns time into pairs and says what they can see, `session` asks for the pairs, `validity` refuses what was no
+measurement, `bench.verdict.judge` judges, `ledger` remembers the noise, `conclude` adds what would settle an open
+question, and `render` shows. Nothing here imports pandas, because it lives beside a process that is being measured.
 """

@@ -1,7 +1,7 @@
-"""What is compared: for each arm an environment of its own, and a server in it per cell.
+"""The two arms of a comparison: for each an environment of its own, with a server in it for each cell.
 
-Builds arms; measures nothing. Whatever cannot be built is the baseline's (nothing to compare with) or the candidate's
-(an invalid measurement), and the message carries the end of the log.
+Nothing is measured here. If the baseline cannot be built, there is nothing to compare with. If the candidate cannot be
+built, the measurement is invalid. Either message has the end of the log.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ ERRORS: dict[Arm, type[BenchError]] = {Arm.BASELINE: NoBaselineError, Arm.CANDID
 class Environment:
     """Where the server of one arm runs.
 
-    `home` holds everything of the arm; `tree` is the root of its files and `here` the folder in it where its commands
-    run; `env` adds to the variables of this process; `venv` is there if the arm was set up.
+    `home` holds everything of the arm. `tree` is the root of its files, and `here` is the folder in it where its
+    commands run. `env` adds to the variables of this process. `venv` is None if the arm was not set up.
     """
 
     arm: Arm
@@ -55,7 +55,7 @@ class Environment:
 
 
 def default_setup(tree: Path) -> str | None:
-    """Return how a repository is installed if nobody says: as a project, from its requirements, or not at all."""
+    """Return the command that installs a repository by default; None if there is nothing to install."""
     if is_ours(tree):
         return None
     if (tree / "pyproject.toml").exists() or (tree / "setup.py").exists():
@@ -76,7 +76,7 @@ def is_ours(tree: Path) -> bool:
 
 
 def build(arm: Arm, label: str, tree: Path, repository: Repository, setup: str | None) -> Environment:
-    """Make the environment of one arm; `setup` is run by the shell in the tree, in a fresh virtual environment.
+    """Make the environment of one arm. The shell runs `setup` in the tree, in a fresh virtual environment.
 
     Without `setup` the server runs in the environment that this command runs in. Raises NoBaselineError or
     MeasurementError, with the end of the log, if the set-up fails.
@@ -94,7 +94,7 @@ def build(arm: Arm, label: str, tree: Path, repository: Repository, setup: str |
 
 
 def our_server(where: Environment, name: str) -> Server:
-    """Return one of this project's servers as it is in an arm's tree. Raise if that tree has none, or it cannot run."""
+    """Return one of this project's servers as it is in an arm's tree. Raise the arm's error if it is not there."""
     python = str(where.venv / "bin" / "python") if where.venv else sys.executable
     try:
         server = catalog(python, where.tree).server(name)
@@ -108,8 +108,8 @@ def command_server(
 ) -> Server:
     """Return the server that a command starts in an arm's environment.
 
-    Raises UsageError for a command that names a file of the user's checkout, since that would run the same code in
-    both arms, and the arm's error if its program is not there.
+    Raises UsageError for a command that names a file of the user's checkout, because both arms would run that same
+    file. Raises the arm's error if the program is not there.
     """
     try:
         words = shlex.split(command)
@@ -120,7 +120,7 @@ def command_server(
     for word in words:
         if str(repository.root) in word:
             raise UsageError(
-                f"--command names {word}, the same file for both arms: write it relative to the repository"
+                f"--command names {word}, which is the same file for both arms: write it relative to the repository"
             )
     relative = os.sep in words[0] and not Path(words[0]).is_absolute()
     program = str(where.here / words[0]) if relative else words[0]
@@ -142,7 +142,7 @@ def _name(name: str, arm: Arm) -> str:
 
 
 def _moved_python_path(root: Path, tree: Path) -> dict[str, str]:
-    """Let entries of PYTHONPATH that lie in the checkout lie in the arm, or both arms would import the same code."""
+    """Return PYTHONPATH with its folders of the checkout moved to the arm, so that each arm imports its own code."""
     given = os.environ.get("PYTHONPATH")
     if not given:
         return {}
@@ -152,7 +152,7 @@ def _moved_python_path(root: Path, tree: Path) -> dict[str, str]:
 
 
 def _run(where: Environment, command: list[str]) -> None:
-    """Run a step of the set-up in an arm, its output going to the arm's log."""
+    """Run a step of the set-up in an arm, and write its output to the arm's log."""
     log = where.home / "setup.log"
     with log.open("ab") as output:
         try:

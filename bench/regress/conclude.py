@@ -1,6 +1,6 @@
-"""The end of a comparison: what the ledger remembers, what would settle what is open, and the facts beside the verdict.
+"""The end of a comparison: what the ledger remembers, the commands that would settle it, and the facts beside it.
 
-Adds words and facts to a verdict; never changes one.
+This adds to a verdict, and never changes one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def remembered(outcome: Compared, question: Question, seconds: float, at: str) -> list[LedgerEntry]:
-    """Return what the ledger gains from a comparison that took `seconds` and ended at `at` (UTC, ISO 8601)."""
+    """Return the ledger's entries for a comparison that took `seconds` and ended at `at` (UTC, ISO 8601)."""
     trial_s = seconds / max(1, outcome.trials)
     return entries(outcome.comparison, at=at, machine=question.machine, same=question.same, trial_s=trial_s)
 
@@ -72,12 +72,12 @@ def report(
 
 
 def sensitivity(results: Sequence[TrialResult]) -> Estimate | None:
-    """Return by what fraction of a small change of its CPU per reply a server's throughput changes.
+    """Return the fraction of a small change of a server's CPU per reply that its throughput shows.
 
-    In a closed loop a reply takes the server's CPU time c and what else is in the round, so that X = 1 / (c + rest) and
-    d ln X / d ln c = -c X, which is the share of a core that the server uses; one core is all that a loop can feel.
-    The estimate is the median over trials. None where the share was not seen, and in an open loop, whose throughput is
-    what was asked for.
+    In a closed loop a round trip takes the server's CPU time c and a rest. So X = 1 / (c + rest), and
+    d ln X / d ln c = -c X, which is the share of a core that the server uses. The share counts as one core at most,
+    because a round trip waits for one core at a time. The estimate is the median over trials. It is None if the share
+    was not seen, and in an open loop, whose throughput is what was asked for.
     """
     shares = [share for result in results if (share := result.metrics.get("server_cpu_share")) is not None]
     closed = all(result.trial.workload.rate_per_s is None for result in results)
@@ -85,7 +85,7 @@ def sensitivity(results: Sequence[TrialResult]) -> Estimate | None:
 
 
 def _settled(cell: CellVerdict, again: Sequence[str]) -> CellVerdict:
-    """Add the command that asks for enough pairs, where more pairs are what is missing."""
+    """Add the command that asks for enough pairs, if more pairs would settle the cell."""
     if cell.word is not Word.INCONCLUSIVE:
         return cell
     asked = [metric.pairs_to_settle for metric in cell.metrics if metric.rule.gating and metric.word is cell.word]

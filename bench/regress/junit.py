@@ -1,6 +1,6 @@
-"""A verdict as JUnit XML, for the test tab of a CI service: one case per cell. Shows; decides nothing.
+"""A verdict as JUnit XML, for the test tab of a CI service: one case for each cell. Nothing is decided here.
 
-A red cell is a failure whose type is its word; an open one is skipped, with the reason as the message.
+A red cell is a failure whose type is its word. An open cell is skipped, with the reason as the message.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The memory of the check: one JSON line per cell and comparison. Plans read the noise from it, people the error rate.
+"""The memory of the check: one JSON line for each cell of each comparison.
 
-It remembers; it never decides. A baseline is a commit that is measured again, never a number from this file.
+A plan takes the noise from it, and people the check's own error rate. It decides nothing. A baseline is a commit that
+is measured again, and never a number from this file.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ RECENT = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairNoise:
-    """What is remembered of the noise of one metric's pairs in one comparison; None where the pairs could not tell."""
+    """The noise of one metric's pairs in one comparison, as remembered. None is what the pairs could not tell."""
 
     sd: float | None
     lag1: float | None
@@ -39,7 +40,7 @@ class PairNoise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """One cell of one comparison. `same` says that both arms were the same code: then any change is a false alarm."""
+    """One cell of one comparison. `same` says that both arms were the same code, so any change is a false alarm."""
 
     at: str
     machine: str
@@ -53,7 +54,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FalseAlarms:
-    """How often this check called equal code changed, so far, with the exact 95 % interval of its error rate."""
+    """How often this check has called equal code changed, with the exact 95 % interval of that rate."""
 
     regressed: int
     improved: int
@@ -66,12 +67,12 @@ class FalseAlarms:
 
 
 def default_path() -> Path:
-    """Return where the ledger lives unless told otherwise: the user's cache folder."""
+    """Return the default path of the ledger, in the user's cache folder."""
     return cache_folder() / "regress.jsonl"
 
 
 class Ledger:
-    """The entries of one file, read once, appended to at the end. A line that cannot be read is counted, not hidden."""
+    """The entries of one file, read once and appended to. A line that cannot be read is counted."""
 
     def __init__(self, path: Path) -> None:
         """Read the file if there is one. Raise UsageError if it cannot be read or written."""
@@ -127,7 +128,7 @@ class Ledger:
         return statistics.median(seen) if seen else None
 
     def false_alarms(self) -> FalseAlarms:
-        """Count what happened whenever both arms were the same code and a verdict was reached."""
+        """Count the words of comparisons whose arms were the same code, where a verdict was reached."""
         judged = [e.word for e in self.entries if e.same and e.word not in {Word.INVALID, Word.NO_BASELINE}]
         return FalseAlarms(
             regressed=judged.count(Word.REGRESSED), improved=judged.count(Word.IMPROVED), comparisons=len(judged)
@@ -138,7 +139,7 @@ class Ledger:
 
 
 def entries(comparison: Comparison, *, at: str, machine: str, same: bool, trial_s: float) -> list[LedgerEntry]:
-    """Return what is worth remembering of a comparison: nothing of a cell that gave no pairs."""
+    """Return an entry for each cell of a comparison that gave pairs."""
     return [
         LedgerEntry(
             at=at,

@@ -1,6 +1,6 @@
-"""From time to pairs, and from noise to what they can see: said before the first trial.
+"""The plan of a comparison: how many pairs its time allows, and which changes they will see. Pure.
 
-Plans only; it starts nothing and judges nothing.
+It is told before the first trial. Nothing is started or judged here.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from clients.workload import Workload
 
 OVERHEAD_S = 0.4
-"""Launch, connect and stop of a trial, until a comparison has measured them."""
+"""Seconds for launch, connecting and stop of a trial, until a comparison has measured them."""
 
 FEWEST_PAIRS = 10
 ROOM_FOR_NOISE = 2
-"""Plan this many times the pairs that the noise asks for: noise varies, and early looks give back the time."""
+"""How many times the pairs that the noise asks for are planned. Noise varies, and early looks give back the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedCell:
-    """What is compared: one server under one workload, once per arm. Both arms get the same workload."""
+    """One server under one workload, once for each arm. Both arms get the same workload."""
 
     name: str
     servers: Mapping[Arm, Server]
@@ -43,7 +43,7 @@ class PairedCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knowledge:
-    """What is known of the noise: standard deviation of the log ratio of a pair, and wall seconds of a trial."""
+    """What is remembered: standard deviation of the log ratio of a pair by cell and metric, wall seconds of a trial."""
 
     pair_sd: Mapping[tuple[str, str], float]
     trial_s: Mapping[str, float]
@@ -55,7 +55,7 @@ class Knowledge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What the planned pairs see of one gating metric: the slowdown found with 80 % probability, and its budget."""
+    """The slowdown of one gating metric that the planned pairs find with 80 % probability, and its budget."""
 
     cell: str
     rule: Rule
@@ -70,7 +70,7 @@ class Sight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairPlan(News):
-    """Which cells, how many pairs of each, when to look, how many seconds a round takes, and what it will see."""
+    """The cells, the pairs of each, the looks, the seconds that a round takes, and what the pairs will see."""
 
     cells: tuple[PairedCell, ...]
     left_out: tuple[str, ...]
@@ -88,12 +88,12 @@ class PairPlan(News):
 
     @property
     def fewest_pairs(self) -> int:
-        """Pairs below which no outcome whatever could be called REGRESSED."""
+        """The number of pairs below which no result could be called REGRESSED."""
         return smallest_firing(nominal_alpha(ALPHA / self.family, self.looks))
 
     @property
     def trials(self) -> int:
-        """Trials that are to be expected if no cell is settled early."""
+        """The number of trials if no cell is settled early."""
         return 2 * self.pairs * len(self.cells)
 
     @property
@@ -107,12 +107,12 @@ class PairPlan(News):
         if self.pairs < self.fewest_pairs:
             lines.append(self.too_few)
         if not self.sights:
-            lines.append("the noise of these cells is not known yet: what can be seen is said at the end")
+            lines.append("the noise of these cells is not known yet: the end of the comparison says what it could see")
         return lines + [self._sight(sight) for sight in self.sights]
 
     @property
     def too_few(self) -> str:
-        """Say that these pairs could not turn the gate red, whatever they showed."""
+        """A sentence that says how many pairs could decide, where these pairs could not."""
         duration = _minutes(self.fewest_pairs * self.round_s)
         return (
             f"{_count(self.pairs, 'pair')} cannot decide anything among {_count(self.family, 'test')}: "
@@ -142,8 +142,8 @@ def make_plan(
 ) -> PairPlan:
     """Turn `pairs`, or else `seconds`, into a plan.
 
-    With `may_leave_out` cells are dropped from the end, as long as those that stay could not see their budgets
-    (10 pairs if the noise is not known). Pairs asked for are never changed, even if they cannot decide anything.
+    With `may_leave_out`, cells are dropped from the end until the others have enough pairs to see their budgets, or 10
+    pairs if the noise is not known. A given number of pairs is never changed, even if it cannot decide anything.
     """
     assert (pairs is None) != (seconds is None)
     kept = list(cells)

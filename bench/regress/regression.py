@@ -1,4 +1,4 @@
-"""The whole check behind one call: build the arms, measure, judge, remember, and say it. The command line only asks."""
+"""The whole check behind one call: build the arms, measure, judge, and remember. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["Amount", "Request", "failure", "junit", "markdown", "run", "text"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """How much to measure, by which rules. One of `pairs` and `seconds` is given; `tolerance` is a fraction."""
+    """How much to measure, and by which rules. Either `pairs` or `seconds` is given. `tolerance` is a fraction."""
 
     seed: int
     pairs: int | None = None
@@ -64,7 +64,7 @@ def run(
 
 
 def failure(error: BenchError) -> Comparison | None:
-    """Return the verdict of a comparison that could not begin; None for wrong use, which is no verdict."""
+    """Return the verdict of a comparison that could not begin. Return None for wrong use, which is no verdict."""
     words = {code: word for word, code in EXIT_CODES.items() if word in {Word.INVALID, Word.NO_BASELINE}}
     if error.exit_code not in words:
         return None

@@ -1,4 +1,4 @@
-"""A verdict for people: lines for a terminal, Markdown for the summary of a CI job. Shows; decides nothing."""
+"""A verdict for people: lines for a terminal, and Markdown for the summary of a CI job. Nothing is decided here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.experiment.model import StopReason
 from bench.metrics import unit_of
-from bench.units import bounds, estimate, percent, share
+from bench.units import bounds, estimate, percent, plural, share
 from bench.verdict.words import Word
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A comparison with what a reader needs beside it. `baseline` and `candidate` are what the arms are called."""
+    """A comparison with what a reader needs beside it. `baseline` and `candidate` are the names of the arms."""
 
     comparison: Comparison
     baseline: str
@@ -35,7 +35,7 @@ class Report:
 
     @property
     def footer(self) -> list[str]:
-        """What holds for all cells together, ending with the exit status."""
+        """Lines about all cells together; the last is the exit status."""
         comparison = self.comparison
         counts = ", ".join(f"{number} {word}" for word, number in comparison.counts().items())
         host = (
@@ -54,7 +54,7 @@ class Report:
 
 
 def text(report: Report) -> str:
-    """Return the report as plain lines: per cell the word and the reason, then every metric, then what to do next."""
+    """Return the report as plain lines. Each cell has its word, the reason, every metric, and what to do next."""
     lines = [f"{report.candidate} against {report.baseline}", ""]
     width = max((len(cell.cell) for cell in report.comparison.cells), default=0)
     for cell in report.comparison.cells:
@@ -68,7 +68,7 @@ def text(report: Report) -> str:
 
 
 def markdown(report: Report) -> str:
-    """Return the report as Markdown: a table of the metrics, and a sentence per cell that is not fine."""
+    """Return the report as Markdown: a table of the metrics, and a sentence for each cell that is not fine."""
     comparison = report.comparison
     lines = [
         f"### {comparison.word}: {_escape(report.candidate)} against {_escape(report.baseline)}",
@@ -121,10 +121,11 @@ def _sees(metric: MetricVerdict) -> str:
 
 def _error_rate(alarms: FalseAlarms) -> str:
     if not alarms.comparisons:
-        return "this checker has not compared equal code here yet: its own false-alarm rate is not known"
+        return "this check has not compared equal code here yet, so its own rate of false alarms is not known"
+    compared = plural(alarms.comparisons, "comparison")
     return (
-        f"this checker so far: of {alarms.comparisons} comparisons of equal code {alarms.regressed} were called "
-        f"REGRESSED, which is {estimate(alarms.rate, share)}, and {alarms.improved} IMPROVED"
+        f"this check so far: of {compared} of equal code, {alarms.regressed} were called REGRESSED, which is "
+        f"{estimate(alarms.rate, share)}, and {alarms.improved} IMPROVED"
     )
 
 
@@ -133,5 +134,5 @@ def _number(value: float) -> str:
 
 
 def _escape(line: str) -> str:
-    """Keep a text from being read as Markdown."""
+    """Return a text that Markdown shows as it is."""
     return line.replace("|", "\\|").replace("<", "&lt;").replace("\n", "<br>")

@@ -1,6 +1,6 @@
-"""From what was asked for to what can be measured: two arms, their servers, and the cells they make.
+"""What a person asked for becomes what can be measured: two arms, their servers, and the cells that they make.
 
-Everything that is built here is taken away again when the comparison ends.
+Everything that is built here is removed when the comparison ends.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from clients.workload import Workload
 
 GATE_SERVERS = ("asyncio-protocol", "threads", "coroutines")
-"""What is compared in this project if nobody says: one server per way to wait. The first is the last to be left out."""
+"""The servers of this project that are compared by default: one for each way to wait, the most important first."""
 
 STEADY_ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "33554432", "MALLOC_MMAP_THRESHOLD_": "33554432"}
-"""What both arms get, unless the user's environment says otherwise: glibc keeps freed memory below 32 MiB.
+"""Variables for both arms, unless the user's environment has them: glibc then keeps freed memory below 32 MiB.
 
-By default it returns the top of the heap as soon as enough of it is free. asyncio frees a buffer of 256 KiB after every
-read, and whether that is enough depends on the layout of the launch: the same server then needs 4.6 or 20 us per reply
-(measured here, CPython 3.11), by a coin that no change of code tossed.
+By default glibc returns the top of the heap as soon as enough of it is free. asyncio frees a buffer of 256 KiB after
+every read. Whether that is enough depends on the layout of the launch, so the same server needs 4.6 or 20 us per reply
+(CPython 3.11) without any change of code.
 """
 
 Ready = Literal["line", "port", "either"]
@@ -51,7 +51,7 @@ _LABELLED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*=")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a person asked for. Either `base` (and `head`), or both of `a` and `b`."""
+    """What a person asked for: either `base`, perhaps with `head`, or both `a` and `b`."""
 
     here: Path
     workload: Workload
@@ -67,9 +67,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What will be measured: cells with a server per arm, what the arms are called, and whether they are the same.
+    """The cells that will be measured, the names of the arms, and whether both arms are the same code.
 
-    `options` are the command-line options that ask for one cell alone, by the cell's name.
+    `may_leave_out` says that cells may be dropped for lack of time. `options` are the command-line options that ask for
+    one cell alone, by the cell's name.
     """
 
     cells: tuple[PairedCell, ...]
@@ -85,8 +86,8 @@ class Prepared:
 def prepared(request: Request) -> Iterator[Prepared]:
     """Build both arms for as long as the comparison runs.
 
-    Raises UsageError for what cannot be asked, NoBaselineError for a baseline that cannot be built, MeasurementError
-    for a candidate that cannot.
+    Raises UsageError for wrong use, NoBaselineError for a baseline that cannot be built, and MeasurementError for a
+    candidate that cannot be built.
     """
     if request.a is not None and request.b is not None:
         yield _specs(request, request.a, request.b)
@@ -138,12 +139,12 @@ def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revisio
 
 
 def _setup(request: Request, tree: Path) -> str | None:
-    """Return the command that installs an arm; an empty one that was asked for means none."""
+    """Return the command that installs an arm. None means that nothing is installed, as an empty --setup asks for."""
     return arms.default_setup(tree) if request.setup is None else request.setup or None
 
 
 def _ours_or_gap(environment: arms.Environment, name: str) -> Server:
-    """Return one of our servers, or one with a gap: another cell may still be compared."""
+    """Return one of our servers. If it cannot be had, return one with a gap, so that other cells are still compared."""
     try:
         return arms.our_server(environment, name)
     except BenchError as error:
@@ -165,8 +166,8 @@ def _specs(request: Request, a: str, b: str) -> Prepared:
 def spec(text: str, arm: str, ready: Ready | None = None) -> Server:
     """Read `NAME` or `FILE.py`, either with `@PYTHON`, or `LABEL=COMMAND`, or a command of several words.
 
-    The server is named after the arm too, in one letter, so that both names are of equal length where the specs are.
-    Raises UsageError.
+    The server's name ends in the arm's letter, so that both names are equally long where the specs are. Raises
+    UsageError.
     """
     bare = text.strip()
     if not _LABELLED.match(bare) and len(bare.split()) > 1:

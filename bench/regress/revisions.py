@@ -1,6 +1,6 @@
-"""Two states of a git repository, side by side in folders of equal length. Only git is run here.
+"""Two revisions of a git repository, checked out side by side. Only git is run here.
 
-The user's checkout, index and stash are never touched: the working tree is written as a commit that no branch holds,
+The user's checkout, index and stash are never touched. The working tree is written as a commit that no branch holds,
 through an index of its own, and both arms are checked out elsewhere.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FOLDERS = {Arm.BASELINE: "base", Arm.CANDIDATE: "head"}
-"""Names of equal length: the length of a path moves memory about, which alone can change a speed."""
+"""Names of equal length, because the length of a path moves memory, which alone can change a speed."""
 
 WORKING_TREE = "working tree"
 _GITLINK = "160000"
@@ -102,7 +102,7 @@ def working_tree(where: Repository) -> Revision:
 
 @contextlib.contextmanager
 def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace: Path) -> Iterator[dict[Arm, Path]]:
-    """Check both arms out under `workspace`, submodules included, and take them away again.
+    """Check both arms out under `workspace`, submodules included, and remove them afterwards.
 
     Raises NoBaselineError, or UsageError for the candidate, if git cannot.
     """
@@ -124,7 +124,7 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
 
 
 def _fill_submodules(root: Path, commit: str, tree: Path, error: type[BenchError]) -> None:
-    """Put the files of each submodule in place, from the clone that is already here; one that is not stays empty."""
+    """Put the files of each submodule in place from its local clone. A submodule without a local clone stays empty."""
     for line in _git(root, "ls-tree", "-r", "-z", commit).split("\0"):
         facts, _, path = line.partition("\t")
         local = root / path
@@ -152,7 +152,7 @@ def _is_dirty_submodule(line: str) -> bool:
 
 
 def _git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-    """Run git away from the variables that a hook or an alias may have left, which would point it elsewhere."""
+    """Run git without the GIT_ variables of a hook or an alias, which would point it elsewhere."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(

@@ -1,11 +1,11 @@
-"""The experiment of `regress`: rounds of adjacent pairs, planned looks, and nothing between them. Pure.
+"""The experiment of `regress`: rounds of adjacent pairs, with planned looks at the data. Pure.
 
 Laws of this file:
-- The order is fixed before it is needed: rounds visit the cells in a seeded shuffled order, a pair is AB or BA in turn
-  from a random start. What the numbers say never decides what is measured next, except at a planned look.
-- Both trials of a pair follow each other at once and share a seed. The seed draws the layout of memory of a launch,
-  which can change a speed severalfold. So equal code meets equal layouts, and each pair draws a new one.
-- A pair of which one trial failed is measured again, whole.
+- The numbers never decide what is measured next, except at a planned look. A round visits the cells in a seeded
+  shuffled order. The pairs of a cell are AB and BA in turn, from a random start.
+- The trials of a pair follow each other at once and share a seed. The seed draws the memory layout of a launch, which
+  can change a speed severalfold. So equal code is compared under equal conditions, and each pair gets a new layout.
+- If one trial of a pair fails, the whole pair is measured again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Question:
     """What is asked: which cells, by which rules, in how many pairs or seconds.
 
     `same` says that both arms are the same code. `same_interpreter` asks for equal interpreters in both arms. `looks`
-    are the numbers of pairs at which the verdict is looked at; they follow from the number of pairs if not given.
+    are the numbers of pairs at which the data are judged. They follow from the number of pairs if they are None.
     """
 
     cells: tuple[PairedCell, ...]
@@ -49,7 +49,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """The verdict and what it rests on: the plan, every trial by cell, and why it ended early if it did."""
+    """The verdict and what it rests on: the plan, the trials by cell, and why it ended early, or None."""
 
     comparison: Comparison
     plan: PairPlan
@@ -63,7 +63,7 @@ class Compared:
 
 
 def session(question: Question, knowledge: Knowledge) -> Experiment[Compared]:
-    """Ask for pairs until every cell has its word, or as many as planned; look when planned, and judge.
+    """Ask for pairs until every cell has its word or the planned number of pairs, and return the verdict.
 
     The plan is told before the first pair. A plan that cannot decide anything measures nothing.
     """
@@ -94,7 +94,7 @@ def session(question: Question, knowledge: Knowledge) -> Experiment[Compared]:
 
 @dataclass(slots=True)
 class _Session:
-    """A comparison under way: who is still measured, what was measured, and why some will not be."""
+    """A comparison under way: the cells that are still measured, their trials, and the problems of the others."""
 
     question: Question
     plan: PairPlan
@@ -118,12 +118,12 @@ class _Session:
                 self.problems[cell.name] = problem
 
     def refuse(self, why: str) -> None:
-        """Say of every cell that has no other problem that it cannot be decided."""
+        """Record for every cell without another problem why it cannot be decided."""
         for cell in self._live:
             self.problems[cell.name] = Problem(Word.INCONCLUSIVE, why)
 
     def measure(self) -> Experiment[None]:
-        """Measure the live cells from look to look; those whose word is found stop there."""
+        """Measure the live cells from look to look. A cell whose word is found stops there."""
         for look in self.plan.looks:
             yield from self._grow(look)
             if self._live and look != self.plan.looks[-1]:
@@ -131,7 +131,7 @@ class _Session:
                 self._live = [cell for cell in self._live if cell.name not in settled]
 
     def judge(self) -> Comparison:
-        """Judge what there is by now."""
+        """Return the verdict on the pairs that there are now."""
         names = [cell.name for cell in self.plan.cells]
         problems = dict(self.problems)
         for name in names:
@@ -149,7 +149,7 @@ class _Session:
         )
 
     def _grow(self, pairs: int) -> Experiment[None]:
-        """Go round until every live cell has this many pairs."""
+        """Ask for rounds until every live cell has this many pairs."""
         while waiting := [cell for cell in self._live if len(self.logs[cell.name].pairs) < pairs]:
             self._random.shuffle(waiting)
             for cell in waiting:
@@ -186,7 +186,7 @@ class _Session:
 
 
 def observations(cell: str, log: Log) -> list[Observation]:
-    """Rows for the verdict, from whole pairs. Which ran first is read from the trial numbers."""
+    """Return the rows of the whole pairs. Which trial of a pair ran first is read from the trial numbers."""
     return [
         Observation(
             cell=cell,

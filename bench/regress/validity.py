@@ -1,7 +1,7 @@
-"""The gates before any statistic: was this a measurement of the server at all? Looks at results, changes none of them.
+"""The gates before any statistic: was this a measurement of the server at all? They change no result.
 
-A gate refuses a whole cell, or the whole host, and says why. It never drops a single trial: ranks bear outliers, and
-choosing trials is how a check starts to see what it expects. The limits are those of `bench.limits` in the column
+A gate refuses a whole cell, or the whole host, and says why. It never drops a single trial. Ranks tolerate outliers,
+and a check that chooses its trials starts to see what it expects. The limits are those of `bench.limits` in the column
 `regress`; none is kept here.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bench.verdict.rules import Rule
 
 STEADY_LEVEL = 0.999
-"""Of the interval that refuses a cell: it is asked of every cell at every look, and noise must hardly ever do that."""
+"""Level of the interval that refuses a cell. Every cell is asked at every look, and noise must hardly ever refuse."""
 
 SAME_IN_BOTH_ARMS = {
     "interpreter": "the interpreter",
@@ -39,7 +39,7 @@ SAME_IN_BOTH_ARMS = {
 
 @dataclass(slots=True)
 class Log:
-    """Everything that was tried in one cell: whole pairs as (baseline, candidate), and the trials that failed."""
+    """Every trial of one cell: the whole pairs, each a result by arm, and the trials that failed."""
 
     pairs: list[Mapping[Arm, TrialResult]] = field(default_factory=list)
     failed: list[tuple[Arm, TrialResult]] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Log:
 
 
 def gap(servers: Mapping[Arm, Server]) -> Problem | None:
-    """Refuse a cell whose server is known not to run, before any trial."""
+    """Return the problem of a cell whose server is known not to run; None if both arms can run."""
     for arm, word in ((Arm.CANDIDATE, Word.INVALID), (Arm.BASELINE, Word.NO_BASELINE)):
         if servers[arm].gap is not None:
             return Problem(word, f"the {arm} cannot run here: {servers[arm].gap}")
@@ -58,7 +58,7 @@ def gap(servers: Mapping[Arm, Server]) -> Problem | None:
 
 
 def lost(log: Log, planned_pairs: int) -> Problem | None:
-    """Refuse a cell whose trials fail: an arm that never works, a wrong echo, or more than 5 % lost."""
+    """Return the problem of a cell with a wrong echo, with an arm that never works, or with too many failed trials."""
     for arm, result in log.failed:
         if result.status is Status.WRONG_ECHO:
             return Problem(Word.INVALID, f"the {arm} answered with wrong bytes: {result.detail}")
@@ -76,7 +76,7 @@ def lost(log: Log, planned_pairs: int) -> Problem | None:
 
 
 def cell_problem(log: Log, rules: Sequence[Rule], *, same_interpreter: bool) -> Problem | None:
-    """Refuse a cell whose numbers say something else than how fast the server is."""
+    """Return the problem of a cell whose numbers do not measure the speed of the server; None if there is none."""
     for reason in (
         _errors(log),
         _saturated(log, rules),
@@ -91,7 +91,7 @@ def cell_problem(log: Log, rules: Sequence[Rule], *, same_interpreter: bool) -> 
 
 
 def host_problem(logs: Iterable[Log]) -> str:
-    """Say why no number of this host counts, or nothing."""
+    """Return why no number of this host counts; empty if they count."""
     results = [result for log in logs for pair in log.pairs for result in pair.values()]
     for metric, limit, what, advice in (
         (metrics.STEAL, limits.STEAL, "the hypervisor took", "repeat when the host is quieter"),
@@ -110,10 +110,10 @@ def mean(results: Iterable[TrialResult], metric: str) -> float:
 
 
 def not_steady(log: Log) -> str:
-    """Say that the rate still moved within the window, or moved differently in the two arms; nothing if it did not.
+    """Say that the rate moved within the window, or moved differently in the two arms; empty if it did not.
 
-    The drifts of the trials are the replicates, so that a drift of the session cancels. Without slices, or with too few
-    trials for an interval, there is nothing to say.
+    The drifts of the trials are the replicates. Without slices, or with too few trials for an interval, the answer is
+    empty.
     """
     drifts = {arm: np.array([drift(result.timeline).value for result in log.measured(arm)]) for arm in Arm}
     if not log.pairs or not all(np.isfinite(values).all() for values in drifts.values()):
@@ -148,13 +148,13 @@ def _saturated(log: Log, rules: Sequence[Rule]) -> str:
     if not generator >= limits.GENERATOR_BUSY.regress or server >= limits.SERVER_BUSY.regress:
         return ""
     return (
-        f"the load generator used {share(generator)} of its core, so a change of the server's speed cannot "
-        f"show in what it sees: gate on {metrics.CPU.column} alone, or offer a fixed --rate below the limit"
+        f"the load generator used {share(generator)} of its core, so it could not show a change of the server's speed: "
+        f"gate on {metrics.CPU.column} alone, or offer a fixed --rate below the limit"
     )
 
 
 def _offered(log: Log) -> str:
-    """Compare all that fell due in an arm with what was asked for; Poisson arrivals are let vary by four deviations."""
+    """Compare what fell due in an arm with what was asked; Poisson arrivals may lack four standard deviations."""
     for arm in Arm:
         results = [result for result in log.measured(arm) if result.metrics.get("offered_per_s") is not None]
         windows = [result.trial.workload.duration_s for result in results]
@@ -171,7 +171,9 @@ def _late(log: Log) -> str:
         lateness, response = _median(results, "lateness_p99_ns"), _median(results, "response_p50_ns")
         if lateness > limits.LATENESS.regress * response:
             late = share(lateness / response)
-            return f"requests to the {arm} left late (99th percentile {late} of the median response): lower the rate"
+            return (
+                f"requests to the {arm} were sent late (99th percentile {late} of the median response): lower the rate"
+            )
     return ""
 
 

@@ -1,1 +1,1 @@
-"""The verdict on two arms: rules, pairs, interim looks, judge, words. Knows no process and imports no pandas."""
+"""The verdict on two arms: its rules, pairs, interim looks, judge and words. Knows no process and imports no pandas."""

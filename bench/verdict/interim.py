@@ -1,8 +1,8 @@
-"""Looking at the data more than once, at planned numbers of pairs, without raising more false alarms than one look.
+"""Looks at the data at planned numbers of pairs, which together give no more false alarms than one look.
 
 The boundary is constant in z (Pocock 1977). How often pure noise crosses it at any of the looks is computed by the
 recursion of Armitage, McPherson and Rowe (1969) on a Brownian motion observed at the looks. The signed-rank statistic
-has lighter tails than that, so the true rate lies a little below. Only the planned looks are here, no test statistic.
+has lighter tails than that, so the true rate lies a little below. No test statistic is here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def planned(pairs: int, *, most: int = 4, apart: int = 10) -> tuple[int, ...]:
 
 @lru_cache(maxsize=65536)
 def overall_p(p: float, looks: tuple[int, ...]) -> float:
-    """Probability that noise gives a one-sided p-value this small at any of the looks; `p` itself for one look."""
+    """Return the probability that noise gives a one-sided p-value this small at any look; `p` itself for one look."""
     if len(looks) == 1 or p >= 0.5:  # noqa: PLR2004 - evidence for the other side needs no correction
         return p
     return max(p, _crossing(-float(ndtri(p)), looks))
@@ -39,7 +39,7 @@ def overall_p(p: float, looks: tuple[int, ...]) -> float:
 
 @lru_cache(maxsize=4096)
 def nominal_alpha(alpha: float, looks: tuple[int, ...]) -> float:
-    """p-value to ask for at each look so that all of them together err with probability `alpha`."""
+    """Return the p-value to ask for at each look, so that all looks together err with probability `alpha`."""
     if len(looks) == 1:
         return alpha
     low, high = -float(ndtri(alpha)), -float(ndtri(alpha / len(looks)))

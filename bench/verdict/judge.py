@@ -1,10 +1,12 @@
-"""The verdict on pairs of trials, computed once and here. Runs nothing, prints nothing, reads no file.
+"""The verdict on pairs of trials. It is computed here, once. Nothing is run, printed or read from a file.
 
-A cell's metric is REGRESSED only if three things hold: the exact signed-rank test says slower, beyond what chance
-gives among all tests of the comparison (Holm) and all planned looks; and the estimate reaches the tolerance.
-It is OK only if the interval excludes a slowdown of the whole budget. What is neither is INCONCLUSIVE. Requiring the
-estimate to reach the budget instead would leave the power at a true slowdown of one budget at a half, however many
-pairs there are.
+A cell's metric is REGRESSED only if three things hold. The exact signed-rank test says slower, beyond what chance gives
+among all tests of the comparison (Holm) and all planned looks. The whole interval lies above zero. The estimate reaches
+the tolerance. The metric is OK only if the interval excludes a slowdown of the whole budget. If neither that nor the
+like for faster (IMPROVED) holds, it is INCONCLUSIVE.
+
+The estimate need not reach the budget to be REGRESSED. If it had to, a true slowdown of exactly one budget would be
+found in half of the cases, however many pairs there are.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ ORDER_EFFECT_LIMIT = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a cell has no verdict from its numbers: the word it gets instead, and a sentence."""
+    """The reason why a cell has no verdict from its numbers: the word that it gets instead, and a sentence."""
 
     word: Word
     reason: str
@@ -71,7 +73,7 @@ class _Evidence:
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """On what terms a test is held: the planned looks, the chance of error, and the number of tests in its family."""
+    """The terms of a test: the planned looks, the chance of error, and the number of tests in its family."""
 
     looks: tuple[int, ...]
     alpha: float
@@ -84,7 +86,7 @@ class _Terms:
 
     @property
     def strictest(self) -> float:
-        """What the first of the family must pass (Holm's first step): the honest level to promise an effect at."""
+        """The level that the smallest p-value of a family must pass (Holm's first step); effects are promised at it."""
         return nominal_alpha(self.alpha / self.family, self.looks)
 
 
@@ -98,11 +100,11 @@ def judge(
     problems: Mapping[str, Problem] | None = None,
     host_problem: str = "",
 ) -> Comparison:
-    """Give the verdict on every cell in `cells`, also on those without a single row.
+    """Return the verdict on every cell in `cells`, also on a cell without a single row.
 
-    `looks` are the planned numbers of pairs at which this is called; the last is the most. `problems` are cells that
-    the validity gates have refused: they keep their place in the family of tests, so that a look at which a cell
-    failed does not make the others easier to convict.
+    `looks` are the planned numbers of pairs at which this is called; the last is the largest. `problems` are cells that
+    the validity gates have refused. They keep their place in the family of tests, so that one cell's failure does not
+    make it easier to call the others REGRESSED.
     """
     rows, refused = by_cell(observations), problems or {}
     evidence: dict[tuple[str, str], _Evidence | Problem] = {
@@ -128,7 +130,7 @@ def judge(
 
 
 def _evidence(found: Sample, rule: Rule) -> _Evidence | Problem:
-    """Check what the logarithm and the pairing need, before any statistic."""
+    """Return the evidence, or the problem of numbers that have no logarithm or no partner."""
     if not found.pairs:
         return Problem(Word.NO_BASELINE, "there are no trials of both arms to compare")
     if found.lost:
@@ -184,7 +186,7 @@ def _fraction(log: float) -> float:
 
 
 def _word(log: Estimate, rule: Rule, p: tuple[float, float], alpha: float) -> Word:
-    """Read the verdict off. Every comparison with NaN is false, so what cannot be told ends as INCONCLUSIVE."""
+    """Return the word. Every comparison with NaN is false, so without bounds it is INCONCLUSIVE."""
     slower, faster = p
     tolerance = math.log1p(rule.tolerance)
     if slower <= alpha and log.low > 0 and log.value >= tolerance:

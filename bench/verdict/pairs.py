@@ -1,7 +1,7 @@
 """From trials to pairs: one number per trial, one log ratio per pair. Judges nothing; `judge.py` does.
 
-Rows may come in any order, and a trial may have several rows (windows of one launch): they are averaged first, since
-the launch is the unit and its windows are not replicates.
+Rows may come in any order. If a trial has several rows (windows of one launch), they are averaged first, because the
+launch is the unit and its windows are not replicates.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Arm(StrEnum):
-    """The two sides of a comparison. What is called slower or faster is the candidate."""
+    """The two sides of a comparison. Slower and faster are said of the candidate."""
 
     BASELINE = "baseline"
     CANDIDATE = "candidate"
@@ -29,7 +29,7 @@ class Arm(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What one trial gave to a comparison: a number per metric, None where it could not be seen.
+    """The numbers of one trial in a comparison, by metric. None is a number that could not be seen.
 
     `pair` counts within the cell from 0; `position` is 0 for the trial that ran first in its pair, 1 for the other.
     """
@@ -56,7 +56,7 @@ class Sample:
         return int(self.baseline.size)
 
     def slowdown(self, *, larger_is_better: bool) -> Floats:
-        """Log ratio per pair, above zero where the candidate is the slower one; swapping the arms negates it exactly.
+        """Return the log ratio of each pair, above zero where the candidate is slower. Swapped arms negate it exactly.
 
         Every value must be a number above zero (see `first_bad`).
         """
@@ -81,7 +81,7 @@ def by_cell(observations: Iterable[Observation]) -> dict[str, list[Observation]]
 
 
 def sample(rows: Iterable[Observation], metric: str) -> Sample:
-    """Pair the rows of one cell. A pair with one arm only is counted as lost; a value that is None becomes NaN."""
+    """Pair the rows of one cell. A pair with one arm only counts as lost. A value that is None becomes NaN."""
     values: dict[tuple[int, Arm], list[float]] = defaultdict(list)
     first: dict[int, bool] = {}
     for row in rows:

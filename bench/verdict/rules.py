@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Rule:
     """How one metric is judged.
 
-    `budget` is the slowdown that must not pass. `tolerance` is the change that is never called one. Both are fractions.
-    A metric that is not `gating` is shown and decides nothing.
+    `budget` is the slowdown that must not pass. A change smaller than `tolerance` is never called a regression. Both
+    are fractions. A metric that is not `gating` is shown and decides nothing.
     """
 
     metric: str
@@ -33,7 +33,7 @@ class Rule:
 
 
 def rule_of(metric: metrics.Metric) -> Rule:
-    """Return the rule of a metric that may decide, as it stands if nobody says otherwise."""
+    """Return the default rule of a metric that may decide."""
     assert metric.budget is not None
     return Rule(
         metric=metric.column,
@@ -45,13 +45,13 @@ def rule_of(metric: metrics.Metric) -> Rule:
 
 
 RULES = tuple(rule_of(metric) for metric in metrics.GATES)
-"""The rules if nobody says otherwise."""
+"""The default rules."""
 
 
 def chosen_rules(gates: Sequence[str], tolerance: float) -> tuple[Rule, ...]:
-    """Return the rules: the `gates` decide, and the rest of the metrics is shown.
+    """Return the rules: the `gates` decide, and the other metrics are shown.
 
-    A gate is `METRIC` or `METRIC=5%`, its budget. Without any, those of `metrics.GATES_BY_DEFAULT` decide. `tolerance`
+    A gate is `METRIC`, or `METRIC=5%` with its budget. Without a gate, `metrics.GATES_BY_DEFAULT` decide. `tolerance`
     is a fraction. Raises UsageError for a metric or a budget that cannot be.
     """
     wanted = dict(map(_gate, gates)) or dict.fromkeys(rule.metric for rule in RULES if rule.gating)

@@ -1,6 +1,6 @@
-"""What a comparison says, as values: the verdict on each metric, on each cell, and on the whole. Computes nothing.
+"""The verdict as values: on each metric, on each cell, and on the whole. Nothing is computed here.
 
-Terminal, Markdown, JUnit and the exports only show what stands here.
+Terminal, Markdown, JUnit and the exports only show these values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """The noise of the pairs: standard deviation of the log ratio, likeness of neighbours, effect of going second."""
+    """The noise of the pairs: standard deviation of the log ratio, correlation of neighbours, effect of the order."""
 
     sd: float
     lag1: float
@@ -32,11 +32,11 @@ class Noise:
 class MetricVerdict:
     """One metric of one cell. Fractions are of the baseline: 0.068 is 6.8 %.
 
-    `slowdown` lies above zero where the candidate is worse, whatever the metric's direction; `change` is the same
-    in the metric's own direction. `p` is adjusted by Holm over all `family` tests and all looks, NaN if not gating;
-    `suspicion` is the uncorrected one-sided p-value for "slower". It only decides which cells are measured next.
-    `minimal_effect` is found with 80 % probability by this many pairs in this family; `pairs_needed` find the budget
-    with 90 %. `notes` are what a reader must know besides, in sentences.
+    `slowdown` lies above zero where the candidate is worse, whatever the metric's direction. `change` is the same in
+    the metric's own direction. `p` is the smaller p-value of "slower" and "faster". It is adjusted for all looks and,
+    if the metric is gating, by Holm for all `family` tests. `suspicion` is the p-value of "slower" without any
+    adjustment; it decides nothing. This many pairs find a `minimal_effect` with a probability of 80 %, and
+    `pairs_needed` pairs find the budget with 90 %. `notes` are sentences that a reader must know besides.
     """
 
     rule: Rule
@@ -57,7 +57,7 @@ class MetricVerdict:
 
     @property
     def pairs_to_settle(self) -> int | None:
-        """Pairs to ask for next: what the noise says, or twice as many if that was not enough."""
+        """Pairs to ask for next: as many as the noise asks for; twice as many as now if there are that many already."""
         if self.pairs_needed is None:
             return None
         return self.pairs_needed if self.pairs_needed > self.pairs else 2 * self.pairs
@@ -65,10 +65,10 @@ class MetricVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellVerdict:
-    """One cell: the worst word of its gating metrics, that one's reason, and all metrics.
+    """One cell: the worst word of its gating metrics, the reason for that word, and all metrics.
 
-    `settle` is a command. `sensitivity` is how much of a change of the server's CPU per reply throughput shows, as a
-    fraction; None where it is not known. In JSON it is a number, and its bounds stand beside it.
+    `settle` is the command that asks for enough pairs. `sensitivity` is the fraction of a change of the server's CPU
+    per reply that throughput shows; None where it is not known. In JSON it is a number with its bounds beside it.
     """
 
     cell: str
@@ -86,7 +86,7 @@ class CellVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The whole answer. `host_problem` is what makes every number of this host doubtful, empty if nothing does."""
+    """The whole answer. `host_problem` says why no number of this host counts; it is empty if they do."""
 
     cells: tuple[CellVerdict, ...]
     looks: tuple[int, ...]
@@ -100,7 +100,7 @@ class Comparison:
         return Word.INVALID if self.host_problem else worst([cell.word for cell in self.cells])
 
     def exit_code(self, *, allow_inconclusive: bool = False) -> ExitCode:
-        """Exit status: invalid host > regressed > invalid cell > no baseline > inconclusive > fine."""
+        """Return the exit status of the word; an invalid host comes before every word of a cell."""
         if allow_inconclusive and self.word is Word.INCONCLUSIVE:
             return ExitCode.FINE
         return EXIT_CODES[self.word]

@@ -1,4 +1,4 @@
-"""The words of a verdict, which of several counts, and the exit code that each means. Decides nothing."""
+"""The words of a verdict, in the order in which they count, and the exit code of each. Nothing is decided here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench.errors import ExitCode
 
 
 class Word(StrEnum):
-    """The verdict in one word, worst first: the word of a cell is the first of its gating metrics' in this order."""
+    """The verdict in one word, worst first. The word of a cell is the worst word of its gating metrics."""
 
     REGRESSED = "REGRESSED"
     INVALID = "INVALID"
@@ -29,6 +29,6 @@ EXIT_CODES = {
 
 
 def worst(words: list[Word]) -> Word:
-    """Return the word that counts; INCONCLUSIVE for none, since nothing was shown."""
+    """Return the worst of the words; INCONCLUSIVE if there is none, because nothing was shown."""
     order = list(Word)
     return min(words, key=order.index, default=Word.INCONCLUSIVE)

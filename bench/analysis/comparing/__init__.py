@@ -1,1 +1,1 @@
-"""What `echobench compare` shows: servers of one run, two runs, many runs."""
+"""What `echobench compare` shows: the servers of one run, two runs, many runs."""

@@ -1,8 +1,8 @@
-"""A cell over many runs, and where it seems to have changed: a nightly report, never a gate.
+"""A cell over many runs, and where it seems to have changed: for a nightly report, and never a gate.
 
-Runs of different days differ by more than code does, and runs of neighbouring days are alike, so a change found here is
-a place to look, not a verdict. Runs of different machines or interpreters are never joined: each stretch of runs with
-one fingerprint is searched alone, and the field that ended it is named.
+Runs of different days differ by more than most changes of code, and runs of neighbouring days are alike. So a change
+that is found here is a place to look, and no verdict. Runs of different machines or interpreters are never joined: each
+stretch of runs with one fingerprint is searched alone, and the field that ended it is named.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FOLLOWED = (CPU, THROUGHPUT)
 ALPHA = 0.01
 PERMUTATIONS = 1999
 FEWEST_RUNS = 8
-"""A split of fewer runs has too few orders to be rare at all."""
+"""Fewer runs have too few orders for a split to be rare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The first run of a new level. `ratio` is the level after it over the level before; `p` counts for the search."""
+    """The first run of a new level. `ratio` is the new level over the old; `p` is adjusted for having searched."""
 
     run: str
     ratio: float
@@ -54,8 +54,8 @@ class Change:
 class CellHistory:
     """One metric of one cell over the runs, oldest first.
 
-    `breaks` are runs from which on the fingerprint is another, with the fields. `alike` says that neighbouring runs are
-    correlated, which makes changes out of nothing: then read the changes as places to look only.
+    `breaks` are the runs at which the fingerprint changes, with the fields. `alike` says that neighbouring runs are
+    correlated. Chance alone can then look like a change, so the changes are only places to look.
     """
 
     server: str
@@ -91,9 +91,10 @@ def history(runs: Sequence[Run]) -> list[CellHistory]:
 def change_points(values: Floats, *, alpha: float = ALPHA, seed: int = 0) -> list[tuple[int, float]]:
     """Return where a series changes its level: index of the first value of a new level, and a p-value, in order.
 
-    Binary segmentation: the split with the largest rank CUSUM, tested against the largest of as many random orders, so
-    that p is right for having searched (Pettitt 1979, by permutation); then each side the same. Without any change a
-    series shows one with probability `alpha` at most, if its values are exchangeable. Fewer than 8 values show none.
+    Binary segmentation takes the split with the largest rank CUSUM, and then does the same on each side. The largest
+    CUSUM is tested against the largest of random orders, so that p allows for having searched (Pettitt 1979, by
+    permutation). If the values are exchangeable, a series without a change shows one with probability `alpha` at most.
+    Fewer than 8 values show none.
     """
     if values.size < FEWEST_RUNS:
         return []

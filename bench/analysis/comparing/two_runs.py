@@ -1,8 +1,8 @@
-"""Two runs from disk, side by side: refused where they are not comparable, otherwise said in weaker words.
+"""Two stored runs side by side. They are refused if they cannot be compared, and else described in weak words.
 
-Between two days a machine changes by more than most code does: on unchanged code, rules that can see 10 % raise alarms
-in a third of such comparisons, whatever the test. So nothing here is called REGRESSED or OK; `echobench regress` is
-what decides.
+Between two days a machine changes by more than most changes of code. On unchanged code, rules that can see 10 % raise
+alarms in a third of such comparisons, whatever the test. So nothing here is called REGRESSED or OK. That is for
+`echobench regress` to decide.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ MUST_MATCH: dict[str, tuple[str, ...]] = {
 """What must be equal in run.json for two runs to be comparable, besides every library but our own."""
 
 _UNWRITTEN = {("plan", "generator"): "python"}
-"""What a field of MUST_MATCH means where an older run does not have it."""
+"""The value of a field of MUST_MATCH in an older run that does not have the field."""
 
 _OUR_LIBRARY = "echobench"
 
 
 class Impression(StrEnum):
-    """What two stored runs look like, in words weaker than a verdict's."""
+    """How two stored runs appear, in words weaker than those of a verdict."""
 
     MISSING = "MISSING"
     LOOKS_SLOWER = "LOOKS-SLOWER"
@@ -80,7 +80,7 @@ class CellImpression:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredComparison:
-    """All that two runs have in common, and what only one of them has."""
+    """An impression of every cell that either run has."""
 
     baseline: str
     candidate: str
@@ -88,7 +88,7 @@ class StoredComparison:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Nothing to compare with before inconclusive; never regressed, since this cannot know."""
+        """NO_BASELINE comes before INCONCLUSIVE. It is never REGRESSED, because stored runs cannot show that."""
         words = {one.impression for one in self.impressions}
         if Impression.MISSING in words or not words:
             return ExitCode.NO_BASELINE
@@ -186,13 +186,13 @@ def _impression(baseline: Run, candidate: Run, cell: tuple[str, str], rule: Rule
 
 
 def _why_not(runs: tuple[Run, Run], workload: str, sides: Sequence[pd.DataFrame], rule: Rule) -> str:
-    """Say why the cell has no ratio, naming the run or the field; nothing if it has one."""
+    """Say why the cell has no ratio, naming the run or the field; empty if it has one."""
     for run, rows in zip(runs, sides, strict=True):
         values = rows[rule.metric].dropna()
         if values.empty:
             return f"{run.id} has no {rule.title} of this cell"
         if not (values > 0).all():
-            return f"{run.id} has a {rule.title} of 0, which no ratio can be made of"
+            return f"{run.id} has a {rule.title} of 0, which gives no ratio"
     shapes = [_workload(run, workload) for run in runs]
     names = sorted({*shapes[0], *shapes[1]})
     differ = [name for name in names if shapes[0].get(name) != shapes[1].get(name)]
@@ -211,7 +211,7 @@ def _workload(run: Run, name: str) -> Mapping[str, Any]:
 
 
 def _word(change: Estimate, rule: Rule) -> Impression:
-    """Read the impression off the slowdown's interval; comparisons with NaN are false and end as CANNOT-TELL."""
+    """Return the impression that the slowdown's interval gives. Without bounds it is CANNOT-TELL."""
     worse = change.map(math.log1p)
     slowdown = worse.negated() if rule.larger_is_better else worse
     tolerance, budget = math.log1p(rule.tolerance), math.log1p(rule.budget)

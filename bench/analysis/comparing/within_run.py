@@ -1,4 +1,4 @@
-"""The servers of one run as ratios to one of them: what a comparison within a run comes down to. Judges nothing."""
+"""The servers of one run as ratios to one of them, with intervals. Nothing is judged here."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What tables and plots show: what a run sweeps, and one estimate per cell. Frames in, values out.
+"""The load that a run sweeps, and one estimate for each of its cells. Frames in, values out.
 
-A cell is one server under one workload; its trials are the replicates. The metrics are rows of `bench.metrics`. No
-drawing is here.
+A cell is one server under one workload, and its trials are the replicates. The metrics are rows of `bench.metrics`.
+Nothing is drawn here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What a run varies from cell to cell of a server: its column, its name, and how a value reads in a sentence."""
+    """What a run varies from cell to cell: a column, its title, and how a value is written at a tick or in text."""
 
     column: str
     title: str
@@ -48,9 +48,9 @@ AXES = (
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Workloads that differ only along the axis; `places` says where each stands, by name.
+    """Workloads that differ only along the axis. `places` says where each of them stands, by its name.
 
-    `label` says what they have that other panels of the run have not; it is empty if there is no other.
+    `label` says how they differ from the other panels of the run. It is empty if there is no other panel.
     """
 
     label: str
@@ -61,8 +61,8 @@ class Panel:
 class Sweep:
     """The axis along which a run varies the load, and a panel for each combination of all else.
 
-    `shared` says what all workloads have in common; `open_loop` whether their rates were all given, so that throughput
-    only says whether a server kept up.
+    `shared` says what all workloads have in common. `open_loop` says that all their rates were given, so that
+    throughput only tells whether a server kept up.
     """
 
     axis: Axis
@@ -103,7 +103,7 @@ def sweep(trials: pd.DataFrame) -> Sweep:
 
 
 def _describe(workload: pd.Series, without: str) -> list[str]:
-    """Say in phrases what was asked of the servers, but for what the axis says."""
+    """Say in phrases what a workload asks of a server, without what the axis says."""
     parts = [f"{units.size(workload['message_bytes'])} messages"] if without != "message_bytes" else []
     if without != "connections":
         parts.append(AXES[0].phrase(workload["connections"]))
@@ -119,8 +119,9 @@ def _describe(workload: pd.Series, without: str) -> list[str]:
 class Cell:
     """One metric of one server under one workload.
 
-    `by_round` has one number per measured trial that knows the metric, by the number of its round. `statuses` are those
-    of the trials that failed. `lower_bound`: the generator was the limit in some trial, and holds this metric down.
+    `by_round` has one number for each measured trial that knows the metric, by the number of its round. `statuses` are
+    those of the trials that failed. `lower_bound` says that the generator was the limit in some trial and lowers this
+    metric.
     """
 
     server: str
@@ -148,7 +149,7 @@ def cells(
 ) -> tuple[Cell, ...]:
     """Estimate a metric for every cell, along the axis: the mean over its trials with its interval.
 
-    A cell that was `planned` (server, workload) and has no trial, as in an interrupted run, is there and missing.
+    A cell (server, workload) that was `planned` and has no trial, as in an interrupted run, is returned as missing.
     """
     places = {name: x for panel in sweep.panels for name, x in panel.places.items()}
     by_cell = {
@@ -189,5 +190,5 @@ def _cell(rows: pd.DataFrame, metric: Metric, *, server: str, workload: str, x: 
 
 
 def _not_negative(estimate: Estimate) -> Estimate:
-    """Cut the interval at zero: no rate, time or size lies below, so nothing that could be true is cut off."""
+    """Cut the interval at zero. No rate, time or size lies below zero, so no possible value is cut off."""
     return estimate.map(lambda value: 0.0 if value < 0 else value)

@@ -1,7 +1,7 @@
-"""Who is best, by how much, and how sure that is: the answer that titles and the report's first lines state.
+"""The ranking of a run: which server is best, by how much, and how sure that is. Titles and the report state it.
 
 Two servers are compared by the ratio of trials of the same round, so that a drift of the machine falls on both. The
-interval is that of one such pair of servers; it is not widened for having picked the best of many.
+interval holds for one such pair of servers. It is not widened for having picked the best of many.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 class Standing:
     """The order of the servers under one workload by one metric, best first.
 
-    `level_with` are those that cannot be told from the best: the interval of their ratio to it holds 1, or there is
-    none, or their number is only a lower bound. `lead` is by what factor the best beats the runner-up (above 1 is
-    better, whatever the metric's direction), None if there is no other.
+    `level_with` are the servers that cannot be told from the best. The interval of their ratio to it holds 1 or is not
+    known, or their number is only a lower bound. `lead` is the factor by which the best beats the runner-up: above 1 is
+    better, whatever the metric's direction. It is None if there is no runner-up.
     """
 
     metric: Metric
@@ -51,7 +51,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """All that is said of a run: what it sweeps, its cells by metric, and who leads under each workload."""
+    """What a run shows: the load that it sweeps, its cells by metric, and the standing under each workload."""
 
     sweep: Sweep
     cells: dict[str, tuple[Cell, ...]]
@@ -64,13 +64,13 @@ class Ranking:
 
     @property
     def question(self) -> Metric:
-        """What the run was made to compare: throughput, or p99 where all rates were given."""
+        """The metric that the run compares: throughput, or p99 where all rates were given."""
         return P99 if self.sweep.open_loop else THROUGHPUT
 
     def headline(self, metric: Metric) -> Standing | None:
-        """Return the standing for a title: under the workload that saw the highest throughput, whatever the metric.
+        """Return the standing that a title states: under the workload with the highest throughput, whatever the metric.
 
-        All titles of a run then speak of one workload. None if no server has a number there.
+        So all titles of a run speak of one workload. None if no server has a number there.
         """
         peaks = self.standings[THROUGHPUT.column]
         if not peaks:
@@ -99,7 +99,7 @@ def sentence(standing: Standing, swept: Sweep) -> str:
 
 
 def claim(standing: Standing, swept: Sweep) -> str:
-    """Say who is best, and claim no rank that the data do not show."""
+    """Say which server is best, and claim no rank that the data do not show."""
     metric, best = standing.metric, standing.best
     level = (best.server, *standing.level_with)
     is_best = (swept.open_loop and metric.claim_if_given) or metric.claim
@@ -117,7 +117,7 @@ def claim(standing: Standing, swept: Sweep) -> str:
 
 
 def lead(best: Cell, other: Cell, metric: Metric, level: float = LEVEL) -> Estimate:
-    """By what factor `best` beats `other`: above 1 is better whatever the metric's direction."""
+    """Return the factor by which `best` beats `other`: above 1 is better, whatever the metric's direction."""
     one, another = (best, other) if metric.larger_is_better else (other, best)
     return ratio(one, another, level).estimate
 

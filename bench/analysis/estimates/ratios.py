@@ -1,6 +1,6 @@
-"""One server's metric over another's, by trials of the same round: the one place where servers of a run are divided.
+"""One server's metric over another's, by trials of the same round. All ratios within a run are made here.
 
-A drift of the machine falls on both trials of a round, so it cancels in their ratio. Ranks nobody.
+A drift of the machine falls on both trials of a round, so it cancels in their ratio. Nothing is ranked here.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def ratio(one: Measured, other: Measured, level: float = LEVEL) -> Ratio:
 
 
 def to_baseline(found: Sequence[M], baseline: str) -> Iterator[tuple[M, Ratio]]:
-    """Yield each other server's entry with its ratio to `baseline` under the same workload, where that has an entry.
+    """Yield what is not of `baseline`, each with its ratio to `baseline` under the same workload, if there is one.
 
     All of `found` are of one metric.
     """
@@ -69,7 +69,7 @@ def to_baseline(found: Sequence[M], baseline: str) -> Iterator[tuple[M, Ratio]]:
 
 
 def require_server(baseline: str, found: Sequence[Measured]) -> None:
-    """Raise UsageError, with the nearest name, if no entry is of the server that ratios are asked to."""
+    """Raise UsageError, with the nearest name, if none of `found` is of the server `baseline`."""
     servers = {one.server for one in found}
     if baseline not in servers:
         raise unknown_name("server of this run", baseline, servers)

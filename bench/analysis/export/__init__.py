@@ -1,15 +1,15 @@
 """A run in the formats that other tools read: one file for each format, each a pure function from values to texts.
 
-A new format is a file in this folder and nothing else. An underscore in its name is a hyphen in the format's, and the
-first line of its docstring is what `--help` says of it. It defines one function, by what it shows:
+A new format is a file in this folder and nothing else. An underscore in the name of the file is a hyphen in that of the
+format. The first line of its docstring is what `--help` says of it. The file defines one function:
 
-- `render(run)`, if it shows the trials of a run;
+- `render(run)`, if it shows the trials of a run.
 - `render_values(values)`, if it shows one value and its interval for each cell (see `_values.py`). Then it can show
   a comparison too, and ratios to a baseline.
 
 Either returns contents by file name. No format computes a number of its own: each shows the same series (see
-`_series.py`), one value per trial. A trial that was not measured gives no number to anyone; only formats that can say
-so show it at all. Files that begin with an underscore are what formats share.
+`_series.py`), one value per trial. A trial that was not measured gives no number, and is shown only by formats that can
+say so. Files whose names begin with an underscore hold what formats share.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def formats() -> dict[str, str]:
-    """Return every format by its name, with what it is in a line. Reads the files and imports none of them."""
+    """Return a line about every format, by its name. The files are read and not imported."""
     files = (path for folder in __path__ for path in Path(folder).glob("*.py") if not path.name.startswith("_"))
     return {path.stem.replace("_", "-"): _summary(path) for path in sorted(files, key=lambda path: path.stem)}
 

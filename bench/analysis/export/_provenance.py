@@ -1,4 +1,4 @@
-"""Where a run comes from, as the formats name it: the keys of run.json that exports use, in one place."""
+"""The origin of a run: the keys of run.json that the formats use. Nothing else reads them for an export."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What every format shows: per cell and metric, one value for each measured trial. Formats differ in dress only.
+"""The series that every format shows: one value for each measured trial, by cell and metric.
 
-A name is the key under which tools keep history: `server/workload` and the names in `metrics.Exported` never change.
+Tools keep history under the names of these series. So `server/workload` and the names in `metrics.Exported` never
+change.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ class Series:
 def series(run: Run) -> list[Series]:
     """Return every series of a run, cells in the order of server and workload.
 
-    An open loop's replies per second are left out: they are what was asked for. Raises MeasurementError if no trial
-    has a number.
+    The replies per second of an open loop are left out, because they are what was asked for. Raises MeasurementError if
+    no trial has a number.
     """
     found = [
         one

@@ -1,8 +1,8 @@
-"""Numbers for charts over time: a value with its interval, under a name that is never changed.
+"""Values for charts over time: each has an interval, and a name that is never changed.
 
-A run gives the mean of every series; a comparison gives the candidate's median. Both also give ratios to a baseline
-that was measured in turn with it: the pairs of a comparison, the rounds of a run. A ratio is the one number of these
-that may be compared with that of another day or machine, since what slowed both sides has cancelled.
+A run gives the mean of every series. A comparison gives the candidate's median. Both also give ratios to a baseline
+that was measured in turn, in the pairs of a comparison or the rounds of a run. Only a ratio may be compared with that
+of another day or machine, because what slowed both sides has cancelled.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from bench.metrics import Exported, Metric
 
 THE_BASELINE = "baseline"
-"""What a comparison's ratios are to, whatever revision that was: a name that changed would start a new chart."""
+"""The name of a comparison's baseline, whatever its revision: a name that changed would start a new chart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartValue:
-    """One number of one cell. `against` is what a ratio is to, and empty for a value in the metric's own unit."""
+    """One number of one cell. `against` names the baseline of a ratio; it is empty for a value in the metric's unit."""
 
     cell: str
     metric: Metric

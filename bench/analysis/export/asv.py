@@ -1,8 +1,8 @@
 """Results folder of airspeed velocity, for `asv compare` and `asv publish`.
 
-That is machine.json, benchmarks.json and one file of results for the run's commit. Every series in seconds is a
-benchmark of its own, without parameters. asv 0.6 cannot see a difference between runs of six trials each, whatever its
-size: give it seven or more.
+They are machine.json, benchmarks.json and one file of results for the run's commit. Every series in seconds is a
+benchmark of its own, without parameters. asv 0.6 cannot see a difference between runs of six trials each, however
+large it is, so give it seven or more.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Bencher Metric Format, for `bencher run --adapter json`.
 
-It is {benchmark: {measure: {value, lower_value, upper_value}}}, with the interval's ends as bounds. A measure's unit
-cannot be told in the format, so it stands in the slug. `throughput` is Bencher's own measure. What a ratio is to stands
-in the benchmark's name, which may be long; a measure's may not.
+It is {benchmark: {measure: {value, lower_value, upper_value}}}, with the interval's ends as bounds. The format has
+no place for a unit, so the unit stands in the slug of the measure. `throughput` is Bencher's own measure. The baseline
+of a ratio stands in the name of the benchmark, which may be long. The name of a measure may not.
 """
 
 from __future__ import annotations

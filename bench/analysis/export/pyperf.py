@@ -1,8 +1,7 @@
 """For `pyperf compare_to`, in seconds.
 
-It is pyperf JSON, format 1.0: one run per trial, with one value. pyperf treats the values of a file as one sample and
-cannot compare files with unequal numbers of trials: it then calls any difference significant. Give both runs the same
-`--trials`.
+It is pyperf JSON, format 1.0: one run per trial, with one value. pyperf cannot compare files with unequal numbers of
+trials: it then calls any difference significant. So give both runs the same `--trials`.
 """
 
 from __future__ import annotations

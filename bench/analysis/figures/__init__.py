@@ -1,1 +1,1 @@
-"""The plots: one file for each kind of figure, and the pieces that they share."""
+"""The figures of a run: `gallery` lists them, and a file for each kind draws it. No number is computed here."""

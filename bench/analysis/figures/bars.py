@@ -1,4 +1,4 @@
-"""A metric under a single load: the servers ranked, best first, with value and interval written beside each mark."""
+"""The figure of a metric under a single load: servers ranked best first, with value and interval beside each mark."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _draw_row(page: Page, axes: Axes, row: int, cell: Cell, style: Style, metric
 
 
 def _value(cell: Cell, metric: Metric) -> str:
-    """Write the value with its interval, or why there is none."""
+    """Write the value with its interval, or the reason why there is none."""
     if cell.missing:
         return ", ".join(cell.statuses) or "not known"
     return ("at least " if cell.lower_bound else "") + units.estimate(cell.estimate, metric.words)

@@ -1,7 +1,7 @@
-"""The page that every plot is drawn on: sizes, type, axes, ticks, labels at line ends. Knows no metric and no server.
+"""The page that every figure is drawn on: sizes, type, axes, ticks, labels at line ends. Knows no metric, no server.
 
-Only matplotlib's object interface is used, under a style of our own, so that neither a user's matplotlibrc nor another
-figure changes what is drawn. Lengths are in inches unless a name says points.
+Only matplotlib's object interface is used, with a style of our own. So neither a user's matplotlibrc nor another figure
+changes what is drawn. Lengths are in inches unless a name says points.
 """
 
 from __future__ import annotations

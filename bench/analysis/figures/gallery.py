@@ -1,7 +1,8 @@
-"""The figures of a run, as files: which there are, and how they become SVG for a light and a dark page, and PNG.
+"""The figures of a run as files: a row for each figure, and what turns it into SVG and PNG.
 
 A new figure is a file beside this one, with a function that draws it, and a row in PLOTS. Frames in, bytes out: the
-same frames give the same bytes. A figure is drawn once, in the light theme; the dark one differs by its colours only.
+same frames give the same bytes. A figure is drawn once, in the light theme. The dark one has other colours, and nothing
+else differs.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A row: the name of the files without suffix, how to read the figure in a sentence or two, and what draws it.
+    """A row: the name of the files without suffix, some sentences on how to read the figure, and what draws it.
 
     `draw` returns None where the run has no numbers for it.
     """
@@ -74,40 +75,43 @@ PLOTS = (
     Plot(
         "throughput",
         "Higher is better. A line that stays level has met a limit: the server's core or, where an arrow rises from"
-        " the point, the load generator. Servers whose bars overlap may well be equal.",
+        " the point, the load generator. If the intervals of two servers overlap, the servers may be equal.",
         _of_metric(THROUGHPUT),
     ),
     Plot(
         "cpu",
-        "Lower is better. This is the quietest metric: it hardly depends on the load generator or on other processes,"
-        " so it tells servers apart whose throughput does not. It cannot see time spent waiting.",
+        "Lower is better. This is the quietest metric, because it hardly depends on the load generator or on other"
+        " processes. So it can tell two servers apart where throughput cannot. It does not see time spent waiting.",
         _of_metric(CPU),
     ),
     Plot(
         "latency",
-        "Lower and flatter is better. A step upwards at 99 % means that one reply in a hundred met something else than"
-        " usual: a pause, a full queue, another process.",
+        "Lower and flatter is better. A step upwards at 99 % means that one reply in a hundred was held up: by a pause,"
+        " a full queue, or another process.",
         lambda given: tail.spectrum_figure(given.spectra, given.ranking, given.theme, given.styles),
     ),
     Plot(
         "p99",
-        "Lower is better. In a closed loop every connection waits for the others, so the response time grows with their"
-        " number whatever the server; compare servers at the same load.",
+        "Lower is better. In a closed loop every connection waits for the others, so the response time of every server"
+        " grows with their number. Compare servers at the same load.",
         _of_metric(P99),
     ),
     Plot(
         "memory",
-        "Lower is better. The slope is what one more connection costs; the start is the interpreter and its libraries.",
+        "Lower is better. The slope is the memory of one more connection. The start is the interpreter with its"
+        " libraries.",
         _of_metric(MEMORY),
     ),
     Plot(
         "throughput-over-time",
-        "Level lines are good. A slope says that the warm-up was too short, a dip that something else used the core.",
+        "Level lines are good. A slope means that the warm-up was too short. A dip means that something else used the"
+        " core.",
         _over_time("throughput"),
     ),
     Plot(
         "p99-over-time",
-        "Level lines are good. A spike in one fine line is an accident of one trial; one in all of them is the server.",
+        "Level lines are good. A spike in one fine line is an accident of one trial. A spike in all of them is the"
+        " server's.",
         _over_time("p99"),
     ),
 )
@@ -138,7 +142,7 @@ def draw(run: Run, ranking: Ranking) -> list[Picture]:
 
 
 def write(pictures: list[Picture], folder: Path) -> None:
-    """Put the figures into a folder, each whole; a figure of an earlier build that there is none of now is removed."""
+    """Write the figures to a folder, each whole. Remove a figure of an earlier build that is not drawn any more."""
     folder.mkdir(exist_ok=True)
     files = {
         f"{picture.name}{suffix}": content
@@ -160,7 +164,7 @@ def _rendered(plot: Plot, figure: Figure) -> Picture:
 
 
 def _pixels(figure: Figure) -> bytes:
-    """Return the PNG, in as many colours as one byte holds: a third of the size, and no difference to see."""
+    """Return the PNG in as many colours as one byte holds: a third of the size, without a visible difference."""
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=PNG_DPI)
     few = Image.open(full).convert("RGB").quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)

@@ -1,6 +1,6 @@
-"""A metric against the load: one line per server with its interval and its single trials, named at the line's end.
+"""The figure of a metric against the load: a line for each server, with its interval and its single trials.
 
-Where a run has but one load, the same numbers as a ranking. Drawn from the ranking of a run, nothing else.
+If a run has one load only, the same numbers are drawn as a ranking. Everything is drawn from the ranking of a run.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _frame(page: Page, axes: Axes, ranking: Ranking, panel: Panel, metric: Metri
 
 
 def _ends(here: Sequence[Cell], panel: Panel, tick: Callable[[float], str]) -> dict[str, End]:
-    """Find where each server's line ends, and say so where that is not at the last load."""
+    """Return where each server's line ends, with a remark if that is not at the last load."""
     ends: dict[str, End] = {}
     last = max(panel.places.values())
     for server in ordered(cell.server for cell in here):

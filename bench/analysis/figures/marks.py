@@ -1,7 +1,7 @@
 """The marks of a server in a panel: its line, intervals, single trials, lower bounds, gaps and name.
 
-Every artist carries the label `<server>: <what>`, by which its numbers can be read back. Coordinates stay those of the
-data; what keeps marks from hiding each other is a shift in points.
+Every artist carries the label `<server>: <what>`, by which its numbers can be read back. Coordinates are those of the
+data. A shift in points keeps marks from hiding each other.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _UPWARDS = Outline([(0, 0.25), (0, 1), (-0.2, 0.76), (0, 1), (0.2, 0.76)], [1, 2
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where a server's line ends, in data; `remark` says so if it ends before the others do."""
+    """Where a server's line ends, in data coordinates. `remark` says so if it ends before the others."""
 
     x: float
     y: float

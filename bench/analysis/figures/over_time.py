@@ -1,7 +1,7 @@
-"""Throughput and p99 over time within the window: a small picture of every cell, one fine line for each trial.
+"""The figures of throughput and p99 within the window: a small picture of every cell, with a fine line for each trial.
 
-A trial that was measured well is a level line. Servers stand in rows, loads in columns; all pictures of a figure have
-one scale. They share one axes, in inches, and each has its own transform: a hundred axes would take seconds to draw.
+A steady trial is a level line. Servers stand in rows and loads in columns, and all pictures of a figure have one scale.
+They share one axes, in inches, and each has its own transform, because a hundred axes would take seconds to draw.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Course = Literal["throughput", "p99"]
 """What is followed through the window.
 
-Throughput as a share of its trial's mean, or log2 of the p99 of a slice over the median such p99 of its trial.
+It is the throughput as a share of its trial's mean, or log2 of the ratio of a slice's p99 to the median of its trial.
 """
 
 _ROW = 0.49
@@ -65,7 +65,7 @@ class _Scale:
 def courses(run: Run, course: Course) -> pd.DataFrame:
     """Return a row per slice of a measured trial: server, workload, trial, slice, at_s (its middle), end_s, value.
 
-    `slice` counts from 0 in each trial. What a window leaves over, less than half a usual slice, is left out.
+    `slice` counts from 0 in each trial. A slice shorter than half a usual one, at the end of a window, is left out.
     """
     of_trial = run.measured[["trial", "server", "workload", "replies_per_s"]]
     slices = run.timeline.merge(of_trial, on="trial").sort_values(["trial", "at_s"], ignore_index=True)
@@ -226,7 +226,7 @@ def _words(run: Run, ranking: Ranking, rows: pd.DataFrame, course: Course) -> Wo
         title = f"{drifted} of {measured} trials drifted within their window"
         if not drifted:
             title = f"The rate held within the window in all {measured} trials"
-        reading = "Throughput in each moment as a share of its trial's mean; a steady server is a level line."
+        reading = "Throughput at each moment as a share of its trial's mean. A steady server is a level line."
         return Words(title, " ".join([*shared_load(ranking), reading, fine]))
     courses_of = {cell: median_course(slices)["value"] for cell, slices in _by_cell(rows).items()}
     moved = {cell: float(course_of.max() - course_of.min()) for cell, course_of in courses_of.items()}
@@ -234,5 +234,5 @@ def _words(run: Run, ranking: Ranking, rows: pd.DataFrame, course: Course) -> Wo
     panel = next(panel for panel in ranking.sweep.panels if workload in panel.places)
     where = ranking.sweep.phrase(panel, panel.places[workload])
     title = f"p99 swings by a factor of {2 ** moved[server, workload]:.2g} at most within the window: {server} {where}"
-    reading = "p99 of the response time in each moment, relative to its trial's median moment."
+    reading = "p99 of the response time at each moment, relative to the median of its trial."
     return Words(title, " ".join([*shared_load(ranking), reading, fine]))

@@ -1,9 +1,9 @@
 """One style per server, the same in every plot, and the two themes. Draws nothing.
 
-The hues were searched for the largest smallest distance (OKLab) between any two, as seen with normal colour vision and
-with protanopia, deuteranopia and tritanopia (Machado et al. 2009), at a contrast of at least 3:1 on their background;
-they lie further apart than the palette of Okabe and Ito does, which has colours too pale for white. Marker, dash and
-fill differ too, so that no server is told by its colour alone. A test checks the distances and the contrasts.
+A search chose the hues so that the two nearest are as far apart as possible (in OKLab). It did so for normal colour
+vision and for protanopia, deuteranopia and tritanopia (Machado et al. 2009), at a contrast of at least 3:1 on their
+background. The hues lie further apart than those of Okabe and Ito, some of which are too pale on white. Marker, dash
+and fill differ too, so that no server is told by its colour alone. A test checks the distances and the contrasts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KNOWN = (
     "curio",
     "anyio",
 )
-"""Servers with a style of their own, the first of a hue before the second. Any other gets one by its name."""
+"""Servers with a style of their own, the first of a hue before the second. The name of any other chooses its style."""
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h")
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.6), (1.2, 1.4), (6, 1.6, 1.2, 1.6))
@@ -45,7 +45,7 @@ DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.6), (1.2, 1.4), (6, 1.6, 1.2,
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours of a page as `#rrggbb`; no two are equal, so that one theme can be turned into the other."""
+    """Colours of a page as `#rrggbb`. No two are equal, so that one theme can be turned into the other."""
 
     name: str
     background: str
@@ -97,9 +97,9 @@ class Style:
 def styles(servers: Iterable[str]) -> dict[str, Style]:
     """Give each server its style, the same whatever the order in which they are named.
 
-    A known server has its own hue, an unknown one the hue its name hashes to. Where two of one run would share a hue
-    while another is free, the one later in the order of `ordered` moves on; beyond eight servers hues repeat with
-    hollow markers and dashes.
+    A known server has its own hue. An unknown one has the hue that its name hashes to. If two servers of a run would
+    share a hue while another is free, the later in the order of `ordered` takes the next free one. Beyond eight servers
+    the hues repeat, with hollow markers and dashes.
     """
     used: dict[str, int] = {}
     for name in ordered(servers):

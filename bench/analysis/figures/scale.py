@@ -1,4 +1,4 @@
-"""The scale of an axis, from the numbers it must hold. Draws nothing."""
+"""The scale of an axis, from the numbers that it must show. Nothing is drawn here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Scale(NamedTuple):
 
 
 def value_scale(found: Sequence[Cell], *, log: bool) -> Scale:
-    """Return the scale that shows every trial: from zero if it is linear. Only very wide intervals are cut."""
+    """Return the scale that shows every trial. A linear one begins at zero. Only very wide intervals are cut."""
     values = [value for cell in found for value in cell.by_round.values()] or [1.0]
     highs = [min(cell.estimate.high, 1.3 * max(values)) for cell in found if cell.estimate.bounded]
     top = max(values + highs)

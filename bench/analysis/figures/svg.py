@@ -1,4 +1,4 @@
-"""An SVG as matplotlib writes it, made small, readable by a screen reader, and of any theme. Text in, text out."""
+"""Makes matplotlib's SVG small, readable by a screen reader, and fit for any theme. Text in, text out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 from bench.analysis.figures.palette import DARK, LIGHT
 
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
-"""What a reader's machine is likely to have. All are narrower than the DejaVu Sans that places were measured with."""
+"""Fonts that a reader's machine is likely to have. All are narrower than DejaVu Sans, by which the layout was made."""
 
 _ROOT_STYLE = f"font-family: {FONTS}; stroke-linejoin: round; stroke-linecap: butt"
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
@@ -36,7 +36,7 @@ def dark(svg: str) -> str:
 
 
 def inline(svg: str, name: str) -> str:
-    """Turn a figure of the light theme into one for a page with other figures, and a CSS variable for every role.
+    """Turn a figure of the light theme into one for a page with other figures, with a CSS variable for every colour.
 
     The variables are called as the theme's colours are, `--ink` say; ids begin with `name`.
     """

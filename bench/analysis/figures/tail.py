@@ -1,7 +1,8 @@
-"""The latency percentile spectrum: how long the slowest tenth, hundredth and thousandth of the replies took.
+"""The figure of the latency percentile spectrum: how long the slowest tenth, hundredth and thousandth of replies took.
 
-A panel per load; all span the same factor, around their own values. Horizontally the percentile, stretched so that each
-further nine takes as much room as the one before; vertically the response time.
+Each load has a panel, and all panels span the same factor around their own values. The horizontal axis is the
+percentile, stretched so that each further nine takes as much room as the one before. The vertical axis is the response
+time.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def _range(spectra: Iterable[Spectrum]) -> tuple[float, float]:
 
 
 def _window(spectra: Iterable[Spectrum], span: float) -> tuple[float, float]:
-    """Return limits that span a given factor around the values: slopes then compare from panel to panel."""
+    """Return limits that span a given factor around the values, so that slopes can be compared between panels."""
     low, high = _range(spectra)
     air = math.sqrt(span * low / high)
     return low / air, high * air
@@ -130,6 +131,6 @@ def _words(spectra: Spectra, ranking: Ranking) -> Words:
         title = f"{standing.best.server} answers half within {half} and 99 % within {most} {where}"
     missing = [cell for cell in ranking.cells[P99.column] if (cell.server, cell.workload) not in spectra]
     notes = (f"No replies to show: {places(missing, ranking.sweep.axis)}.",) if missing else ()
-    reading = "Read: at 99 %, one reply in a hundred took longer than this."
-    merged = "All trials merged; a line ends where its samples do not support a further percentile."
+    reading = "At 99 %, one reply in a hundred took longer than this."
+    merged = "All trials are merged. A line ends where its samples do not support a further percentile."
     return Words(title, " ".join([*shared_load(ranking), reading, merged]), notes)

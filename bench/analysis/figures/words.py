@@ -1,4 +1,4 @@
-"""The words of a figure: the answer as title, how to read it as subtitle, what is not there as notes."""
+"""The words of a figure: the answer as title, how to read it as subtitle, what is missing as notes. Draws nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def metric_words(ranking: Ranking, metric: Metric, *, upwards: bool = True) -> Words:
-    """Return title, subtitle and notes of a figure that shows one metric of every cell; more is `upwards`, or right."""
+    """Return the words of a figure that shows one metric of every cell. More is `upwards`, or else to the right."""
     found = ranking.cells[metric.column]
     standing = ranking.headline(metric)
     return Words(
@@ -56,7 +56,7 @@ def _reading(found: Sequence[Cell]) -> str:
     if not any(cell.estimate.bounded for cell in found):
         return f"Point: {trials_behind(found)}, so there is no interval."
     level = units.share(found[0].estimate.level)
-    return f"Point: mean of {trials_behind(found)}, bar: {level} interval, dot: one trial."
+    return f"Point: mean of {trials_behind(found)}; bar: {level} interval; dot: one trial."
 
 
 def places(found: Iterable[Cell], axis: Axis, *, why: bool = False) -> str:

@@ -1,1 +1,1 @@
-"""The page of a run: its tables, its words, its template."""
+"""The page of a run: its tables, its sentences, its template. No number is computed here."""

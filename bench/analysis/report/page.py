@@ -1,7 +1,7 @@
-"""The report of a run: one HTML file that needs nothing else, and the plots and tables beside it.
+"""The report of a run: one HTML file that needs nothing else, with the plots and tables beside it.
 
-Everything in it is rebuilt from the records, or from the tables where a published run has no records any more. The
-same run gives the same bytes.
+Everything in it is made again from the records. If a published run has no records, it is made from the tables. The same
+run gives the same bytes. No number is computed here.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _figure(picture: gallery.Picture) -> Mapping[str, Any]:
 
 
 def _partial(run: Run) -> str:
-    """Say so if the run did not get to its end."""
+    """Say that the run did not get to its end; empty if it did."""
     if run.info.get("state") == State.COMPLETE:
         return ""
     cells = set(zip(run.trials["server"], run.trials["workload"], strict=True))

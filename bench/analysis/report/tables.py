@@ -34,7 +34,7 @@ _MISSING = {"libraries": "not installed"}
 
 @dataclass(frozen=True, slots=True)
 class CellText:
-    """One number of the table: value and interval as written, and whether it is the best of its column."""
+    """One number of the table: value and interval as they are written, and whether it is the best of its column."""
 
     value: str
     interval: str

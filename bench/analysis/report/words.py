@@ -1,4 +1,4 @@
-"""The sentences of a report: the answer, and what qualifies it. Computes nothing, only words a ranking."""
+"""The sentences of a report: the answer of a ranking, and what qualifies it. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def answer(ranking: Ranking) -> tuple[str, list[str]]:
-    """Return the answer of a run: who echoes fastest, and the sentences that qualify it."""
+    """Return the answer of a run as its title, and the sentences that qualify it."""
     standing = ranking.headline(ranking.question)
     if standing is None:
         return "No trial could be measured", ["The failed trials below say why."]
@@ -36,7 +36,7 @@ def interval(metric: Metric, cell: Cell) -> str:
 
 
 def _lead(standing: Standing) -> str:
-    """Say by how much the best leads, and who is too close to it."""
+    """Say by how much the best leads, and which servers are too close to it."""
     best, after, lead = standing.best, standing.runner_up, standing.lead
     if after is None or lead is None:
         return ""
@@ -52,18 +52,18 @@ def _lead(standing: Standing) -> str:
 
 
 def _unknown(standing: Standing) -> str:
-    """Say whose throughput is only a lower bound."""
+    """Say which servers have only a lower bound of their throughput."""
     bounded = [cell.server for cell in standing.cells if cell.lower_bound]
     if not bounded:
         return ""
     return (
-        f"What {listed(bounded)} can do is not known: the load generator was the limit, so that throughput is a lower"
-        " bound, and CPU per reply says more."
+        f"The load generator was the limit with {listed(bounded)}. So that throughput is a lower bound, and CPU per"
+        " reply says more."
     )
 
 
 def _price(ranking: Ranking, standing: Standing) -> str:
-    """Say what else the leading cell was measured at."""
+    """Say the other metrics of the leading cell."""
     there = standing.best.server, standing.best.workload
     parts = [
         f"{metric.words(cell.estimate.value)} of {metric.noun}"
@@ -76,9 +76,9 @@ def _price(ranking: Ranking, standing: Standing) -> str:
 
 
 def _others(ranking: Ranking, standing: Standing) -> str:
-    """Say who is better than the first by another metric, under the same load, if that is told apart."""
+    """Say which server is better than the first by another metric, under the same load, if they are told apart."""
     first = standing.best.server
     found = [ranking.headline(metric) for metric in metrics.HEADLINE if metric not in (standing.metric, THROUGHPUT)]
     better = [other for other in found if other and first not in (other.best.server, *other.level_with)]
     claims = [f"{claim(other, ranking.sweep)} ({other.metric.words(other.best.estimate.value)})" for other in better]
-    return f"There {'; '.join(claims)}." if claims else ""
+    return f"Under the same load, {'; '.join(claims)}." if claims else ""

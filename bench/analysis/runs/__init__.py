@@ -1,1 +1,1 @@
-"""A run folder on disk becomes values."""
+"""A run folder on disk becomes values: frames, spectra, modes."""

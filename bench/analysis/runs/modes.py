@@ -1,4 +1,4 @@
-"""Whether the trials of a cell fall in two groups, so that their mean describes neither. Numbers in, a word out."""
+"""Whether the trials of a cell fall in two groups, so that their mean describes neither. Numbers in, yes or no out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST = 6
-"""Below this even two clean groups are no rarer than chance makes them."""
+"""Fewest trials. With fewer, chance alone makes two clean groups too often."""
 
 SMALLEST_GROUP = 2
 """One trial apart from the rest is an outlier, not a mode."""
@@ -21,7 +21,7 @@ SMALLEST_DISTANCE = 1.05
 """Groups nearer than 5 % are of no interest, however clean."""
 
 CLEARER = 2.0
-"""The gap between the groups is so many times as wide as any within them."""
+"""The gap between the groups must be this many times as wide as any gap within them."""
 
 _TRIALS = (6, 7, 8, 10, 12, 15, 20, 30, 50, 100)
 _CRITICAL = (29.9, 20.0, 14.6, 10.0, 7.74, 6.20, 4.87, 3.87, 3.12, 2.58)

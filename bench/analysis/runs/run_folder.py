@@ -1,7 +1,8 @@
 """A run folder as tidy frames: trials, slices, timeline, monitor, with exactly the columns of `schema.py`.
 
-Reads the records that the runner saved, writes parquet, reads it back. Nothing is computed here but what needs all
-trials of a cell at once (the doubt about modes); missing stays NA. No statistics, no plots, no words for people.
+The records of the trials are read and written as parquet, which is read back. Only the doubt about modes is computed
+here, because it needs all trials of a cell at once. What is missing stays NA. No statistics, no plots, no words for
+people.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _MODES_OF = (THROUGHPUT, P50)
-"""What is asked of two groups of trials: throughput in a closed loop, response time where the rate is given."""
+"""The metrics that may show two groups of trials: throughput in a closed loop, response time where a rate is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,8 +48,8 @@ METRIC = {
     "bench/metrics.py": [
         ("STEAL = Metric(", SWITCHES),
         ("    STEAL,\n", "    SWITCHES,\n"),
-        ('"""What every table for people shows', "TABLE += (SWITCHES,)\n"),
-        ('"""What the formats of other tools get', "EXPORTED += (SWITCHES,)\n"),
+        ('"""The metrics in every table for people', "TABLE += (SWITCHES,)\n"),
+        ('"""The metrics that the formats of other tools get', "EXPORTED += (SWITCHES,)\n"),
     ],
     "bench/experiment/trial/live.py": [
         (

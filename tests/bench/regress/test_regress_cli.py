@@ -124,7 +124,7 @@ def test_the_same_code_in_two_commits_is_fine_and_is_remembered(project, run, tm
     project.commit()
     code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "")
     assert code == 0
-    assert "of 1 comparisons of equal code 0 were called REGRESSED" in said
+    assert "of 1 comparison of equal code, 0 were called REGRESSED" in said
     entry = json.loads((tmp_path / "cache" / "echobench" / "regress.jsonl").read_text())
     assert (entry["same"], entry["word"]) == (True, "OK")
 

@@ -138,7 +138,7 @@ GATES = {
     "errors": ({"errors": 11, "sent": 1000}, "failed"),
     "mismatch": ({"errors_mismatch": 1}, "wrong bytes"),
     "saturated": ({"client_cpu_share": 0.99, "server_cpu_share": 0.5}, "load generator used 99 %"),
-    "late": ({"lateness_p99_ns": 5e5, "response_p50_ns": 1e6}, "left late"),
+    "late": ({"lateness_p99_ns": 5e5, "response_p50_ns": 1e6}, "sent late"),
 }
 
 

@@ -13,7 +13,7 @@ from bench.verdict.rules import RULES, chosen_rules
 
 def test_help_lists_the_metrics_that_may_decide():
     said = " ".join(CliRunner().invoke(regress, ["--help"]).output.split())
-    assert f"Metric that decides: {', '.join(rule.metric for rule in RULES)}; may be repeated." in said
+    assert f"Metric that decides, and its budget: {', '.join(rule.metric for rule in RULES)}. May be repeated." in said
 
 
 def test_a_rule_says_what_the_row_of_its_metric_says():
