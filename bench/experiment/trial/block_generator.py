@@ -1,6 +1,6 @@
 """The load generator that stays: a process that has loaded its libraries, and loads one block after the other.
 
-It speaks the protocol of `clients.blocks`. When it fails, it is ended, and the next block starts another.
+It speaks the protocol of `clients.blocks`. When it fails or was ended, the next block starts another.
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ class BlockGenerator:
             self._child = None
 
     def _started(self) -> Child:
+        if self._child is not None and self._child.returncode is not None:
+            self.stop()  # somebody has ended it since the last block
         if self._child is None:
             self._child = Child(
                 [sys.executable, "-P", "-m", "clients.blocks"],
