@@ -13,6 +13,7 @@ import sys
 import textwrap
 
 import pytest
+from helpers.checkout import CHECKOUT
 
 from bench.analysis import export
 from bench.analysis.estimates.ranking import rank
@@ -22,12 +23,12 @@ from bench.analysis.report import page
 
 
 @pytest.fixture(scope="module")
-def added(checkout, tmp_path_factory):
+def added(tmp_path_factory):
     """Return a function that adds lines to files of a copy, each before an anchor, and runs a script there."""
     copy = tmp_path_factory.mktemp("copy") / "checkout"
     for package in ("bench", "clients"):
-        shutil.copytree(checkout / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(checkout / "results" / "README.md", copy)
+        shutil.copytree(CHECKOUT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(CHECKOUT / "results" / "README.md", copy)
 
     def add(changes, script):
         for file, lines in changes.items():
