@@ -16,7 +16,7 @@ from clients import memory
 from clients.clock import NowNs, best_poller, now_ns
 from clients.common import in_common
 from clients.connection import Connection
-from clients.digest import Digest, kept_bytes
+from clients.digest import PIECE, Digest, kept_bytes
 from clients.dispatch import Dispatcher
 from clients.faults import Failure
 from clients.kernel import Kernel, Task
@@ -94,7 +94,8 @@ class Load:
             is_alone=len(self._numbers) == 1,
         )
         self._result = Result(workload=workload)
-        self._digest = Digest(self._result, log=log, tick_ns=_TICK_NS, in_pieces=workload.is_open_loop, clock=clock)
+        piece = PIECE if workload.is_open_loop else None
+        self._digest = Digest(self._result, log=log, tick_ns=_TICK_NS, piece=piece, clock=clock)
         self._dues = (
             due_times_ns(workload, worker=share.worker, workers=share.workers) if workload.is_open_loop else None
         )

@@ -204,7 +204,7 @@ def test_closed_alone_leaves_a_socket_that_does_not_wait(ends):
         assert not os.get_blocking(pair.ours.fileno())
 
 
-def test_an_open_loop_books_response_from_the_due_time_and_service_from_the_send():
+def test_open_fast_books_response_from_due_time_and_service_from_send():
     with Pair(clock=now_ns) as pair:
         rested = []
         dispatcher = SimpleNamespace(due_ns=1 << 62, rests=rested.append)
@@ -261,7 +261,7 @@ def test_a_message_that_goes_out_in_parts_arrives_whole(begin):
         assert (pair.in_flight.sent, pair.in_flight.answered, len(pair.recorder.response)) == (2, 1, 1)
 
 
-def test_only_a_worker_with_one_connection_has_the_loop_for_one_that_is_alone():
+def test_closed_alone_is_chosen_for_the_only_connection_of_a_worker():
     target, workload = parse_target("127.0.0.1:1"), Workload(connections=3, message_bytes=SIZE)
     alone = [Load(target, workload, share=Share(worker=worker, workers=2))._common.is_alone for worker in range(2)]
     assert alone == [False, True]

@@ -28,7 +28,7 @@ _IS_LINUX = sys.platform == "linux"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = resource.getpagesize()
 _FILE_BYTES_MAX = 1024  # of a process
-_KEPT_MAX = 8
+KEPT_MAX = 8
 """Of so many members the files stay open; with more, it is the descriptors of the bench that would run out."""
 _SWITCHES = {"voluntary_ctxt_switches": 0, "nonvoluntary_ctxt_switches": 1}
 
@@ -136,9 +136,10 @@ def _parse_stat(line: bytes) -> tuple[tuple[float, ...], int]:
 class MachineClock:
     """The times of some of the machine's CPUs, which the kernel counts in ticks of 10 ms."""
 
-    def __init__(self, cpus: Collection[int]) -> None:
+    def __init__(self, cpus: Collection[int], *, stat: str = "/proc/stat") -> None:
+        """Read the file `stat`, see proc_stat(5), where there is Linux. Raise OSError if it is not there."""
         self._cpus = frozenset(cpus)
-        self._stat = ProcFile("/proc/stat") if _IS_LINUX else None
+        self._stat = ProcFile(stat) if _IS_LINUX else None
 
     def read(self) -> Machine:
         """Return their sums."""
@@ -170,8 +171,9 @@ def _parse_machine(stat: bytes, cpus: Collection[int]) -> Machine:
 class Tree:
     """A process and all that it started. Members are looked up when that is asked for; one that ended is dropped."""
 
-    def __init__(self, pid: int) -> None:
-        """Look the tree up. Raise one of GONE if there is none."""
+    def __init__(self, pid: int, *, kept_max: int = KEPT_MAX) -> None:
+        """Look the tree up; keep the files of so many members open. Raise one of GONE if there is none."""
+        self._kept_max = kept_max
         self._root = Member(psutil.Process(pid))
         self._members = [self._root]
         self.refresh()
@@ -179,7 +181,15 @@ class Tree:
     def refresh(self) -> None:
         """Take note of new members."""
         known = {member.process: member for member in self._members}
-        self._members = [self._root, *_members(self._root.process.children(recursive=True), known)]
+        self._members = [self._root, *self._found(self._root.process.children(recursive=True), known)]
+
+    def _found(self, processes: Iterable[psutil.Process], known: Mapping[psutil.Process, Member]) -> Iterator[Member]:
+        for number, process in enumerate(processes):
+            try:
+                yield known.get(process) or Member(process, is_kept=number < self._kept_max)
+            except GONE as error:  # it has ended meanwhile
+                if _is_our_fault(error):
+                    raise
 
     def vitals(self) -> Vitals:
         """Return the sums over the tree.
@@ -228,15 +238,6 @@ class Tree:
                     raise
                 self._members.remove(member)
         return found
-
-
-def _members(processes: Iterable[psutil.Process], known: Mapping[psutil.Process, Member]) -> Iterator[Member]:
-    for number, process in enumerate(processes):
-        try:
-            yield known.get(process) or Member(process, is_kept=number < _KEPT_MAX)
-        except GONE as error:  # it has ended meanwhile
-            if _is_our_fault(error):
-                raise
 
 
 def _is_our_fault(error: psutil.Error | OSError) -> bool:

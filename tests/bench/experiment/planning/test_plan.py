@@ -45,7 +45,7 @@ def test_rounds_are_shuffled_and_the_seed_decides_how():
     assert trials[:5] != trials[5:10]
 
 
-def test_every_solo_trial_has_a_seed_of_its_own_and_the_plans_seed_decides_which():
+def test_the_plans_seed_decides_the_seed_of_every_solo_trial():
     seeds = [trial.workload.seed for trial in plan(design="solo").trials()]
     assert len(set(seeds)) == len(seeds)
     assert seeds == [trial.workload.seed for trial in plan(design="solo").trials()]

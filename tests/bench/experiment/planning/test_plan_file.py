@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from helpers.checkout import CHECKOUT
 
 from bench.errors import UsageError
 from bench.experiment.planning.plan_file import (
@@ -177,7 +178,7 @@ def test_a_plan_comes_back_from_its_json(plan_file):
         ("/opt/a=b.py", {"name": "a=b", "file": "/opt/a=b.py"}),
     ],
 )
-def test_a_server_on_the_command_line_is_a_name_a_file_or_a_command(text, expected, tmp_path, monkeypatch):
+def test_option_server_takes_a_name_a_file_or_a_command(text, expected, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = parse_server(text)
     if isinstance(expected, str):
@@ -300,12 +301,12 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("texts", "name"), CELLS)
-def test_a_cell_of_regress_has_the_name_under_which_its_noise_is_remembered(texts, name):
+def test_workload_name_of_a_cell_finds_its_remembered_noise(texts, name):
     assert workload_name(workload_of(texts, arrivals="poisson"), CELL) == name
 
 
-def test_the_plan_in_the_docs_is_one(checkout, plan_file):
-    text = (checkout / "docs" / "plans.md").read_text()
+def test_the_plan_in_the_docs_is_one(plan_file):
+    text = (CHECKOUT / "docs" / "plans.md").read_text()
     plan = read_plan(plan_file(text.partition("```toml\n")[2].partition("```")[0]))
     assert [table.name for table in plan.server] == ["ours", "staging", "mine"]
     assert [len(table.workloads()) for table in plan.workload] == [4, 2]

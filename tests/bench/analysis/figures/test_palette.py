@@ -1,8 +1,11 @@
+"""Colours and markers: how far apart servers look, on light and dark, for people who see fewer hues too."""
+
 import itertools
 import random
 
 import numpy as np
 import pytest
+from helpers.run_folders import ARTICLE, FIFTEEN
 
 from bench.analysis.figures.palette import DARK, KNOWN, LIGHT, MARKERS, ordered, styles
 
@@ -64,7 +67,7 @@ def test_lines_and_text_stand_out_from_their_background(theme):
 
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
-def test_any_two_hues_lie_further_apart_than_the_nearest_of_okabe_and_ito(theme, vision):
+def test_hues_lie_further_apart_than_the_nearest_of_okabe_and_ito(theme, vision):
     assert nearest(theme.hues, vision) > nearest(OKABE_ITO, vision) * (1.0 if vision == "tritanopia" else 1.05)
 
 
@@ -74,15 +77,15 @@ def test_a_label_is_its_line_s_hue():
         assert all(np.argmax(hue) == np.argmax(label) for hue, label in pairs)
 
 
-def test_each_colour_has_one_role_so_that_a_theme_can_be_turned_into_the_other():
+def test_each_colour_of_a_theme_has_one_role():
     assert LIGHT.colours.keys() == DARK.colours.keys()
     for theme in (LIGHT, DARK):
         assert len(set(theme.colours.values())) == len(theme.colours)
     assert len(LIGHT.hues) == len(MARKERS) == len(LIGHT.labels)
 
 
-def test_up_to_eight_servers_differ_in_hue_and_marker(article):
-    given = styles(article)
+def test_up_to_eight_servers_differ_in_hue_and_marker():
+    given = styles(ARTICLE)
     assert len({style.hue for style in given.values()}) == 7
     assert len({style.marker for style in given.values()}) == 7
     assert all(style.filled and not style.dash for style in given.values())
@@ -95,9 +98,9 @@ def test_no_two_of_twenty_four_servers_look_alike():
     assert sorted(style.hue for style in given.values()) == sorted([*range(8)] * 3)
 
 
-def test_a_server_that_shares_a_hue_differs_in_marker_fill_and_dash(fifteen):
+def test_a_server_that_shares_a_hue_differs_in_marker_fill_and_dash():
     by_hue = {}
-    for style in styles(fifteen).values():
+    for style in styles(FIFTEEN).values():
         by_hue.setdefault(style.hue, []).append(style)
     shared = [pair for pair in by_hue.values() if len(pair) == 2]
     assert len(shared) == 7
@@ -107,14 +110,14 @@ def test_a_server_that_shares_a_hue_differs_in_marker_fill_and_dash(fifteen):
         assert one.dash != other.dash
 
 
-def test_the_order_of_the_names_does_not_matter(fifteen):
-    shuffled = random.Random(1).sample(fifteen, len(fifteen))
-    assert styles(shuffled) == styles(fifteen)
+def test_the_order_of_the_names_does_not_matter():
+    shuffled = random.Random(1).sample(FIFTEEN, len(FIFTEEN))
+    assert styles(shuffled) == styles(FIFTEEN)
 
 
-def test_the_article_s_servers_look_the_same_in_every_run(article):
-    whole = styles([*article, "mine", "yours"])
-    for name in article:
+def test_the_article_s_servers_look_the_same_in_every_run():
+    whole = styles([*ARTICLE, "mine", "yours"])
+    for name in ARTICLE:
         assert styles([name, "mine"])[name] == whole[name]
     assert styles(["mine", "threads"])["mine"] == styles(["coroutines", "mine"])["mine"]
 

@@ -4,14 +4,15 @@ import re
 
 import pandas as pd
 import pytest
+from helpers.checkout import CHECKOUT
 
 from bench.analysis.runs import run_folder
 from bench.experiment import schema
 
 
 @pytest.fixture(scope="module")
-def readme(checkout):
-    return (checkout / "results" / "README.md").read_text(encoding="utf-8")
+def readme():
+    return (CHECKOUT / "results" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("table", schema.TABLES)

@@ -12,6 +12,7 @@ import re
 
 import numpy as np
 import pytest
+from helpers.run_folders import saturated
 
 from bench.analysis import export
 from bench.errors import MeasurementError, UsageError
@@ -139,7 +140,7 @@ def test_each_direction_has_a_file_of_its_own(make_run):
     assert {entry["name"].split()[1] for entry in smaller} >= {"server_cpu_us_per_reply", "response_p50_ns"}
 
 
-def test_a_saturated_generator_is_remarked(make_run, saturated):
+def test_a_saturated_generator_is_remarked(make_run):
     entries, _ = exported(make_run(change=saturated), "coroutines")
     for name, entry in entries.items():
         limited = "lower bound" in entry["extra"] or "generator was the limit" in entry["extra"]
@@ -152,7 +153,7 @@ def test_bounds_are_left_out_where_none_can_be_stated(make_run):
     assert not any("range" in entry for entry in entries.values())
 
 
-def test_a_ratio_is_paired_by_round_so_that_the_drift_of_a_run_cancels(make_run):
+def test_a_ratio_is_paired_by_round_and_drift_cancels(make_run):
     def drifting(record):
         record["metrics"]["replies_per_s"] *= 2.0 ** record["trial"]["round"]
 

@@ -1,3 +1,5 @@
+"""Spectra of latency, held against percentiles of the samples that the log was made of."""
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ def durations(seed, n, median_ns=100_000, sigma=0.8):
 
 
 @pytest.mark.parametrize("median_ns", [300, 80_000, 40_000_000])
-def test_every_point_is_the_percentile_of_the_pooled_samples_to_within_a_bucket(tmp_path, median_ns):
+def test_spectra_are_percentiles_of_pooled_samples_to_within_a_bucket(tmp_path, median_ns):
     trials = {number: durations(number, 4000, median_ns) for number in (1, 2, 3)}
     log = log_of(
         tmp_path,
@@ -39,7 +41,7 @@ def test_every_point_is_the_percentile_of_the_pooled_samples_to_within_a_bucket(
     assert (found.value_ns <= exact * (1 + BIN) + 1).all()
 
 
-def test_it_spans_from_the_tenth_percentile_to_the_last_that_the_samples_support():
+def test_spectrum_spans_the_percentiles_that_the_samples_support():
     found = spectrum(durations(1, 5000), np.ones(5000, dtype=np.int64))
     assert found.quantile[0] == pytest.approx(0.1)
     assert found.quantile[-1] == pytest.approx(highest_quantile(5000))
@@ -48,7 +50,7 @@ def test_it_spans_from_the_tenth_percentile_to_the_last_that_the_samples_support
     assert (np.diff(found.value_ns) >= 0).all()
 
 
-def test_only_the_asked_kind_of_the_asked_trials_counts_and_cells_stay_apart(tmp_path):
+def test_spectra_count_only_the_kind_and_trials_asked_for(tmp_path):
     log = log_of(
         tmp_path,
         [("1.response", [1000] * 50), ("2.response", [3000] * 50), ("3.response", [7000]), ("1.service", [9] * 50)],

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from helpers.run_folders import ARTICLE, FIFTEEN, Builder, failed, saturated, texts
 from scipy import stats
 
 from bench import units
@@ -59,7 +60,7 @@ def test_every_point_bar_and_dot_is_what_the_raw_frame_gives(article_run, articl
         assert segments(figure, f"{server}: interval").keys() == raw.keys()
 
 
-def test_a_cell_without_a_number_is_a_cross_on_the_axis_and_a_note(article_ranking, texts):
+def test_a_cell_without_a_number_is_a_cross_and_a_note(article_ranking):
     figure = drawn(article_ranking, THROUGHPUT)
     assert points(figure, "generators: missing") == [(1000, 0)]
     assert math.isnan(points(figure, "generators: mean")[-1][1])
@@ -69,7 +70,7 @@ def test_a_cell_without_a_number_is_a_cross_on_the_axis_and_a_note(article_ranki
     assert "sequential (at 1)" in texts(figure)
 
 
-def test_crosses_at_one_place_stand_above_each_other(builder, failed):
+def test_crosses_at_one_place_stand_above_each_other(builder):
     def change(record):
         if record["trial"]["workload"]["connections"] == 16:
             failed(record)
@@ -83,7 +84,7 @@ def test_crosses_at_one_place_stand_above_each_other(builder, failed):
     assert abs(heights[0] - heights[1]) * 72 / figure.dpi == pytest.approx(10)
 
 
-def test_a_throughput_that_the_generator_limited_has_an_arrow_and_a_note(article_ranking, texts):
+def test_a_throughput_that_the_generator_limited_has_an_arrow_and_a_note(article_ranking):
     figure = drawn(article_ranking, THROUGHPUT)
     means = dict(points(figure, "uvloop-protocol: mean"))
     assert points(figure, "uvloop-protocol: lower bound") == [(128, means[128]), (1000, means[1000])]
@@ -92,7 +93,7 @@ def test_a_throughput_that_the_generator_limited_has_an_arrow_and_a_note(article
     assert points(drawn(article_ranking, CPU), "uvloop-protocol: lower bound") == []
 
 
-def test_single_trials_are_shown_without_an_interval(builder, texts):
+def test_single_trials_are_shown_without_an_interval(builder):
     run = run_folder.load(builder.run(rounds=1))
     figure = drawn(rank(run.trials), THROUGHPUT)
     assert segments(figure, "threads: interval") == {}
@@ -101,7 +102,7 @@ def test_single_trials_are_shown_without_an_interval(builder, texts):
     assert any("a single trial, so there is no interval" in text for text in texts(figure))
 
 
-def test_a_metric_that_no_trial_knows_is_all_crosses(builder, texts):
+def test_a_metric_that_no_trial_knows_is_all_crosses(builder):
     run = run_folder.load(
         builder.run(connections=(1, 16), change=lambda record: record["metrics"].pop("server_rss_max_bytes"))
     )
@@ -114,7 +115,7 @@ def test_a_metric_that_no_trial_knows_is_all_crosses(builder, texts):
     )
 
 
-def test_scales_are_linear_from_zero_unless_the_range_or_the_metric_asks_otherwise(article_ranking, builder):
+def test_value_scale_is_linear_from_zero_unless_range_or_metric_asks_otherwise(article_ranking, builder):
     def wide(record):
         if record["trial"]["server"]["name"] == "threads":
             record["metrics"]["replies_per_s"] /= 50
@@ -125,7 +126,7 @@ def test_scales_are_linear_from_zero_unless_the_range_or_the_metric_asks_otherwi
     assert drawn(apart, THROUGHPUT).axes[0].get_yscale() == "log"
 
 
-def test_a_scale_holds_every_trial_and_cuts_only_intervals_that_are_very_wide(builder):
+def test_value_scale_holds_every_trial_and_cuts_only_very_wide_intervals(builder):
     run = run_folder.load(builder.run(rounds=2, spread=0.5))
     for metric in TABLE:
         found = rank(run.trials).cells[metric.column]
@@ -136,7 +137,7 @@ def test_a_scale_holds_every_trial_and_cuts_only_intervals_that_are_very_wide(bu
     assert value_scale([], log=True).high > 0
 
 
-def test_panels_of_a_sweep_have_one_scale_and_a_caption_each(builder, texts):
+def test_panels_of_a_sweep_have_one_scale_and_a_caption_each(builder):
     run = run_folder.load(builder.run())
     run.trials.loc[run.trials["workload"].isin(["c16", "c1000"]), "message_bytes"] = 16384
     figure = drawn(rank(run.trials), THROUGHPUT)
@@ -146,14 +147,14 @@ def test_panels_of_a_sweep_have_one_scale_and_a_caption_each(builder, texts):
     assert len(points(figure, "threads: mean")) == 4
 
 
-def test_one_load_only_is_a_ranking_with_the_numbers_beside_it(builder, article, saturated, failed, texts):
+def test_one_load_only_is_a_ranking_with_the_numbers_beside_it(builder):
     def change(record):
         if record["trial"]["server"]["name"] == "uvloop-protocol":
             saturated(record)
         if record["trial"]["server"]["name"] == "threads":
             failed(record)
 
-    run = run_folder.load(builder.run(article, (64,), change=change))
+    run = run_folder.load(builder.run(ARTICLE, (64,), change=change))
     found = rank(run.trials)
     figure = drawn(found, THROUGHPUT)
     (axes,) = figure.axes
@@ -185,24 +186,24 @@ def names_on_page(figure, servers):
 
 
 @pytest.fixture(scope="module")
-def crowd(Builder, fifteen, tmp_path_factory):  # noqa: N803 - the fixture is a class
+def crowd(tmp_path_factory):
     """Return a run of fifteen servers, and its ranking."""
-    run = run_folder.load(Builder(tmp_path_factory.mktemp("crowd") / "crowd").run(fifteen, rounds=2))
+    run = run_folder.load(Builder(tmp_path_factory.mktemp("crowd") / "crowd").run(FIFTEEN, rounds=2))
     return run, rank(run.trials)
 
 
-def test_fifteen_names_stand_apart_in_order_and_on_the_page(crowd, fifteen):
+def test_fifteen_names_stand_apart_in_order_and_on_the_page(crowd):
     _, digested = crowd
     for metric in (THROUGHPUT, P99):
         figure = drawn(digested, metric)
-        ends = {name: points(figure, f"{name}: mean")[-1][1] for name in fifteen}
-        (extents,) = names_on_page(figure, fifteen)
-        assert set(extents) == set(fifteen)
+        ends = {name: points(figure, f"{name}: mean")[-1][1] for name in FIFTEEN}
+        (extents,) = names_on_page(figure, FIFTEEN)
+        assert set(extents) == set(FIFTEEN)
         boxes = sorted(extents.values(), key=lambda box: box.y0)
         assert all(above.y0 >= below.y0 + 9 * figure.dpi / 72 for below, above in itertools.pairwise(boxes))
         assert max(box.x1 for box in boxes) <= WIDTH * figure.dpi
-        by_height = sorted(fifteen, key=lambda name: extents[name].y0)
-        assert by_height == sorted(fifteen, key=ends.__getitem__)
+        by_height = sorted(FIFTEEN, key=lambda name: extents[name].y0)
+        assert by_height == sorted(FIFTEEN, key=ends.__getitem__)
 
 
 def test_a_server_has_one_colour_and_marker_in_every_figure(article_run, article_ranking):
@@ -229,20 +230,20 @@ def test_a_server_has_one_colour_and_marker_in_every_figure(article_run, article
         assert {line.get_marker() for line in means} == {style.marker}
 
 
-def test_a_run_without_any_reply_still_has_its_plots_of_crosses(builder, failed):
+def test_a_run_without_any_reply_still_has_its_plots_of_crosses(builder):
     run = run_folder.load(builder.run(connections=(1, 16), rounds=1, change=failed))
     found = gallery.draw(run, rank(run.trials))
     assert [plot.name for plot in found] == ["throughput", "cpu", "p99", "memory"]
     assert found[0].title == "Throughput: no trial could be measured"
 
 
-def test_all_figures_are_there_named_and_well_formed(article_plots, article):
+def test_all_figures_are_there_named_and_well_formed(article_plots):
     assert tuple(plot.name for plot in article_plots) == tuple(plot.name for plot in gallery.PLOTS)
     for plot in article_plots:
         root = ET.fromstring(plot.svg)
         text = "".join(root.itertext())
         assert root.findtext("{http://www.w3.org/2000/svg}title") == plot.title
-        assert all(server in text for server in article)
+        assert all(server in text for server in ARTICLE)
         assert plot.png.startswith(b"\x89PNG")
         assert "date" not in plot.svg.lower()
         assert "<text" in plot.svg  # words stay words: they can be searched, read aloud and set in any font

@@ -1,11 +1,9 @@
-"""A repository of somebody else, for the tests of the check."""
+"""A repository of somebody else, for what compares two commits. Only git runs here; servers belong to the tests."""
 
 from __future__ import annotations
 
 import subprocess
 from typing import TYPE_CHECKING
-
-import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,9 +53,3 @@ class Project:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message=a change")
         return self.git("rev-parse", "HEAD")
-
-
-@pytest.fixture
-def project(tmp_path) -> Project:
-    """Return a repository without a commit yet."""
-    return Project(tmp_path / "somebody")

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers.run_folders import saturated
 from scipy import stats
 
 from bench.analysis.estimates.cells import cells, sweep
@@ -52,7 +53,7 @@ def test_only_throughput_can_be_a_lower_bound(article_ranking):
     assert not any(bounded.values())
 
 
-def test_one_saturated_trial_makes_its_cell_a_lower_bound(builder, saturated):
+def test_one_saturated_trial_makes_its_cell_a_lower_bound(builder):
     def change(record):
         if (record["trial"]["server"]["name"], record["trial"]["round"]) == ("threads", 2):
             saturated(record)
@@ -71,7 +72,7 @@ def test_a_single_trial_has_no_interval(builder):
         assert cell.estimate.value > 0
 
 
-def test_a_metric_that_some_trials_do_not_know_is_the_mean_of_those_that_do(builder):
+def test_cells_take_the_mean_of_the_trials_that_know_a_metric(builder):
     def change(record):
         if record["trial"]["round"] == 1:
             record["metrics"]["response_p99_ns"] = None

@@ -1,4 +1,4 @@
-"""The verdict on pairs: the traps that other checkers fall into, every word, every exit status, JUnit and JSON."""
+"""The verdict on pairs: the traps that other checkers fall into, every word, every exit status, and JSON."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import itertools
 import json
 import math
 
-import junitparser
 import pytest
 
 from bench.errors import ExitCode
-from bench.regress import junit
 from bench.verdict.judge import Problem, judge
 from bench.verdict.pairs import Arm, Observation
 from bench.verdict.rules import Rule
@@ -165,26 +163,6 @@ def test_exit_status_of_every_mixture(words):
 
 def test_no_cells_at_all_are_not_fine():
     assert Comparison(cells=(), looks=(10,), alpha=0.01).exit_code() is ExitCode.INCONCLUSIVE
-
-
-def test_junit_is_read_and_counts(junit_fault):
-    cells = tuple(CellVerdict(cell=f"{word}/c16", word=word, reason=f"because <{word}> \x1b[31m") for word in Word)
-    text = junit.render(Comparison(cells=cells, looks=(10,), alpha=0.01), 12.3456)
-    assert junit_fault(text) == ""
-    (suite,) = junitparser.JUnitXml.fromstring(text.encode())
-    assert (suite.tests, suite.failures, suite.skipped, suite.errors) == (6, 2, 2, 0)
-    results = {case.name: case.result for case in suite}
-    assert results["REGRESSED/c16"][0].type == "REGRESSED"
-    assert "because <INVALID>" in results["INVALID/c16"][0].message
-    assert results["OK/c16"] == []
-
-
-def test_junit_of_an_invalid_host_has_no_green_case(junit_fault):
-    cells = (CellVerdict(cell="a", word=Word.OK, reason="fine"),)
-    text = junit.render(Comparison(cells=cells, looks=(10,), alpha=0.01, host_problem="steal 40 %"), 1.0)
-    assert junit_fault(text) == ""
-    (suite,) = junitparser.JUnitXml.fromstring(text.encode())
-    assert suite.failures == 1
 
 
 def test_json_has_null_for_what_is_not_known():

@@ -10,6 +10,9 @@ import threading
 import time
 
 import pytest
+from helpers.answering import answering
+from helpers.checkout import CHECKOUT
+from helpers.generator import clients, load, serving
 
 from clients.hangup import hang_up
 from clients.inflight import InFlight
@@ -47,10 +50,10 @@ def echoes(address):
 
 @pytest.mark.parametrize("model", LOADS)
 @pytest.mark.parametrize("server", ["clients/naive/generators.py", "known_bad/dies_on_reset.py"])
-def test_a_server_that_dies_of_a_reset_survives_a_load(load, serving, checkout, server, model):
+def test_a_server_that_dies_of_a_reset_survives_a_load(server, model):
     if "--reference" in LOADS[model] and shutil.which("cc") is None:
         pytest.skip("no C compiler on the PATH")
-    with serving(checkout / "tests" / server) as served:
+    with serving(CHECKOUT / "tests" / server) as served:
         run = load(served.address, "-c", 16, "-d", "0.2s", *LOADS[model])
         assert run["replies"] > 0
         assert set(run["errors"]) <= {"unsent"}
@@ -59,8 +62,8 @@ def test_a_server_that_dies_of_a_reset_survives_a_load(load, serving, checkout, 
 
 
 @pytest.mark.parametrize("generator", [(), pytest.param(("--reference",), marks=has_no_compiler)])
-def test_a_server_that_serves_one_at_a_time_and_dies_of_a_reset_survives_a_load(load, serving, checkout, generator):
-    with serving(checkout / "tests" / "clients" / "naive" / "blocking.py") as served:
+def test_a_sequential_server_that_dies_of_a_reset_survives_a_load(generator):
+    with serving(CHECKOUT / "tests" / "clients" / "naive" / "blocking.py") as served:
         for _ in range(3):
             assert load(served.address, "-c", 1, "-d", "0.1s", *generator)["replies"] > 0
         assert echoes(served.address)
@@ -91,14 +94,12 @@ def watching(ends):
     return handler
 
 
+GENERATORS = [(), ("-c", 1), ("--rate", 100), ("--pipeline", 3), pytest.param(("--reference",), marks=has_no_compiler)]
+
+
 @pytest.mark.timing
-@pytest.mark.parametrize(
-    "generator",
-    [(), ("-c", 1), ("--rate", 100), ("--pipeline", 3), pytest.param(("--reference",), marks=has_no_compiler)],
-)
-def test_what_is_under_way_at_the_end_is_in_flight_and_answered_and_nothing_more_is_sent(
-    load, answering, watching, ends, generator
-):
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_requests_under_way_at_the_end_are_answered_before_hanging_up(watching, ends, generator):
     """Give or take a reply that came before the window began, on a machine that stood still just then."""
     ends.clear()
     with answering(watching) as address:
@@ -109,7 +110,7 @@ def test_what_is_under_way_at_the_end_is_in_flight_and_answered_and_nothing_more
 
 
 @pytest.mark.parametrize("generator", [(), ("-c", 1), pytest.param(("--reference",), marks=has_no_compiler)])
-def test_a_server_that_never_answers_or_closes_holds_up_the_end_for_a_second_at_most(clients, answering, generator):
+def test_hanging_up_on_a_silent_server_takes_a_second_at_most(generator):
     released = threading.Event()
 
     def never_ends(connection):
@@ -125,7 +126,7 @@ def test_a_server_that_never_answers_or_closes_holds_up_the_end_for_a_second_at_
     assert took_s < 0.2 + 1 + 3  # and what Python takes to start
 
 
-def test_over_tls_the_end_is_told_in_its_own_words(load, answering, tls_certificate):
+def test_over_tls_the_end_is_told_in_its_own_words(tls_certificate):
     """With `suppress_ragged_eofs` off, a server is told of an end that TLS did not announce by an exception."""
     key, cert = tls_certificate
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -222,7 +223,7 @@ def test_hanging_up_awaits_the_reply_announces_the_end_and_awaits_the_servers(ha
     hanging_up(script)
 
 
-def test_a_reset_is_an_end_too(world, answering):
+def test_a_reset_is_an_end_too(world):
     def resets(connection):
         connection.recv(1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

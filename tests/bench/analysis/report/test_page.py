@@ -1,3 +1,5 @@
+"""The report: one page that stands alone, has every number and doubt, and is the same when built again."""
+
 import json
 import re
 import shutil
@@ -5,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 from click.testing import CliRunner
+from helpers.run_folders import ARTICLE, Builder, failed
 
 from bench import units
 from bench.analysis.estimates.ranking import rank, sentence
@@ -100,9 +103,9 @@ def test_the_answer_comes_first(page, article_ranking):
     assert "The load generator was the limit with uvloop-protocol." in " ".join(said)
 
 
-def test_every_server_and_every_number_with_its_interval_is_there(read, article, article_ranking):
+def test_every_server_and_every_number_with_its_interval_is_there(read, article_ranking):
     words = " ".join(read.text.split())
-    assert all(server in words for server in article)
+    assert all(server in words for server in ARTICLE)
     for metric in TABLE:
         for cell in article_ranking.cells[metric.column]:
             if not cell.missing:
@@ -147,7 +150,7 @@ def test_machine_versions_plan_and_the_command_that_rebuilds_it_are_there(read, 
     assert "python -m bench report results0/article" in read.text
 
 
-def test_every_plot_is_drawn_into_the_page_with_a_sentence_on_how_to_read_it(page, read):
+def test_every_plot_is_in_the_page_with_how_to_read_it(page, read):
     assert page.count("<svg ") == page.count('role="img"') == len(PLOTS)
     assert [name.removeprefix("plot-") for name in read.ids if name.startswith("plot-")] == [
         plot.name for plot in PLOTS
@@ -189,7 +192,7 @@ def files(folder):
 
 
 @pytest.fixture(scope="module")
-def built(Builder, tmp_path_factory):  # noqa: N803 - the fixture is a class
+def built(tmp_path_factory):
     """Return the folder of a run whose report was built, and its files; do not change it."""
     builder = Builder(tmp_path_factory.mktemp("built") / "a-run")
     builder.run(connections=(1, 16), rounds=2)
@@ -227,7 +230,7 @@ def test_a_run_that_was_interrupted_says_so(builder):
     assert row is not None
 
 
-def test_a_run_in_which_all_failed_still_has_its_page(builder, failed):
+def test_a_run_in_which_all_failed_still_has_its_page(builder):
     run = run_folder.load(builder.run(connections=(1,), rounds=1, change=failed))
     page = report.render(run, rank(run.trials), [])
     assert "<h1>No trial could be measured</h1>" in page

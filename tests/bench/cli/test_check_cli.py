@@ -5,18 +5,19 @@ from __future__ import annotations
 import io
 import json
 import sys
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner
+from helpers.checkout import KNOWN_BAD
+from helpers.junit import junit_fault
 from rich.console import Console
 
 from bench.cli.check import check, choose, show, to_junit
 from bench.errors import UsageError
 from bench.experiment.conformance import CASES, START, CaseResult, Group, Outcome, cases_of
 
-WRONG_BYTE = str(Path(__file__).parents[2] / "known_bad" / "wrong_byte.py")
+WRONG_BYTE = str(KNOWN_BAD / "wrong_byte.py")
 
 
 def run(*arguments):
@@ -41,7 +42,7 @@ def test_all_pass_is_exit_0():
     assert ": 6 passed" in done.stdout
 
 
-def test_a_failure_is_exit_4_with_its_reason_and_the_others_go_on():
+def test_check_goes_on_after_a_failure_and_exits_with_4():
     done = run(WRONG_BYTE, "threads", "--quick")
     assert done.exit_code == 4
     assert "FAIL wrong_byte, bytes: byte 201 of 257 was sent as 0xc8 and came back as 0xc9" in done.stdout
@@ -87,7 +88,7 @@ def test_json_holds_every_result_and_what_each_case_asks_for():
     assert {found["because_of"] for found in server["results"]} == {None, "bytes", "turns"}
 
 
-def test_junit_is_written_beside_what_is_shown(tmp_path, junit_fault):
+def test_junit_is_written_beside_what_is_shown(tmp_path):
     file = tmp_path / "check.xml"
     done = run(WRONG_BYTE, "--case", "echo", "--case", "bytes", "--junit", str(file))
     assert done.exit_code == 4
@@ -100,7 +101,7 @@ def test_junit_is_written_beside_what_is_shown(tmp_path, junit_fault):
     assert suite[2][0].get("message").startswith("byte 201 of 257")
 
 
-def test_junit_keeps_limits_apart_from_failures_and_survives_any_log(junit_fault):
+def test_junit_keeps_limits_apart_from_failures_and_survives_any_log():
     found = [result("idle", "limited", "serves 1"), result("echo", "failed", "died: \x00\x1b[31m"), result("turns")]
     text = to_junit({"mine": found})
     assert junit_fault(text) == ""

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pyperf
 import pytest
+from helpers.junit import junit_fault
+from helpers.run_folders import RUN_INFO, failed
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from bench.analysis import export
@@ -88,7 +90,7 @@ def test_pyperf_compares_two_runs(make_run, builder, tmp_path):
     assert "slower" in row
 
 
-def test_asv_compares_two_commits(make_run, run_info, builder, tmp_path):
+def test_asv_compares_two_commits(make_run, builder, tmp_path):
     def slower(record):
         record["metrics"]["replies_per_s"] /= 2
 
@@ -97,7 +99,7 @@ def test_asv_compares_two_commits(make_run, run_info, builder, tmp_path):
     for number, (commit, change) in enumerate(zip(commits, (lambda record: None, slower), strict=True)):
         builder.folder = tmp_path / f"run-{number}"
         git = {"revision": commit, "dirty": False}
-        files |= export.render("asv", make_run(change=change, info=run_info | {"git": git}))
+        files |= export.render("asv", make_run(change=change, info=RUN_INFO | {"git": git}))
     export.write(files, tmp_path)
     config = {"version": 1, "project": "x", "repo": ".", "branches": ["main"], "results_dir": "results"}
     (tmp_path / "asv.conf.json").write_text(json.dumps(config))
@@ -117,9 +119,9 @@ def test_asv_holds_the_same_medians(run_with_failures):
     assert {name: row[0][0] for name, row in results.items()} == near(expected(run_with_failures))
 
 
-def test_asv_is_refused_outside_git(make_run, run_info):
+def test_asv_is_refused_outside_git(make_run):
     with pytest.raises(UsageError, match="not made in a git repository"):
-        export.render("asv", make_run(info=run_info | {"git": None}))
+        export.render("asv", make_run(info=RUN_INFO | {"git": None}))
 
 
 def commit_twice(folder):
@@ -174,7 +176,7 @@ def test_openmetrics_escapes_names(make_run):
     assert {sample.labels["server"] for sample in samples} == {'a "quoted" \\ server'}
 
 
-def test_junit_is_read_and_counts(make_run, failed, junit_fault):
+def test_junit_is_read_and_counts(make_run):
     def change(record):
         if record["trial"]["number"] == 1:
             failed(record)
@@ -190,7 +192,7 @@ def test_junit_is_read_and_counts(make_run, failed, junit_fault):
     assert "too many open files" in cases["1"][0].message
 
 
-def test_junit_survives_what_a_log_may_contain(make_run, failed):
+def test_junit_survives_what_a_log_may_contain(make_run):
     def change(record):
         failed(record)
         record["detail"] = "exit \x1b[31m1\x00 <&>"
@@ -231,7 +233,7 @@ def test_an_open_loop_has_no_throughput_of_its_own(make_run):
 
 
 @pytest.mark.parametrize("name", sorted(set(export.formats()) - {"csv", "json", "junit"}))
-def test_a_run_without_a_number_is_refused(make_run, failed, name):
+def test_a_run_without_a_number_is_refused(make_run, name):
     run = make_run(change=failed)
     with pytest.raises(MeasurementError, match="no measured trial"):
         export.render(name, run)

@@ -1,9 +1,12 @@
+"""A run folder becomes tables: columns, types, what is missing, and what is said of a folder that cannot be read."""
+
 import json
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.run_folders import failed
 
 from bench.analysis.runs import run_folder
 from bench.errors import MeasurementError, UsageError
@@ -32,7 +35,7 @@ def test_pandas_alone_reads_the_same_numbers(builder):
     assert set(trials["run"]) == {"a-run"}
 
 
-def test_a_failed_trial_is_a_row_without_numbers(builder, failed):
+def test_a_failed_trial_is_a_row_without_numbers(builder):
     builder.run(change=lambda record: failed(record) if record["trial"]["number"] == 3 else None)
     run = run_folder.load(builder.folder)
     row = run.trials.set_index("trial").loc[3]
@@ -189,7 +192,7 @@ def test_a_column_that_an_older_run_did_not_have_is_not_known(builder):
     assert list(trials.columns) == [column.name for column in schema.TRIALS]
 
 
-def test_a_table_that_lacks_a_column_or_is_gone_says_how_to_rebuild_it(builder):
+def test_load_says_how_to_rebuild_a_table_that_lacks_a_column(builder):
     run_folder.assemble(builder.run(rounds=1))
     path = builder.folder / "monitor.parquet"
     pd.read_parquet(path).drop(columns=["fds", "threads"]).to_parquet(path)

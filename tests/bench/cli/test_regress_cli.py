@@ -19,6 +19,8 @@ import junitparser
 import pytest
 from click.testing import CliRunner
 from helpers import fake_host as fakes
+from helpers.checkout import CHECKOUT
+from helpers.junit import junit_fault
 
 from bench.cli.export import export
 from bench.cli.regress import regress
@@ -129,7 +131,7 @@ def test_the_same_code_in_two_commits_is_fine_and_is_remembered(project, run, tm
     assert (entry["same"], entry["word"]) == (True, "OK")
 
 
-def test_the_working_tree_is_the_head_with_files_that_git_does_not_know_yet(project, run, bench):
+def test_the_working_tree_includes_files_that_git_does_not_know(project, run, bench):
     project.commit(0)
     project.write(30)
     (project.root / "new.py").write_text("")
@@ -145,7 +147,7 @@ def test_the_working_tree_is_the_head_with_files_that_git_does_not_know_yet(proj
     assert project.git("status", "--porcelain") == before, "the user's index is untouched"
 
 
-def test_it_can_be_asked_from_a_folder_within(project, run, bench):
+def test_regress_can_be_asked_from_a_folder_within(project, run, bench):
     (project.root / "sub").mkdir()
     inner = project.root / "sub"
     project.write(0)
@@ -215,9 +217,7 @@ NO_NUMBER = {"NaN": math.nan, "infinite": math.inf, "zero": 0.0, "negative": -1.
 
 @pytest.mark.parametrize("number", NO_NUMBER)
 @pytest.mark.parametrize("metric", SEEN)
-def test_a_number_that_has_no_ratio_is_invalid_everywhere(
-    project, run, bench, *, tmp_path, metric, number, junit_fault
-):
+def test_a_number_that_has_no_ratio_is_invalid_everywhere(project, run, bench, *, tmp_path, metric, number):
     """In one trial of sixteen, so that no mean or median covers it."""
     project.commit(0)
 
@@ -260,7 +260,7 @@ def test_a_set_up_that_fails_for_the_candidate_only_is_invalid(project, run):
     assert "checking" in said
 
 
-def test_a_comparison_that_cannot_begin_reports_its_word_everywhere(project, run, tmp_path, junit_fault):
+def test_a_comparison_that_cannot_begin_reports_its_word_everywhere(project, run, tmp_path):
     project.commit(0)
     files = {name: tmp_path / name for name in ("junit", "summary")}
     given = [word for name, path in files.items() for word in (f"--{name}", str(path))]
@@ -381,7 +381,7 @@ def test_an_inconclusive_answer_says_what_would_settle_it_and_may_be_allowed(pro
     assert run(project.root, *given, "--allow-inconclusive")[0] == 0
 
 
-def test_json_junit_and_summary_say_the_same(project, run, tmp_path, junit_fault):
+def test_json_junit_and_summary_say_the_same(project, run, tmp_path):
     base = project.commit(0)
     project.commit(20)
     files = ["--junit", str(tmp_path / "junit.xml"), "--summary", str(tmp_path / "summary.md")]
@@ -422,10 +422,10 @@ def test_a_file_that_cannot_be_written_is_wrong_use(project, run, tmp_path):
     assert "cannot write" in said
 
 
-def test_the_default_set_up_is_read_from_the_tree(tmp_path, checkout):
+def test_the_default_set_up_is_read_from_the_tree(tmp_path):
     assert arms.default_setup(tmp_path) is None
     (tmp_path / "requirements.txt").write_text("")
     assert arms.default_setup(tmp_path) == "python -m pip install -r requirements.txt"
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
     assert arms.default_setup(tmp_path) == "python -m pip install -e ."
-    assert arms.default_setup(checkout) is None, "our servers run from a checkout"
+    assert arms.default_setup(CHECKOUT) is None, "our servers run from a checkout"

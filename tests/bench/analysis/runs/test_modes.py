@@ -1,3 +1,5 @@
+"""Two groups among the trials of a cell: how often they are found, and how rarely where there is one."""
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ def trials(logs):
 
 
 @pytest.mark.parametrize("n", [6, 7, 9, 12, 25, 60])
-def test_one_normal_group_is_called_two_in_at_most_one_of_a_hundred(n):
+def test_has_modes_rarely_calls_one_normal_group_two(n):
     random = np.random.default_rng(n)
     found = sum(has_modes(trials(random.normal(0, 0.2, n))) for _ in range(1500))
     assert found <= 27  # of 1500: a true 1 % exceeds it once in 2,000 times

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.run_folders import failed, saturated
 from scipy import stats
 
 from bench.analysis.estimates.ranking import claim, lead, rank, sentence
@@ -71,7 +72,7 @@ def test_more_than_two_that_are_level_are_counted(builder):
     assert claim(standing, found.sweep) == "coroutines, or one of 2 not told apart from it, echoes fastest"
 
 
-def test_who_was_held_back_by_the_generator_may_be_faster(builder, saturated):
+def test_who_was_held_back_by_the_generator_may_be_faster(builder):
     slow = rates(coroutines=[10_100, 10_140, 10_120], threads=[8_000, 8_010, 8_005])
 
     def change(record):
@@ -85,7 +86,7 @@ def test_who_was_held_back_by_the_generator_may_be_faster(builder, saturated):
     assert "at least" not in sentence(standing, found.sweep)
 
 
-def test_a_leader_that_was_held_back_leads_by_at_least_that(builder, saturated):
+def test_a_leader_that_was_held_back_leads_by_at_least_that(builder):
     fast = rates(coroutines=[10_100, 10_140, 10_120], threads=[8_000, 8_010, 8_005])
 
     def change(record):
@@ -127,7 +128,7 @@ def test_all_titles_speak_of_the_load_with_the_highest_throughput(article_rankin
     assert {article_ranking.headline(metric).best.workload for metric in (THROUGHPUT, CPU)} == {best.workload}
 
 
-def test_rounds_that_only_one_of_two_saw_do_not_count(builder, failed):
+def test_rounds_that_only_one_of_two_saw_do_not_count(builder):
     def change(record):
         if (record["trial"]["server"]["name"], record["trial"]["round"]) == ("threads", 2):
             failed(record)
@@ -142,7 +143,7 @@ def test_rounds_that_only_one_of_two_saw_do_not_count(builder, failed):
     )
 
 
-def test_a_run_without_any_number_has_no_headline(builder, failed):
+def test_a_run_without_any_number_has_no_headline(builder):
     found = digested(builder, change=failed)
     assert found.headline(THROUGHPUT) is None
     assert found.standings[CPU.column] == ()

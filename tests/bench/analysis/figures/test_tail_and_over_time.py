@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.run_folders import texts
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
@@ -14,9 +15,7 @@ from bench.analysis.runs import run_folder
 from bench.analysis.runs.spectrum import spectra
 
 
-def test_a_spectrum_s_curve_is_the_percentiles_of_the_recorded_samples(
-    article_builder, article_run, article_ranking, texts
-):
+def test_a_spectrum_s_curve_is_the_percentiles_of_the_recorded_samples(article_builder, article_run, article_ranking):
     measured = article_run.measured
     cells = measured[["trial", "server", "workload"]].itertuples(index=False)
     merged = spectra(article_run.latency_log, {trial: (server, workload) for trial, server, workload in cells})
@@ -43,7 +42,7 @@ def test_percentiles_read_as_people_write_them():
     assert [percentile(tail) for tail in (2, 10, 100, 1000, 1e6)] == ["50 %", "90 %", "99 %", "99.9 %", "99.9999 %"]
 
 
-def test_courses_over_time_are_the_slices_of_each_trial(article_run, article_ranking, texts):
+def test_courses_over_time_are_the_slices_of_each_trial(article_run, article_ranking):
     given = styles(article_ranking.servers)
     with drawing_style():
         figures = {
@@ -71,7 +70,7 @@ def test_courses_over_time_are_the_slices_of_each_trial(article_run, article_ran
     assert any(text.endswith("3 of 3 drifted") for text in texts(figures["throughput"]))
 
 
-def test_a_slice_without_a_p99_and_a_window_s_last_crumb_leave_a_gap(builder):
+def test_time_figure_leaves_a_gap_where_p99_is_unknown(builder):
     def change(record):
         record["timeline"][4]["response_p99_ns"] = None
         record["timeline"][9]["slice_s"] = 0.01

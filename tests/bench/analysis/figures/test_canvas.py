@@ -1,3 +1,5 @@
+"""The page that figures are drawn on: labels, ticks, broken lines, and its size."""
+
 import math
 
 import numpy as np
