@@ -125,8 +125,10 @@ def test_memory_and_threads_are_those_of_the_process():
         assert process.stdout.readline() == "started\n"
         tree = Tree(process.pid)
         assert tree.vitals().threads == 6
-        whole = tree.switches()
-        assert whole.voluntary > psutil.Process(process.pid).num_ctx_switches().voluntary  # which is the first thread's
+        whole = tree.counters()
+        assert (
+            whole.ctx_voluntary > psutil.Process(process.pid).num_ctx_switches().voluntary
+        )  # which is the first thread's
 
 
 CHILDREN = """
