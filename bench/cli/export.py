@@ -18,7 +18,7 @@ _EPILOG = "\n".join(["\b", "Formats:", *(f"  {name:{_WIDTH}}  {words}" for name,
 @click.command("export", epilog=_EPILOG, short_help="Write a run in the format of another tool.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "name", required=True, metavar="FORMAT", help="One of those below.")
-@click.option("--baseline", metavar="SERVER", help="Add every ratio to this server of the run, paired by round.")
+@click.option("--baseline", metavar="SERVER", help="Add every ratio to this server of the run.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder to write to; - is stdout.  [default: export, beside the run]"
 )

@@ -32,6 +32,12 @@ pythons_option = click.option(
     "--python", "pythons", metavar="PYTHON", multiple=True, help="Run each server under this; may be repeated."
 )
 
+baseline_option = click.option(
+    "--baseline",
+    metavar="SERVER",
+    help="Rank by ratios to this server.  [default: the first that has every workload]",
+)
+
 
 def servers_option(metavar: str, about: str) -> Decorator:
     """Return `--server`, which may be repeated; what names a server differs between commands."""

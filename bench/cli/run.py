@@ -13,6 +13,7 @@ from bench import units
 from bench.cli.door import door_of
 from bench.cli.options import (
     alternatives,
+    baseline_option,
     pid_option,
     pythons_option,
     seed_option,
@@ -23,7 +24,7 @@ from bench.cli.options import (
 )
 from bench.cli.progress import watching
 from bench.cli.terminal import standard_output
-from bench.errors import ExitCode, UsageError
+from bench.errors import ExitCode, UsageError, unknown_name
 from bench.experiment import campaign
 from bench.experiment.planning.plan_file import asked_for, preset_names
 from bench.experiment.planning.selection import resolve
@@ -73,6 +74,7 @@ OVERHEAD_S = 0.5
     help="reference is in C: faster, for plain loads only.  [default: python]",
 )
 @seed_option("Order and randomness of the trials.  [default: drawn, and kept]")
+@baseline_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="results", show_default=True)
 @click.option(
     "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Measure the rest of an interrupted run."
@@ -88,6 +90,7 @@ def run(
     out: Path,
     resume: Path | None,
     *,
+    baseline: str | None,
     anyway: bool,
     no_report: bool,
     dry_run: bool,
@@ -99,7 +102,7 @@ def run(
     """
     console = standard_output()
     if resume is not None:
-        if any(value for value in options.values()):
+        if baseline is not None or any(value for value in options.values()):
             raise UsageError("--resume goes on with the plan of the run: leave the other options out")
         with console.status(LOOKING):
             ready = campaign.resume(resume)
@@ -107,11 +110,16 @@ def run(
     workload = alternatives(texts_given(options))
     file = asked_for(plan, workload=workload, **options)
     resolved = resolve(file)
+    if baseline is not None and baseline not in (names := [server.name for server in resolved.servers]):
+        raise unknown_name("server of this run", baseline, names)
     if dry_run:
         _describe(resolved, console)
         return ExitCode.FINE
     with console.status(LOOKING):
         ready = campaign.begin(resolved, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
+    if baseline is not None:
+        ready.store.info["baseline"] = baseline  # kept, so that `report` ranks alike
+        ready.store.write_info()
     return _measure(ready, console, door_of(context), no_report=no_report)
 
 

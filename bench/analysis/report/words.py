@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import metrics, units
+from bench.analysis.estimates import remarks
 from bench.analysis.estimates.ranking import claim, sentence
-from bench.analysis.figures.words import capital, listed
+from bench.analysis.figures.words import capital
 from bench.metrics import THROUGHPUT
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ def _lead(standing: Standing) -> str:
         return ""
     more, less = (best, after) if standing.metric.larger_is_better else (after, best)
     bound = "at least " if best.lower_bound else ""
-    factor = f"{more.server} had {bound}{ratio(lead)} the {standing.metric.noun} of {less.server}"
-    if not lead.bounded:
-        return f"{factor}, in too few trials to say how sure that is."
-    level = units.share(lead.level)
-    said = f"{factor}; the {level} interval is from trials paired by round."
+    factor = f"{more.server} had {bound}{ratio(lead.estimate)} the {standing.metric.noun} of {less.server}"
+    if not lead.estimate.bounded:
+        return f"{factor}, in too few {lead.pairing.unit}s to say how sure that is."
+    level = units.share(lead.estimate.level)
+    said = f"{factor}; the {level} interval is {remarks.pairings([lead])}."
     close = [cell.server for cell in standing.cells[1:] if cell.server in standing.level_with and not cell.lower_bound]
-    return f"{said} That is too close to tell {best.server} from {listed(close)}." if close else said
+    return f"{said} That is too close to tell {best.server} from {units.listed(close)}." if close else said
 
 
 def _unknown(standing: Standing) -> str:
@@ -57,8 +58,8 @@ def _unknown(standing: Standing) -> str:
     if not bounded:
         return ""
     return (
-        f"What {listed(bounded)} can do is not known: the load generator was the limit, so that throughput is a lower"
-        " bound, and CPU per reply says more."
+        f"What {units.listed(bounded)} can do is not known: the load generator was the limit, so that throughput is a"
+        " lower bound, and CPU per reply says more."
     )
 
 
@@ -72,7 +73,7 @@ def _price(ranking: Ranking, standing: Standing) -> str:
         if metric != standing.metric and (cell.server, cell.workload) == there and not cell.missing
     ]
     where = capital(ranking.sweep.phrase(standing.panel, standing.best.x))
-    return f"{where} {standing.best.server} was measured at {listed(parts)}." if parts else ""
+    return f"{where} {standing.best.server} was measured at {units.listed(parts)}." if parts else ""
 
 
 def _others(ranking: Ranking, standing: Standing) -> str:
