@@ -114,6 +114,7 @@ class BlockRun:
         slices = [] if alone else [self._slice(number, rate) for number, rate in enumerate(rates, start=1)]
         failed = server in self.missing.get(round_, ())
         rate, cpu_us = float(rates.mean()), CPU_US * self._speed(server) * math.exp(-launch)
+        metrics = self._metrics(rate, cpu_us, count)
         asked = Workload(connections=count, duration_s=1.0, **self.workload)
         return {
             "trial": {
@@ -127,7 +128,7 @@ class BlockRun:
             "status": str(Status.SERVER_DIED if failed else Status.MEASURED),
             "detail": "exit status 1" if failed else "",
             "started_at": f"2026-11-24T16:{round_ % 60:02d}:00Z",
-            "metrics": {} if failed else self._metrics(rate, cpu_us, count),
+            "metrics": {} if failed else metrics,
             "doubts": [],
             "timeline": [],
             "samples": [],

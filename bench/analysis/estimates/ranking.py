@@ -173,12 +173,14 @@ def _by_coverage(run: Run, found: Sequence[Cell]) -> list[str]:
 
 def sentence(standing: Standing, swept: Sweep) -> str:
     """State the answer in one line: who, how much of the baseline and in the metric's own unit, where."""
-    best, ratio = standing.best, standing.ratios[0].estimate.value
+    best, ratio = standing.best, standing.ratios[0]
     bound = "at least " if best.lower_bound else ""
-    factor = f"{units.ratio(ratio)} \N{MULTIPLICATION SIGN} {standing.baseline}, "
-    relative = "" if best.server == standing.baseline or math.isnan(ratio) else factor
     value = f"{standing.metric.words(best.estimate.value)} {swept.phrase(standing.panel, best.x)}"
-    return f"{claim(standing, swept)}: {bound}{relative}{value}"
+    if best.server == standing.baseline or math.isnan(ratio.estimate.value):
+        return f"{claim(standing, swept)}: {bound}{value}"
+    factor = f"{units.ratio(ratio.estimate.value)} \N{MULTIPLICATION SIGN} {standing.baseline}, "
+    both = f"{bound}{factor}{value}" if ratio.is_lower_bound else f"{factor}{bound}{value}"
+    return f"{claim(standing, swept)}: {both}"
 
 
 def claim(standing: Standing, swept: Sweep) -> str:
@@ -188,7 +190,7 @@ def claim(standing: Standing, swept: Sweep) -> str:
     is_best = (swept.open_loop and metric.claim_if_given) or metric.claim
     if standing.runner_up is None:
         return f"{best.server}, {metric.noun}"
-    if not best.estimate.bounded:
+    if len(best.values) == 1:
         return f"{best.server} {is_best} in a single trial"
     if len(level) == 1:
         return f"{best.server} {is_best}"

@@ -57,13 +57,19 @@ class Ratio:
     """A metric over that of another server, with its interval; NaN where the two have no pair.
 
     `values` has the ratio of each block, or round, that both were measured in. `bounded` names those of the two that
-    the load generator held down.
+    the load generator held down; with both the ratio may be anything.
     """
 
+    server: str
     estimate: Estimate
     values: tuple[float, ...]
     pairing: Pairing
     bounded: tuple[str, ...]
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether the generator held down the server, and not what it is compared with."""
+        return self.bounded == (self.server,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +106,7 @@ class Ratios:
         else:
             estimate = geometric_mean_interval(values, LEVEL)
         held = (name for name in (server, baseline) if self._is_held_down(metric, name, workload))
-        return Ratio(estimate, values, pairing, tuple(held))
+        return Ratio(server, estimate, values, pairing, tuple(held))
 
     def require(self, server: str) -> None:
         """Raise UsageError, with the nearest name, if no trial of a server was measured."""

@@ -77,9 +77,9 @@ def ratios(ranking: Ranking, metric: Metric) -> Quantity | None:
 
     def text(cell: Cell) -> str:
         own = next(one for one in shown if (one.server, one.workload) == (cell.server, cell.workload))
-        bound = "at least " if cell.lower_bound else ""
-        ratio = f"{bound}{remarks.relative(ranking, metric, own)}"
-        return f"{ratio}  \N{MIDDLE DOT}  {bound}{metric.words(own.estimate.value)}"
+        ratio, value = remarks.relative(ranking, metric, own), metric.words(own.estimate.value)
+        bounds = ["at least " if one.lower_bound else "" for one in (cell, own)]
+        return f"{bounds[0]}{ratio}  \N{MIDDLE DOT}  {bounds[1]}{value}"
 
     relative = _ranked(ranking, metric, [_relative(ranking, metric, cell) for cell in shown])
     return Quantity(
@@ -132,5 +132,7 @@ def _relative(ranking: Ranking, metric: Metric, cell: Cell) -> Cell:
     """Return the ratio of a cell as a cell; that of the baseline to itself is 1 and has no interval."""
     ratio = ranking.ratios.get((metric.column, cell.workload, cell.server))
     if ratio is None:
-        return replace(cell, estimate=replace(cell.estimate, value=1.0, low=1.0, high=1.0), values=(1.0,))
-    return replace(cell, estimate=ratio.estimate, values=ratio.values, lower_bound=cell.server in ratio.bounded)
+        return replace(
+            cell, estimate=replace(cell.estimate, value=1.0, low=1.0, high=1.0), values=(1.0,), lower_bound=False
+        )
+    return replace(cell, estimate=ratio.estimate, values=ratio.values, lower_bound=ratio.is_lower_bound)

@@ -40,11 +40,12 @@ def ratio_words(ranking: Ranking, metric: Metric, *, upwards: bool) -> Words:
     better = "more is better" if metric.larger_is_better else "less is better"
     arrow = "\N{UPWARDS ARROW}" if upwards else "\N{RIGHTWARDS ARROW}"
     notes = []
-    if held := [ratio for ratio in ratios if ratio.bounded and ratio.bounded[0] != ranking.baseline]:
-        servers = units.listed(sorted({ratio.bounded[0] for ratio in held}))
-        notes.append(f"{arrow}  At least this much somewhere, since the load generator was the limit: {servers}.")
+    if held := sorted({ratio.server for ratio in ratios if ratio.is_lower_bound}):
+        notes.append(f"{arrow}  At least this much, since the load generator was the limit: {units.listed(held)}.")
     if any(ranking.baseline in ratio.bounded for ratio in ratios):
-        notes.append(f"The load generator was the limit with {ranking.baseline} too, so others may be nearer to it.")
+        notes.append(
+            f"The load generator was the limit with {ranking.baseline} too: the true ratios to it are not known."
+        )
     return Words(
         title=sentence(standing, ranking.sweep) if standing else metric.title,
         subtitle=" ".join(

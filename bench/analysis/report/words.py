@@ -33,7 +33,7 @@ def ratio(lead: Estimate) -> str:
 
 def interval(metric: Metric, cell: Cell) -> str:
     """Write the interval of a cell: `[44,100/s, 47,000/s]`, or why there is none."""
-    return units.bounds(cell.estimate, metric.words) or "a single trial"
+    return units.bounds(cell.estimate, metric.words) or ("a single trial" if len(cell.values) == 1 else "no interval")
 
 
 def _lead(standing: Standing) -> str:
@@ -42,7 +42,7 @@ def _lead(standing: Standing) -> str:
     if after is None or lead is None:
         return ""
     more, less = (best, after) if standing.metric.larger_is_better else (after, best)
-    bound = "at least " if best.lower_bound else ""
+    bound = "at least " if lead.is_lower_bound else ""
     factor = f"{more.server} had {bound}{ratio(lead.estimate)} the {standing.metric.noun} of {less.server}"
     if not lead.estimate.bounded:
         return f"{factor}, in too few {lead.pairing.unit}s to say how sure that is."
