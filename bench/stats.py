@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 Values: TypeAlias = "Sequence[float] | NDArray[Any]"
 Floats: TypeAlias = NDArray[np.float64]
@@ -70,14 +70,14 @@ def mean_interval(values: Values, level: float = 0.95) -> Estimate:
     return Estimate(mean, mean - half, mean + half, level)
 
 
-def ratio_by_round(ours: Mapping[int, float], theirs: Mapping[int, float], level: float = 0.95) -> Estimate:
-    """Return ours over theirs: the geometric mean of the ratios within rounds, with Student's t on their logarithms.
+def geometric_mean_interval(values: Values, level: float = 0.95) -> Estimate:
+    """Return the geometric mean of a cell's trials, or of ratios, with Student's t interval on the log scale.
 
-    `ours` and `theirs` have a value by the number of its round. Only rounds count that both have, with values above
-    zero. Without such a round all is NaN; with one the bounds are NaN.
+    For rates, times, sizes and ratios: no bound is below zero, and the ratio of two such means is the mean of the
+    ratios. Precondition: the trials, or pairs of trials, are independent. NaN counts as missing and is left out. With
+    no value all is NaN; with one the bounds are NaN. Raises ValueError for a value that is not above zero.
     """
-    logs = [math.log(ours[n] / theirs[n]) for n in ours if n in theirs and min(ours[n], theirs[n]) > 0]
-    return mean_interval(logs, level).map(math.exp)
+    return mean_interval(np.log(_positive(values)), level).map(math.exp)
 
 
 def median_interval(values: Values, level: float = 0.95) -> Estimate:

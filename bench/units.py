@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 NOT_KNOWN = "-"
 """How a table writes a number that is not known."""
@@ -29,6 +29,10 @@ class Interval(Protocol):
     @property
     def high(self) -> float:
         """The upper bound, NaN if none can be stated."""
+
+
+_TENTH = 0.1
+"""Below this two decimals of a ratio say next to nothing."""
 
 
 def estimate(found: Interval | None, write: Callable[[float], str]) -> str:
@@ -53,6 +57,12 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def listed(parts: Iterable[str]) -> str:
+    """Write `a`, `a and b` or `a, b and c`, each once."""
+    unique = list(dict.fromkeys(parts))
+    return " and ".join(filter(None, (", ".join(unique[:-1]), unique[-1])))
+
+
 def percent(fraction: float, *, signed: bool = True) -> str:
     """Write 0.068 as `+6.8 %`, and unsigned 0.05 as `5 %`; `unknown` for NaN."""
     if math.isnan(fraction):
@@ -67,8 +77,10 @@ def share(fraction: float) -> str:
 
 
 def ratio(number: float) -> str:
-    """Write a ratio with two decimals: `0.97`; `unknown` for NaN."""
-    return "unknown" if math.isnan(number) else f"{number:.2f}"
+    """Write a ratio with two decimals: `0.97`; with three below a tenth: `0.097`; `unknown` for NaN."""
+    if math.isnan(number):
+        return "unknown"
+    return f"{number:.3f}" if abs(number) < _TENTH else f"{number:.2f}"
 
 
 def number(value: float) -> str:

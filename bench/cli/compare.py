@@ -67,8 +67,9 @@ def compare(
 
 def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
     from bench.analysis.comparing.within_run import against, text, to_json  # noqa: PLC0415 - pandas only once it is needed
+    from bench.analysis.estimates.remarks import pairings  # noqa: PLC0415 - as above
 
-    rows = against(run.trials, baseline)
+    rows = against(run, baseline)
     if as_json:
         cells = [
             {"workload": workload, "server": server, **{column: to_json(one) for column, one in row.items()}}
@@ -80,7 +81,8 @@ def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
     for (workload, server), row in rows.items():
         table.add_row(server, workload, *(text(row[metric.column]) for metric in metrics.TABLE))
     console = standard_output()
-    console.print(f"{run.id}: ratio to {baseline} [95 % interval], by trials of the same round", soft_wrap=True)
+    made_of = pairings(one for row in rows.values() for one in row.values())
+    console.print(f"{run.id}: ratio to {baseline} [95 % interval], {made_of}".removesuffix(", "), soft_wrap=True)
     console.print(table)
     if any(one.limited for row in rows.values() for one in row.values()):
         console.print(

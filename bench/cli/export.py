@@ -18,7 +18,7 @@ _EPILOG = "\n".join(["\b", "Formats:", *(f"  {name:{_WIDTH}}  {words}" for name,
 @click.command("export", epilog=_EPILOG, short_help="Write a run in the format of another tool.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "name", required=True, metavar="FORMAT", help="The format to write; see the list below.")
-@click.option("--baseline", metavar="SERVER", help="Add the ratio of every server to this one, taken round by round.")
+@click.option("--baseline", metavar="SERVER", help="Add the ratio of every server to this one.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -36,6 +36,12 @@ pythons_option = click.option(
     help="Run each server under this interpreter. May be repeated.",
 )
 
+baseline_option = click.option(
+    "--baseline",
+    metavar="SERVER",
+    help="Rank by ratios to this server.  [default: the first that has every workload]",
+)
+
 
 def servers_option(metavar: str, about: str) -> Decorator:
     """Return `--server`, which may be repeated. `about` says what names a server, which differs between commands."""

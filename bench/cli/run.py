@@ -13,6 +13,7 @@ from bench import units
 from bench.cli.door import door_of
 from bench.cli.options import (
     alternatives,
+    baseline_option,
     pid_option,
     pythons_option,
     seed_option,
@@ -72,7 +73,7 @@ OVERHEAD_S = 0.5
     type=click.Choice(["blocks", "solo"]),
     help="blocks: the servers are alive together and loaded in turn; solo: one after the other.  [default: blocks]",
 )
-@click.option("--baseline", metavar="SERVER", help="The server that the others are ratios to.  [default: the first]")
+@baseline_option
 @workload_options(several=True)
 @click.option("--workers", type=click.IntRange(1), help="Processes of the load generator.")
 @click.option(
@@ -157,9 +158,15 @@ def _describe(plan: Plan, console: Console) -> None:
 
 def _amount(plan: Plan, done: Collection[int]) -> str:
     """Say how much there is to measure, and roughly how long that takes."""
+    ends = [] if plan.until is None else [f"until every ratio is known to within {units.share(plan.until)}"]
     if plan.minutes is not None:
-        time = f"for {plan.minutes:g} min"
-        return f"{time}, or until every ratio is known to within {units.share(plan.until)}" if plan.until else time
+        ends.append(f"for {plan.minutes:g} min")
+    if not plan.is_endless:
+        ends.append(_trials(plan, done))
+    return ", or ".join(reversed(ends))
+
+
+def _trials(plan: Plan, done: Collection[int]) -> str:
     blocks = [block for block in plan.blocks() if any(trial.number not in done for trial in block.trials)]
     seconds = sum(
         OVERHEAD_S + trial.workload.warmup_s + trial.workload.duration_s for block in blocks for trial in block.trials

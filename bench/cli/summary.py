@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from bench import metrics, units
+from bench.analysis.estimates import remarks
+from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.estimates.ranking import rank
+from bench.analysis.estimates.wander import wander
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
+from bench.metrics import THROUGHPUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,27 +31,27 @@ if TYPE_CHECKING:
 
 
 def show(run: Run, console: Console) -> None:
-    """Print the table, the failures and the doubts of a run."""
-    found = rank(run.trials)
+    """Print the table, what it rests on, the failures and the doubts of a run."""
+    found = rank(run)
     console.print(estimates(found))
-    level = next((cell.estimate.level for cells in found.cells.values() for cell in cells), None)
-    if level is not None:
-        console.print(f"Means over trials, each with its {units.share(level)} interval below.")
+    where = "Below a ratio: the geometric mean" if found.ratios else "Geometric means"
+    console.print(f"{where} over trials, with its {units.share(LEVEL)} interval.", soft_wrap=True)
+    for line in [*remarks.comparison(found), remarks.wandering(wander(run, found))]:
+        if line:
+            console.print(line, markup=False, soft_wrap=True)
     for line, style in [*failures(run), *((line, "yellow") for line in doubts(run))]:
         console.print(line, style=style, markup=False, soft_wrap=True)
 
 
 def estimates(found: Ranking) -> Table:
-    """Return a row per cell and a column per metric."""
+    """Return a row per cell, those of a workload best first by what the run asks, and a column per metric."""
     table = Table("server", "workload", "trials", *(metric.title for metric in metrics.TABLE), box=None, pad_edge=False)
-    by_cell: dict[tuple[str, str], dict[str, Cell]] = {}
-    for column, cells in found.cells.items():
-        for cell in cells:
-            by_cell.setdefault((cell.workload, cell.server), {})[column] = cell
-    for (workload, server), row in by_cell.items():
-        first = next(iter(row.values()))
-        trials = str(first.trials) if first.measured == first.trials else f"{first.measured} of {first.trials}"
-        table.add_row(server, workload, trials, *(_words(metric, row[metric.column]) for metric in metrics.TABLE))
+    for workload in (workload for panel in found.sweep.panels for workload in panel.places):
+        for row in found.rows(workload):
+            first = row.cells[THROUGHPUT.column]
+            name = f"{remarks.LEVEL_SIGN} {first.server}" if row.is_level else first.server
+            numbers = (_words(found, metric, row.cells[metric.column]) for metric in metrics.TABLE)
+            table.add_row(name, workload, remarks.trials(first), *numbers)
     for text in table.columns[:2]:
         text.no_wrap = True
     for number in table.columns[2:]:
@@ -55,12 +59,13 @@ def estimates(found: Ranking) -> Table:
     return table
 
 
-def _words(metric: Metric, cell: Cell) -> str:
-    """Write an estimate on two lines, so that five metrics fit a terminal: the value, and its interval below."""
+def _words(found: Ranking, metric: Metric, cell: Cell) -> str:
+    """Write a ratio, the value and its interval, a line each, so that five metrics fit a terminal."""
     if cell.missing:
         return units.NOT_KNOWN
     bound = "≥ " if cell.lower_bound else ""
-    return f"{bound}{metric.words(cell.estimate.value)}\n{units.bounds(cell.estimate, metric.words)}".rstrip()
+    absolute = f"{bound}{metric.words(cell.estimate.value)}\n{units.bounds(cell.estimate, metric.words)}".rstrip()
+    return f"{remarks.relative(found, metric, cell)}\n{absolute}".lstrip()
 
 
 def failures(run: Run) -> list[tuple[str, str]]:

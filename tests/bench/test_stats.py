@@ -33,6 +33,23 @@ def test_mean_interval_is_students(n, level):
     assert (found.low, found.high) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("n", [2, 3, 12])
+def test_geometric_mean_interval_is_students_on_logarithms(n):
+    x = np.exp(draw(n, sd=2.0))
+    found = stats.geometric_mean_interval(x, 0.95)
+    expected = scipy_stats.t.interval(0.95, n - 1, loc=np.log(x).mean(), scale=scipy_stats.sem(np.log(x)))
+    assert found.value == pytest.approx(scipy_stats.gmean(x))
+    assert (found.low, found.high) == pytest.approx(tuple(np.exp(expected)))
+    assert found.low > 0
+
+
+def test_a_geometric_mean_is_of_values_above_zero():
+    assert math.isnan(stats.geometric_mean_interval([]).value)
+    assert not stats.geometric_mean_interval([7.0]).bounded
+    with pytest.raises(ValueError, match="above zero"):
+        stats.geometric_mean_interval([1.0, 0.0])
+
+
 def test_one_value_has_no_interval_and_none_has_no_mean():
     one, none = stats.mean_interval([7.0]), stats.mean_interval([])
     assert one.value == 7.0

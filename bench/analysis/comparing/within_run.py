@@ -5,32 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench import metrics, units
-from bench.analysis.estimates.ranking import rank
-from bench.analysis.estimates.ratios import Ratio, require_server, to_baseline
+from bench.analysis.estimates.cells import cells as cells_of
+from bench.analysis.estimates.cells import sweep
+from bench.analysis.estimates.ratios import Ratio, Ratios
 from bench.plain import plain
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from bench.analysis.runs.run_folder import Run
 
-Ratios = dict[tuple[str, str], dict[str, Ratio]]
+Rows = dict[tuple[str, str], dict[str, Ratio]]
 """By workload and server, and then by the column of the metric."""
 
 
-def against(trials: pd.DataFrame, baseline: str) -> Ratios:
-    """Return every other server's ratios to `baseline`, paired by round. Raise UsageError if that has no trial here."""
-    found = rank(trials)
-    rows: Ratios = {}
-    for metric in metrics.TABLE:
-        cells = found.cells[metric.column]
-        require_server(baseline, cells)
-        for cell, ratio in to_baseline(cells, baseline):
-            rows.setdefault((cell.workload, cell.server), {})[metric.column] = ratio
-    return rows
+def against(run: Run, baseline: str) -> Rows:
+    """Return every other server's ratios to `baseline` where that was measured. Raises UsageError if it never was."""
+    ratios = Ratios(run)
+    ratios.require(baseline)
+    cells = cells_of(run.trials, sweep(run.trials), metrics.THROUGHPUT)
+    here = {cell.workload for cell in cells if cell.server == baseline and cell.measured}
+    return {
+        (cell.workload, cell.server): {
+            metric.column: ratios.of(metric, cell.workload, cell.server, baseline) for metric in metrics.TABLE
+        }
+        for cell in cells
+        if cell.server != baseline and cell.workload in here
+    }
 
 
 def text(ratio: Ratio) -> str:
     """Write a ratio with its interval, and an asterisk if the load generator was the limit with either server."""
-    return units.estimate(ratio.estimate, units.ratio) + ("*" if ratio.limited and ratio.rounds else "")
+    return units.estimate(ratio.estimate, units.ratio) + ("*" if ratio.limited and ratio.values else "")
 
 
 def to_json(ratio: Ratio) -> dict[str, Any]:

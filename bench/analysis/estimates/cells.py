@@ -1,20 +1,21 @@
 """The load that a run sweeps, and one estimate for each of its cells. Frames in, values out.
 
 A cell is one server under one workload, and its trials are the replicates. The metrics are rows of `bench.metrics`.
-Nothing is drawn here.
+Nothing is drawn here, and nothing is compared: one server is divided by another in `ratios.py`.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import units
 from bench.experiment.model import Status
-from bench.stats import Estimate, mean_interval
+from bench.stats import Estimate, geometric_mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     import pandas as pd
 
@@ -115,80 +116,85 @@ def _describe(workload: pd.Series, without: str) -> list[str]:
     return parts if without == "rate_per_s" else [*parts, f"{units.rate(workload['rate_per_s'])} offered"]
 
 
+def measured_solo(trials: pd.DataFrame) -> pd.Series:
+    """Say of each trial whether it was measured alone: no other trial of its block was launched, or it has no block."""
+    launched = trials[(trials["status"] != Status.SKIPPED) & trials["block"].notna()]
+    together = launched.groupby(["round", "workload", "block"])["trial"].transform("size") > 1
+    return ~together.reindex(trials.index, fill_value=False)
+
+
+def is_held_down(measured: pd.DataFrame, metric: Metric) -> bool:
+    """Say whether the load generator was the limit in any of these trials, and so holds the metric down."""
+    limited = measured["throughput_is_lower_bound"].fillna(value=False)
+    return metric.is_bounded_by_generator and bool(limited.any())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One metric of one server under one workload.
 
-    `by_round` has one number for each measured trial that knows the metric, by the number of its round. `statuses` are
-    those of the trials that failed. `lower_bound` says that the generator was the limit in some trial and lowers this
-    metric.
+    `values` has one number for each measured trial that knows the metric. `trials` counts all trials of the cell,
+    `measured` those with numbers, and `solo` those of them that no other server was alive with. `statuses` are those of
+    the trials that failed. `lower_bound` says that the generator was the limit in some trial and lowers this metric.
     """
 
     server: str
     workload: str
     x: float
     estimate: Estimate
-    by_round: dict[int, float]
+    values: tuple[float, ...]
     trials: int
     measured: int
+    solo: int
     lower_bound: bool
     statuses: tuple[str, ...]
 
     @property
     def missing(self) -> bool:
         """Whether there is nothing to show: no trial was measured, or none knows this metric."""
-        return not self.by_round
+        return not self.values
 
 
 def cells(
-    trials: pd.DataFrame,
-    sweep: Sweep,
-    metric: Metric,
-    planned: Collection[tuple[str, str]] = (),
-    level: float = LEVEL,
+    trials: pd.DataFrame, sweep: Sweep, metric: Metric, planned: Collection[tuple[str, str]] = ()
 ) -> tuple[Cell, ...]:
-    """Estimate a metric for every cell, along the axis: the mean over its trials with its interval.
+    """Estimate a metric for every cell, along the axis: the geometric mean over its trials with its interval.
 
     A cell (server, workload) that was `planned` and has no trial, as in an interrupted run, is returned as missing.
     """
     places = {name: x for panel in sweep.panels for name, x in panel.places.items()}
+    trials = trials.assign(solo=measured_solo(trials))
     by_cell = {
         (str(server), str(workload)): rows for (server, workload), rows in trials.groupby(["server", "workload"])
     }
     nothing = trials.iloc[:0]
     keys = by_cell.keys() | {cell for cell in planned if cell[1] in places}
     found = (
-        _cell(
-            by_cell.get((server, workload), nothing),
-            metric,
-            server=server,
-            workload=workload,
-            x=places[workload],
-            level=level,
-        )
+        _cell(by_cell.get((server, workload), nothing), metric, server=server, workload=workload, x=places[workload])
         for server, workload in keys
     )
     return tuple(sorted(found, key=lambda cell: (cell.x, cell.workload, cell.server)))
 
 
-def _cell(rows: pd.DataFrame, metric: Metric, *, server: str, workload: str, x: float, level: float) -> Cell:
-    measured = rows["status"] == Status.MEASURED
-    known = measured & rows[metric.column].notna()
-    by_round = dict(zip(rows["round"][known].astype(int), rows[metric.column][known].astype(float), strict=True))
+def _cell(rows: pd.DataFrame, metric: Metric, *, server: str, workload: str, x: float) -> Cell:
+    measured = rows[rows["status"] == Status.MEASURED]
+    values = tuple(measured[metric.column].dropna().astype(float))
     return Cell(
         server=server,
         workload=workload,
         x=x,
-        estimate=_not_negative(mean_interval(list(by_round.values()), level)),
-        by_round=by_round,
+        estimate=_estimate(values),
+        values=values,
         trials=len(rows),
-        measured=int(measured.sum()),
-        lower_bound=metric.is_bounded_by_generator
-        and bool(rows["throughput_is_lower_bound"][measured].fillna(value=False).any()),
-        statuses=tuple(sorted(set(rows["status"][~measured]))) if len(rows) else ("not run",),
+        measured=len(measured),
+        solo=int(measured["solo"].sum()),
+        lower_bound=is_held_down(measured, metric),
+        statuses=tuple(sorted(set(rows["status"].drop(measured.index)))) if len(rows) else ("not run",),
     )
 
 
-def _not_negative(estimate: Estimate) -> Estimate:
-    """Cut the interval at zero. No rate, time or size lies below zero, so no possible value is cut off."""
-    return estimate.map(lambda value: 0.0 if value < 0 else value)
+def _estimate(values: Sequence[float]) -> Estimate:
+    """Return the geometric mean with its interval. Zero has no logarithm: the plain mean then, and no interval."""
+    if 0 in values:
+        return Estimate(sum(values) / len(values), math.nan, math.nan, LEVEL)
+    return geometric_mean_interval(values, LEVEL)

@@ -1,75 +1,151 @@
-"""One server's metric over another's, by trials of the same round. All ratios within a run are made here.
+"""One server's metric over another's under one workload. All ratios within a run are made here.
 
-A drift of the machine falls on both trials of a round, so it cancels in their ratio. Nothing is ranked here.
+What a machine does falls on both sides of a pair that was measured at one time, so it cancels in their ratio. Pairs are
+made of what was measured closest together, in this order:
+
+- **slices** of the same pass, for servers that were alive together and metrics that a slice can tell. The median over
+  the passes of a block is one number, and blocks are the replicates: the interval inverts the exact signed-rank test.
+- **trials of the same block**, for the other metrics of such servers: Student's t interval on the log scale.
+- **trials of the same round**, where one of the two was measured solo: likewise, with less precision.
+
+Nothing is ranked here, and nothing is said to people.
 """
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
-from bench.analysis.estimates.cells import LEVEL
+from bench.analysis.estimates.cells import LEVEL, is_held_down, measured_solo
+from bench.analysis.runs.run_folder import plain_rows
 from bench.errors import unknown_name
-from bench.stats import Estimate, ratio_by_round
+from bench.slices import VALUE_OF, log_ratio
+from bench.stats import Estimate, geometric_mean_interval, hodges_lehmann
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+
+    import pandas as pd
+
+    from bench.analysis.runs.run_folder import Run
+    from bench.metrics import Metric
 
 
-class Measured(Protocol):
-    """One metric of one server under one workload: a number for each round, and whether the generator limited it."""
+class Pairing(Enum):
+    """What was divided by what; the most precise first. The value names what a pair is of, and what replicates it."""
 
-    @property
-    def server(self) -> str:
-        """Name of the server."""
-
-    @property
-    def workload(self) -> str:
-        """Name of the workload."""
-
-    @property
-    def by_round(self) -> Mapping[int, float]:
-        """The metric of each trial, by the number of its round."""
+    SLICES = "slices of the same pass", "block"
+    BLOCKS = "trials of the same block", "block"
+    ROUNDS = "trials of the same round", "round"
 
     @property
-    def lower_bound(self) -> bool:
-        """Whether the load generator was the limit."""
+    def of(self) -> str:
+        """What two sides of a pair have in common, in words."""
+        return self.value[0]
 
-
-M = TypeVar("M", bound=Measured)
+    @property
+    def unit(self) -> str:
+        """What the ratios are replicated over."""
+        return self.value[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A metric over that of another server; `limited` names those of the two that the load generator limited."""
+    """A metric over that of another server, with its interval; NaN where the two have no pair.
 
+    `values` has the ratio of each block, or round, that both were measured in. `limited` names those of the two that
+    the load generator held down; with both the ratio may be anything.
+    """
+
+    server: str
     estimate: Estimate
-    rounds: int
+    values: tuple[float, ...]
+    pairing: Pairing
     limited: tuple[str, ...]
 
-
-def ratio(one: Measured, other: Measured, level: float = LEVEL) -> Ratio:
-    """Return `one` over `other` from the rounds that both have; NaN without any."""
-    return Ratio(
-        estimate=ratio_by_round(one.by_round, other.by_round, level),
-        rounds=len(one.by_round.keys() & other.by_round.keys()),
-        limited=tuple(side.server for side in (one, other) if side.lower_bound),
-    )
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether the generator limited the server, and not what it is compared with."""
+        return self.limited == (self.server,)
 
 
-def to_baseline(found: Sequence[M], baseline: str) -> Iterator[tuple[M, Ratio]]:
-    """Yield what is not of `baseline`, each with its ratio to `baseline` under the same workload, if there is one.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Launch:
+    """A measured trial: its round, the block that it shared with others, its metrics by column, its slices."""
 
-    All of `found` are of one metric.
-    """
-    theirs = {one.workload: one for one in found if one.server == baseline}
-    for one in found:
-        if one.server != baseline and one.workload in theirs:
-            yield one, ratio(one, theirs[one.workload])
+    round: int
+    block: Hashable | None
+    metrics: Mapping[str, Any]
+    slices: Sequence[Mapping[str, Any]]
 
 
-def require_server(baseline: str, found: Sequence[Measured]) -> None:
-    """Raise UsageError, with the nearest name, if none of `found` is of the server `baseline`."""
-    servers = {one.server for one in found}
-    if baseline not in servers:
-        raise unknown_name("server of this run", baseline, servers)
+class Ratios:
+    """All ratios between the servers of one run."""
+
+    def __init__(self, run: Run) -> None:
+        """Sort the measured trials and their slices by server and workload."""
+        slices = _by_trial(run.slices)
+        rows = run.trials.assign(solo=measured_solo(run.trials)).loc[run.measured.index]
+        self._launches: defaultdict[tuple[str, str], list[_Launch]] = defaultdict(list)
+        for row in plain_rows(rows):
+            block = None if row["solo"] else (row["round"], row["block"])
+            launch = _Launch(row["round"], block, row, slices.get(row["trial"], ()))
+            self._launches[row["server"], row["workload"]].append(launch)
+        self._trials = dict(iter(rows.groupby(["server", "workload"])))
+
+    def of(self, metric: Metric, workload: str, server: str, baseline: str) -> Ratio:
+        """Return the metric of `server` over that of `baseline` under a workload; NaN if they have no pair."""
+        ours, theirs = (self._launches.get((name, workload), ()) for name in (server, baseline))
+        pairing, logs = _logs(ours, theirs, metric.column)
+        values = tuple(math.exp(log) for log in logs)
+        if pairing is Pairing.SLICES:
+            estimate = hodges_lehmann(logs, LEVEL).map(math.exp)
+        else:
+            estimate = geometric_mean_interval(values, LEVEL)
+        held = (name for name in (server, baseline) if self._is_held_down(metric, name, workload))
+        return Ratio(server, estimate, values, pairing, tuple(held))
+
+    def require(self, server: str) -> None:
+        """Raise UsageError, with the nearest name, if no trial of a server was measured."""
+        servers = {server for server, _ in self._launches}
+        if server not in servers:
+            raise unknown_name("measured server of this run", server, servers)
+
+    def _is_held_down(self, metric: Metric, server: str, workload: str) -> bool:
+        rows = self._trials.get((server, workload))
+        return rows is not None and is_held_down(rows, metric)
+
+
+def _logs(ours: Sequence[_Launch], theirs: Sequence[_Launch], column: str) -> tuple[Pairing, list[float]]:
+    """Return the logarithm of each pair's ratio, from the closest pairing that has any."""
+    together = _pairs(ours, theirs, lambda one: one.block)
+    if column in VALUE_OF:
+        by_slices = [log_ratio(one.slices, other.slices, column) for one, other in together]
+        if known := [log for log in by_slices if log is not None]:
+            return Pairing.SLICES, known
+    if logs := _of_trials(together, column):
+        return Pairing.BLOCKS, logs
+    return Pairing.ROUNDS, _of_trials(_pairs(ours, theirs, lambda one: one.round), column)
+
+
+def _pairs(
+    ours: Iterable[_Launch], theirs: Iterable[_Launch], key: Callable[[_Launch], Hashable | None]
+) -> list[tuple[_Launch, _Launch]]:
+    """Return the trials of both that have the same key; None is none."""
+    others = {key(one): one for one in theirs}
+    return [(one, others[where]) for one in ours if (where := key(one)) is not None and where in others]
+
+
+def _of_trials(pairs: Iterable[tuple[_Launch, _Launch]], column: str) -> list[float]:
+    values = ((one.metrics[column], other.metrics[column]) for one, other in pairs)
+    return [math.log(a / b) for a, b in values if a is not None and b is not None and min(a, b) > 0]
+
+
+def _by_trial(slices: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
+    found: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    for one in plain_rows(slices):
+        found[one["trial"]].append(one)
+    return found

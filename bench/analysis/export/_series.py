@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import metrics, units
+from bench.analysis.estimates.cells import is_held_down
 from bench.errors import MeasurementError
-from bench.stats import Estimate, mean_interval
+from bench.stats import Estimate, geometric_mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
 
     from bench.analysis.runs.run_folder import Run
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 class Series:
     """One metric of one cell: the trials that were measured and have a value above zero, in the order of their rounds.
 
-    `by_round` holds the value of each by the number of its round; `trials` and `started_at` are in the same order.
+    `values`, `trials` and `started_at` are in the same order.
     """
 
     server: str
@@ -34,7 +33,7 @@ class Series:
     connections: int
     message_bytes: int
     metric: Metric
-    by_round: Mapping[int, float]
+    values: tuple[float, ...]
     trials: tuple[int, ...]
     started_at: tuple[str, ...]
     lower_bound: bool
@@ -45,19 +44,14 @@ class Series:
         return f"{self.server}/{self.workload}"
 
     @property
-    def values(self) -> tuple[float, ...]:
-        """The value of each trial."""
-        return tuple(self.by_round.values())
-
-    @property
     def estimate(self) -> Estimate:
-        """The mean of the trials with its interval."""
-        return mean_interval(self.values)
+        """The geometric mean of the trials with its interval."""
+        return geometric_mean_interval(self.values)
 
     @property
     def remark(self) -> str:
         """What a reader must know beside the value, in a few words."""
-        trials = units.plural(len(self.by_round), "trial")
+        trials = units.plural(len(self.values), "trial")
         return f"{trials}; a lower bound: the load generator was the limit" if self.lower_bound else trials
 
     def in_seconds(self) -> list[float]:
@@ -99,8 +93,8 @@ def _one(cell: pd.DataFrame, metric: Metric) -> Series | None:
         connections=int(first["connections"]),
         message_bytes=int(first["message_bytes"]),
         metric=metric,
-        by_round={int(number): float(value) for number, value in zip(seen["round"], seen[metric.column], strict=True)},
+        values=tuple(float(value) for value in seen[metric.column]),
         trials=tuple(int(number) for number in seen["trial"]),
         started_at=tuple(str(text) for text in seen["started_at"]),
-        lower_bound=metric.is_bounded_by_generator and bool(seen["throughput_is_lower_bound"].any()),
+        lower_bound=is_held_down(seen, metric),
     )

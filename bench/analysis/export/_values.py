@@ -1,8 +1,8 @@
 """Values for charts over time: each has an interval, and a name that is never changed.
 
-A run gives the mean of every series. A comparison gives the candidate's median. Both also give ratios to a baseline
-that was measured in turn, in the pairs of a comparison or the rounds of a run. Only a ratio may be compared with that
-of another day or machine, because what slowed both sides has cancelled.
+A run gives the geometric mean of every series. A comparison gives the candidate's median. Both also give ratios to a
+baseline that was measured in turn: in the pairs of a comparison, or the blocks or rounds of a run. Only a ratio may be
+compared with that of another day or machine, because what slowed both sides has cancelled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bench import metrics, units
-from bench.analysis.estimates.ratios import Ratio, require_server, to_baseline
+from bench.analysis.estimates.ratios import Ratio, Ratios
 from bench.analysis.export._series import Series, series
 from bench.errors import MeasurementError, UsageError
 from bench.stats import Estimate
@@ -56,22 +56,16 @@ def of_run(run: Run, baseline: str | None) -> list[ChartValue]:
     values = [ChartValue(cell=one.cell, metric=one.metric, estimate=one.estimate, remark=one.remark) for one in found]
     if baseline is None:
         return values
-    require_server(baseline, found)
-    ratios = {
-        (one.cell, metric.column): ratio
-        for metric in metrics.EXPORTED
-        for one, ratio in to_baseline([one for one in found if one.metric is metric], baseline)
-        if ratio.rounds
-    }
-    return values + [
-        _of_ratio(one, ratio, baseline)
-        for one in found
-        if (ratio := ratios.get((one.cell, one.metric.column))) is not None
-    ]
+    ratios = Ratios(run)
+    ratios.require(baseline)
+    pairs = (
+        (one, ratios.of(one.metric, one.workload, one.server, baseline)) for one in found if one.server != baseline
+    )
+    return values + [_of_ratio(one, ratio, baseline) for one, ratio in pairs if ratio.values]
 
 
 def _of_ratio(one: Series, ratio: Ratio, baseline: str) -> ChartValue:
-    remark = units.plural(ratio.rounds, "round")
+    remark = units.plural(len(ratio.values), ratio.pairing.unit)
     if ratio.limited:
         remark = f"{remark}; the load generator was the limit with {' and '.join(ratio.limited)}"
     return ChartValue(cell=one.cell, metric=one.metric, estimate=ratio.estimate, remark=remark, against=baseline)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import units
-from bench.analysis.figures.canvas import LABEL_POINTS, MARGIN, POINTS, WIDTH, Page, nice_ticks, set_ticks, text_width
+from bench.analysis.estimates import remarks
+from bench.analysis.figures.canvas import (
+    LABEL_POINTS,
+    MARGIN,
+    POINTS,
+    WIDTH,
+    Page,
+    fitting,
+    nice_ticks,
+    set_ticks,
+    text_width,
+)
 from bench.analysis.figures.marks import arrow, cross, dots, marker_style, shifted
-from bench.analysis.figures.scale import value_scale
-from bench.analysis.figures.words import capital, metric_words
+from bench.analysis.figures.words import capital
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -19,25 +28,30 @@ if TYPE_CHECKING:
     from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.figures.palette import Style, Theme
-    from bench.metrics import Metric
+    from bench.analysis.figures.quantity import Quantity
 
 _ROW = 0.27
 _PANEL_GAP = 0.62
 _NAME_POINTS, _VALUE_POINTS = 7, 12
 
 
-def ranking_figure(ranking: Ranking, metric: Metric, theme: Theme, styles: Mapping[str, Style]) -> Figure:
+def bars_figure(ranking: Ranking, shown: Quantity, theme: Theme, styles: Mapping[str, Style]) -> Figure:
     """Draw a panel for every load of the run, with a row for every server."""
     panels = [
-        (panel, _ranked([cell for cell in ranking.cells[metric.column] if cell.workload in panel.places], metric))
+        (panel, rows)
         for panel in ranking.sweep.panels
+        if (rows := [cell for cell in shown.cells if cell.workload in panel.places])
     ]
     body = sum(_ROW * len(rows) + _PANEL_GAP for _, rows in panels) - 0.2
-    page = Page(metric_words(ranking, metric, upwards=False), theme, body=body)
-    left = text_width(page.figure, list(styles), size=LABEL_POINTS) + 0.12 + MARGIN
-    values = [_value(cell, metric) for _, rows in panels for cell in rows]
-    right = _VALUE_POINTS / POINTS + text_width(page.figure, values, size=LABEL_POINTS) + MARGIN
-    scale = value_scale(ranking.cells[metric.column], log=metric.log)
+    page = Page(shown.words(False), theme, body=body)
+    left = (
+        text_width(page.figure, [_name(cell, shown) for _, rows in panels for cell in rows], size=LABEL_POINTS)
+        + 0.12
+        + MARGIN
+    )
+    texts = [shown.text(cell) for _, rows in panels for cell in rows]
+    right = _VALUE_POINTS / POINTS + text_width(page.figure, texts, size=LABEL_POINTS) + MARGIN
+    scale = shown.scale
     top = 0.2 if len(panels) > 1 else 0.05
     for panel, rows in panels:
         axes = page.axes(left, top, WIDTH - left - right, _ROW * len(rows))
@@ -46,30 +60,28 @@ def ranking_figure(ranking: Ranking, metric: Metric, theme: Theme, styles: Mappi
         axes.set_xscale("log" if scale.log else "linear")
         axes.set_xlim(scale.low, scale.high)
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        set_ticks(
-            axes, "x", nice_ticks(scale.low, scale.high, log=scale.log, base=metric.unit.tick_base), metric.unit.tick
-        )
+        ticks = nice_ticks(scale.low, scale.high, log=scale.log, base=shown.tick_base)
+        set_ticks(axes, "x", fitting(axes, ticks, shown.tick), shown.tick)
         set_ticks(axes, "y", [], str)
         axes.grid(axis="x", color=theme.grid, linewidth=0.8)
+        if shown.reference is not None:
+            axes.axvline(shown.reference, color=theme.muted, linewidth=0.8, zorder=1)
         for row, cell in enumerate(rows):
-            _draw_row(page, axes, row, cell, styles[cell.server], metric)
+            _draw_row(page, axes, row, cell, shown, styles[cell.server])
         top += _ROW * len(rows) + _PANEL_GAP
     return page.figure
 
 
-def _ranked(found: Sequence[Cell], metric: Metric) -> list[Cell]:
-    """Sort best first, cells without a number last."""
-    sign = -1 if metric.larger_is_better else 1
-    return sorted(
-        found, key=lambda cell: (cell.missing, 0 if cell.missing else sign * cell.estimate.value, cell.server)
-    )
+def _name(cell: Cell, shown: Quantity) -> str:
+    """Write the name of a row, with a sign if it is not told from the row above."""
+    return f"{remarks.LEVEL_SIGN} {cell.server}" if (cell.workload, cell.server) in shown.level else cell.server
 
 
-def _draw_row(page: Page, axes: Axes, row: int, cell: Cell, style: Style, metric: Metric) -> None:  # noqa: PLR0917 - private
+def _draw_row(page: Page, axes: Axes, row: int, cell: Cell, shown: Quantity, style: Style) -> None:  # noqa: PLR0917 - private
     colour, name = page.colour(style), cell.server
     for text, x, offset, align, shade in (
-        (name, 0, -_NAME_POINTS, "right", page.label_colour(style)),
-        (_value(cell, metric), 1, _VALUE_POINTS, "left", page.theme.muted if cell.missing else page.theme.ink),
+        (_name(cell, shown), 0, -_NAME_POINTS, "right", page.label_colour(style)),
+        (shown.text(cell), 1, _VALUE_POINTS, "left", page.theme.muted if cell.missing else page.theme.ink),
     ):
         axes.annotate(
             text,
@@ -86,7 +98,7 @@ def _draw_row(page: Page, axes: Axes, row: int, cell: Cell, style: Style, metric
         place = shifted(page, axes.get_yaxis_transform(), right=6)
         axes.plot([0], [row], transform=place, label=f"{name}: missing", **cross(page, style))
         return
-    estimate, trials = cell.estimate, list(cell.by_round.values())
+    estimate, trials = cell.estimate, list(cell.values)
     if estimate.bounded:
         low = max(estimate.low, axes.get_xlim()[0])
         axes.hlines(row, low, estimate.high, colors=colour, linewidth=1.6, alpha=0.7, label=f"{name}: interval")
@@ -95,10 +107,3 @@ def _draw_row(page: Page, axes: Axes, row: int, cell: Cell, style: Style, metric
     axes.plot([estimate.value], [row], label=f"{name}: mean", zorder=3, **marker_style(page, style))
     if cell.lower_bound:
         axes.plot([estimate.value], [row], label=f"{name}: lower bound", zorder=2, **arrow(colour, upwards=False))
-
-
-def _value(cell: Cell, metric: Metric) -> str:
-    """Write the value with its interval, or the reason why there is none."""
-    if cell.missing:
-        return ", ".join(cell.statuses) or "not known"
-    return ("at least " if cell.lower_bound else "") + units.estimate(cell.estimate, metric.words)

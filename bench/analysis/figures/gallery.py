@@ -67,15 +67,32 @@ def _of_metric(metric: Metric) -> Callable[[Material], Figure | None]:
     return lambda given: load.metric_figure(given.ranking, metric, given.theme, given.styles)
 
 
+def _ratio_of_question(given: Material) -> Figure | None:
+    return load.ratio_figure(given.ranking, given.ranking.question, given.theme, given.styles)
+
+
 def _over_time(course: over_time.Course) -> Callable[[Material], Figure | None]:
     return lambda given: over_time.time_figure(given.run, given.ranking, course, given.theme, given.styles)
 
 
 PLOTS = (
     Plot(
+        "ratio",
+        "This is what the servers are ranked by. What the machine did fell on both sides of a ratio, so it is sharper"
+        " than the values are. A server whose bar holds 1 is not told apart from the baseline; whether two others are"
+        " is asked of their own ratio, in the table.",
+        _ratio_of_question,
+    ),
+    Plot(
+        "cpu-ratio",
+        "Lower is better. The ratio of the quietest metric, to tell servers apart whose throughput does not.",
+        lambda given: load.ratio_figure(given.ranking, CPU, given.theme, given.styles),
+    ),
+    Plot(
         "throughput",
         "Higher is better. A line that stays level has met a limit: the server's core or, where an arrow rises from"
-        " the point, the load generator. If the intervals of two servers overlap, the servers may be equal.",
+        " the point, the load generator. A bar holds all that the machine did from trial to trial. Servers whose bars"
+        " overlap may still differ: see their ratio.",
         _of_metric(THROUGHPUT),
     ),
     Plot(

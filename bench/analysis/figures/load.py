@@ -1,4 +1,4 @@
-"""The figure of a metric against the load: a line for each server, with its interval and its single trials.
+"""A metric, or its ratio to the baseline, against the load: a line for each server, with its interval and trials.
 
 If a run has one load only, the same numbers are drawn as a ranking. Everything is drawn from the ranking of a run.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.analysis.figures.bars import ranking_figure
+from bench.analysis.figures import quantity
+from bench.analysis.figures.bars import bars_figure
 from bench.analysis.figures.canvas import (
     AXIS_LEFT,
     LABEL_POINTS,
@@ -21,8 +22,7 @@ from bench.analysis.figures.canvas import (
 )
 from bench.analysis.figures.marks import End, draw_missing, draw_names, draw_server
 from bench.analysis.figures.palette import ordered
-from bench.analysis.figures.scale import value_scale
-from bench.analysis.figures.words import capital, metric_words
+from bench.analysis.figures.words import capital
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bench.analysis.estimates.cells import Cell, Panel
     from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.figures.palette import Style, Theme
-    from bench.analysis.figures.scale import Scale
+    from bench.analysis.figures.quantity import Quantity
     from bench.metrics import Metric
 
 _PANEL_GAP = 0.75
@@ -42,14 +42,23 @@ _DODGE_MOST_POINTS = 11
 
 
 def metric_figure(ranking: Ranking, metric: Metric, theme: Theme, styles: Mapping[str, Style]) -> Figure:
-    """Draw a metric of every cell of a run."""
-    if all(len(panel.places) == 1 for panel in ranking.sweep.panels):
-        return ranking_figure(ranking, metric, theme, styles)
+    """Draw a metric of every cell of a run, in its own unit."""
+    return _figure(ranking, quantity.values(ranking, metric), theme, styles)
+
+
+def ratio_figure(ranking: Ranking, metric: Metric, theme: Theme, styles: Mapping[str, Style]) -> Figure | None:
+    """Draw the ratio of a metric to that of the baseline; None if there is nothing to compare."""
+    shown = quantity.ratios(ranking, metric)
+    return None if shown is None else _figure(ranking, shown, theme, styles)
+
+
+def _figure(ranking: Ranking, shown: Quantity, theme: Theme, styles: Mapping[str, Style]) -> Figure:
     panels = ranking.sweep.panels
+    if all(len(panel.places) == 1 for panel in panels):
+        return bars_figure(ranking, shown, theme, styles)
     height = max(2.6 if len(panels) > 1 else 3.4, 0.17 * len(styles) + 0.4)
-    page = Page(metric_words(ranking, metric), theme, body=len(panels) * (height + _PANEL_GAP) - 0.12)
-    scale = value_scale(ranking.cells[metric.column], log=metric.log)
-    drawn = [[cell for cell in ranking.cells[metric.column] if cell.workload in panel.places] for panel in panels]
+    page = Page(shown.words(True), theme, body=len(panels) * (height + _PANEL_GAP) - 0.12)
+    drawn = [_along([cell for cell in shown.cells if cell.workload in panel.places]) for panel in panels]
     ends = [_ends(here, panel, ranking.sweep.axis.tick) for here, panel in zip(drawn, panels, strict=True)]
     names = [f"{server}{end.remark}" for each in ends for server, end in each.items()]
     width = WIDTH - AXIS_LEFT - text_width(page.figure, names, size=LABEL_POINTS) - 0.36 - MARGIN
@@ -57,23 +66,29 @@ def metric_figure(ranking: Ranking, metric: Metric, theme: Theme, styles: Mappin
         axes = page.axes(AXIS_LEFT, 0.2 + number * (height + _PANEL_GAP), width, height)
         if len(panels) > 1:
             page.caption(axes, capital(panel.label))
-        _frame(page, axes, ranking, panel, metric, scale)
+        _frame(page, axes, ranking, panel, shown)
         _fill(page, axes, drawn[number], styles)
         draw_names(page, axes, ends[number], styles)
     return page.figure
 
 
-def _frame(page: Page, axes: Axes, ranking: Ranking, panel: Panel, metric: Metric, scale: Scale) -> None:  # noqa: PLR0917 - private, and each is another thing
+def _frame(page: Page, axes: Axes, ranking: Ranking, panel: Panel, shown: Quantity) -> None:
     places = sorted(set(panel.places.values()))
+    scale = shown.scale
     axes.set_yscale("log" if scale.log else "linear")
     axes.set_ylim(scale.low, scale.high)
     axes.set_xscale("log")
     room = (places[-1] / places[0]) ** 0.045 if len(places) > 1 else 2.0
     axes.set_xlim(places[0] / room, places[-1] * room)
     set_ticks(axes, "x", fitting(axes, places, ranking.sweep.axis.tick), ranking.sweep.axis.tick)
-    set_ticks(axes, "y", nice_ticks(scale.low, scale.high, log=scale.log, base=metric.unit.tick_base), metric.unit.tick)
+    set_ticks(axes, "y", nice_ticks(scale.low, scale.high, log=scale.log, base=shown.tick_base), shown.tick)
     axes.grid(axis="y", color=page.theme.grid, linewidth=0.8)
     axes.set_xlabel(ranking.sweep.axis.title, color=page.theme.muted, fontsize=8.5, labelpad=3)
+
+
+def _along(found: Sequence[Cell]) -> list[Cell]:
+    """Sort cells along the axis, as a line is drawn."""
+    return sorted(found, key=lambda cell: (cell.x, cell.workload, cell.server))
 
 
 def _ends(here: Sequence[Cell], panel: Panel, tick: Callable[[float], str]) -> dict[str, End]:

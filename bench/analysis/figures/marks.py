@@ -65,7 +65,7 @@ def draw_server(page: Page, axes: Axes, here: Sequence[Cell], style: Style, shif
         ),
         autolim=False,
     )
-    trials = [(cell.x, value) for cell in known if cell.measured > 1 for value in cell.by_round.values()]
+    trials = [(cell.x, value) for cell in known if len(cell.values) > 1 for value in cell.values]
     for what, marks, marker in (
         ("trials", trials, dots(colour)),
         ("lower bound", [(cell.x, cell.estimate.value) for cell in known if cell.lower_bound], arrow(colour)),

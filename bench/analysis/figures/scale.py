@@ -23,11 +23,20 @@ class Scale(NamedTuple):
 
 def value_scale(found: Sequence[Cell], *, log: bool) -> Scale:
     """Return the scale that shows every trial. A linear one begins at zero. Only very wide intervals are cut."""
-    values = [value for cell in found for value in cell.by_round.values()] or [1.0]
+    values = [value for cell in found for value in cell.values] or [1.0]
     highs = [min(cell.estimate.high, 1.3 * max(values)) for cell in found if cell.estimate.bounded]
     top = max(values + highs)
     positive = [value for value in values if value > 0]
-    means = [cell.estimate.value for cell in found if cell.by_round and cell.estimate.value > 0]
+    means = [cell.estimate.value for cell in found if cell.values and cell.estimate.value > 0]
     if means and (log or max(means) > LOG_FROM * min(means)):
         return Scale(min(positive) / 1.3, top * 1.2, log=True)
     return Scale(0.0, top * 1.06 or 1.0, log=False)
+
+
+def ratio_scale(found: Sequence[Cell]) -> Scale:
+    """Return the logarithmic scale that shows every interval and every single ratio, with little room around them."""
+    ends = [end for cell in found for end in cell.values]
+    ends += [end for cell in found if cell.estimate.bounded for end in (cell.estimate.low, cell.estimate.high)]
+    low, high = min(ends), max(ends)
+    room = max(1.01, (high / low) ** 0.06)
+    return Scale(low / room, high * room, log=True)

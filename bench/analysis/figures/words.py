@@ -6,7 +6,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from bench import units
+from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.estimates.ranking import sentence
+from bench.analysis.estimates.remarks import pairings
 from bench.analysis.figures.canvas import Words
 
 if TYPE_CHECKING:
@@ -21,10 +23,39 @@ def metric_words(ranking: Ranking, metric: Metric, *, upwards: bool = True) -> W
     """Return the words of a figure that shows one metric of every cell. More is `upwards`, or else to the right."""
     found = ranking.cells[metric.column]
     standing = ranking.headline(metric)
+    notes = _notes(found, ranking, arrow="\N{UPWARDS ARROW}" if upwards else "\N{RIGHTWARDS ARROW}")
     return Words(
         title=sentence(standing, ranking.sweep) if standing else f"{metric.title}: no trial could be measured",
         subtitle=" ".join([f"{capital(metric.axis)}.", *shared_load(ranking), _reading(found)]),
-        notes=tuple(_notes(found, ranking, arrow="\N{UPWARDS ARROW}" if upwards else "\N{RIGHTWARDS ARROW}")),
+        notes=tuple(notes),
+    )
+
+
+def ratio_words(ranking: Ranking, metric: Metric, *, upwards: bool) -> Words:
+    """Return title, subtitle and notes of a figure that shows the ratios of a metric to the baseline."""
+    standing = ranking.headline(metric)
+    ratios = [ratio for (column, _, _), ratio in ranking.ratios.items() if column == metric.column]
+    level = units.share(LEVEL)
+    unit = " or ".join(sorted({ratio.pairing.unit for ratio in ratios if ratio.values}))
+    better = "more is better" if metric.larger_is_better else "less is better"
+    arrow = "\N{UPWARDS ARROW}" if upwards else "\N{RIGHTWARDS ARROW}"
+    notes = []
+    if held := sorted({ratio.server for ratio in ratios if ratio.is_lower_bound}):
+        notes.append(f"{arrow}  At least this much, since the load generator was the limit: {units.listed(held)}.")
+    if any(ranking.baseline in ratio.limited for ratio in ratios):
+        notes.append(
+            f"The load generator was the limit with {ranking.baseline} too: the true ratios to it are not known."
+        )
+    return Words(
+        title=sentence(standing, ranking.sweep) if standing else metric.title,
+        subtitle=" ".join(
+            [
+                f"{capital(metric.noun)} as a ratio to that of {ranking.baseline}: {better}.",
+                *shared_load(ranking),
+                f"Ratios {pairings(ratios)}; bar: {level} interval, dot: one {unit}.",
+            ]
+        ),
+        notes=tuple(notes),
     )
 
 
@@ -36,12 +67,6 @@ def shared_load(ranking: Ranking) -> list[str]:
 def capital(text: str) -> str:
     """Write the first letter large and leave the others alone."""
     return text[:1].upper() + text[1:]
-
-
-def listed(parts: Iterable[str]) -> str:
-    """Write `a`, `a and b` or `a, b and c`, each once."""
-    unique = list(dict.fromkeys(parts))
-    return " and ".join(filter(None, (", ".join(unique[:-1]), unique[-1])))
 
 
 def trials_behind(found: Sequence[Cell]) -> str:
@@ -56,16 +81,16 @@ def _reading(found: Sequence[Cell]) -> str:
     if not any(cell.estimate.bounded for cell in found):
         return f"Point: {trials_behind(found)}, so there is no interval."
     level = units.share(found[0].estimate.level)
-    return f"Point: mean of {trials_behind(found)}; bar: {level} interval; dot: one trial."
+    return f"Point: geometric mean of {trials_behind(found)}; bar: {level} interval; dot: one trial."
 
 
 def places(found: Iterable[Cell], axis: Axis, *, why: bool = False) -> str:
     """Say where cells stand: `threads at 1 and 16; trio at 16 connections`, with `why` their statuses too."""
     by_server: defaultdict[str, list[str]] = defaultdict(list)
     for cell in found:
-        reason = f" ({listed(cell.statuses) if cell.statuses else 'not known'})" if why else ""
+        reason = f" ({units.listed(cell.statuses) if cell.statuses else 'not known'})" if why else ""
         by_server[f"{cell.server}{reason}"].append(axis.tick(cell.x))
-    return f"{'; '.join(f'{who} at {listed(at)}' for who, at in by_server.items())} {axis.title}"
+    return f"{'; '.join(f'{who} at {units.listed(at)}' for who, at in by_server.items())} {axis.title}"
 
 
 def _notes(found: Sequence[Cell], ranking: Ranking, *, arrow: str) -> Iterable[str]:

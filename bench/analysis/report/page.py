@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench import metrics, units
+from bench.analysis.estimates import remarks
 from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.estimates.ranking import rank
+from bench.analysis.estimates.wander import wander
 from bench.analysis.figures import gallery
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.figures.svg import inline
@@ -36,18 +38,19 @@ PLOTS_FOLDER = "plots"
 _HERE = Path(__file__).parent
 
 
-def build(run_dir: Path, out: Path | None = None) -> Path:
+def build(run_dir: Path, out: Path | None = None, *, baseline: str | None = None) -> Path:
     """Rebuild tables, plots and report of a run, in its folder or in `out`; return the path of the report.
 
-    With `out` nothing is written to the run's own folder. Raises UsageError if this is no run or `out` cannot be
-    written, MeasurementError if it holds no trial.
+    With `out` nothing is written to the run's own folder. Ratios are to `baseline`, or to what `rank` takes. Raises
+    UsageError if this is no run, `out` cannot be written or `baseline` was not measured, MeasurementError if the run
+    holds no trial.
     """
     has_records = run_folder.has_records(run_dir)
     if out is None and has_records:
         run_folder.assemble(run_dir)
     run = run_folder.load(run_dir, from_records=out is not None and has_records)
     folder = run_dir if out is None else out
-    found = rank(run.trials, run.planned)
+    found = rank(run, baseline)
     drawn = gallery.draw(run, found)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +64,7 @@ def build(run_dir: Path, out: Path | None = None) -> Path:
 def render(run: Run, found: Ranking, drawn: list[gallery.Picture]) -> str:
     """Render the report of a run."""
     title, said = answer(found)
-    first = "p99" if found.sweep.open_loop else "throughput"
+    first = ("ratio", "p99" if found.sweep.open_loop else "throughput")
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -77,7 +80,10 @@ def render(run: Run, found: Ranking, drawn: list[gallery.Picture]) -> str:
         leads=leads(found),
         metrics=[metric.title for metric in metrics.TABLE],
         blocks=blocks(run, found),
-        plots=[_figure(picture) for picture in sorted(drawn, key=lambda picture: picture.name != first)],
+        plots=[_figure(picture) for picture in sorted(drawn, key=lambda picture: picture.name not in first)],
+        comparison=remarks.comparison(found),
+        wandering=remarks.wandering(wander(run, found)),
+        level_sign=remarks.LEVEL_SIGN,
         doubts=doubts(run),
         trials=len(run.trials),
         failures=failures(run),

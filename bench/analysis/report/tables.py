@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import metrics, units
+from bench.analysis.estimates import remarks
 from bench.analysis.figures.palette import styles
 from bench.analysis.figures.words import capital
 from bench.analysis.report.words import interval, ratio
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bench.analysis.estimates.cells import Cell
-    from bench.analysis.estimates.ranking import Ranking
+    from bench.analysis.estimates.ranking import Ranked, Ranking, Standing
     from bench.analysis.runs.run_folder import Run
     from bench.metrics import Metric
 
@@ -34,16 +35,22 @@ _MISSING = {"libraries": "not installed"}
 
 @dataclass(frozen=True, slots=True)
 class CellText:
-    """One number of the table: value and interval as they are written, and whether it is the best of its column."""
+    """One number of the table as written: the ratio, below it the value with its interval, and whether it is the best.
 
-    value: str
-    interval: str
+    Where there is no ratio, the value stands first.
+    """
+
+    first: str
+    below: str
     best: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One cell of the run: its server with the index of its hue, how many trials, its numbers, its doubts' codes."""
+    """One cell of the run: its server with the index of its hue, how many trials, its numbers, its doubts' codes.
+
+    `is_level` says that it is not told from the row above.
+    """
 
     server: str
     hue: int
@@ -51,6 +58,7 @@ class Row:
     entries: tuple[CellText | None, ...]
     doubts: tuple[str, ...]
     why_missing: str
+    is_level: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +105,6 @@ class Failure:
 
 def blocks(run: Run, ranking: Ranking) -> list[Block]:
     """Return the estimates of every cell, by load."""
-    by_cell: defaultdict[tuple[str, str], dict[str, Cell]] = defaultdict(dict)
-    for column, found in ranking.cells.items():
-        for cell in found:
-            by_cell[cell.workload, cell.server][column] = cell
     doubts = _doubts_by_cell(run)
     best = {
         (metric, standing.best.workload, standing.best.server)
@@ -108,33 +112,31 @@ def blocks(run: Run, ranking: Ranking) -> list[Block]:
         for standing in standings
     }
     hues = {server: style.hue for server, style in styles(ranking.servers).items()}
-    found_blocks = []
-    for panel in ranking.sweep.panels:
-        for workload, x in panel.places.items():
-            here = {server: row for (name, server), row in by_cell.items() if name == workload}
-            order = sorted(here, key=lambda server: (*_rank(here[server], ranking.question), server))
-            rows = tuple(_row(here[s], hues[s], best, tuple(doubts[s, workload])) for s in order)
-            caption = capital(ranking.sweep.phrase(panel, x).removeprefix("at "))
-            found_blocks.append(Block(caption, rows))
-    return found_blocks
+
+    def row(found: Ranked, workload: str) -> Row:
+        first = found.cells[THROUGHPUT.column]
+        texts = tuple(_text(ranking, metric, found.cells[metric.column], best) for metric in metrics.TABLE)
+        codes = tuple(doubts[first.server, workload])
+        missing = ", ".join(first.statuses) if first.missing else ""
+        return Row(first.server, hues[first.server], remarks.trials(first), texts, codes, missing, found.is_level)
+
+    return [
+        Block(
+            capital(ranking.sweep.phrase(panel, x).removeprefix("at ")),
+            tuple(row(found, workload) for found in ranking.rows(workload)),
+        )
+        for panel in ranking.sweep.panels
+        for workload, x in panel.places.items()
+    ]
 
 
-def _rank(row: Mapping[str, Cell], metric: Metric) -> tuple[bool, float]:
-    """Return what sorts the rows of a load: best first, those without a number last."""
-    cell = row[metric.column]
-    return cell.missing, 0.0 if cell.missing else cell.estimate.value * (-1 if metric.larger_is_better else 1)
-
-
-def _row(row: Mapping[str, Cell], hue: int, best: set[tuple[str, str, str]], doubts: tuple[str, ...]) -> Row:
-    first = row[THROUGHPUT.column]
-    entries = []
-    for metric in metrics.TABLE:
-        cell = row[metric.column]
-        value = ("≥ " if cell.lower_bound else "") + metric.words(cell.estimate.value)
-        is_best = (metric.column, cell.workload, cell.server) in best
-        entries.append(None if cell.missing else CellText(value, interval(metric, cell), is_best))
-    trials = str(first.trials) if first.measured == first.trials else f"{first.measured} of {first.trials}"
-    return Row(first.server, hue, trials, tuple(entries), doubts, ", ".join(first.statuses) if first.missing else "")
+def _text(ranking: Ranking, metric: Metric, cell: Cell, best: set[tuple[str, str, str]]) -> CellText | None:
+    if cell.missing:
+        return None
+    value = ("≥ " if cell.lower_bound else "") + metric.words(cell.estimate.value)
+    bounds, relative = interval(metric, cell), remarks.relative(ranking, metric, cell)
+    is_best = (metric.column, cell.workload, cell.server) in best
+    return CellText(relative, f"{value} {bounds}", is_best) if relative else CellText(value, bounds, is_best)
 
 
 def leads(ranking: Ranking) -> list[Lead]:
@@ -150,13 +152,19 @@ def leads(ranking: Ranking) -> list[Lead]:
             where=capital(ranking.sweep.phrase(standing.panel, standing.best.x).removeprefix("at ")),
             server=standing.best.server,
             value=("≥ " if standing.best.lower_bound else "") + standing.metric.words(standing.best.estimate.value),
-            lead=f"{ratio(standing.lead)} {standing.runner_up.server}" if standing.lead and standing.runner_up else "",
+            lead=_lead(standing),
             level_with=", ".join(standing.level_with),
             cpu=by_cell.get((CPU.column, standing.best.server, standing.best.workload), ""),
             p99=by_cell.get((P99.column, standing.best.server, standing.best.workload), ""),
         )
         for standing in ranking.standings[ranking.question.column]
     ]
+
+
+def _lead(standing: Standing) -> str:
+    if standing.lead is None or standing.runner_up is None:
+        return ""
+    return f"{ratio(standing.lead.estimate)} {standing.runner_up.server}"
 
 
 def _doubts_by_cell(run: Run) -> defaultdict[tuple[str, str], Counter[str]]:

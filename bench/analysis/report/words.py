@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import metrics, units
+from bench.analysis.estimates import remarks
 from bench.analysis.estimates.ranking import claim, sentence
-from bench.analysis.figures.words import capital, listed
+from bench.analysis.figures.words import capital
 from bench.metrics import THROUGHPUT
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def ratio(lead: Estimate) -> str:
 
 def interval(metric: Metric, cell: Cell) -> str:
     """Write the interval of a cell: `[44,100/s, 47,000/s]`, or why there is none."""
-    return units.bounds(cell.estimate, metric.words) or "a single trial"
+    return units.bounds(cell.estimate, metric.words) or ("a single trial" if len(cell.values) == 1 else "no interval")
 
 
 def _lead(standing: Standing) -> str:
@@ -41,14 +42,14 @@ def _lead(standing: Standing) -> str:
     if after is None or lead is None:
         return ""
     more, less = (best, after) if standing.metric.larger_is_better else (after, best)
-    bound = "at least " if best.lower_bound else ""
-    factor = f"{more.server} had {bound}{ratio(lead)} the {standing.metric.noun} of {less.server}"
-    if not lead.bounded:
-        return f"{factor}, in too few trials to say how sure that is."
-    level = units.share(lead.level)
-    said = f"{factor}; the {level} interval is from trials paired by round."
+    bound = "at least " if lead.is_lower_bound else ""
+    factor = f"{more.server} had {bound}{ratio(lead.estimate)} the {standing.metric.noun} of {less.server}"
+    if not lead.estimate.bounded:
+        return f"{factor}, in too few {lead.pairing.unit}s to say how sure that is."
+    level = units.share(lead.estimate.level)
+    said = f"{factor}; the {level} interval is {remarks.pairings([lead])}."
     close = [cell.server for cell in standing.cells[1:] if cell.server in standing.level_with and not cell.lower_bound]
-    return f"{said} That is too close to tell {best.server} from {listed(close)}." if close else said
+    return f"{said} That is too close to tell {best.server} from {units.listed(close)}." if close else said
 
 
 def _unknown(standing: Standing) -> str:
@@ -57,8 +58,8 @@ def _unknown(standing: Standing) -> str:
     if not bounded:
         return ""
     return (
-        f"The load generator was the limit with {listed(bounded)}. So that throughput is a lower bound, and CPU per"
-        " reply says more."
+        f"The load generator was the limit with {units.listed(bounded)}. So that throughput is a lower bound, and CPU"
+        " per reply says more."
     )
 
 
@@ -72,7 +73,7 @@ def _price(ranking: Ranking, standing: Standing) -> str:
         if metric != standing.metric and (cell.server, cell.workload) == there and not cell.missing
     ]
     where = capital(ranking.sweep.phrase(standing.panel, standing.best.x))
-    return f"{where} {standing.best.server} was measured at {listed(parts)}." if parts else ""
+    return f"{where} {standing.best.server} was measured at {units.listed(parts)}." if parts else ""
 
 
 def _others(ranking: Ranking, standing: Standing) -> str:

@@ -122,6 +122,12 @@ def read_info(run_dir: Path) -> dict[str, Any]:
     return info
 
 
+def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame as plain values by column; None where one is NA."""
+    plain = frame.astype(object)
+    return [dict(zip(frame.columns, row, strict=True)) for row in plain.where(plain.notna(), None).to_numpy()]
+
+
 def _frames(run_dir: Path) -> dict[str, pd.DataFrame]:
     """Return the frames of a run from its records, in the order of the trials."""
     rows: dict[str, list[Mapping[str, Any]]] = {name: [] for name in schema.TABLES}

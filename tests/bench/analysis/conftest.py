@@ -34,7 +34,7 @@ def article_run(article_builder: Builder) -> Run:
 @pytest.fixture(scope="session")
 def article_ranking(article_run: Run) -> Ranking:
     """Return the article's run, digested."""
-    return rank(article_run.trials, article_run.planned)
+    return rank(article_run)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+from helpers.checkout import CHECKOUT
 from helpers.source_copy import SourceCopy
 
 from bench.analysis import export
@@ -51,7 +52,7 @@ METRIC = {
         ('"""The metrics in every table for people', "TABLE += (SWITCHES,)\n"),
         ('"""The metrics that the formats of other tools get', "EXPORTED += (SWITCHES,)\n"),
     ],
-    "bench/experiment/trial/live.py": [
+    "bench/experiment/trial/results.py": [
         (
             '    metrics["errors"] = sum(errors.values())\n',
             '    metrics["server_switches_per_reply"] = usage.metrics["server_ctx_voluntary"] / result["replies"]\n',
@@ -70,7 +71,7 @@ MEASURE = """
     from bench.experiment import schema
     from bench.experiment.model import Server, Status, Trial, TrialResult
     from bench.experiment.store import Store
-    from bench.experiment.trial.live import trial_metrics
+    from bench.experiment.trial.results import trial_metrics
     from bench.experiment.trial.monitor import Usage
     from bench.verdict.rules import RULES
     from clients.workload import Workload
@@ -87,7 +88,7 @@ MEASURE = """
     store.close()
     run_folder.assemble(store.path)
     run = run_folder.load(store.path)
-    found = rank(run.trials)
+    found = rank(run)
     trial = json.loads(export.render("json", run)["trials.json"])["trials"][0]
     print(json.dumps({
         "version": schema.SCHEMA_VERSION,
@@ -116,7 +117,7 @@ def test_a_metric_is_a_row_and_the_line_that_measures_it(seen):
     assert seen["parquet"] == [2.01, 2.02, 2.03, 2.04]
     assert seen["of_a_trial"] == 2.01
     assert seen["headings"][-1] == "Switches per reply"
-    assert seen["bencher"]["server-switches-per-reply"]["value"] == pytest.approx(2.025)
+    assert seen["bencher"]["server-switches-per-reply"]["value"] == pytest.approx(2.025, rel=1e-4)
     assert "# TYPE echobench_server_switches_per_reply gauge" in seen["openmetrics"]
     row = "| `server_switches_per_reply` | Float64 | per reply | voluntary context switches of the server per reply |"
     assert row in seen["document"].splitlines()
@@ -145,9 +146,9 @@ DOUBTED = """
 """
 
 
-def test_a_doubt_is_a_row_with_its_advice_and_a_predicate(added, checkout):
+def test_a_doubt_is_a_row_with_its_advice_and_a_predicate(added):
     assert len(DOUBT) == 2
-    assert 'IDLE = ("idle", "The server had next to nothing to do' in (checkout / "CONTRIBUTING.md").read_text()
+    assert 'IDLE = ("idle", "The server had next to nothing to do' in (CHECKOUT / "CONTRIBUTING.md").read_text()
     assert added(DOUBT, DOUBTED) == [
         [],
         [["idle", "The server had next to nothing to do: offer it more load."]],
@@ -198,4 +199,4 @@ def test_every_metric_that_is_shown_has_the_words_that_it_needs(article_run):
     assert all(metric.exported for metric in metrics.EXPORTED)
     assert len({metric.column for metric in metrics.ALL}) == len(metrics.ALL)
     assert {*metrics.TABLE, *metrics.GATES, *metrics.EXPORTED} <= set(metrics.ALL)
-    assert rank(article_run.trials).cells.keys() == {metric.column for metric in metrics.TABLE}
+    assert rank(article_run).cells.keys() == {metric.column for metric in metrics.TABLE}

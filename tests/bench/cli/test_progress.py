@@ -98,7 +98,7 @@ def test_the_end_of_a_run_has_estimates_failures_and_doubts_with_advice(run):
     text = file.getvalue()
     lines = [line.split() for line in text.splitlines() if line]
     row = {line[0]: line for line in lines}
-    assert row["threads"][:4] == ["threads", "c16-1KiB", "3", "110/s"]
+    assert row["threads"][:5] == ["threads", "c16-1KiB", "3", "solo", "110/s"]
     # Student's t with two degrees of freedom: 4.303 * 10 / sqrt(3) = 24.8
     assert lines[lines.index(row["threads"]) + 1][:2] == ["[85.2/s,", "135/s]"]
     assert row["uvloop"][:5] == ["uvloop", "c16-1KiB", "1", "≥", "500/s"]

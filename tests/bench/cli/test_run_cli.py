@@ -167,7 +167,7 @@ def test_an_interrupt_keeps_what_was_measured_and_resume_measures_the_rest(echob
     assert list(trials["status"]) == ["measured"] * 4
 
     status, _, err = echobench("run", "--resume", run)
-    assert (status, err) == (2, f"echobench: {run} is complete: there is nothing left to measure\n")
+    assert (status, err) == (2, f"echobench: {run} is complete: add to it with `echobench run --resume {run} --more`\n")
 
 
 def test_a_terminated_run_ends_its_children_too(echobench, tmp_path):
@@ -212,9 +212,12 @@ def test_wrong_use_is_one_sentence_and_status_2_before_any_trial(echobench, tmp_
 
 
 def test_a_dry_run_says_what_would_be_measured_and_measures_nothing(echobench, tmp_path):
-    status, out, err = echobench("run", "quick", "--server", "sequential", "--server", "threads", "--dry-run")
+    chosen = ("--server", "sequential", "--server", "threads", "--seed", "7")
+    status, out, err = echobench("run", "quick", *chosen, "--dry-run")
     assert (status, err) == (0, "")
-    assert "15 trials, seed" in out
+    assert "for 4 min, seed 7." in out
+    status, out, _ = echobench("run", "quick", *chosen, "--design", "solo", "--trials", "3", "--dry-run")
+    assert "15 trials, about 1 min, or for 4 min, seed 7." in out
     assert "sequential serves 1 at a time, at most" in out
     assert not (tmp_path / "results").exists()
 

@@ -16,7 +16,7 @@ from bench.errors import UsageError
 
 
 def test_ratios_are_those_of_trials_of_the_same_round(article_run):
-    rows = against(article_run.trials, "threads")
+    rows = against(article_run, "threads")
     raw = article_run.measured
     (workload, server), row = next(iter(rows.items()))
     here = raw[raw["workload"] == workload].set_index("round")
@@ -30,7 +30,7 @@ def test_ratios_are_those_of_trials_of_the_same_round(article_run):
 
 
 def test_the_other_way_round_is_the_inverse(article_run):
-    there, back = (against(article_run.trials, name) for name in ("threads", "coroutines"))
+    there, back = (against(article_run, name) for name in ("threads", "coroutines"))
     for (workload, server), row in there.items():
         if server == "coroutines":
             for column, one in row.items():
@@ -43,7 +43,7 @@ def test_a_drift_of_the_machine_does_not_widen_the_interval(builder):
         record["metrics"]["replies_per_s"] = factor * 10_000 * 2 ** record["trial"]["round"]
 
     run = run_folder.load(builder.run(connections=(16,), change=drifting))
-    one = against(run.trials, "threads")["c16", "coroutines"]["replies_per_s"]
+    one = against(run, "threads")["c16", "coroutines"]["replies_per_s"]
     assert (one.estimate.low, one.estimate.value, one.estimate.high) == pytest.approx((1.2, 1.2, 1.2))
     assert text(one) == "1.20 [1.20, 1.20]"
 
@@ -54,14 +54,14 @@ def test_a_lower_bound_marks_the_throughput_of_both_sides(builder):
         record["metrics"]["throughput_is_lower_bound"] = is_bound
 
     run = run_folder.load(builder.run(connections=(16,), change=saturated))
-    row = against(run.trials, "threads")["c16", "coroutines"]
+    row = against(run, "threads")["c16", "coroutines"]
     assert text(row["replies_per_s"]).endswith("*")
     assert row["server_cpu_us_per_reply"].limited == ()
 
 
 def test_an_unknown_baseline_is_said_with_the_nearest_name(article_run):
     with pytest.raises(UsageError, match="coroutine"):
-        against(article_run.trials, "coroutine")
+        against(article_run, "coroutine")
 
 
 def test_the_command_prints_a_row_per_server_and_workload(builder, capsys):

@@ -16,7 +16,7 @@ def load(builder, **how):
     return run_folder.load(builder.run(**how)).trials
 
 
-def test_every_estimate_is_the_mean_and_t_interval_of_the_raw_trials(article_run, article_ranking):
+def test_every_estimate_is_the_geometric_mean_and_t_interval_of_the_raw_trials(article_run, article_ranking):
     raw = article_run.trials.to_dict("records")
     for metric in TABLE:
         for cell in article_ranking.cells[metric.column]:
@@ -25,11 +25,12 @@ def test_every_estimate_is_the_mean_and_t_interval_of_the_raw_trials(article_run
                 for row in raw
                 if (row["server"], row["workload"], row["status"]) == (cell.server, cell.workload, "measured")
             ]
-            assert sorted(cell.by_round.values()) == sorted(mine)
+            assert sorted(cell.values) == sorted(mine)
             if mine:
-                low, high = stats.t.interval(0.95, len(mine) - 1, np.mean(mine), max(stats.sem(mine), 1e-300))
-                assert cell.estimate.value == pytest.approx(np.mean(mine))
-                assert (cell.estimate.low, cell.estimate.high) == pytest.approx((max(low, 0), high))
+                logs = np.log(mine)
+                bounds = stats.t.interval(0.95, len(mine) - 1, np.mean(logs), max(stats.sem(logs), 1e-300))
+                assert cell.estimate.value == pytest.approx(stats.gmean(mine))
+                assert (cell.estimate.low, cell.estimate.high) == pytest.approx(tuple(np.exp(bounds)))
                 assert cell.estimate.level == 0.95
 
 
@@ -81,7 +82,7 @@ def test_cells_take_the_mean_of_the_trials_that_know_a_metric(builder):
 
     trials = load(builder, connections=(16,), change=change)
     by_server = {cell.server: cell for cell in cells(trials, sweep(trials), P99)}
-    assert {tuple(cell.by_round) for cell in by_server.values()} == {(2, 3)}
+    assert {len(cell.values) for cell in by_server.values()} == {2}
     assert by_server["threads"].measured == 3
     memory = {cell.server: cell for cell in cells(trials, sweep(trials), MEMORY)}
     assert memory["threads"].missing
@@ -89,11 +90,22 @@ def test_cells_take_the_mean_of_the_trials_that_know_a_metric(builder):
     assert not memory["coroutines"].missing
 
 
-def test_an_interval_is_cut_at_zero(builder):
+def test_no_interval_reaches_zero_however_wide_it_is(builder):
     trials = load(builder, rounds=2, connections=(16,), spread=1.2)
-    found = cells(trials, sweep(trials), THROUGHPUT)
-    assert min(cell.estimate.low for cell in found) == 0
-    assert all(cell.estimate.high > cell.estimate.value > 0 for cell in found)
+    estimates = [cell.estimate for cell in cells(trials, sweep(trials), THROUGHPUT)]
+    assert min(estimate.value / estimate.low for estimate in estimates) > 2
+    assert all(estimate.high > estimate.value > estimate.low > 0 for estimate in estimates)
+
+
+def test_a_zero_among_the_trials_leaves_the_plain_mean_without_an_interval(builder):
+    def change(record):
+        if record["trial"]["round"] == 1:
+            record["metrics"]["server_cpu_us_per_reply"] = 0.0
+
+    trials = load(builder, rounds=3, connections=(16,), change=change)
+    for cell in cells(trials, sweep(trials), CPU):
+        assert cell.estimate.value == pytest.approx(np.mean(cell.values))
+        assert not cell.estimate.bounded
 
 
 def test_a_planned_cell_that_was_never_run_is_missing(builder):

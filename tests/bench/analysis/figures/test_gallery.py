@@ -50,13 +50,15 @@ def test_every_point_bar_and_dot_is_what_the_raw_frame_gives(article_run, articl
     for server, rows in measured.groupby("server"):
         raw = {AT[workload]: cell[metric.column].astype(float) for workload, cell in rows.groupby("workload")}
         means = [(x, y) for x, y in points(figure, f"{server}: mean") if not math.isnan(y)]
-        assert np.array(means) == pytest.approx(np.array(sorted((x, values.mean()) for x, values in raw.items())))
+        assert np.array(means) == pytest.approx(np.array(sorted((x, stats.gmean(values)) for x, values in raw.items())))
         dots = sorted((x, value) for x, values in raw.items() for value in values)
         assert np.array(points(figure, f"{server}: trials")) == pytest.approx(np.array(dots))
         floor = figure.axes[0].get_ylim()[0]
         for x, (low, high) in segments(figure, f"{server}: interval").items():
-            half = stats.t.ppf(0.975, len(raw[x]) - 1) * stats.sem(raw[x])
-            assert (low, high) == pytest.approx((max(raw[x].mean() - half, floor), raw[x].mean() + half))
+            logs = np.log(raw[x])
+            half = stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs)
+            below, above = np.exp([logs.mean() - half, logs.mean() + half])
+            assert (low, high) == pytest.approx((max(below, floor), above))
         assert segments(figure, f"{server}: interval").keys() == raw.keys()
 
 
@@ -76,7 +78,7 @@ def test_crosses_at_one_place_stand_above_each_other(builder):
             failed(record)
 
     run = run_folder.load(builder.run(connections=(1, 16), change=change))
-    figure = drawn(rank(run.trials), THROUGHPUT)
+    figure = drawn(rank(run), THROUGHPUT)
     (axes,) = figure.axes
     crosses = [line for line in axes.get_lines() if str(line.get_label()).endswith("missing")]
     heights = [line.get_transform().transform(line.get_xydata())[0][1] for line in crosses]
@@ -95,7 +97,7 @@ def test_a_throughput_that_the_generator_limited_has_an_arrow_and_a_note(article
 
 def test_single_trials_are_shown_without_an_interval(builder):
     run = run_folder.load(builder.run(rounds=1))
-    figure = drawn(rank(run.trials), THROUGHPUT)
+    figure = drawn(rank(run), THROUGHPUT)
     assert segments(figure, "threads: interval") == {}
     assert points(figure, "threads: trials") == []
     assert len(points(figure, "threads: mean")) == 4
@@ -106,7 +108,7 @@ def test_a_metric_that_no_trial_knows_is_all_crosses(builder):
     run = run_folder.load(
         builder.run(connections=(1, 16), change=lambda record: record["metrics"].pop("server_rss_max_bytes"))
     )
-    figure = drawn(rank(run.trials), MEMORY)
+    figure = drawn(rank(run), MEMORY)
     assert len(points(figure, "threads: missing")) == 2
     assert figure.texts[0].get_text() == "Memory: no trial could be measured"
     assert any(
@@ -122,15 +124,15 @@ def test_value_scale_is_linear_from_zero_unless_range_or_metric_asks_otherwise(a
 
     assert [drawn(article_ranking, metric).axes[0].get_yscale() for metric in (THROUGHPUT, P99)] == ["linear", "log"]
     assert drawn(article_ranking, THROUGHPUT).axes[0].get_ylim()[0] == 0
-    apart = rank(run_folder.load(builder.run(change=wide)).trials)
+    apart = rank(run_folder.load(builder.run(change=wide)))
     assert drawn(apart, THROUGHPUT).axes[0].get_yscale() == "log"
 
 
 def test_value_scale_holds_every_trial_and_cuts_only_very_wide_intervals(builder):
     run = run_folder.load(builder.run(rounds=2, spread=0.5))
     for metric in TABLE:
-        found = rank(run.trials).cells[metric.column]
-        values = [value for cell in found for value in cell.by_round.values()]
+        found = rank(run).cells[metric.column]
+        values = [value for cell in found for value in cell.values]
         scale = value_scale(found, log=metric.log)
         assert scale.low <= min(values)
         assert max(values) <= scale.high <= 1.3 * 1.2 * max(values) + 1e-9
@@ -140,7 +142,7 @@ def test_value_scale_holds_every_trial_and_cuts_only_very_wide_intervals(builder
 def test_panels_of_a_sweep_have_one_scale_and_a_caption_each(builder):
     run = run_folder.load(builder.run())
     run.trials.loc[run.trials["workload"].isin(["c16", "c1000"]), "message_bytes"] = 16384
-    figure = drawn(rank(run.trials), THROUGHPUT)
+    figure = drawn(rank(run), THROUGHPUT)
     assert len(figure.axes) == 2
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
     assert {"1 KiB messages", "16 KiB messages"} <= set(texts(figure))
@@ -155,7 +157,7 @@ def test_one_load_only_is_a_ranking_with_the_numbers_beside_it(builder):
             failed(record)
 
     run = run_folder.load(builder.run(ARTICLE, (64,), change=change))
-    found = rank(run.trials)
+    found = rank(run)
     figure = drawn(found, THROUGHPUT)
     (axes,) = figure.axes
     assert axes.get_xlim()[0] == 0
@@ -163,7 +165,7 @@ def test_one_load_only_is_a_ranking_with_the_numbers_beside_it(builder):
     for row, cell in enumerate(order):
         ((value, height),) = points(figure, f"{cell.server}: mean")
         assert (value, height) == (pytest.approx(cell.estimate.value), row)
-        assert [x for x, _ in points(figure, f"{cell.server}: trials")] == pytest.approx(sorted(cell.by_round.values()))
+        assert [x for x, _ in points(figure, f"{cell.server}: trials")] == pytest.approx(sorted(cell.values))
     assert points(figure, "threads: missing") == [(0, len(order))]
     assert "server-died" in texts(figure)
     best = order[0].estimate
@@ -189,7 +191,7 @@ def names_on_page(figure, servers):
 def crowd(tmp_path_factory):
     """Return a run of fifteen servers, and its ranking."""
     run = run_folder.load(Builder(tmp_path_factory.mktemp("crowd") / "crowd").run(FIFTEEN, rounds=2))
-    return run, rank(run.trials)
+    return run, rank(run)
 
 
 def test_fifteen_names_stand_apart_in_order_and_on_the_page(crowd):
@@ -232,7 +234,7 @@ def test_a_server_has_one_colour_and_marker_in_every_figure(article_run, article
 
 def test_a_run_without_any_reply_still_has_its_plots_of_crosses(builder):
     run = run_folder.load(builder.run(connections=(1, 16), rounds=1, change=failed))
-    found = gallery.draw(run, rank(run.trials))
+    found = gallery.draw(run, rank(run))
     assert [plot.name for plot in found] == ["throughput", "cpu", "p99", "memory"]
     assert found[0].title == "Throughput: no trial could be measured"
 
@@ -267,5 +269,5 @@ def test_files_are_written_whole_and_stale_ones_removed(article_plots, tmp_path)
     (folder / "mine.txt").write_text("kept")
     gallery.write(article_plots[:1], folder)
     left = {path.name for path in folder.iterdir()}
-    assert left == {"mine.txt", "throughput.svg", "throughput-dark.svg", "throughput.png"}
-    assert (folder / "throughput.svg").read_text() == article_plots[0].svg
+    assert left == {"mine.txt", "ratio.svg", "ratio-dark.svg", "ratio.png"}
+    assert (folder / "ratio.svg").read_text() == article_plots[0].svg

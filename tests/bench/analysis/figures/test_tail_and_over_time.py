@@ -76,7 +76,7 @@ def test_time_figure_leaves_a_gap_where_p99_is_unknown(builder):
         record["timeline"][9]["slice_s"] = 0.01
 
     run = run_folder.load(builder.run(connections=(16,), change=change))
-    found = rank(run.trials)
+    found = rank(run)
     with drawing_style():
         figure = time_figure(run, found, "p99", LIGHT, styles(found.servers))
     (bold,) = (line for line in figure.axes[0].get_lines() if line.get_label() == "threads c16: median")

@@ -28,7 +28,7 @@ def test_tables_that_are_out_of_date_are_written_anew_and_nothing_else(readme):
 
 
 def test_the_example_has_five_lines_and_works(readme, builder, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) == 5
     run_folder.assemble(builder.run())
     (path,) = re.findall(r'"(results/.*?\.parquet)"', code)

@@ -1,0 +1,93 @@
+"""What is said beside ratios: what was divided by what, who was measured solo, how the machine wandered.
+
+The terminal and the page say it alike, so it stands here, in sentences. Computes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from bench import units
+from bench.analysis.estimates.cells import LEVEL
+from bench.analysis.estimates.ratios import Pairing
+from bench.metrics import THROUGHPUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bench.analysis.estimates.cells import Cell
+    from bench.analysis.estimates.ranking import Ranking
+    from bench.analysis.estimates.ratios import Ratio
+    from bench.analysis.estimates.wander import Wander
+    from bench.metrics import Metric
+
+LEVEL_SIGN = "\N{ALMOST EQUAL TO}"
+"""Marks a server that is not told from the one above it."""
+
+
+def relative(ranking: Ranking, metric: Metric, cell: Cell) -> str:
+    """Write the ratio of a cell to the baseline with its interval; `baseline` for that itself, nothing without one."""
+    if cell.server == ranking.baseline:
+        return "baseline"
+    ratio = ranking.ratios.get((metric.column, cell.workload, cell.server))
+    return "" if ratio is None or not ratio.values else units.estimate(ratio.estimate, units.ratio)
+
+
+def trials(cell: Cell) -> str:
+    """Write how many trials were measured, of how many, and whether they were measured solo."""
+    number = str(cell.trials) if cell.measured == cell.trials else f"{cell.measured} of {cell.trials}"
+    return f"{number} solo" if cell.solo else number
+
+
+def comparison(ranking: Ranking) -> list[str]:
+    """Say what the ratios of a run are to, and what they are made of; nothing if there is none to compare."""
+    if not ranking.ratios:
+        return []
+    level = units.share(LEVEL)
+    said = [f"Ratios are to {ranking.baseline}, with {level} intervals: {pairings(ranking.ratios.values())}."]
+    other = sorted({standing.baseline for standing in ranking.standings[ranking.question.column]} - {ranking.baseline})
+    if other:
+        said.append(
+            f"Where {ranking.baseline} has no number, servers are ranked by their ratio to {units.listed(other)}."
+        )
+    return [*said, f"{LEVEL_SIGN} marks a server that is not told from the one above it.", *_solo(ranking)]
+
+
+def pairings(ratios: Iterable[Ratio]) -> str:
+    """Say what was divided by what: `by slices of the same pass over 8 blocks`, and what else if some are of others."""
+    counts: dict[Pairing, set[int]] = {}
+    for ratio in ratios:
+        if ratio.values:
+            counts.setdefault(ratio.pairing, set()).add(len(ratio.values))
+    return ", else ".join(
+        f"by {pairing.of} over {_number(counts[pairing], pairing.unit)}" for pairing in Pairing if pairing in counts
+    )
+
+
+def _number(counts: set[int], unit: str) -> str:
+    low, high = min(counts), max(counts)
+    return units.plural(high, unit) if low == high else f"{low} to {units.plural(high, unit)}"
+
+
+def _solo(ranking: Ranking) -> list[str]:
+    """Say which servers were measured solo, and what follows; nothing if none was."""
+    cells = [cell for cell in ranking.cells[THROUGHPUT.column] if cell.measured]
+    solo = sorted({cell.server for cell in cells if cell.solo})
+    if not solo:
+        return []
+    if all(cell.solo == cell.measured for cell in cells):
+        return ["All trials were measured solo, one after the other, so ratios are less precise than those of slices."]
+    alone = f"{units.listed(solo)} {'was' if len(solo) == 1 else 'were'} measured solo"
+    return [f"{alone}, not in slices beside the others, so ratios to and from there are less precise."]
+
+
+def wandering(found: Wander | None) -> str:
+    """Say in a line how much the machine wandered; nothing if it cannot be known."""
+    if found is None:
+        return ""
+    across = "" if math.isnan(found.across) else f", and {units.ratio(found.across)} times between blocks"
+    return (
+        f"The machine wandered: the {found.metric.noun} of {found.server} varied {units.ratio(found.within)} times"
+        f" within a block{across} (90th over 10th percentile of its slices)."
+    )

@@ -1,0 +1,138 @@
+"""What a figure shows of a metric: its values, or its ratios to the baseline. Both are cells, drawn by the same hands.
+
+A quantity brings its cells, the words around them, and how its numbers are written. Draws and computes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bench import units
+from bench.analysis.estimates import remarks
+from bench.analysis.figures.scale import ratio_scale, value_scale
+from bench.analysis.figures.words import metric_words, ratio_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.analysis.estimates.cells import Cell
+    from bench.analysis.estimates.ranking import Ranking
+    from bench.analysis.figures.canvas import Words
+    from bench.analysis.figures.scale import Scale
+    from bench.metrics import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """Cells, best first within a workload, with their words and their scale.
+
+    `text` writes what stands beside a cell's mark where there is room for it, `tick` a number at the axis, whose ticks
+    are counted in `tick_base`. `words` are title, subtitle and notes, given whether more is upwards or to the right.
+    `level` has the workload and server of cells that are not told from the one before them, and `reference` the number
+    that all others are held against, if there is one.
+    """
+
+    cells: tuple[Cell, ...]
+    words: Callable[[bool], Words]
+    text: Callable[[Cell], str]
+    tick: Callable[[float], str]
+    tick_base: float
+    scale: Scale
+    level: frozenset[tuple[str, str]]
+    reference: float | None = None
+
+
+def values(ranking: Ranking, metric: Metric) -> Quantity:
+    """Return the values of a metric, in its own unit."""
+    level = _level(ranking, metric)
+
+    def text(cell: Cell) -> str:
+        if cell.missing:
+            return ", ".join(cell.statuses) or "not known"
+        return ("at least " if cell.lower_bound else "") + units.estimate(cell.estimate, metric.words)
+
+    return Quantity(
+        cells=_ranked(ranking, metric, ranking.cells[metric.column]),
+        words=lambda upwards: _noted(metric_words(ranking, metric, upwards=upwards), upwards or not level),
+        text=text,
+        tick=metric.unit.tick,
+        tick_base=metric.unit.tick_base,
+        scale=value_scale(ranking.cells[metric.column], log=metric.log),
+        level=level,
+    )
+
+
+def ratios(ranking: Ranking, metric: Metric) -> Quantity | None:
+    """Return the ratios of a metric to the baseline; None if there is nothing to compare.
+
+    The values of a cell are then the ratios of its blocks or rounds. A ratio is a lower bound where the generator held
+    its server down.
+    """
+    shown = [cell for cell in ranking.cells[metric.column] if _is_shown(ranking, metric, cell)]
+    if not any(cell.server != ranking.baseline for cell in shown):
+        return None
+
+    level = _level(ranking, metric)
+
+    def text(cell: Cell) -> str:
+        own = next(one for one in shown if (one.server, one.workload) == (cell.server, cell.workload))
+        ratio, value = remarks.relative(ranking, metric, own), metric.words(own.estimate.value)
+        bounds = ["at least " if one.lower_bound else "" for one in (cell, own)]
+        return f"{bounds[0]}{ratio}  \N{MIDDLE DOT}  {bounds[1]}{value}"
+
+    relative = _ranked(ranking, metric, [_relative(ranking, metric, cell) for cell in shown])
+    return Quantity(
+        cells=relative,
+        words=lambda upwards: _noted(ratio_words(ranking, metric, upwards=upwards), upwards or not level),
+        text=text,
+        tick=units.number,
+        tick_base=1.0,
+        scale=ratio_scale(relative),
+        level=level,
+        reference=1.0,
+    )
+
+
+def _ranked(ranking: Ranking, metric: Metric, found: list[Cell] | tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Sort best first within each workload, cells without a number last."""
+    places = {
+        (cell.workload, cell.server): place
+        for standing in ranking.standings[metric.column]
+        for place, cell in enumerate(standing.cells)
+    }
+    return tuple(sorted(found, key=lambda cell: (places.get((cell.workload, cell.server), len(found)), cell.server)))
+
+
+def _noted(words: Words, is_clear: bool) -> Words:
+    """Return the words, with a note on the sign beside names unless no name bears it."""
+    sign = f"{remarks.LEVEL_SIGN}  Not told from the server above it."
+    return words if is_clear else replace(words, notes=(*words.notes, sign))
+
+
+def _level(ranking: Ranking, metric: Metric) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (standing.best.workload, server)
+        for standing in ranking.standings[metric.column]
+        for server, told in standing.told_apart_of.items()
+        if not told
+    )
+
+
+def _is_shown(ranking: Ranking, metric: Metric, cell: Cell) -> bool:
+    if cell.missing:
+        return False
+    if cell.server == ranking.baseline:
+        return True
+    ratio = ranking.ratios.get((metric.column, cell.workload, cell.server))
+    return ratio is not None and bool(ratio.values)
+
+
+def _relative(ranking: Ranking, metric: Metric, cell: Cell) -> Cell:
+    """Return the ratio of a cell as a cell; that of the baseline to itself is 1 and has no interval."""
+    ratio = ranking.ratios.get((metric.column, cell.workload, cell.server))
+    if ratio is None:
+        return replace(
+            cell, estimate=replace(cell.estimate, value=1.0, low=1.0, high=1.0), values=(1.0,), lower_bound=False
+        )
+    return replace(cell, estimate=ratio.estimate, values=ratio.values, lower_bound=ratio.is_lower_bound)

@@ -1,0 +1,70 @@
+"""The figures of ratios: their marks are the ratios, and names say who is not told apart."""
+
+from __future__ import annotations
+
+import pytest
+from helpers.block_run import BlockRun
+from helpers.run_folders import texts
+
+from bench.analysis.estimates.ranking import rank
+from bench.analysis.figures.canvas import drawing_style
+from bench.analysis.figures.load import ratio_figure
+from bench.analysis.figures.palette import LIGHT, styles
+from bench.analysis.runs import run_folder
+from bench.metrics import THROUGHPUT
+
+SPEEDS = {"threads": 40_000.0, "generators": 52_000.0, "coroutines": 51_900.0}
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Return a function that draws the throughput ratios of the model's run; with its ranking."""
+
+    def draw(**how):
+        found = rank(run_folder.load(BlockRun(**{"speeds": SPEEDS, **how}).write(tmp_path / "run")))
+        with drawing_style():
+            return found, ratio_figure(found, THROUGHPUT, LIGHT, styles(found.servers))
+
+    return draw
+
+
+def lines(figure, label):
+    return [line for axes in figure.axes for line in axes.get_lines() if line.get_label() == label]
+
+
+def test_against_several_loads_each_point_is_a_ratio_and_each_dot_a_block(drawn):
+    found, figure = drawn(connections=(1, 16))
+    for server in ("generators", "coroutines"):
+        ratios = [found.ratios[THROUGHPUT.column, workload, server] for workload in ("c1", "c16")]
+        (mean,), (dots,) = lines(figure, f"{server}: mean"), lines(figure, f"{server}: trials")
+        assert list(mean.get_ydata()) == pytest.approx([ratio.estimate.value for ratio in ratios])
+        assert list(dots.get_ydata()) == pytest.approx([value for ratio in ratios for value in ratio.values])
+    (baseline,) = lines(figure, "threads: mean")
+    assert list(baseline.get_ydata()) == [1, 1]
+    assert figure.axes[0].get_yscale() == "log"
+
+
+def test_the_scale_holds_every_interval_and_every_block(drawn):
+    found, figure = drawn(connections=(1, 16))
+    low, high = figure.axes[0].get_ylim()
+    for ratio in found.ratios.values():
+        if ratio.pairing.name == "SLICES" and ratio.estimate.value > 1:
+            assert low <= min(*ratio.values, ratio.estimate.low)
+            assert max(*ratio.values, ratio.estimate.high) <= high
+
+
+def test_under_one_load_ratio_and_value_stand_beside_the_mark_and_level_servers_have_the_sign(drawn):
+    found, figure = drawn()
+    (standing,) = found.standings[THROUGHPUT.column]
+    shown = texts(figure)
+    first, second, third = (cell.server for cell in standing.cells)
+    assert {first, f"\N{ALMOST EQUAL TO} {second}", third} <= set(shown)
+    ratio = found.ratios[THROUGHPUT.column, "c16", first].estimate
+    beside = f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+    assert any(text.startswith(beside) and text.endswith("/s") for text in shown)
+    assert any(text.startswith("baseline") for text in shown)
+    assert "\N{ALMOST EQUAL TO}  Not told from the server above it." in shown
+
+
+def test_a_server_alone_has_nothing_to_be_compared_with(drawn):
+    assert drawn(speeds={"threads": 40_000.0})[1] is None
