@@ -100,6 +100,13 @@ LOST_TRIALS = Limit(
     regress=0.05,
     why="If a server often fails, the rest would judge it by the launches in which it did well.",
 )
+IDLE_CPU = Limit(
+    question="share of a core that a server used while other servers of its block had their turn",
+    trial=0.01,
+    regress=0.01,
+    why="What it uses then is taken from the server whose turn it is. A hundredth of a core is as much as the smallest"
+    " change that a comparison is asked to tell.",
+)
 DRIFT = Limit(
     question="change of the rate from the first third of the window to the last, as a fraction",
     trial=0.02,

@@ -245,12 +245,31 @@ ALL: tuple[Metric, ...] = (
     Metric("server_fds_max", "Int64", "largest number of open descriptors"),
     Metric("server_ctx_voluntary", "Int64", "voluntary context switches in the window"),
     Metric("server_ctx_involuntary", "Int64", "involuntary context switches in the window"),
+    Metric("server_minor_faults", "Int64", "page faults in the window that needed no disk", since=3),
+    Metric("server_runqueue_wait_ns", "Int64", "time its threads waited for a CPU, added up over them", since=3),
+    *(
+        Metric(f"server_{name}_per_reply", "Float64", f"{words} per correct reply", since=3)
+        for name, words in (
+            ("ctx_voluntary", "voluntary context switches"),
+            ("ctx_involuntary", "involuntary context switches"),
+            ("minor_faults", "page faults without a disk"),
+        )
+    ),
+    Metric("server_runqueue_wait_us_per_reply", "Float64", "time waited for a CPU per correct reply", since=3),
+    Metric(
+        "server_idle_cpu_share",
+        "Float64",
+        "server CPU seconds per second while other servers of its block had their turn",
+        since=3,
+    ),
     Metric("client_cpu_s", "Float64", "CPU seconds of the load generator in the window, spinning included"),
     Metric("client_spin_s", "Float64", "of these, spent waiting actively for a due time"),
     Metric("client_cpu_share", "Float64", "generator CPU seconds per second and worker, spinning excluded"),
     Metric("client_rss_max_bytes", "Int64", "largest resident set of the load generator"),
     Metric("client_ctx_voluntary", "Int64", "voluntary context switches of the generator"),
     Metric("client_ctx_involuntary", "Int64", "involuntary context switches of the generator"),
+    Metric("client_minor_faults", "Int64", "page faults of the generator that needed no disk", since=3),
+    Metric("client_runqueue_wait_ns", "Int64", "time the generator's threads waited for a CPU", since=3),
     STEAL,
     FOREIGN_CPU,
 )

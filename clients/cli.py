@@ -6,13 +6,9 @@ Exit status: 0 if something was measured and every reply was right, 2 for wrong 
 from __future__ import annotations
 
 import json
-import resource
-import selectors
-import signal
-import socket
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +24,8 @@ from clients.arguments import (
     worker_arguments,
     workload_asked,
 )
+from clients.coordination import coordinated, interruptible
+from clients.limits import raise_descriptors
 from clients.load import Load, Share, soon
 from clients.recorder import RawRecorder, Recorder
 from clients.reference import LoadError, ReferenceLoad
@@ -37,7 +35,7 @@ from clients.workload import Workload, WorkloadError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from clients.result import Result
     from clients.target import Target
@@ -49,13 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     options = parser().parse_args(argv)
     memory.keep_freed()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    descriptors = raise_descriptors()
     try:
         workload = workload_asked(options)
         target = target_of(options, workload.timeout_s)
-        preflight(workload, target, options.workers, hard)
+        preflight(workload, target, options.workers, descriptors)
         check_outputs(options)
         if options.reference:
             check_reference(options, workload, target)
@@ -100,8 +96,8 @@ def _alone(options: argparse.Namespace, target: Target, workload: Workload, scra
 def _several(options: argparse.Namespace, target: Target, workload: Workload, scratch: Path) -> Result:
     began_s = time.time()
     group = WorkerGroup(worker_arguments(options, workload, target, scratch), options.workers)
-    with _interruptible(group.interrupt) as interrupts, group:
-        announce = partial(_coordinated, interrupts) if options.coordinated else _soon_for_all
+    with interruptible(group.interrupt) as interrupts, group:
+        announce = partial(coordinated, interrupts) if options.coordinated else _soon_for_all
         result = group.run(workload, announce)
     if options.hlog is not None:
         with options.hlog.open("w") as stream:
@@ -134,42 +130,12 @@ def _run(
             load: Load | ReferenceLoad = ReferenceLoad(target, workload, log=interval_log)
         else:
             load = Load(target, workload, share=share, recorder=recorder, log=interval_log)
-        with _interruptible(load.interrupt) as interrupts:
+        with interruptible(load.interrupt) as interrupts:
             is_told = options.coordinated or options.share is not None
-            result = load.run(partial(_coordinated, interrupts) if is_told else soon)
+            result = load.run(partial(coordinated, interrupts) if is_told else soon)
     if part is not None and isinstance(recorder, RawRecorder):
         samples.save_part(recorder, (result.window_start_ns, result.window_end_ns), part)
     return result
-
-
-@contextmanager
-def _interruptible(interrupt: Callable[[], None]) -> Iterator[socket.socket]:
-    """Have Ctrl-C call `interrupt` from now on; give a socket that can be read once it came.
-
-    A handler that raises would do with less, and might raise a line too late, when nobody catches it any more.
-    """
-    interrupts, noted = socket.socketpair()
-    with interrupts, noted:
-        noted.setblocking(False)
-        before = signal.set_wakeup_fd(noted.fileno())
-        signal.signal(signal.SIGINT, lambda *_: interrupt())
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as a worker, it was started deaf
-        try:
-            yield interrupts
-        finally:
-            signal.set_wakeup_fd(before)
-
-
-def _coordinated(interrupts: socket.socket, established: int, requested: int) -> int | None:
-    """Say that the connections stand; wait for the word to go. None if there will be none: stdin ended, or Ctrl-C."""
-    print(f"CONNECTED {established} {requested}", flush=True)
-    with selectors.PollSelector() as either:
-        either.register(sys.stdin, selectors.EVENT_READ)
-        either.register(interrupts, selectors.EVENT_READ)
-        if any(key.fileobj is interrupts for key, _ in either.select()):
-            return None
-    words = sys.stdin.readline().split()
-    return int(words[1]) if words[:1] == ["GO"] else None
 
 
 def _soon_for_all(_established: int, _requested: int) -> int:

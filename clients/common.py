@@ -14,6 +14,7 @@ from clients.recorder import RawRecorder
 
 if TYPE_CHECKING:
     from clients.clock import NowNs
+    from clients.gate import Gate
     from clients.kernel import Kernel
     from clients.recorder import Recorder
     from clients.target import Target
@@ -42,7 +43,7 @@ class Common:
     """What all connections of a load have in common.
 
     `buffers` is None if the fast conversations do not suit the load. `is_alone` says that there is one connection only,
-    which keeps nobody waiting.
+    which keeps nobody waiting. `gate` says when the connections of a closed loop in a block may converse; None outside.
     """
 
     target: Target
@@ -52,10 +53,18 @@ class Common:
     clock: NowNs
     buffers: Buffers | None
     is_alone: bool
+    gate: Gate | None = None
 
 
 def in_common(
-    *, target: Target, workload: Workload, kernel: Kernel, recorder: Recorder, clock: NowNs, is_alone: bool
+    *,
+    target: Target,
+    workload: Workload,
+    kernel: Kernel,
+    recorder: Recorder,
+    clock: NowNs,
+    is_alone: bool,
+    gate: Gate | None = None,
 ) -> Common:
     """Return what the connections of such a load share."""
     return Common(
@@ -66,6 +75,7 @@ def in_common(
         clock=clock,
         buffers=Buffers.of(workload) if _is_fast(workload, target, recorder) else None,
         is_alone=is_alone,
+        gate=gate,
     )
 
 

@@ -48,6 +48,7 @@ class Connection:
         """Be busy from `start_ns` until cancelled: with what is dispatched, or in a closed loop."""
         self._dispatcher = dispatcher
         clock, in_flight = self._common.clock, self.in_flight
+        converse = self._converse if self._common.gate is None else self._converse_in_turn
         await sleep_until(start_ns, clock)
         pause_ns = _PAUSE_FIRST_NS
         while True:
@@ -56,7 +57,7 @@ class Connection:
                 await watch(sock.fileno())
                 answered = in_flight.answered
                 try:
-                    await self._converse(sock)
+                    await converse(sock)
                     in_flight.check_silence(sock)
                 finally:
                     if in_flight.answered > answered:
@@ -101,6 +102,7 @@ class Connection:
             deadline_ns = began_ns + round(common.workload.timeout_s * 1e9)
             self._sock = await dial(common.target, common.kernel, clock, deadline_ns)
             common.recorder.connect.append(clock() - began_ns)
+            self.in_flight.sent_before = self.in_flight.sent
         return self._sock
 
     def _converse(self, sock: socket.socket) -> Awaitable[None]:
@@ -111,6 +113,20 @@ class Connection:
         if dispatcher is not None:
             return open_fast(sock, self.in_flight, common, dispatcher)
         return (closed_alone if common.is_alone else closed_fast)(sock, self.in_flight, common)
+
+    async def _converse_in_turn(self, sock: socket.socket) -> None:
+        """Converse whenever the gate is open, until the connection's share of requests is done."""
+        gate = self._common.gate
+        assert gate is not None
+        while True:
+            await gate.turn(sock, self.in_flight)
+            gate.enter()
+            try:
+                await self._converse(sock)
+            finally:
+                gate.leave()
+            if gate.is_open:
+                return
 
     def _fail(self, failure: Failure) -> None:
         """Count the requests in flight as failed and close."""

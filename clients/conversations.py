@@ -7,7 +7,8 @@
 | `open_fast` | an open loop of such requests |
 | `general` | all the rest: several in flight, think time, drawn sizes, TLS, raw samples |
 
-Each loop ends with the connection's share of requests, or raises the fault of the server that ended it. The fast loops
+Each loop ends with the connection's share of requests, or a closed one with its gate, or raises the fault of the server
+that ended it. The fast loops
 have the common case written out, and leave what is not common to `InFlight.settle`.
 
 All connections of `closed_fast` and `open_fast` share one buffer, so it stays in the processor's cache. Before each
@@ -47,14 +48,22 @@ if TYPE_CHECKING:
 Transfer = Callable[[bytearray], int | None]
 """Sends or receives a buffer, and returns how many bytes; None if it would have to wait."""
 
-_KEEPS_NS = 5_000_000  # for so long the only connection keeps the thread before the kernel has a turn
+_KEEPS_NS = 10_000_000  # for so long the only connection keeps the thread before the kernel has a turn
+_KEEPS_IN_SLICE_NS = 500_000  # the same in a slice, which must not end late
 _CALL_WAITS_MAX_US = 20_000  # for so long a call of the only connection waits before the poller does
 
 
-def _share(workload: Workload) -> Iterable[None]:
-    """Return one item for each request that a connection may carry before it is replaced."""
-    limit = workload.requests_per_connection
-    return repeat(None) if limit is None else repeat(None, limit)
+def _share(common: Common, in_flight: InFlight) -> Iterable[Any]:
+    """Return one item for each request that a connection may still carry, as long as its gate is open if it has one."""
+    left = _left(common, in_flight)
+    share = repeat(None) if left is None else repeat(None, left)
+    return share if common.gate is None else zip(common.gate.while_open(), share, strict=False)
+
+
+def _left(common: Common, in_flight: InFlight) -> int | None:
+    """Return how many requests a connection may still carry before it is replaced; None for any number."""
+    limit = common.workload.requests_per_connection
+    return None if limit is None else limit - (in_flight.sent - in_flight.sent_before)
 
 
 def _equipment(sock: socket.socket, common: Common) -> tuple[bytearray, memoryview, bytearray, Transfer, Transfer]:
@@ -74,7 +83,7 @@ def closed_fast(sock: socket.socket, in_flight: InFlight, common: Common) -> Gen
     message, stamp, reply, send, receive = _equipment(sock, common)
     now_ns, recorder, size = common.clock, common.recorder, len(message)
     sent_ns, took_ns = now_ns(), None
-    for _ in _share(common.workload):
+    for _ in _share(common, in_flight):
         stamp[0] = sent_ns
         try:
             handed = send(message)
@@ -110,11 +119,12 @@ def closed_alone(sock: socket.socket, in_flight: InFlight, common: Common) -> Ge
     message, stamp, reply, send, receive = _equipment(sock, common)
     spare, spare_stamp, _ = Buffers.of(common.workload)
     now_ns, recorder, size = common.clock, common.recorder, len(message)
+    keeps_ns = _KEEPS_NS if common.gate is None else _KEEPS_IN_SLICE_NS
     turn_ns, took_ns = 0, None
     sent_ns = now_ns()
     stamp[0] = sent_ns - 1  # every later message is stamped with the time at which the one before it was sent
     with _waiting_in_calls(sock) as set_waiting:
-        for _ in _share(common.workload):
+        for _ in _share(common, in_flight):
             try:
                 handed = send(message)
             finally:  # as in `closed_fast`
@@ -130,7 +140,7 @@ def closed_alone(sock: socket.socket, in_flight: InFlight, common: Common) -> Ge
             if handed == size:
                 if sent_ns >= turn_ns:
                     yield
-                    turn_ns = sent_ns + _KEEPS_NS
+                    turn_ns = sent_ns + keeps_ns
                 got = receive(reply)
             done_ns = now_ns()
             if got == size and reply == spare:
@@ -173,7 +183,7 @@ def open_fast(
     message, stamp, reply, send, receive = _equipment(sock, common)
     now_ns, recorder, size, fd = common.clock, common.recorder, len(message), sock.fileno()
     done_ns = now_ns()
-    for _ in _share(common.workload):
+    for _ in _share(common, in_flight):
         if dispatcher.due_ns > done_ns or (due_ns := dispatcher.claim(done_ns)) is None:
             dispatcher.rests(fd)
             while (due_ns := (yield)) is None:
@@ -209,10 +219,14 @@ def general(
     """Send messages of any size when they fall due, up to `pipeline` of them in flight, over any transport."""
     workload, now_ns = common.workload, common.clock
     fd, think_ns = sock.fileno(), round(workload.think_s * 1e9)
-    left = workload.requests_per_connection or sys.maxsize
+    gate, left = common.gate, sys.maxsize if (limit := _left(common, in_flight)) is None else limit
     rests = False
     handed_ns: int | None = None
     while left or in_flight.outstanding:
+        if gate is not None and not gate.is_open:
+            left = 0
+            if not in_flight.outstanding:
+                return
         dues = [] if handed_ns is None else [handed_ns]
         if not rests:
             most = _room(in_flight, workload, left) - len(dues)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from clients.clock import NowNs
     from clients.hlog import IntervalLog
-    from clients.recorder import Durations, Slice
+    from clients.recorder import Durations, Recorded
     from clients.workload import Workload
 
 _SECOND_NS = 1_000_000_000
@@ -29,7 +29,7 @@ _UNLOGGED_MAX = 60  # seconds whose distributions wait to be encoded
 COUNTED_LATER_S_MAX = 5.0  # so long a window is counted when it is over
 _RECORD_BYTES = 24  # of a response and a service time, and half as much for columns that grow
 _RATE_MAX_PER_S = 500_000  # more than any process can do
-_PIECE = 2048  # durations counted in some 50 us
+PIECE = 2048  # durations counted in some 50 us
 
 
 def kept_bytes(workload: Workload, workers: int) -> int:
@@ -44,15 +44,18 @@ class Digest:
     """Fills the histograms and the timeline of `result`, slice by slice, and writes the log in the end.
 
     A slice may end late by up to half of `tick_ns`: it still belongs to the interval and second that it would have.
+    `piece` durations are counted before `take` yields; all of a kind at once if it is None.
     """
 
-    def __init__(self, result: Result, *, log: IntervalLog | None, tick_ns: int, in_pieces: bool, clock: NowNs) -> None:
+    def __init__(
+        self, result: Result, *, log: IntervalLog | None, tick_ns: int, piece: int | None, clock: NowNs
+    ) -> None:
         self._result, self._log, self._now_ns = result, log, clock
         self._slack_ns = tick_ns // 2
-        self._piece = _PIECE if in_pieces else None
+        self._piece = piece
         self._second = {kind: Histogram() for kind in KINDS}
         self._second_start_ns = self._second_end_ns = 0
-        self._undigested: deque[tuple[Slice, int]] = deque()
+        self._undigested: deque[tuple[Recorded, int]] = deque()
         self._unlogged: deque[tuple[float, float, dict[str, Compact]]] = deque()
         self._interval = _OpenInterval(0)
         self._interval_length_ns = 0
@@ -69,7 +72,7 @@ class Digest:
         self._interval_length_ns = max(_INTERVAL_NS, (end_ns - begin_ns) // _TIMELINE_LENGTH)
         self._waits = end_ns - begin_ns <= COUNTED_LATER_S_MAX * _SECOND_NS
 
-    def take(self, taken: Slice, at_ns: int) -> Iterator[None]:
+    def take(self, taken: Recorded, at_ns: int) -> Iterator[None]:
         """Take what was recorded until `at_ns`. Yield where something more urgent may be done."""
         self._undigested.append((taken, at_ns))
         if not self._waits:

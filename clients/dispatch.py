@@ -28,6 +28,8 @@ class Dispatcher:
         self._schedule, self._kernel, self._recorder = schedule, kernel, recorder
         self._timeout_ns = timeout_ns
         self._resting: OrderedDict[int, None] = OrderedDict()
+        self._paused_ns = 0
+        self._held_due_ns = 0
         self.next_ns = NEVER_NS
         self.due_ns = schedule.take()
 
@@ -53,6 +55,20 @@ class Dispatcher:
         while time_ns - self.due_ns > self._timeout_ns:
             self.due_ns = self._schedule.take()
             self._recorder.failures[Failure.UNSENT] += 1
+
+    def pause(self, at_ns: int) -> None:
+        """Hand nothing out until `resume`. What was due by now and nobody has is counted as unsent."""
+        while self.due_ns < at_ns:
+            self.due_ns = self._schedule.take()
+            self._recorder.failures[Failure.UNSENT] += 1
+        self._paused_ns, self._held_due_ns = at_ns, self.due_ns
+        self.due_ns = self.next_ns = NEVER_NS
+
+    def resume(self, at_ns: int) -> None:
+        """Go on with the schedule, which has stood still since `pause`."""
+        self._schedule.shift(at_ns - self._paused_ns)
+        self.due_ns = self._held_due_ns + at_ns - self._paused_ns
+        self.next_ns = self.due_ns if self._resting else NEVER_NS
 
     def rests(self, fd: int) -> None:
         """Note that a connection is free: its watcher will be resumed with the due time of its next request."""

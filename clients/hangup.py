@@ -29,7 +29,8 @@ async def hang_up(sock: socket.socket, in_flight: InFlight) -> None:
                 _tell(sock)
                 is_told = True
             await ready()
-            in_flight.send_rest(sock)
+            if in_flight.unsent:
+                in_flight.send_rest(sock)
             try:
                 data = sock.recv(RECEIVE_BYTES_MAX)
             except WOULD_BLOCK:

@@ -38,7 +38,8 @@ class InFlight:
     """The open requests of one connection, and its counts over the whole run.
 
     `sent`, `answered` and `failed` count requests; `idle_closed` counts how often the server closed the connection with
-    no request open. `free_since_ns` is when the last reply was whole. Fast conversations keep their one open request to
+    no request open. `sent_before` is how many requests earlier connections of this slot have sent. `free_since_ns` is
+    when the last reply was whole. Fast conversations keep their one open request to
     themselves: `waiting_since_ns` is when it was sent, None if there is none.
     """
 
@@ -55,6 +56,7 @@ class InFlight:
         "idle_closed",
         "outstanding",
         "sent",
+        "sent_before",
         "unsent",
         "waiting_since_ns",
     )
@@ -68,7 +70,7 @@ class InFlight:
         self._received = 0
         self.waiting_since_ns: int | None = None
         self.free_since_ns = 0
-        self.sent = self.answered = self.failed = self.idle_closed = 0
+        self.sent = self.answered = self.failed = self.idle_closed = self.sent_before = 0
 
     # ---- counts
 
@@ -152,7 +154,8 @@ class InFlight:
 
     def exchange(self, sock: socket.socket) -> None:
         """Send what is left to send and take what has come, as far as either goes without waiting. Raise Fault."""
-        self.send_rest(sock)
+        if self.unsent:
+            self.send_rest(sock)
         while True:
             try:
                 chunk = sock.recv(self._receive_bytes)
@@ -164,12 +167,11 @@ class InFlight:
 
     def send_rest(self, sock: socket.socket) -> None:
         """Send what is left of messages that did not go out whole, as far as that goes without waiting."""
-        if self.unsent:
-            try:
-                handed = sock.send(self.unsent)
-            except WOULD_BLOCK:
-                handed = 0
-            self._keep_unsent(sock, self.unsent[handed:])
+        try:
+            handed = sock.send(self.unsent)
+        except WOULD_BLOCK:
+            handed = 0
+        self._keep_unsent(sock, self.unsent[handed:])
 
     def _may_have_more(self, sock: socket.socket, chunk: bytes) -> bool:
         """Say whether to receive again after a chunk: reading what is not there costs as much as reading what is."""

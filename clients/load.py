@@ -7,37 +7,33 @@ connection behaves belongs to `connection.py`.
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from clients import memory
 from clients.clock import NowNs, best_poller, now_ns
 from clients.common import in_common
 from clients.connection import Connection
-from clients.digest import Digest, kept_bytes
+from clients.digest import PIECE, Digest, kept_bytes
 from clients.dispatch import Dispatcher
 from clients.faults import Failure
 from clients.kernel import Kernel, Task
 from clients.overdue import end_overdue
 from clients.pacing import Schedule, due_times_ns, start_delay_s
-from clients.recorder import Recorder, Slice
+from clients.recorder import Recorded, Recorder
 from clients.result import Result
-from clients.traps import join, sleep_until
+from clients.together import hang_up_all, open_all
+from clients.traps import sleep_until
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Iterator
-
     from clients.hlog import IntervalLog
     from clients.target import Target
     from clients.workload import Workload
 
 _TICK_NS = 100_000_000
 _BREATH_NS = 1_000_000  # between two pieces of work that would be a pause if it were done at once
-_OPENERS = 64  # connections being made at once: fewer than the shortest usual backlog
-_HANG_UP_MAX_NS = 1_000_000_000
 _OPEN_LOOP_BATCH, _CLOSED_LOOP_BATCH = 16, 128  # events between two readings of the clock
 
 
@@ -98,7 +94,8 @@ class Load:
             is_alone=len(self._numbers) == 1,
         )
         self._result = Result(workload=workload)
-        self._digest = Digest(self._result, log=log, tick_ns=_TICK_NS, in_pieces=workload.is_open_loop, clock=clock)
+        piece = PIECE if workload.is_open_loop else None
+        self._digest = Digest(self._result, log=log, tick_ns=_TICK_NS, piece=piece, clock=clock)
         self._dues = (
             due_times_ns(workload, worker=share.worker, workers=share.workers) if workload.is_open_loop else None
         )
@@ -108,13 +105,8 @@ class Load:
     def run(self, announce: Announce = soon) -> Result:
         """Connect, ask `announce` for the start, load, and return the result."""
         memory.touch(kept_bytes(self._workload, self._share.workers))
-        gc.collect()
-        gc.freeze()
-        gc.disable()  # nothing on the hot path makes cycles, and a collection would be a pause in somebody's latency
-        try:
+        with memory.no_collections():
             return self._kernel.run(self._measure(announce))
-        finally:
-            gc.enable()
 
     def interrupt(self) -> None:
         """End the window now; may be called by a signal handler."""
@@ -124,7 +116,9 @@ class Load:
 
     async def _measure(self, announce: Announce) -> Result:
         self._connections = [Connection(number, self._common) for number in self._numbers]
-        await self._open_all()
+        await open_all(
+            self._connections, kernel=self._kernel, clock=self._now_ns, is_interrupted=lambda: self._result.interrupted
+        )
         opened = self._recorder.drain()
         self._digest.add_opened(opened.durations("connect"))
         self._result.failures.update(opened.failures)
@@ -147,40 +141,7 @@ class Load:
         self._kernel.set_timer(None)
         for task in tasks:
             self._kernel.cancel(task)
-        await self._hang_up_all()
-
-    async def _open_all(self) -> None:
-        waiting = iter(self._connections)
-
-        async def open_next(waiting: Iterator[Connection]) -> None:
-            for connection in waiting:
-                await connection.open()
-
-        async def interruption() -> None:
-            while not self._result.interrupted:
-                await sleep_until(self._now_ns() + _TICK_NS, self._now_ns)
-
-        await self._run_all([open_next(waiting) for _ in range(min(_OPENERS, len(self._connections)))], interruption())
-
-    async def _hang_up_all(self) -> None:
-        """End the connections in order, as far as that goes within a limited time. Nothing is counted any more."""
-        patience_ns = min(self._timeout_ns, _HANG_UP_MAX_NS)
-        limit = sleep_until(self._now_ns() + patience_ns, self._now_ns)
-        await self._run_all([connection.hang_up() for connection in self._connections], limit)
-
-    async def _run_all(self, coroutines: Iterable[Coroutine[Any, Any, None]], limit: Coroutine[Any, Any, None]) -> None:
-        """Run coroutines side by side until all have ended, or until `limit` has and they are cancelled."""
-        tasks = [self._kernel.spawn(coroutine) for coroutine in coroutines]
-
-        async def cancel_at_limit() -> None:
-            await limit
-            for task in tasks:
-                self._kernel.cancel(task)
-
-        guard = self._kernel.spawn(cancel_at_limit())
-        for task in tasks:
-            await join(task)
-        self._kernel.cancel(guard)
+        await hang_up_all(self._connections, kernel=self._kernel, clock=self._now_ns, timeout_ns=self._timeout_ns)
 
     def _start(self, start_ns: int) -> list[Task[None]]:
         workload = self._workload
@@ -227,7 +188,7 @@ class Load:
         self._digest.finish()
         self._sum_up(before, after)
 
-    def _drain(self) -> tuple[int, Slice]:
+    def _drain(self) -> tuple[int, Recorded]:
         """Return the time, and what was recorded until then."""
         if self._dispatcher is not None:
             self._dispatcher.expire(self._now_ns())

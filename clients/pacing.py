@@ -104,11 +104,17 @@ def start_delay_s(workload: Workload, number: int) -> float:
 class Schedule:
     """The due times of one worker in clock nanoseconds: `take()` returns each once, the earliest first."""
 
-    __slots__ = ("take",)
+    __slots__ = ("_due_times", "_start_ns", "take")
 
     def __init__(self, due_times: Iterator[int], start_ns: int) -> None:
         """Take due times relative to `start_ns`."""
+        self._due_times, self._start_ns = due_times, start_ns
         self.take: Callable[[], int] = map(start_ns.__add__, due_times).__next__
+
+    def shift(self, by_ns: int) -> None:
+        """Have everything that was not taken yet fall due that much later. Not after `backlog`."""
+        self._start_ns += by_ns
+        self.take = map(self._start_ns.__add__, self._due_times).__next__
 
     def backlog(self, at_ns: int) -> int:
         """Return how many requests were due before `at_ns` and were not taken."""

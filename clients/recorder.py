@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _NO_FAILURES: Counter[Failure] = Counter()
 Durations = np.ndarray[Any, np.dtype[np.int64]]
 
 
-class Slice(NamedTuple):
+class Recorded(NamedTuple):
     """What was recorded since the last drain: columns of ns, and failures by class.
 
     In a closed loop `service` is empty, because it equals `response`. The columns are not converted to numpy here: its
@@ -31,6 +31,17 @@ class Slice(NamedTuple):
     service: array[int]
     connect: array[int]
     failures: Counter[Failure]
+
+    @classmethod
+    def of(cls, response: Durations, service: Durations, failures: Counter[Failure]) -> Self:
+        """Return such columns as another generator recorded them."""
+        columns = (array("q", response.tobytes()), array("q", service.tobytes()), array("q"))
+        return cls(*columns, failures)
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Return empty columns."""
+        return cls(array("q"), array("q"), array("q"), _NO_FAILURES)
 
     def durations(self, kind: str) -> Durations:
         """Return durations in ns, shape (n,): of a column, or the `lateness` with which each request was sent.
@@ -59,9 +70,9 @@ class Recorder:
         if self.open_loop:
             self.service.append(done_ns - sent_ns)
 
-    def drain(self) -> Slice:
+    def drain(self) -> Recorded:
         """Return what was recorded, and begin anew with other columns: copying these would be a pause for everybody."""
-        taken = Slice(self.response, self.service, self.connect, self.failures or _NO_FAILURES)
+        taken = Recorded(self.response, self.service, self.connect, self.failures or _NO_FAILURES)
         self.response, self.service, self.connect = array("q"), array("q"), array("q")
         if self.failures:
             self.failures = Counter()

@@ -1,7 +1,8 @@
-"""The reference generator in C, `python -m clients --reference`: built if need be, run, and its result taken over.
+"""The reference generator in C: built if need be, run, and its result taken over.
 
-It is compiled once per source, compiler and user, into the cache folder; `python -m clients.reference` only builds it.
-No logic of the load belongs here.
+It is two programs. One makes the load of one server, `python -m clients --reference`; the other that of a block, and
+`reference_block.py` speaks for it. Each is compiled once per source, compiler and user, into the cache folder;
+`python -m clients.reference` only builds them. No logic of the load belongs here.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from clients.workload import Workload
 
 SOURCE = Path(__file__).with_name("reference.c")
+BLOCK_SOURCE = Path(__file__).with_name("reference_block.c")
+_HEADER = Path(__file__).with_name("reference.h")
 _FLAGS = ("-O2", "-std=gnu11")
 
 LIMITS = f"the reference generator makes {PLAIN}, over plain TCP"
@@ -47,29 +50,80 @@ class LoadError(Exception):
     """The program failed, or the server did: a reference has no classes of failures."""
 
 
-def binary() -> Path:
-    """Return the compiled generator, built on first use. Raise CompilerError."""
+def binary(source: Path = SOURCE) -> Path:
+    """Return a program of the generator compiled, built on first use. Raise CompilerError."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         raise CompilerError("there is no C compiler: install one (apt-get install gcc), or name it in CC")
-    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), compiler.encode(), *map(str.encode, _FLAGS)])).hexdigest()
+    texts = (source.read_bytes(), _HEADER.read_bytes(), compiler.encode(), *map(str.encode, _FLAGS))
+    key = hashlib.sha256(b"\0".join(texts)).hexdigest()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "echobench"
-    built = cache / f"reference-generator-{key[:16]}"
+    built = cache / f"{source.stem.replace('_', '-')}-generator-{key[:16]}"
     if not built.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
             fresh = Path(scratch) / "reference"
             done = subprocess.run(
-                [compiler, *_FLAGS, "-o", str(fresh), str(SOURCE)],
+                [compiler, *_FLAGS, "-o", str(fresh), str(source)],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 check=False,
             )
             if done.returncode:
-                raise CompilerError(f"{compiler} cannot build {SOURCE}:\n{done.stderr.strip()}")
+                raise CompilerError(f"{compiler} cannot build {source}:\n{done.stderr.strip()}")
             fresh.rename(built)  # atomic: two runs at once end with one whole file
     return built
+
+
+class Program:
+    """One run of a program of the generator.
+
+    `interrupted` says whether it was asked to end early. `established` are its connections that stand, as it counts
+    them, and `start_ns` is when it was told to begin; both are set by `run`.
+    """
+
+    def __init__(self, *command: object) -> None:
+        self._command = [*map(str, command)]
+        self._child: subprocess.Popen[bytes] | None = None
+        self.interrupted = False
+        self.established: list[int] = []
+        self.start_ns = 0
+
+    def interrupt(self) -> None:
+        """Have it end early; may be called by a signal handler."""
+        self.interrupted = True
+        if self._child is not None:
+            self._child.send_signal(signal.SIGINT)
+
+    def run(self, announce: Announce, requested: int, told: str = "") -> bytes | None:
+        """Return what the program gives in the end, None if it never went; it is told the text `told` first.
+
+        `announce` is asked for the start. Raise LoadError if the program fails.
+        """
+        with subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as self._child:
+            assert self._child.stdin is not None
+            assert self._child.stdout is not None
+            self._child.stdin.write(told.encode())
+            self._child.stdin.flush()
+            word, *counts = self._child.stdout.readline().split() or [b""]
+            start_ns: int | None = None
+            if word == b"CONNECTED":
+                self.established = [*map(int, counts)]
+                start_ns = None if self.interrupted else announce(sum(self.established), requested)
+                if start_ns is None:
+                    self.interrupted = True
+                    self._child.stdin.close()
+                    return None
+                self.start_ns = start_ns
+                self._child.stdin.write(f"GO {start_ns}\n".encode())
+                self._child.stdin.flush()
+            given = self._child.stdout.read()
+        if not given and self.interrupted and not self.start_ns:
+            return None
+        if not given or self._child.returncode:
+            raise LoadError("the reference generator gave no result; its own words are above")
+        return given
 
 
 class ReferenceLoad:
@@ -83,45 +137,27 @@ class ReferenceLoad:
         self._workload, self._log = workload, log
         size = (workload.connections, workload.message_bytes)
         load = (*size, workload.warmup_s, workload.duration_s, workload.rate_per_s or 0)
-        self._command = [str(binary()), target.host, str(target.address[1]), *map(str, load)]
-        self._child: subprocess.Popen[str] | None = None
+        self._program = Program(binary(), target.host, target.address[1], *load)
         self._result = Result(workload=workload)
 
     def interrupt(self) -> None:
         """End the window now; may be called by a signal handler."""
-        self._result.interrupted = True
-        if self._child is not None:
-            self._child.send_signal(signal.SIGINT)
+        self._program.interrupt()
 
     def run(self, announce: Announce) -> Result:
         """Connect, ask `announce` for the start, load, and return the result. Raise LoadError if the program fails."""
-        with subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as self._child:
-            assert self._child.stdin is not None
-            assert self._child.stdout is not None
-            start_ns: int | None = None
-            if self._child.stdout.readline() == "CONNECTED\n":
-                self._result.connections_established = self._workload.connections
-                established = self._workload.connections
-                start_ns = None if self._result.interrupted else announce(established, established)
-                if start_ns is None:
-                    self._result.interrupted = True
-                    self._child.stdin.close()
-                    return self._result
-                self._child.stdin.write(f"GO {start_ns}\n")
-                self._child.stdin.flush()
-            given = self._child.stdout.readline()
-        if not given and self._result.interrupted and not self._result.connections_established:
-            return self._result
-        if not given or start_ns is None:
-            raise LoadError("the reference generator gave no result; its own words are above")
-        self._take(json.loads(given), start_ns)
+        given = self._program.run(announce, self._workload.connections)
+        self._result.connections_established = sum(self._program.established)
+        self._result.interrupted = self._program.interrupted
+        if given is not None:
+            self._take(json.loads(given), self._program.start_ns)
         return self._result
 
     def _take(self, given: dict[str, Any], start_ns: int) -> None:
         result = self._result
         result.window_start_ns, result.window_end_ns = given["window_start_ns"], given["window_end_ns"]
         result.cpu_s, result.spin_s = given["cpu_s"], given["spin_s"]
-        for begin_ns, end_ns, mismatches, distribution in given["slices"]:
+        for begin_ns, end_ns, mismatches, distribution in given["intervals"]:
             response = _compact(distribution)
             at_ns = begin_ns - result.window_start_ns
             result.timeline.append(Interval(at_ns, end_ns - begin_ns, mismatches, response))
@@ -154,9 +190,10 @@ def _compact(distribution: list[Any]) -> Compact:
 
 
 def main() -> None:
-    """Build the generator, or say why it cannot be built."""
+    """Build the programs, or say why they cannot be built."""
     try:
-        binary()
+        for source in (SOURCE, BLOCK_SOURCE):
+            binary(source)
     except CompilerError as error:
         sys.exit(f"clients.reference: {error}")
 

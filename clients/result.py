@@ -66,6 +66,7 @@ class Result:
     workload: Workload
     window_start_ns: int = 0
     window_end_ns: int = 0
+    loaded_ns: int | None = None
     sent: int = 0
     failed: int = 0
     in_flight: int = 0
@@ -88,8 +89,9 @@ class Result:
 
     @property
     def window_s(self) -> float:
-        """Seconds measured."""
-        return (self.window_end_ns - self.window_start_ns) / 1e9
+        """Seconds measured: those of the window, or of a block's slices for this server."""
+        whole_ns = self.window_end_ns - self.window_start_ns
+        return (whole_ns if self.loaded_ns is None else self.loaded_ns) / 1e9
 
     def merge(self, other: Self) -> None:
         """Add another worker's result; the window is the longest that any worker measured."""

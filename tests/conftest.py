@@ -1,9 +1,8 @@
-"""What every test may use, and what every test is held to. Helpers of one room belong to that room's conftest."""
+"""What every test is held to: no process is left behind, and signals act. Helpers are in tests/helpers/."""
 
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -12,6 +11,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest.register_assert_rewrite("helpers")
+pytest_plugins = ["helpers.timing"]
+
 OF_PYTHON_ITSELF = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
 
@@ -19,12 +21,6 @@ def pytest_configure() -> None:
     """Let SIGINT and SIGQUIT act, as at a terminal: a background job inherits both ignored, as would our children."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-
-
-@pytest.fixture(scope="session")
-def checkout() -> Path:
-    """Return the folder that holds our packages, for a child's PYTHONPATH and for files of the project."""
-    return Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,23 +8,24 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from helpers.checkout import CHECKOUT
 
 from bench.cli import COMMANDS, cli
 from bench.experiment.conformance import Group, cases_of
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
-    str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/*.md", "results/README.md") for path in ROOT.glob(pattern)
+    str(path.relative_to(CHECKOUT))
+    for pattern in ("*.md", "docs/*.md", "results/README.md")
+    for path in CHECKOUT.glob(pattern)
 )
 SHOWN = re.compile(r"^(?:- run: )?((?:python3? -m (?:bench|clients|servers|nox)|echobench|nox)(?: .*)?)$")
 FIGURE = r"\d[\d,.]*\s?(?:replies/s|/s\b|µs|us\b|ms\b|ns\b)"  # what is measured; sizes and shares are also promised
 
 
 def text_of(document):
-    return (ROOT / document).read_text(encoding="utf-8")
+    return (CHECKOUT / document).read_text(encoding="utf-8")
 
 
 def prose_of(text):
@@ -101,7 +102,12 @@ def of_bench(arguments):
 @functools.cache
 def clients_help():
     return subprocess.run(
-        [sys.executable, "-m", "clients", "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-m", "clients", "--help"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
     ).stdout
 
 
@@ -113,13 +119,13 @@ def of_clients(arguments):
 def of_servers(arguments):
     name = next((word for word in arguments if not word.startswith("-")), "NAME")
     stands_for_any = name.isupper()
-    exists = (ROOT / "servers" / f"{name.replace('-', '_')}.py").exists()
+    exists = (CHECKOUT / "servers" / f"{name.replace('-', '_')}.py").exists()
     return None if stands_for_any or exists else f"there is no server {name}"
 
 
 @functools.cache
 def sessions():
-    tree = ast.parse((ROOT / "noxfile.py").read_text())
+    tree = ast.parse((CHECKOUT / "noxfile.py").read_text())
     decorated = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.decorator_list]
     return {*decorated, "tests"}
 
@@ -132,13 +138,13 @@ def of_nox(arguments):
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_no_section_stands_twice(document):
-    sections = re.findall(r"^## .*", (ROOT / document).read_text(), re.MULTILINE)
+    sections = re.findall(r"^## .*", (CHECKOUT / document).read_text(), re.MULTILINE)
     assert len(sections) == len(set(sections))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document):
-    assert broken_links((ROOT / document).parent, text_of(document)) == []
+    assert broken_links((CHECKOUT / document).parent, text_of(document)) == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

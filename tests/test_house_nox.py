@@ -9,17 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.checkout import CHECKOUT
 from nox.command import CommandFailed
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def noxfile():
-    spec = importlib.util.spec_from_file_location("noxfile", ROOT / "noxfile.py")
+    spec = importlib.util.spec_from_file_location("noxfile", CHECKOUT / "noxfile.py")
     module = importlib.util.module_from_spec(spec)
     here = Path.cwd()
-    os.chdir(ROOT)  # as nox does
+    os.chdir(CHECKOUT)  # as nox does
     try:
         spec.loader.exec_module(module)
     finally:
@@ -151,7 +150,7 @@ def test_an_interpreter_that_cannot_run_counts_as_not_installed(tmp_path, script
     environment |= {"PATH": str(tmp_path), "HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-m", "nox", "-s", f"tests-{OTHER}", "--envdir", str(tmp_path / "envs")],
-        cwd=ROOT,
+        cwd=CHECKOUT,
         env=environment,
         capture_output=True,
         text=True,

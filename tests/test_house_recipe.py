@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from helpers.checkout import CHECKOUT
 
 from bench.experiment.conformance import Outcome, basic
 from bench.experiment.planning.catalog import catalog
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory):
     """Save the README's server as a user would, and return its path."""
-    code = re.search(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)[1]
+    code = re.search(r"^```python\n(.*?)^```", (CHECKOUT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)[1]
     path = tmp_path_factory.mktemp("user") / "mine.py"
     path.write_text(code)
     return path

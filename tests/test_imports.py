@@ -11,11 +11,14 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from helpers.checkout import CHECKOUT
 
-ROOT = Path(__file__).parents[1]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ROOMS = ("servers", "clients", "bench")
 OURS = {*ROOMS, "tests"}
 CLIENTS_LIBRARIES = {"numpy", "hdrh"}
@@ -37,9 +40,9 @@ CLIENTS_VALUES = {
 # Within bench, a module imports from its own line or from those above it. docs/architecture.md draws this.
 BENCH_ORDER = (
     {"bench.errors", "bench.units", "bench.junit", "bench.files", "bench.plain"},
-    {"bench.metrics", "bench.limits", "bench.steadiness"},
-    {"bench.experiment"},
+    {"bench.metrics", "bench.limits", "bench.steadiness", "bench.slices"},
     {"bench.stats"},
+    {"bench.experiment"},
     {"bench.verdict"},
     {"bench.analysis"},
     {"bench.regress"},
@@ -54,7 +57,9 @@ EXPERIMENT_ORDER = (
     {"bench.experiment.trial"},
     {"bench.experiment.conformance"},
     {"bench.experiment.instrument"},
-    {"bench.experiment.drive", "bench.experiment.store", "bench.experiment.rounds", "bench.experiment.search"},
+    {"bench.experiment.inspection"},
+    {"bench.experiment.drive", "bench.experiment.store"},
+    {"bench.experiment.precision", "bench.experiment.rounds", "bench.experiment.search"},
     {"bench.experiment.campaign"},
 )
 ANALYSIS_ORDER = (
@@ -208,12 +213,12 @@ def violations(root: Path) -> list[str]:
 
 
 def test_imports_go_one_way():
-    assert violations(ROOT) == []
+    assert violations(CHECKOUT) == []
 
 
 def pictured(package: str) -> tuple[set[str], ...]:
     """Return the order that docs/architecture.md draws of a package: a set of modules for each line."""
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = (CHECKOUT / "docs" / "architecture.md").read_text(encoding="utf-8")
     pictures = re.findall(r"^```text\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     orders = [[re.split(r"\s{2,}", line)[0] for line in picture.splitlines()] for picture in pictures]
     names = {"bench": orders[0], "bench.experiment": orders[1], "bench.analysis": orders[2]}[package]
@@ -229,12 +234,12 @@ def test_the_pictures_in_the_documents_are_the_true_orders():
 def test_every_module_has_its_place_in_an_order():
     orders = {"bench": BENCH_ORDER, "bench.experiment": EXPERIMENT_ORDER, "bench.analysis": ANALYSIS_ORDER}
     for package, order in orders.items():
-        inside = {module.name for module in modules(ROOT) if module.name.startswith(f"{package}.")}
+        inside = {module.name for module in modules(CHECKOUT) if module.name.startswith(f"{package}.")}
         assert {name for name in inside if rank(name, order) is None} == set()
 
 
 def test_every_room_is_read():
-    names = {module.name for module in modules(ROOT)}
+    names = {module.name for module in modules(CHECKOUT)}
     assert {"servers.coroutines", "clients.workload", "bench.errors", "bench.stats"} <= names
 
 
@@ -253,7 +258,8 @@ VIOLATIONS = [
     ("bench/experiment/store.py", "import pandas", "bench.analysis only"),
     ("bench/experiment/store.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import matplotlib", "only"),
     ("bench/cli/report.py", "from matplotlib import pyplot", "bench.analysis only"),
-    ("bench/experiment/drive.py", "from bench import stats", "one way"),
+    ("bench/experiment/drive.py", "from bench import verdict", "one way"),
+    ("bench/stats.py", "from bench.experiment import model", "one way"),
     ("bench/experiment/drive.py", "import bench.experiment.campaign", "one way"),
     ("bench/experiment/planning/plan.py", "from bench.experiment.trial.process import start", "one way"),
     ("bench/experiment/host/machine.py", "from bench.experiment.planning import catalog", "one way"),
@@ -302,7 +308,7 @@ def loaded_by(script: str, *arguments: str) -> set[str]:
     report = "\nimport sys; print('loaded:', *{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run(
         [sys.executable, "-c", script + report, *arguments],
-        cwd=ROOT,
+        cwd=CHECKOUT,
         capture_output=True,
         text=True,
         check=True,
@@ -352,7 +358,7 @@ def sleeps_without_reason(path: Path) -> list[str]:
 
 
 def test_no_test_sleeps_for_luck():
-    found = [line for path in sorted((ROOT / "tests").rglob("*.py")) for line in sleeps_without_reason(path)]
+    found = [line for path in sorted((CHECKOUT / "tests").rglob("*.py")) for line in sleeps_without_reason(path)]
     assert found == [], "wait for an event, or state on the line why nothing better would do"
 
 

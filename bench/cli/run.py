@@ -25,7 +25,7 @@ from bench.cli.progress import watching
 from bench.cli.terminal import standard_output
 from bench.errors import ExitCode, UsageError
 from bench.experiment import campaign
-from bench.experiment.planning.plan_file import find_plan, overridden, preset_names, read_plan
+from bench.experiment.planning.plan_file import asked_for, preset_names
 from bench.experiment.planning.selection import resolve
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.experiment.campaign import Campaign
-    from bench.experiment.model import Door, Trial
+    from bench.experiment.model import Door
     from bench.experiment.planning.plan import Plan
     from bench.experiment.store import Store
 
@@ -64,7 +64,15 @@ OVERHEAD_S = 0.5
 @pythons_option
 @target_option
 @pid_option
-@click.option("--trials", type=click.IntRange(1), help="Trials of each cell.")
+@click.option("--trials", type=click.IntRange(1), help="Trials of each cell, at most.  [default: 8, or 3 if solo]")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Measure for so long, instead of a number.")
+@click.option("--until", metavar="PERCENT", help="End when every ratio is known to within this: 2%.")
+@click.option(
+    "--design",
+    type=click.Choice(["blocks", "solo"]),
+    help="blocks: the servers are alive together and loaded in turn; solo: one after the other.  [default: blocks]",
+)
+@click.option("--baseline", metavar="SERVER", help="The server that the others are ratios to.  [default: the first]")
 @workload_options(several=True)
 @click.option("--workers", type=click.IntRange(1), help="Processes of the load generator.")
 @click.option(
@@ -83,6 +91,7 @@ OVERHEAD_S = 0.5
 @click.option(
     "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Measure the rest of an interrupted run."
 )
+@click.option("--more", is_flag=True, help="With --resume: add trials to a run, also to one that is complete.")
 @click.option(
     "--anyway", is_flag=True, help="Also measure servers that fail a basic case of `check`, and mark their numbers."
 )
@@ -96,6 +105,7 @@ def run(
     out: Path,
     resume: Path | None,
     *,
+    more: bool,
     anyway: bool,
     no_report: bool,
     dry_run: bool,
@@ -103,22 +113,34 @@ def run(
 ) -> ExitCode:
     """Measure every server of a plan under every workload, each trial in a fresh process, in shuffled rounds.
 
-    Ctrl-C keeps what was measured, and --resume measures the rest.
+    The servers of a workload are alive together and get the load in turn, so that what the machine does falls on all of
+    them alike. Ctrl-C keeps what was measured; --resume goes on.
     """
     console = standard_output()
     if resume is not None:
-        if any(value for value in options.values()):
-            raise UsageError("--resume goes on with the plan of the run: leave the other options out")
-        with console.status(LOOKING):
-            ready = campaign.resume(resume)
-        return _measure(ready, console, door_of(context), no_report=no_report)
+        return _resume(context, resume, console, options, more=more, no_report=no_report)
+    if more:
+        raise UsageError("--more adds trials to a run: name it with --resume RUN")
     workload = alternatives(texts_given(options))
-    file = overridden(read_plan(find_plan(plan)), workload=workload, **options)
+    file = asked_for(plan, workload=workload, **options)
+    resolved = resolve(file)
     if dry_run:
-        _describe(resolve(file), console)
+        _describe(resolved, console)
         return ExitCode.FINE
     with console.status(LOOKING):
-        ready = campaign.begin(file, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
+        ready = campaign.begin(resolved, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
+    return _measure(ready, console, door_of(context), no_report=no_report)
+
+
+def _resume(
+    context: click.Context, path: Path, console: Console, options: dict[str, Any], *, more: bool, no_report: bool
+) -> ExitCode:
+    """Go on with a run, or with `more` add to it."""
+    amount = {name: options.pop(name) for name in ("trials", "minutes", "until")}
+    if any(options.values()) or (any(amount.values()) and not more):
+        raise UsageError("--resume goes on with the plan of the run: leave the other options out")
+    with console.status(LOOKING):
+        ready = campaign.resume(path, more=amount if more else None)
     return _measure(ready, console, door_of(context), no_report=no_report)
 
 
@@ -127,29 +149,32 @@ def _describe(plan: Plan, console: Console) -> None:
     gaps = {gap.trial.cell: gap.detail for gap in plan.gaps()}
     table = Table("workload", "server", "", box=None, pad_edge=False)
     for server, named in plan.cells():
-        table.add_row(named.name, server.name, gaps.get((server.name, named.name), _trials(plan.trials_per_cell)))
+        trials = "" if plan.is_endless else units.plural(plan.rounds, "trial")
+        table.add_row(named.name, server.name, gaps.get((server.name, named.name), trials))
     console.print(table)
-    trials = list(plan.trials())
-    console.print(f"{_trials(len(trials))}, seed {plan.seed}, {_time(trials)}.")
+    console.print(f"{_amount(plan, frozenset())}, seed {plan.seed}.")
 
 
-def _trials(number: int) -> str:
-    """Write 1 as `1 trial` and 3 as `3 trials`."""
-    return f"{units.count(number)} trial{'' if number == 1 else 's'}"
-
-
-def _time(trials: Collection[Trial]) -> str:
-    """Say how long so many trials take, roughly."""
-    seconds = sum(trial.workload.warmup_s + trial.workload.duration_s + OVERHEAD_S for trial in trials)
-    return f"about {units.duration(1e9 * seconds)}" if seconds < MINUTE_S else f"about {seconds / MINUTE_S:.0f} min"
+def _amount(plan: Plan, done: Collection[int]) -> str:
+    """Say how much there is to measure, and roughly how long that takes."""
+    if plan.minutes is not None:
+        time = f"for {plan.minutes:g} min"
+        return f"{time}, or until every ratio is known to within {units.share(plan.until)}" if plan.until else time
+    blocks = [block for block in plan.blocks() if any(trial.number not in done for trial in block.trials)]
+    seconds = sum(
+        OVERHEAD_S + trial.workload.warmup_s + trial.workload.duration_s for block in blocks for trial in block.trials
+    )
+    time = f"about {units.duration(1e9 * seconds)}" if seconds < MINUTE_S else f"about {seconds / MINUTE_S:.0f} min"
+    return f"{units.plural(sum(len(block.trials) for block in blocks), 'trial')}, {time}"
 
 
 def _measure(ready: Campaign, console: Console, door: Door, *, no_report: bool) -> ExitCode:
     """Measure, and then make tables, plots and report of what there is, also after an interruption."""
     done = ready.store.done()
-    todo = [trial for trial in ready.plan.trials() if trial.number not in done]
-    console.print(f"{_trials(len(todo))}, seed {ready.plan.seed}, {_time(todo)}, in {ready.store.path}", soft_wrap=True)
-    with watching(console, len(todo)) as watcher:
+    plan = ready.plan
+    todo = None if plan.is_endless else sum(trial.number not in done for trial in plan.trials())
+    console.print(f"{_amount(plan, done)}, seed {plan.seed}, in {ready.store.path}", soft_wrap=True)
+    with watching(console, todo) as watcher:
         tally = ready.measure(watcher, door)
     if not ready.store.done():
         console.print("Interrupted before the first trial ended: there is nothing to report.")

@@ -16,9 +16,10 @@ from bench.cli.door import door_of
 from bench.cli.options import json_option, seed_option, texts_given, workload_options
 from bench.cli.progress import watching
 from bench.errors import ExitCode, UsageError
-from bench.experiment import campaign
 from bench.experiment.drive import drive
+from bench.experiment.inspection import looked_over
 from bench.experiment.planning.plan_file import PlanFile, overridden
+from bench.experiment.planning.selection import resolve
 from bench.experiment.search import Bracket, Found, Objective
 from bench.experiment.search import search as experiment
 from clients.grammar import GrammarError, parse_duration_s, write_number
@@ -96,7 +97,7 @@ def _looked_over(text: str, workload: dict[str, str], seed: int, *, anyway: bool
     name, _, python = text.partition("@") if not {" ", "="} & set(text) else (text, "", "")
     pythons = [python] if python else []
     file = overridden(PlanFile(name="search", trials=1, seed=seed), servers=[name], pythons=pythons, workload=workload)
-    plan, _ = campaign.looked_over(file, anyway=anyway)
+    plan = looked_over(resolve(file), anyway=anyway)
     for gap in plan.gaps():
         raise UsageError(f"{gap.trial.server.name}: {gap.detail}")
     return plan.servers[0], plan.workloads[0].workload.replace(seed=seed)

@@ -6,33 +6,31 @@ Everything that must be known before the first trial is found out here; how tria
 from __future__ import annotations
 
 import dataclasses
-import sys
-import tempfile
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.experiment.conformance import START, Outcome, basic
 from bench.experiment.drive import drive
 from bench.experiment.host import machine
+from bench.experiment.inspection import looked_over
 from bench.experiment.instrument import ceiling, reference
 from bench.experiment.instrument.calibrate import brief
 from bench.experiment.instrument.ceiling import Ceilings
-from bench.experiment.planning import preflight
 from bench.experiment.planning.catalog import ROOT, catalog
-from bench.experiment.planning.plan_file import PlanFile, check_plan
+from bench.experiment.planning.plan_file import check_plan
 from bench.experiment.planning.selection import resolve
 from bench.experiment.rounds import rounds
 from bench.experiment.store import Store
 from bench.experiment.trial.live import live_bench
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from bench.experiment.drive import Watcher
-    from bench.experiment.model import Door, Server
+    from bench.experiment.model import Door
     from bench.experiment.planning.plan import Plan
     from bench.experiment.rounds import Tally
 
@@ -48,7 +46,6 @@ class Campaign:
 
     plan: Plan
     store: Store
-    nonconforming: frozenset[str]
     ceilings: Ceilings
     began_s: float
 
@@ -62,44 +59,63 @@ class Campaign:
         with door(
             logs=self.store.logs,
             workers=self.plan.workers,
-            nonconforming=self.nonconforming,
+            nonconforming=self.plan.nonconforming,
             ceiling_per_s=self.ceilings.of,
         ) as bench:
-            tally = drive(rounds(self.plan, done), bench, keep=self.store.save, watcher=watcher)
+            limit_s = None if self.plan.minutes is None else 60 * self.plan.minutes
+            tally = drive(rounds(self.plan, done), bench, keep=self.store.save, watcher=watcher, limit_s=limit_s)
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
         self.store.finish(complete=not tally.was_interrupted, **so_far)
         return tally
 
 
-def begin(file: PlanFile, out: Path, *, anyway: bool = False, command: Sequence[str] = ()) -> Campaign:
+def begin(plan: Plan, out: Path, *, anyway: bool = False, command: Sequence[str] = ()) -> Campaign:
     """Look a plan over and open its run folder in `out`. Raises UsageError for what would make it fail later.
 
     A server that fails the basic conformance cases is refused, or with `anyway` measured and marked. `command` is what
     a person typed, which is kept with the run.
     """
     began_s = time.monotonic()
-    plan, nonconforming = looked_over(file, out, anyway=anyway)
-    ceilings = _ceilings(plan)
-    store = Store.create(out, plan.name, {"command": list(command), **_facts(file, plan, anyway=anyway)})
-    return Campaign(plan, store, nonconforming, ceilings, began_s)
+    seen = looked_over(plan, out, anyway=anyway)
+    ceilings = _ceilings(seen)
+    store = Store.create(out, seen.name, {"command": list(command), "anyway": anyway, **_facts(seen)})
+    return Campaign(seen, store, ceilings, began_s)
 
 
-def resume(path: Path) -> Campaign:
-    """Take up an interrupted run. Raises UsageError if it cannot be, or if what its numbers rest on has changed."""
+def resume(path: Path, more: Mapping[str, Any] | None = None) -> Campaign:
+    """Take up an interrupted run, or with `more` add to any: `trials` a cell, or trials for `minutes` or `until`.
+
+    Raises UsageError if it cannot be, or if what its numbers rest on has changed.
+    """
     began_s = time.monotonic()
-    store = Store.open(path)
+    store = Store.open(path, even_complete=more is not None)
     try:
-        anyway = store.info["anyway"]
-        file = check_plan(store.info["plan"], f"{path}/run.json")
-        plan, nonconforming = looked_over(file, path.resolve().parent, anyway=anyway)
-        _check_same(store, _facts(file, plan, anyway=anyway))
-        ceilings = _ceilings(plan)
+        plan = resolve(check_plan(store.info["plan"], f"{path}/run.json"))
+        if more is not None:
+            plan = _extended(plan, store.done(), more)
+            store.info["plan"] = plan.source
+        seen = looked_over(plan, path.resolve().parent, anyway=store.info["anyway"])
+        _check_same(store, _facts(seen))
+        ceilings = _ceilings(seen)
     except BaseException:
         store.close()
         raise
     store.restart()
-    return Campaign(plan, store, nonconforming, ceilings, began_s)
+    return Campaign(seen, store, ceilings, began_s)
+
+
+def _extended(plan: Plan, done: Collection[int], more: Mapping[str, Any]) -> Plan:
+    """Return the plan with more rounds behind those that are done."""
+    last = max(done, default=0)
+    begun = itertools.takewhile(lambda trial: trial.number <= last, plan.trials())
+    begun = itertools.takewhile(lambda trial: trial.number <= last, plan.trials())
+    rounds = max((trial.round for trial in begun), default=0)
+    given = {name: value for name, value in more.items() if value is not None} or {"trials": rounds}
+    if "trials" in given:
+        given["trials"] += rounds
+    source = {name: value for name, value in plan.source.items() if name not in {"trials", "minutes", "until"}}
+    return resolve(check_plan({**source, **given}, "--more"))
 
 
 def _check_same(store: Store, now: Mapping[str, Any]) -> None:
@@ -108,48 +124,6 @@ def _check_same(store: Store, now: Mapping[str, Any]) -> None:
         if store.info[name] != now[name]:
             changed = _changed(store.info[name], now[name]) or name
             raise UsageError(f"{store.path} cannot be resumed: {changed} is not what it was; start a new run")
-
-
-def looked_over(file: PlanFile, out: Path | None = None, *, anyway: bool = False) -> tuple[Plan, frozenset[str]]:
-    """Return the plan, knowing which servers it refuses, and the names of those that are to be marked.
-
-    `out` is the folder that its results will go to, if there will be one. Raises UsageError for what would make the
-    plan fail later.
-    """
-    plan = resolve(file)
-    preflight.check(plan, out)
-    if plan.generator == "reference":
-        _check_reference_generator()
-    broken = {server.name: why for server in plan.servers if (why := nonconformance(server)) is not None}
-    if anyway:
-        return plan, frozenset(broken)
-    return dataclasses.replace(plan, refused=broken), frozenset()
-
-
-def _check_reference_generator() -> None:
-    """Raise UsageError if the reference generator cannot be built here."""
-    with tempfile.TemporaryDirectory(prefix="echobench-") as logs:
-        why = reference.build_reference(Path(logs) / "build.log")
-    if why is not None:
-        raise UsageError(why)
-
-
-def nonconformance(server: Server) -> str | None:
-    """Say which basic conformance case a server fails, and how; None if it passes them, or cannot run here.
-
-    A server that does not start has not failed a case: its trials will say so. But a server file that does not start
-    is wrong use. Raises UsageError then.
-    """
-    results = basic(server)
-    failed = [result for result in results if result.outcome is Outcome.FAILED]
-    if not failed:
-        return None
-    first = failed[0]
-    if first.case == START:
-        if server.interpreter is not None:
-            raise UsageError(first.detail)
-        return None
-    return f"{REFUSED}: {first.case}: {first.detail}"
 
 
 def _ceilings(plan: Plan, door: Door = live_bench) -> Ceilings:
@@ -162,7 +136,7 @@ def _ceilings(plan: Plan, door: Door = live_bench) -> Ceilings:
     kept = ceiling.load(ceiling.default_path())
     if kept is not None:
         return kept
-    if len(list(plan.trials())) < BRIEF_CALIBRATION_FROM:
+    if sum(1 for _ in itertools.islice(plan.trials(), BRIEF_CALIBRATION_FROM)) < BRIEF_CALIBRATION_FROM:
         return Ceilings({})
     server, _ = reference.fastest_server(catalog())
     cells = {cell for named in plan.workloads if (cell := ceiling.cell_of(named.workload)) is not None}
@@ -170,13 +144,11 @@ def _ceilings(plan: Plan, door: Door = live_bench) -> Ceilings:
         return drive(brief(server, cells, seed=plan.seed), bench)
 
 
-def _facts(file: PlanFile, plan: Plan, *, anyway: bool) -> dict[str, Any]:
+def _facts(plan: Plan) -> dict[str, Any]:
     """Return what run.json says about a run before its first trial."""
-    places = {python: catalog(python) for python in file.pythons or [sys.executable]}
     gaps = {gap.trial.cell for gap in plan.gaps()}
     return {
-        "plan": file.to_json(),
-        "anyway": anyway,
+        "plan": plan.source,
         "servers": [dataclasses.asdict(server) for server in plan.servers],
         "workloads": [{"name": named.name, **named.workload.to_json()} for named in plan.workloads],
         "cells": [
@@ -185,10 +157,7 @@ def _facts(file: PlanFile, plan: Plan, *, anyway: bool) -> dict[str, Any]:
         ],
         "machine": machine.facts(machine.cores(plan.workers)),
         "interpreter": machine.interpreter_facts(),
-        "interpreters": {
-            python: {"description": place.interpreter.description, "libraries": place.libraries}
-            for python, place in places.items()
-        },
+        "interpreters": plan.interpreters,
         "libraries": {**machine.library_versions(), **catalog().libraries},
         "git": machine.git_facts(ROOT if (ROOT / ".git").exists() else Path.cwd()),
     }

@@ -44,6 +44,10 @@ class Doubt(StrEnum):
     )
     STEAL = ("steal", "The hypervisor took CPU time away: repeat when the host is quieter.")
     FOREIGN_CPU = ("foreign-cpu", "Other processes used the cores: stop them, or repeat later.")
+    DISTURBS = (
+        "disturbs",
+        "The server used CPU while others had their turn, which took it from them: measure it with --design solo.",
+    )
     LATE_SENDS = (
         "late-sends",
         "Requests left later than planned: lower the rate, or use more connections or workers.",

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bench.errors import BenchError
-from bench.experiment.model import Block, News, Status, Stop, StopReason, TrialResult
+from bench.experiment.model import Block, BlockInterrupted, News, Status, Stop, StopReason, TrialResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,6 +110,9 @@ def _measured(block: Block, measure: Measure, watcher: Watcher, held: _Held) -> 
     try:
         with held.released():
             return measure(block)
+    except BlockInterrupted as interrupted:
+        held.heard.append(signal.SIGINT)  # what was whole is kept, and the next block will not be measured
+        return interrupted.results or None
     except KeyboardInterrupt:
         return None
     except (BenchError, OSError) as error:

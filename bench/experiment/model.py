@@ -24,6 +24,10 @@ LoadGenerator = Literal["python", "reference"]
 """Which load generator: ours, or the one in C. The one in C is faster, and makes plain loads only."""
 
 
+Design = Literal["blocks", "solo"]
+"""Whether the servers of a workload are alive together and loaded in turn, or each is measured alone."""
+
+
 class Status(StrEnum):
     """How a trial ended. Only MEASURED trials carry numbers worth comparing."""
 
@@ -66,10 +70,14 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One launch of one server under one workload; the unit of every statistic. `generator` makes its load."""
+    """One launch of one server under one workload; the unit of every statistic. `generator` makes its load.
+
+    Trials of the same `block` were alive together, and got the load in turn.
+    """
 
     number: int
     round: int
+    block: int = 0
     server: Server
     workload_name: str
     workload: Workload
@@ -85,8 +93,9 @@ class Trial:
 class TrialResult:
     """What one trial gave: a flat row of metrics keyed by the column names of `schema.TRIALS`, absent when unknown.
 
-    `timeline` has one mapping per slice of the window (columns of `schema.TIMELINE`), `samples` one per psutil
-    sample (columns of `schema.MONITOR`); `hlog` holds the interval lines of the trial's HDR log.
+    `timeline` has one mapping per stretch of the window (columns of `schema.TIMELINE`), `samples` one per psutil
+    sample (columns of `schema.MONITOR`), and `slices` one per slice of the load that the trial got in its block
+    (columns of `schema.SLICES`), none if it was measured alone. `hlog` holds the interval lines of the trial's HDR log.
     """
 
     trial: Trial
@@ -97,14 +106,16 @@ class TrialResult:
     doubts: tuple[Doubt, ...] = ()
     timeline: tuple[Mapping[str, Any], ...] = ()
     samples: tuple[Mapping[str, Any], ...] = ()
+    slices: tuple[Mapping[str, Any], ...] = ()
     hlog: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One or more trials that are launched together and measured together.
+    """One or more trials that are launched together and measured together: of other servers, under one workload.
 
-    A block that `continues` the one before makes that one useful: no time limit falls between the two.
+    Of several, the load goes to one at a time, in slices. A pass gives each of them one slice. A block that `continues`
+    the one before makes that one useful: no time limit falls between the two.
     """
 
     trials: tuple[Trial, ...]
@@ -140,6 +151,14 @@ class Stop(Exception):  # noqa: N818 - it is a request, not an error
     def __init__(self, reason: StopReason) -> None:
         super().__init__(str(reason))
         self.reason = reason
+
+
+class BlockInterrupted(KeyboardInterrupt):
+    """An interrupt that came under load; `results` are those of what was whole by then, or nothing."""
+
+    def __init__(self, results: Results) -> None:
+        super().__init__()
+        self.results = results
 
 
 Results: TypeAlias = tuple[TrialResult, ...]

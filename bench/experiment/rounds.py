@@ -1,11 +1,12 @@
-"""The experiment of `run`: every trial of a plan, in seeded shuffled rounds. Pure: `drive` does what it asks."""
+"""The experiment of `run`: every block of a plan, in seeded shuffled rounds. Pure: `drive` does what it asks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bench.experiment.model import Block, Experiment, Results, Status, Stop, StopReason
+from bench.experiment.model import Experiment, Results, Status, Stop, StopReason
+from bench.experiment.precision import Narrowed, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -35,17 +36,27 @@ class Tally:
 
 
 def rounds(plan: Plan, done: Collection[int] = ()) -> Experiment[Tally]:
-    """Ask for every trial of the plan that is not `done`: the numbers that an earlier, interrupted run measured.
+    """Ask for every block of the plan of which a trial is not `done`: the numbers that an earlier run measured.
 
-    The gaps of the plan count as trials that were not measured. A trial that fails is counted, and the run goes on.
+    The gaps of the plan count as trials that were not measured. A trial that fails is counted, and the run goes on. A
+    plan with an `until` ends after the round in which every ratio has become that narrow.
     """
     tally = Tally()
     tally.add(gap for gap in plan.gaps() if gap.trial.number not in done)
+    precision = None if plan.until is None or plan.baseline is None else Precision(plan.baseline)
+    round_number = 1
     try:
-        for trial in plan.trials():
-            if trial.number not in done:
-                results: Results = yield Block(trials=(trial,))
+        for block in plan.blocks():
+            if precision is not None and block.trials[0].round > round_number:
+                yield Narrowed(round_number, precision.widest)
+                if precision.widest <= (plan.until or 0.0):
+                    break
+                round_number = block.trials[0].round
+            if any(trial.number not in done for trial in block.trials):
+                results: Results = yield block
                 tally.add(results)
+                if precision is not None:
+                    precision.add(results)
     except Stop as stop:
         tally.was_interrupted = stop.reason is StopReason.INTERRUPTED
     return tally

@@ -5,6 +5,7 @@ The numbers that are measured of a trial are rows of `bench/metrics.py`; all oth
 SCHEMA_VERSION is the newest `since` of any column, so a new column makes a new version by itself:
   1  first version
   2  trials: requests_per_connection, think_s; NA in the tables of an older run
+  3  trials: block; slices
 
 A column is never renamed or given another meaning without a new version. NA means not known; zero means zero.
 `results/README.md` shows what `document` returns, and a test holds it to that. To write its tables anew:
@@ -22,7 +23,7 @@ from pathlib import Path
 from bench import metrics
 
 _KINDS = {"string": "text", "boolean": "yes or no"}
-_NUMBERED = {"trial", "round"}
+_NUMBERED = {"trial", "round", "block", "pass"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ TRIALS: tuple[Column, ...] = (
     Column("run", "string", "id of the run: the name of its folder"),
     Column("trial", "Int64", "number of the trial, in the order of execution"),
     Column("round", "Int64", "each round visits every cell once, in a seeded shuffled order"),
+    Column("block", "Int64", "number of the block: trials of one block were alive together", since=3),
     Column("server", "string", "name of the server"),
     Column("interpreter", "string", "Python that ran the server, with version and build; NA if it is no Python"),
     Column("workload", "string", "name of the workload"),
@@ -96,7 +98,22 @@ MONITOR: tuple[Column, ...] = (
     Column("fds", "Int64", "open descriptors"),
 )
 
-TABLES = {"trials": TRIALS, "timeline": TIMELINE, "monitor": MONITOR}
+SLICES: tuple[Column, ...] = (
+    Column("run", "string", "id of the run", since=3),
+    Column("trial", "Int64", "number of the trial", since=3),
+    Column("block", "Int64", "number of the block", since=3),
+    Column("pass", "Int64", "number of the pass: in each, every server of the block gets one slice", since=3),
+    Column("server", "string", "name of the server", since=3),
+    Column("workload", "string", "name of the workload", since=3),
+    Column("at_s", "Float64", "start of the slice, seconds since the first slice of the block that counts", since=3),
+    Column("slice_s", "Float64", "from the slice's first send to its last reply, in seconds", since=3),
+    Column("replies", "Int64", "correct replies in the slice", since=3),
+    Column("server_cpu_s", "Float64", "CPU seconds of the server's processes in the slice", since=3),
+    Column("response_p50_ns", "Float64", "median response time of the slice", since=3),
+    Column("errors", "Int64", "failures in the slice", since=3),
+)
+
+TABLES = {"trials": TRIALS, "timeline": TIMELINE, "monitor": MONITOR, "slices": SLICES}
 """The tables of a run, by the name of the file without `.parquet`."""
 
 SCHEMA_VERSION = max(column.since for columns in TABLES.values() for column in columns)

@@ -73,7 +73,7 @@ class Store:
         return store
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, even_complete: bool = False) -> Self:
         """Open a run that was interrupted, to measure the rest. Raise UsageError if it is none, or is complete."""
         try:
             info = json.loads((path / INFO_FILE).read_text())
@@ -82,8 +82,8 @@ class Store:
         version = info.get("schema_version")
         if version != SCHEMA_VERSION:
             raise UsageError(f"{path} cannot be resumed: its schema is {version}, and ours {SCHEMA_VERSION}")
-        if info["state"] == State.COMPLETE:
-            raise UsageError(f"{path} is complete: there is nothing left to measure")
+        if info["state"] == State.COMPLETE and not even_complete:
+            raise UsageError(f"{path} is complete: add to it with `echobench run --resume {path} --more`")
         return cls(path, info, _locked(path))
 
     def restart(self) -> None:

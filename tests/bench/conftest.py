@@ -1,28 +1,49 @@
-"""What tests of the bench share: the schema that the strictest reader of our JUnit files has."""
+"""What tests of more than one room of the bench start from: synthetic runs, and a repository of somebody else."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import pytest
-from lxml import etree
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from helpers.project import Project
+from helpers.run_folders import FACTS, Builder
 
 
-@pytest.fixture(scope="session")
-def junit_fault() -> Callable[[str], str]:
-    """Return a function that says what Jenkins would refuse in a JUnit document; an empty text for nothing.
+@pytest.fixture
+def builder(tmp_path) -> Builder:
+    """Return a builder whose run is `<tmp_path>/a-run`."""
+    return Builder(tmp_path / "a-run")
 
-    `junit-10.xsd` belongs to Jenkins' xunit plugin (MIT; its licence stands in the file). It is the file that pytest's
-    source distribution 9.2.0 carries as testing/example_scripts/junit-10.xsd, unchanged; the plugin's later editions
-    take more decimals.
-    """
-    schema = etree.XMLSchema(etree.parse(Path(__file__).with_name("junit-10.xsd")))
 
-    def fault(text: str) -> str:
-        return "" if schema.validate(etree.fromstring(text.encode())) else str(schema.error_log.last_error)
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """Return a repository without a commit yet."""
+    return Project(tmp_path / "somebody")
 
-    return fault
+
+@pytest.fixture
+def stored(tmp_path):
+    """Return a function that writes a run: slower by `slower` in every metric, with facts changed."""
+
+    def write(name, *, slower=0.0, seed=1, rounds=8, servers=("threads",), **changed):
+        def change(record):
+            metrics = record["metrics"]
+            metrics["replies_per_s"] /= 1 + slower
+            metrics["server_cpu_us_per_reply"] *= 1 + slower
+
+        info = {group: {**facts} if isinstance(facts, dict) else facts for group, facts in FACTS.items()}
+        for path, value in changed.items():
+            group, _, field = path.partition("__")
+            if field:
+                info[group][field] = value
+            else:
+                info[group] = value
+        builder = Builder(tmp_path / name, seed=seed)
+        return builder.run(
+            servers=servers,
+            connections=(16,),
+            rounds=rounds,
+            spread=0.01,
+            change=change,
+            info={"started_at": name, **info},
+        )
+
+    return write

@@ -21,7 +21,7 @@ def test_a_text_and_bytes_are_written_and_replace_what_was_there(tmp_path):
     assert (tmp_path / "x").read_bytes() == b"\x00"
 
 
-def test_a_full_disk_leaves_the_old_file_and_no_part_of_the_new(tmp_path, monkeypatch):
+def test_write_leaves_the_old_file_when_the_disk_is_full(tmp_path, monkeypatch):
     write_atomically(tmp_path / "x", "old")
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers.junit import junit_fault
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ CASES = st.builds(
 
 
 @given(suites=st.dictionaries(st.text(), st.lists(CASES, max_size=3), max_size=3))
-def test_whatever_is_reported_is_valid(junit_fault, suites):
+def test_whatever_is_reported_is_valid(suites):
     assert junit_fault(document(suites)) == ""
 
 
@@ -29,7 +30,7 @@ def test_whatever_is_reported_is_valid(junit_fault, suites):
     ("wrong", "instead_of"),
     [('time="1.2345"', 'time="1.234"'), ("", 'errors="0"'), ("<error /><properties />", "<failure")],
 )
-def test_the_schema_refuses_what_is_wrong(junit_fault, wrong, instead_of):
+def test_the_schema_refuses_what_is_wrong(wrong, instead_of):
     case = Case(name="a", classname="b", seconds=1.234, outcome="failure")
     text = document({"suite": [case]})
     assert instead_of in text

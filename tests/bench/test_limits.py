@@ -6,6 +6,7 @@ import ast
 import math
 
 import pytest
+from helpers.checkout import CHECKOUT
 
 from bench import limits
 from bench.limits import Limit
@@ -36,8 +37,8 @@ def numbers_kept(source):
     ]
 
 
-def test_a_judge_keeps_no_limit_of_its_own(checkout):
-    kept = {name for path in JUDGES for name in numbers_kept((checkout / path).read_text())}
+def test_a_judge_keeps_no_limit_of_its_own():
+    kept = {name for path in JUDGES for name in numbers_kept((CHECKOUT / path).read_text())}
     assert kept == {"STEADY_LEVEL"}, "the level of a statistic is no limit; everything else belongs in bench/limits.py"
 
 
@@ -45,8 +46,8 @@ def test_the_checker_sees_a_limit():
     assert numbers_kept("A = 0.05\nB, C = 1, 2\nD = 'x'\nE: float = 3.0") == ["A", "(B, C)"]
 
 
-def test_every_limit_is_read_by_the_judge_of_its_column(checkout):
-    source = {path: (checkout / path).read_text() for path in JUDGES}
+def test_every_limit_is_read_by_the_judge_of_its_column():
+    source = {path: (CHECKOUT / path).read_text() for path in JUDGES}
     columns = {"trial": JUDGES[0], "regress": JUDGES[1], "doctor_warns": JUDGES[2], "doctor_bad": JUDGES[2]}
     unread = [
         f"{name}.{column}"

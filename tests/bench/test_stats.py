@@ -49,7 +49,7 @@ def test_missing_values_are_left_out_and_infinite_ones_refused():
 
 
 @pytest.mark.parametrize(("n", "level"), [*itertools.product((1, 5, 6, 7, 20, 41), LEVELS)])
-def test_median_interval_covers_at_least_its_level_and_no_more_than_it_must(n, level):
+def test_median_interval_covers_its_level_and_hardly_more(n, level):
     """The number of values below the median is binomial: that alone gives the coverage of two order statistics."""
     found = stats.median_interval(np.arange(n), level)
     if not found.bounded:

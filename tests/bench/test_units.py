@@ -6,6 +6,7 @@ import math
 import re
 
 import pytest
+from helpers.checkout import CHECKOUT
 
 from bench import units
 from bench.stats import Estimate
@@ -72,8 +73,8 @@ def test_bounds_stand_alone_where_the_point_stands_elsewhere():
     assert units.bounds(Estimate(0.05, math.nan, math.nan, 0.95), units.percent) == ""
 
 
-def test_only_units_writes_an_interval(checkout):
+def test_only_units_writes_an_interval():
     """The notation stands in one place: no other file puts a `low` and a `high` between brackets or words."""
     by_hand = re.compile(r"\.low\)?\}.{0,12}\{.*\.high")
-    files = {path.name for path in (checkout / "bench").rglob("*.py") if by_hand.search(path.read_text())}
+    files = {path.name for path in (CHECKOUT / "bench").rglob("*.py") if by_hand.search(path.read_text())}
     assert files == {"units.py"}

@@ -9,6 +9,7 @@ import time
 
 import psutil
 import pytest
+from helpers.generator import serving, start_clients
 
 KIB, MIB = 2**10, 2**20
 
@@ -40,7 +41,7 @@ def rss_until_the_end(process):
         (30, 10, ("-s", "1..65536", "--pipeline", "4")),
     ],
 )
-def test_memory_does_not_grow_with_time(start_clients, echo_server, seconds, growth_mib, load_model):
+def test_memory_does_not_grow_with_time(echo_server, seconds, growth_mib, load_model):
     faulthandler.cancel_dump_traceback_later()  # a minute is what this takes, and no sign of a hang
     given = ("-c", 64, "-d", f"{seconds}s", "--warmup", "1s", "--json", *load_model)
     with start_clients(echo_server.address, *given) as process:
@@ -50,7 +51,7 @@ def test_memory_does_not_grow_with_time(start_clients, echo_server, seconds, gro
     assert last - settled < growth_mib * MIB  # the timeline: at most a hundred pieces, however long the window
 
 
-def test_ten_thousand_connections_stand_within_10_s_at_10_kib_each(start_clients, serving):
+def test_ten_thousand_connections_stand_within_10_s_at_10_kib_each():
     connections = 10_000
     sizes = {}
     for count in (1, connections):

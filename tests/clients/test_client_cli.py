@@ -10,6 +10,8 @@ import subprocess
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from helpers.checkout import CHECKOUT
+from helpers.generator import clients, known_bad, load, start_clients
 
 from clients.cli import main
 
@@ -112,7 +114,7 @@ IN_A_PROCESS = {
 
 
 @pytest.fixture(scope="module")
-def ended(start_clients, untouched):
+def ended(untouched):
     """What each of IN_A_PROCESS printed; the processes run side by side."""
 
     def few_descriptors():
@@ -141,7 +143,7 @@ def test_bad_input_in_a_process_of_its_own(ended, name):
 
 
 @pytest.mark.parametrize("arguments", [("-c", 4), ("-c", 4, "--rate", 2_000), ("-c", 4, "--workers", 2)])
-def test_samples_have_a_row_for_each_reply(load, echo_server, tmp_path, arguments):
+def test_samples_have_a_row_for_each_reply(echo_server, tmp_path, arguments):
     path = tmp_path / "samples.parquet"
     run = load(echo_server.address, *arguments, "--warmup", "0.1s", "-d", "0.25s", "--samples", path)
     table = pq.read_table(path)
@@ -157,14 +159,14 @@ def test_samples_have_a_row_for_each_reply(load, echo_server, tmp_path, argument
     assert p99_ns <= run["response_p99_ns"] <= p99_ns * 1.001
 
 
-def test_a_package_that_is_missing_is_named(clients, tmp_path):
+def test_a_package_that_is_missing_is_named(tmp_path):
     (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError(\"No module named 'numpy'\", name='numpy')")
     run = clients("127.0.0.1:5433", beside=tmp_path)
     assert (run.status, run.out) == (2, "")
     assert run.err == "clients: the package numpy is not installed: python3 -m pip install -e .\n"
 
 
-def test_where_nothing_listens_it_says_so(clients):
+def test_where_nothing_listens_it_says_so():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     run = clients(f"127.0.0.1:{port}", "-d", "0.1s", "--warmup", "0s")
@@ -173,20 +175,20 @@ def test_where_nothing_listens_it_says_so(clients):
     assert "flatter" not in run.out
 
 
-def test_a_rate_that_is_not_kept_comes_with_what_to_do(clients, known_bad):
+def test_a_rate_that_is_not_kept_comes_with_what_to_do():
     with known_bad("fixed_delay") as served:
         run = clients(served.address, "-c", 1, "--rate", 2_000, "-d", "0.2s", "--warmup", "0s")
     assert "the rate was not kept: lower it" in run.out
 
 
-def test_what_is_printed_for_people_names_units_and_says_that_a_closed_loop_flatters(clients, echo_server):
+def test_report_for_people_names_units_and_warns_of_closed_loops(echo_server):
     run = clients(echo_server.address, "-c", 2, "-d", "0.2s", "--warmup", "0s")
     assert (run.status, run.err) == (0, "")
     assert "closed loop: a slow server is asked less often" in run.out
     assert " us" in run.out or " ms" in run.out
 
 
-def test_a_workload_may_be_given_as_the_json_of_a_result(load, clients, echo_server, tmp_path):
+def test_a_workload_may_be_given_as_the_json_of_a_result(echo_server, tmp_path):
     """By a file, and by the text itself; the seed and the profile come along."""
     first = load(echo_server.address, "-c", 2, "--rate", "100..300", "--warmup", "0s", "-d", "0.2s", "--seed", 5)
     asked = first["workload"]
@@ -198,7 +200,7 @@ def test_a_workload_may_be_given_as_the_json_of_a_result(load, clients, echo_ser
         assert json.loads(again.out)["workload"] == asked
 
 
-def test_workers_are_told_the_workload_that_was_asked_for(load, echo_server):
+def test_workers_are_told_the_workload_that_was_asked_for(echo_server):
     given = ("-c", "1,3", "-s", "8..64", "--pipeline", 2, "--requests-per-connection", 7, "--timeout", "1500ms")
     run = load(echo_server.address, *given, "--workers", 2, "--warmup", "0s", "-d", "0.3s")
     assert run.status == 0
@@ -206,14 +208,14 @@ def test_workers_are_told_the_workload_that_was_asked_for(load, echo_server):
     assert run["connections_established"] == 3
 
 
-def test_help_has_examples(clients):
+def test_help_has_examples():
     run = clients("--help")
     assert (run.status, run.err) == (0, "")
     assert "python -m clients 127.0.0.1:5433" in run.out
 
 
-def test_the_module_runs_from_a_checkout_with_nothing_installed(checkout):
+def test_the_module_runs_from_a_checkout_with_nothing_installed():
     import sys
 
     command = [sys.executable, "-m", "clients", "--help"]
-    assert subprocess.run(command, cwd=checkout, capture_output=True, check=True).stdout
+    assert subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True).stdout

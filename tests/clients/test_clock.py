@@ -42,7 +42,7 @@ def test_a_descriptor_is_ready_as_long_as_there_is_something_to_read(poller, pai
     assert ready(poller) == []
 
 
-def test_it_is_ready_for_writing_only_while_that_is_wanted(poller, pair):
+def test_poller_reports_ready_for_writing_only_while_that_is_wanted(poller, pair):
     one, _ = pair
     poller.register(one.fileno())
     poller.want_write(one.fileno(), wanted=True)
@@ -67,7 +67,7 @@ def test_a_forgotten_descriptor_is_ready_no_more(poller, pair):
 
 
 @pytest.mark.parametrize("timeout_ns", [100_000, 2 * MILLISECOND_NS, 5 * MILLISECOND_NS])
-def test_a_wait_on_epoll_never_ends_late_by_the_rounding_of_its_timeout(timeout_ns):
+def test_epoll_poller_does_not_round_its_timeout_up(timeout_ns):
     """It may end early, since the kernel spins the last stretch; rounded up to whole milliseconds it would end late."""
     if not hasattr(select, "epoll"):
         pytest.skip("no epoll on this platform")
@@ -83,7 +83,7 @@ def test_a_wait_on_epoll_never_ends_late_by_the_rounding_of_its_timeout(timeout_
 
 
 @needs_epoll
-def test_a_batch_is_no_larger_than_asked_for_and_the_rest_comes_next():
+def test_poller_returns_at_most_a_batch_and_the_rest_next():
     pairs = [socket.socketpair() for _ in range(6)]
     poller = best_poller(batch=4)
     for one, other in pairs:

@@ -57,6 +57,7 @@ class Pair:
             recorder=self.recorder,
             clock=self.clock,
             buffers=self.buffers,
+            gate=None,
         )
         self.conversation = self.begin(self.ours, self.in_flight, self.common)
         return self
@@ -169,13 +170,13 @@ def test_closed_alone_keeps_the_thread_while_little_time_has_passed():
         assert pair.books == (100, 100, 100)
 
 
-def test_closed_alone_gives_the_kernel_a_turn_every_5_ms():
+def test_closed_alone_gives_the_kernel_a_turn_every_10_ms():
     step_ns = 100_000
     clock = itertools.count(SECOND_NS, step_ns).__next__
     with Pair(closed_alone, clock=clock, requests_per_connection=200) as pair, echoing(pair.peer, 200):
         turns = sum(1 for _ in pair.conversation)
         assert pair.books == (200, 200, 200)
-    assert turns == 200 * step_ns / 5_000_000
+    assert turns == 200 * step_ns / 10_000_000
 
 
 def test_closed_alone_leaves_a_slow_reply_to_the_poller():
@@ -203,7 +204,7 @@ def test_closed_alone_leaves_a_socket_that_does_not_wait(ends):
         assert not os.get_blocking(pair.ours.fileno())
 
 
-def test_an_open_loop_books_response_from_the_due_time_and_service_from_the_send():
+def test_open_fast_books_response_from_due_time_and_service_from_send():
     with Pair(clock=now_ns) as pair:
         rested = []
         dispatcher = SimpleNamespace(due_ns=1 << 62, rests=rested.append)
@@ -260,7 +261,7 @@ def test_a_message_that_goes_out_in_parts_arrives_whole(begin):
         assert (pair.in_flight.sent, pair.in_flight.answered, len(pair.recorder.response)) == (2, 1, 1)
 
 
-def test_only_a_worker_with_one_connection_has_the_loop_for_one_that_is_alone():
+def test_closed_alone_is_chosen_for_the_only_connection_of_a_worker():
     target, workload = parse_target("127.0.0.1:1"), Workload(connections=3, message_bytes=SIZE)
     alone = [Load(target, workload, share=Share(worker=worker, workers=2))._common.is_alone for worker in range(2)]
     assert alone == [False, True]

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients import digest as digest_module
-from clients.digest import Digest
+from clients.digest import PIECE, Digest
 from clients.faults import Failure
 from clients.histogram import Histogram
-from clients.recorder import Slice
+from clients.recorder import Recorded
 from clients.result import KINDS, Result
 from clients.workload import Workload
 
@@ -30,7 +30,7 @@ replies = st.lists(st.tuples(st.integers(0, 10**10), st.integers(0, 10**10)), ma
 durations = st.lists(st.integers(0, 10**10), max_size=30).map(lambda values: array("q", values))
 slices = st.lists(
     st.builds(
-        lambda replies, connect, failures: Slice(replies[0], replies[1], connect, failures),
+        lambda replies, connect, failures: Recorded(replies[0], replies[1], connect, failures),
         replies=replies,
         connect=durations,
         failures=st.dictionaries(st.sampled_from(list(Failure)), st.integers(1, 5)).map(Counter),
@@ -51,21 +51,21 @@ class Log:
         self.lines.append((length_s, {kind: histogram.compact() for kind, histogram in distributions.items()}))
 
 
-def digested(taken, *, in_pieces=False, waits=False):
+def digested(taken, *, piece=None, waits=False):
     """Give slices to a digest, a tick apart; return the result, the log, and how often it would have let others run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digest_module, "COUNTED_LATER_S_MAX", (len(taken) * TICK_NS - (not waits)) / 1e9)
-        return _digested(taken, in_pieces=in_pieces)
+        return _digested(taken, piece=piece)
 
 
-def _digested(taken, *, in_pieces):
+def _digested(taken, *, piece):
     times_ns = [BEGIN_NS + number * TICK_NS for number in range(1, len(taken) + 1)]
-    return _digested_at(times_ns, taken, in_pieces=in_pieces)
+    return _digested_at(times_ns, taken, piece=piece)
 
 
-def _digested_at(times_ns, taken, *, in_pieces=False):
+def _digested_at(times_ns, taken, *, piece=None):
     result, log = Result(workload=Workload()), Log()
-    made = Digest(result, log=log, tick_ns=TICK_NS, in_pieces=in_pieces, clock=lambda: BEGIN_NS)
+    made = Digest(result, log=log, tick_ns=TICK_NS, piece=piece, clock=lambda: BEGIN_NS)
     made.begin(BEGIN_NS, BEGIN_NS + len(taken) * TICK_NS)
     breaths = sum(1 for one, at_ns in zip(taken, times_ns, strict=True) for _ in made.take(one, at_ns))
     made.finish()
@@ -74,8 +74,8 @@ def _digested_at(times_ns, taken, *, in_pieces=False):
 
 
 @given(taken=slices)
-def test_everything_is_counted_once_in_the_whole_in_the_timeline_and_in_the_log(taken):
-    result, log, _ = digested(taken, in_pieces=False)
+def test_digest_counts_once_in_result_timeline_and_log(taken):
+    result, log, _ = digested(taken, piece=None)
     for kind in KINDS:
         values = np.concatenate([one.durations(kind) for one in taken])
         assert result.histograms[kind].count == values.size
@@ -89,34 +89,32 @@ def test_everything_is_counted_once_in_the_whole_in_the_timeline_and_in_the_log(
 
 
 @given(taken=slices)
-def test_counting_in_pieces_gives_the_same(taken):
-    whole, whole_log, _ = digested(taken, in_pieces=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digest_module, "_PIECE", 3)
-        pieced, pieced_log, _ = digested(taken, in_pieces=True)
+def test_digest_counts_in_pieces_what_it_counts_at_once(taken):
+    whole, whole_log, _ = digested(taken, piece=None)
+    pieced, pieced_log, _ = digested(taken, piece=3)
     assert pieced.to_wire() == whole.to_wire()
     assert len(pieced_log.lines) == len(whole_log.lines)
 
 
 @given(taken=slices)
-def test_what_waits_for_the_end_is_counted_all_the_same(taken):
+def test_digest_counts_at_the_end_what_it_counts_at_once(taken):
     at_once, _, _ = digested(taken)
     later, _, _ = digested(taken, waits=True)
     assert later.to_wire() == at_once.to_wire()
 
 
-def test_a_large_slice_lets_others_run_after_every_piece():
-    values, nothing = array("q", range(10 * digest_module._PIECE)), array("q")
-    one = Slice(response=values, service=nothing, connect=nothing, failures=Counter())
-    _, _, whole = digested([one], in_pieces=False)
-    _, _, pieced = digested([one], in_pieces=True)
+def test_digest_lets_others_run_after_every_piece_of_a_slice():
+    values, nothing = array("q", range(10 * PIECE)), array("q")
+    one = Recorded(response=values, service=nothing, connect=nothing, failures=Counter())
+    _, _, whole = digested([one], piece=None)
+    _, _, pieced = digested([one], piece=PIECE)
     assert pieced - whole == 9
-    assert digested([one], in_pieces=True, waits=True)[2] == 0
+    assert digested([one], piece=PIECE, waits=True)[2] == 0
 
 
 @given(off_ns=st.lists(st.integers(0, TICK_NS // 2 - 1), min_size=25, max_size=25))
-def test_a_tick_that_is_late_belongs_to_its_interval_and_to_its_second_all_the_same(off_ns):
-    taken = [Slice(array("q", [number]), array("q"), array("q"), Counter()) for number in range(25)]
+def test_digest_books_a_late_tick_in_its_own_interval_and_second(off_ns):
+    taken = [Recorded(array("q", [number]), array("q"), array("q"), Counter()) for number in range(25)]
     times_ns = [BEGIN_NS + number * TICK_NS + off for number, off in enumerate(off_ns, start=1)]
     result, log, _ = _digested_at(times_ns, taken)
     assert [interval.to_json()["replies"] for interval in result.timeline] == [1] * 25

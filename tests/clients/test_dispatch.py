@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers.manual_time import POLL_NS, World
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,6 @@ from clients.traps import sleep_until, suspend, watch
 
 MICROSECOND_NS = 1_000
 TIMEOUT_NS = 500 * MICROSECOND_NS
-POLL_NS = 1_000  # as the conftest's poller
 
 
 class Load:
@@ -53,7 +53,7 @@ class Load:
         return self.world.kernel.run(main())
 
 
-def test_a_free_connection_is_handed_what_falls_due_and_the_longest_free_comes_first(world):
+def test_dispatcher_hands_due_requests_to_the_longest_free_connection(world):
     load = Load(world, [10_000, 20_000, 30_000, 40_000], connections=3, service_ns=1_000)
     load.run_until(50_000)
     assert [(due_ns, fd) for due_ns, _, fd in load.handed] == [(10_000, 10), (20_000, 11), (30_000, 12), (40_000, 10)]
@@ -67,14 +67,14 @@ def test_requests_of_one_moment_go_out_together(world):
     assert [fd for _, _, fd in load.handed] == list(load.fds)
 
 
-def test_without_a_free_connection_requests_wait_and_are_caught_up_in_their_order(world):
+def test_dispatcher_catches_up_waiting_requests_in_order(world):
     load = Load(world, [0, 10_000, 20_000, 30_000], connections=1, service_ns=100_000)
     assert load.run_until(150_000) == 2  # two were handed out, two wait
     assert [due_ns for due_ns, _, _ in load.handed] == [0, 10_000]
     assert load.handed[1][1] == pytest.approx(100_000, abs=2 * POLL_NS)
 
 
-def test_while_nobody_is_free_what_is_due_is_no_reason_to_look_again_and_again(world):
+def test_dispatcher_costs_no_polls_while_no_connection_is_free(world):
     load = Load(world, [0, 100_000, 200_000], connections=1, service_ns=20_000_000)
     load.run_until(15_000_000)
     assert len(load.handed) == 1
@@ -88,7 +88,7 @@ def test_a_request_that_waited_longer_than_the_timeout_is_never_sent(world):
     assert load.recorder.failures == {Failure.UNSENT: 2}
 
 
-def test_who_left_is_handed_nothing(world):
+def test_dispatcher_hands_nothing_to_a_connection_that_left(world):
     load = Load(world, [10_000, 20_000], connections=2, service_ns=1_000)
     world.kernel.spawn(leaving(load, 10, at_ns=5_000))
     load.run_until(50_000)
@@ -106,9 +106,9 @@ async def leaving(load, fd, *, at_ns):
     connections=st.integers(1, 5),
     service_ns=st.integers(0, 300_000),
 )
-def test_every_request_is_handed_out_once_in_order_or_given_up_or_waits(new_world, gaps_ns, connections, service_ns):
+def test_dispatcher_hands_out_gives_up_or_keeps_every_request_once(gaps_ns, connections, service_ns):
     dues_ns = [sum(gaps_ns[: n + 1]) for n in range(len(gaps_ns))]
-    load = Load(new_world(), dues_ns, connections=connections, service_ns=service_ns)
+    load = Load(World(), dues_ns, connections=connections, service_ns=service_ns)
     waiting = load.run_until(dues_ns[-1] + 3 * POLL_NS)
     handed_ns = [due_ns for due_ns, _, _ in load.handed]
     assert handed_ns == sorted(handed_ns)
@@ -117,14 +117,14 @@ def test_every_request_is_handed_out_once_in_order_or_given_up_or_waits(new_worl
     assert all(0 <= at_ns - due_ns <= TIMEOUT_NS for due_ns, at_ns, _ in load.handed)
 
 
-def test_nobody_is_to_be_called_while_no_connection_is_free(world):
+def test_dispatcher_has_no_next_time_while_no_connection_is_free(world):
     load = Load(world, [0, 10_000], connections=1, service_ns=100_000)
     load.run_until(50_000)
     assert load.dispatcher.next_ns == NEVER_NS
     assert not load.dispatcher.has_free
 
 
-def test_what_waited_longer_than_the_timeout_can_be_counted_though_nobody_claims_it(world):
+def test_dispatcher_counts_overdue_requests_that_nobody_claims(world):
     dues_ns = range(0, 10 * TIMEOUT_NS, TIMEOUT_NS // 10)
     load = Load(world, dues_ns, connections=0, service_ns=1)
     for at_ns in (TIMEOUT_NS, TIMEOUT_NS + 1, 5 * TIMEOUT_NS):

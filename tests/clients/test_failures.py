@@ -13,6 +13,8 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from helpers.answering import answering
+from helpers.generator import clients, known_bad, load
 
 TIMEOUT_S = 0.25
 alone_and_not = pytest.mark.parametrize("connections", [1, 3])  # one that is alone has a loop of its own
@@ -36,12 +38,12 @@ def wrong(run, *failures, replies=None):
 
 
 @alone_and_not
-def test_a_wrong_byte_is_a_mismatch(load, known_bad, connections):
+def test_a_wrong_byte_is_a_mismatch(connections):
     with known_bad("wrong_byte") as served:
         wrong(load(served.address, "-c", connections, "-d", "0.2s"), "mismatch", replies=False)
 
 
-def test_a_wrong_byte_beyond_the_message_is_not_met(load, known_bad):
+def test_a_wrong_byte_beyond_the_message_is_not_met():
     with known_bad("wrong_byte") as served:
         run = load(served.address, "-c", 3, "-s", 200, "-d", "0.2s")
     assert (run["errors"], run.status) == ({}, 0)
@@ -50,13 +52,13 @@ def test_a_wrong_byte_beyond_the_message_is_not_met(load, known_bad):
 @pytest.mark.parametrize(
     "load_model", [(), ("-c", 1), ("--pipeline", 4), ("--rate", 500), ("-s", "200..300"), ("-s", 4)]
 )
-def test_the_echo_of_the_message_before_is_a_mismatch(load, known_bad, load_model):
+def test_the_echo_of_the_message_before_is_a_mismatch(load_model):
     """In each way of sending: in closed_fast, alone, several in flight, by the clock, in drawn sizes, in 4 bytes."""
     with known_bad("stale_echo") as served:
         wrong(load(served.address, "-c", 2, "-d", "0.2s", *load_model), "mismatch", replies=None)
 
 
-def test_an_echo_of_another_connections_message_is_a_mismatch(load, answering):
+def test_an_echo_of_another_connections_message_is_a_mismatch():
     waiting = []
 
     def swaps(connection):
@@ -75,7 +77,7 @@ def test_an_echo_of_another_connections_message_is_a_mismatch(load, answering):
 
 
 @pytest.mark.parametrize("load_model", [(), ("--rate", 100)])
-def test_bytes_that_nobody_asked_for_are_a_mismatch(load, answering, load_model):
+def test_bytes_that_nobody_asked_for_are_a_mismatch(load_model):
     def greets(connection):
         connection.sendall(b"220 welcome\r\n")
         while data := connection.recv(65_536):
@@ -88,7 +90,7 @@ def test_bytes_that_nobody_asked_for_are_a_mismatch(load, answering, load_model)
 
 @pytest.mark.parametrize("load_model", [(), ("-c", 1), ("--rate", 500), ("--pipeline", 2)])
 @pytest.mark.parametrize("share", [(), ("--requests-per-connection", 1)])
-def test_more_than_was_sent_is_a_mismatch(load, answering, load_model, share):
+def test_more_than_was_sent_is_a_mismatch(load_model, share):
     """Though nobody has to read on after the last reply of a connection."""
 
     def adds(connection):
@@ -105,13 +107,13 @@ def test_more_than_was_sent_is_a_mismatch(load, answering, load_model, share):
 
 
 @alone_and_not
-def test_half_a_reply_and_a_close_is_a_short_reply(load, known_bad, connections):
+def test_half_a_reply_and_a_close_is_a_short_reply(connections):
     with known_bad("short_reply") as served:
         wrong(load(served.address, "-c", connections, "-d", "0.25s"), "short_reply", replies=True)
 
 
 @alone_and_not
-def test_half_a_reply_and_silence_is_a_short_reply(load, answering, connections):
+def test_half_a_reply_and_silence_is_a_short_reply(connections):
     def stops_halfway(connection):
         connection.sendall(connection.recv(65_536)[:-1])
         while connection.recv(65_536):
@@ -124,7 +126,7 @@ def test_half_a_reply_and_silence_is_a_short_reply(load, answering, connections)
 
 
 @alone_and_not
-def test_a_close_instead_of_a_reply_is_closed_early(load, answering, connections):
+def test_a_close_instead_of_a_reply_is_closed_early(connections):
     def hangs_up(connection):
         connection.sendall(connection.recv(65_536))
         connection.recv(65_536)
@@ -135,7 +137,7 @@ def test_a_close_instead_of_a_reply_is_closed_early(load, answering, connections
     assert run["replies"] <= run["failed"] + 2  # one right reply each time
 
 
-def test_a_close_between_two_exchanges_is_closed_early_or_a_reset_if_a_request_was_under_way(load, known_bad):
+def test_a_close_between_exchanges_is_closed_early_or_a_reset():
     with known_bad("early_close") as served:
         run = load(served.address, "-c", 2, "-d", "0.25s")
     assert set(run["errors"]) <= {"closed_early", "reset"}
@@ -145,7 +147,7 @@ def test_a_close_between_two_exchanges_is_closed_early_or_a_reset_if_a_request_w
 
 @pytest.mark.parametrize("ends", ["closes", "resets"])
 @pytest.mark.parametrize("load_model", [("--rate", 10), ("--rate", 10, "--pipeline", 2), ("--think", "100ms")])
-def test_a_connection_that_ends_while_idle_is_no_failure_and_is_made_anew(load, answering, load_model, ends):
+def test_a_connection_that_ends_while_idle_is_no_failure(load_model, ends):
     def answers_once(connection):
         connection.sendall(connection.recv(65_536))
         if ends == "resets":
@@ -158,13 +160,13 @@ def test_a_connection_that_ends_while_idle_is_no_failure_and_is_made_anew(load, 
     assert (run["errors"], run["failed"]) == ({}, 0)
 
 
-def test_people_are_told_of_connections_that_ended_while_idle(clients, answering):
+def test_people_are_told_of_connections_that_ended_while_idle():
     with answering(lambda connection: connection.sendall(connection.recv(65_536))) as address:
         run = clients(address, "-c", 1, "--rate", 20, "-d", "0.3s", "--warmup", "0s")
     assert re.search(r"\n  idle closed +\d+   connections that the server closed between two requests\n", run.out)
 
 
-def test_a_reset_is_a_reset(load, answering):
+def test_a_reset_is_a_reset():
     def resets(connection):
         connection.recv(65_536)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
@@ -174,7 +176,7 @@ def test_a_reset_is_a_reset(load, answering):
 
 
 @alone_and_not
-def test_a_reset_in_mid_message_is_a_reset(load, known_bad, connections):
+def test_a_reset_in_mid_message_is_a_reset(connections):
     with known_bad("reset_mid_message") as served:
         wrong(load(served.address, "-c", connections, "-d", "0.25s"), "reset", replies=True)
 
@@ -192,7 +194,7 @@ def silent_after(number):
 
 
 @pytest.mark.parametrize("load_model", [(), ("-c", 1), ("--pipeline", 3), ("--rate", 2_000)])
-def test_silence_is_a_timeout_and_no_latency(load, answering, load_model):
+def test_silence_is_a_timeout_and_no_latency(load_model):
     with answering(silent_after(20)) as address:
         run = load(address, "-c", 2, "-d", "0.8s", "--timeout", f"{TIMEOUT_S}s", *load_model)
     assert set(run["errors"]) <= {"timeout", "unsent"}
@@ -204,7 +206,7 @@ def test_silence_is_a_timeout_and_no_latency(load, answering, load_model):
 
 @pytest.mark.timing
 @alone_and_not
-def test_silence_does_not_hold_up_the_end_of_the_window(load, answering, connections):
+def test_silence_does_not_hold_up_the_end_of_the_window(connections):
     with answering(silent_after(2)) as address:
         run = load(address, "-c", connections, "-d", "0.2s", "--timeout", "20s")
     assert run["window_s"] == pytest.approx(0.2, abs=0.06)
@@ -214,7 +216,7 @@ def test_silence_does_not_hold_up_the_end_of_the_window(load, answering, connect
 # ---- the server does not take what is sent
 
 
-def test_what_could_not_be_sent_to_the_end_is_not_sent_to_the_next_connection(load, answering):
+def test_an_unfinished_message_is_not_sent_to_the_next_connection():
     """The first connection is never read, the second one echoes."""
     never_read = threading.Semaphore(1)
 
@@ -234,16 +236,14 @@ def test_what_could_not_be_sent_to_the_end_is_not_sent_to_the_next_connection(lo
     assert run["replies"] > 0
 
 
-def test_a_server_that_never_reads_times_out_small_messages_and_stalls_large_ones(load, known_bad):
+def test_a_server_that_never_reads_is_timed_out_or_stalled():
     with known_bad("never_reads") as served:
         patience = ("-d", "0.6s", "--timeout", f"{TIMEOUT_S}s")
         wrong(load(served.address, "-c", 2, *patience), "timeout", replies=False)
         wrong(load(served.address, "-c", 1, "-s", "16MiB", *patience), "stalled", replies=False)
 
 
-def test_a_connection_that_is_stalled_when_its_next_request_falls_due_waits_without_holding_up_anything(
-    load, known_bad
-):
+def test_a_stalled_connection_holds_up_nothing_when_requests_fall_due():
     """Several in flight, by the clock: the second falls due while the first is still being sent."""
     with known_bad("never_reads") as served:
         run = load(
@@ -256,7 +256,7 @@ def test_a_connection_that_is_stalled_when_its_next_request_falls_due_waits_with
 # ---- there is no connection
 
 
-def test_where_nobody_listens_every_connection_is_refused(load):
+def test_where_nobody_listens_every_connection_is_refused():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         run = load(f"127.0.0.1:{bound.getsockname()[1]}", "-c", 3, "-d", "0.2s")
@@ -266,12 +266,12 @@ def test_where_nobody_listens_every_connection_is_refused(load):
     assert (run["sent"], run["failed"], run.status) == (0, 0, 4)
 
 
-def test_a_unix_socket_that_is_not_there_is_refused(load, tmp_path):
+def test_a_unix_socket_that_is_not_there_is_refused(tmp_path):
     run = load(f"unix:{tmp_path}/none", "-c", 2, "-d", "0.1s")
     assert (set(run["errors"]), run["connections_established"]) == ({"refused"}, 0)
 
 
-def test_a_server_that_refuses_beyond_a_number_is_measured_with_those_that_stand(load, known_bad):
+def test_connections_beyond_a_servers_limit_are_refused_and_others_measured():
     with known_bad("refuses_after_n") as served:
         run = load(served.address, "-c", 70, "-d", "0.25s", "--timeout", "2s")
     # Some are made before the server stops listening, and reset when it does: the kernel had accepted them.
@@ -281,9 +281,7 @@ def test_a_server_that_refuses_beyond_a_number_is_measured_with_those_that_stand
 
 
 @pytest.mark.parametrize("connections", [5, 150])
-def test_a_server_that_closes_at_once_gives_closed_early_or_reset_and_never_an_error_of_ours(
-    load, answering, connections
-):
+def test_a_server_that_closes_at_once_is_closed_early_or_reset(connections):
     """More connections than are opened at a time, so that one that was opened is closed while others are opened."""
     with answering(lambda connection: None) as address:
         run = load(address, "-c", connections, "-d", "0.2s")
@@ -305,7 +303,7 @@ def dead_end():
             filler.close()
 
 
-def test_a_connection_that_is_not_made_within_the_timeout_is_refused(load):
+def test_a_connection_that_is_not_made_within_the_timeout_is_refused():
     with dead_end() as address:
         run = load(address, "-c", 2, "-d", "0.1s", "--timeout", "0.2s")
     assert run["connections_established"] == 0

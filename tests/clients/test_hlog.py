@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
+from helpers.generator import load
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,7 +119,7 @@ def test_kinds_and_separate_seconds_are_not_mixed(read_log, tmp_path):
     assert counts == [("load.response", 1), ("load.service", 1), ("load.response", 2), ("load.connect", 1)]
 
 
-def test_a_line_that_was_cut_off_when_its_worker_died_is_passed_over(tmp_path):
+def test_hlog_passes_over_a_line_of_a_worker_that_died(tmp_path):
     whole = written([(START_S, 1.0, {"response": [1]}), (START_S + 1, 1.0, {"response": [2]})])
     for cut in (1, 10, 60, 90):
         (tmp_path / "dead.hlog").write_text(whole[:-cut])
@@ -131,7 +132,7 @@ def test_a_line_that_was_cut_off_when_its_worker_died_is_passed_over(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_log_of_a_run_gives_the_percentiles_of_its_json(load, echo_server, read_log, tmp_path, workers):
+def test_the_log_of_a_run_gives_the_percentiles_of_its_json(echo_server, read_log, tmp_path, workers):
     path = tmp_path / "latency.hlog"
     before_s = time.time()
     given = ("-c", 4, "--rate", 2_000, "-d", "1.3s", "--requests-per-connection", 100, "--workers", workers)
@@ -158,7 +159,7 @@ def test_the_log_of_a_run_gives_the_percentiles_of_its_json(load, echo_server, r
     assert len([line for line in path.read_text().splitlines() if line.startswith("Tag=a1.response")]) == 2
 
 
-def test_the_log_of_a_closed_loop_has_service_times_too_which_are_the_response_times(load, echo_server, tmp_path):
+def test_hlog_of_a_closed_loop_has_service_times_too(echo_server, tmp_path):
     path = tmp_path / "latency.hlog"
     load(echo_server.address, "-c", 2, "-d", "0.2s", "--hlog", path)
     lines = [line.removeprefix("Tag=load.").split(",") for line in path.read_text().splitlines() if "Tag=" in line]

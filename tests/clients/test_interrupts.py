@@ -14,6 +14,8 @@ import psutil
 import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
+from helpers.answering import answering, echo
+from helpers.generator import clients, start_clients, wait_until
 
 from clients.histogram import DIGITS, HIGHEST_NS
 
@@ -42,7 +44,7 @@ def go(process, *, lead_ns=50 * MILLISECOND_NS):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_in_the_window_prints_what_was_measured(start_clients, echo_server, wait_until, tmp_path, workers):
+def test_ctrl_c_in_the_window_prints_what_was_measured(echo_server, tmp_path, workers):
     log = tmp_path / "latency.hlog"
     given = ("-c", 4, "--rate", 1_000, "-d", "50s", "--warmup", "0s", "--coordinated", "--hlog", log)
     with start_clients(echo_server.address, *given, "--workers", workers) as process:
@@ -62,7 +64,7 @@ def test_ctrl_c_in_the_window_prints_what_was_measured(start_clients, echo_serve
     assert logged == result["replies"]
 
 
-def test_ctrl_c_in_the_window_for_people(start_clients, answering):
+def test_ctrl_c_in_the_window_for_people():
     heard = threading.Semaphore(0)
 
     def handler(connection):
@@ -83,7 +85,7 @@ def test_ctrl_c_in_the_window_for_people(start_clients, answering):
     assert f"{address}: 2 connections (2 stood)" in out
 
 
-def test_ctrl_c_in_the_warm_up_prints_that_nothing_was_measured(start_clients, echo_server, wait_until):
+def test_ctrl_c_in_the_warm_up_prints_that_nothing_was_measured(echo_server):
     with start_clients(echo_server.address, "-c", 2, "-d", "50s", "--warmup", "50s", "--coordinated") as process:
         wait_until(go(process) + 100 * MILLISECOND_NS)
         out, err = ended_by(process, signal.SIGINT)
@@ -93,7 +95,7 @@ def test_ctrl_c_in_the_warm_up_prints_that_nothing_was_measured(start_clients, e
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_while_waiting_for_the_word_to_go(start_clients, echo_server, workers):
+def test_ctrl_c_while_waiting_for_the_word_to_go(echo_server, workers):
     with start_clients(echo_server.address, "-c", 2, "--coordinated", "--workers", workers) as process:
         assert process.stdout.readline() == "CONNECTED 2 2\n"
         out, err = ended_by(process, signal.SIGINT)
@@ -101,7 +103,7 @@ def test_ctrl_c_while_waiting_for_the_word_to_go(start_clients, echo_server, wor
     assert (json.loads(out)["sent"], json.loads(out)["interrupted"]) == (0, True)
 
 
-def test_ctrl_c_while_workers_are_starting(start_clients, echo_server):
+def test_ctrl_c_while_workers_are_starting(echo_server):
     """Sent to all processes of the terminal, as a terminal does."""
     given = ("-c", 4, "--workers", 4, "-d", "50s", "--json")
     with start_clients(echo_server.address, *given, start_new_session=True) as process:
@@ -117,7 +119,7 @@ def test_ctrl_c_while_workers_are_starting(start_clients, echo_server):
 
 
 @pytest.mark.parametrize("generator", [("-c", 300, "--timeout", "20s"), ("-c", 4, "--reference")])
-def test_ctrl_c_while_connections_do_not_come_about(start_clients, generator):
+def test_ctrl_c_while_connections_do_not_come_about(generator):
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         full = [socket.socket() for _ in range(4)]
         for sock in full:
@@ -152,7 +154,7 @@ def is_connecting(pid):
     ],
     ids=["while modules are imported", "while a name is resolved"],
 )
-def test_ctrl_c_before_anything_has_begun_is_no_traceback(clients, tmp_path, module, source):
+def test_ctrl_c_before_anything_has_begun_is_no_traceback(tmp_path, module, source):
     (tmp_path / f"{module}.py").write_text(f"import signal\n{source}")
     run = clients("127.0.0.1:5433", beside=tmp_path)
     assert (run.status, run.out, run.err) == (130, "", "")
@@ -162,7 +164,7 @@ def test_ctrl_c_before_anything_has_begun_is_no_traceback(clients, tmp_path, mod
 
 
 @pytest.mark.parametrize("arguments", [("-d", "0.1s"), ("-d", "0.1s", "--json")])
-def test_a_reader_that_has_gone_ends_it_quietly(start_clients, echo_server, arguments):
+def test_a_reader_that_has_gone_ends_it_quietly(echo_server, arguments):
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -177,7 +179,7 @@ def test_a_reader_that_has_gone_ends_it_quietly(start_clients, echo_server, argu
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_coordinated_lines_and_times(start_clients, answering, echo, workers):
+def test_coordinated_lines_and_times(workers):
     first_bytes_ns = []
 
     def watches(connection):
@@ -203,7 +205,7 @@ def test_coordinated_lines_and_times(start_clients, answering, echo, workers):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_end_of_standard_input_instead_of_go_ends_the_run(start_clients, echo_server, workers):
+def test_the_end_of_standard_input_instead_of_go_ends_the_run(echo_server, workers):
     with start_clients(echo_server.address, "-c", 2, "--coordinated", "--workers", workers) as process:
         out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (4, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers.manual_time import POLL_NS, World
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,6 @@ from clients.kernel import SPIN_NS
 from clients.traps import alarm, join, ready, sleep_until, watch
 
 MICROSECOND_NS, MILLISECOND_NS, SECOND_NS = 1_000, 1_000_000, 1_000_000_000
-POLL_NS = 1_000  # as the conftest's poller
 
 
 def in_parallel(world, *coroutines):
@@ -27,8 +27,8 @@ def in_parallel(world, *coroutines):
 
 
 @given(dues_ns=st.lists(st.integers(MILLISECOND_NS, 3 * SECOND_NS) | st.just(SECOND_NS), max_size=20))
-def test_alarms_wake_in_the_order_of_their_times_and_equal_ones_in_the_order_of_asking(new_world, dues_ns):
-    world = new_world()
+def test_alarms_wake_in_order_of_time_then_of_asking(dues_ns):
+    world = World()
     woken = []
 
     async def sleeper(number, due_ns):
@@ -52,7 +52,7 @@ def test_an_alarm_in_the_past_goes_off_at_the_next_turn(world):
     assert world.poller.waits_ns[-1] == 0
 
 
-def test_a_task_that_asks_again_and_again_for_the_past_does_not_keep_descriptors_and_others_waiting(world):
+def test_alarms_in_the_past_do_not_starve_descriptors_and_tasks(world):
     world.poller.at(20 * MICROSECOND_NS, 7)
     seen = []
 
@@ -84,7 +84,7 @@ def test_only_the_latest_alarm_of_a_task_counts(world):
     assert wakings == [MILLISECOND_NS, 9 * MILLISECOND_NS]
 
 
-def test_an_alarm_that_no_longer_counts_is_silent_even_beside_one_that_does(world):
+def test_an_alarm_that_no_longer_counts_is_silent(world):
     world.poller.at(MILLISECOND_NS, 7)
     wakings = []
 
@@ -103,8 +103,8 @@ def test_an_alarm_that_no_longer_counts_is_silent_even_beside_one_that_does(worl
     wakings_us=st.lists(st.integers(0, 5_000), max_size=20),
     dues_us=st.lists(st.integers(0, 5_000), min_size=1, max_size=5),
 )
-def test_sleep_outlasts_every_early_wake_up(new_world, wakings_us, dues_us):
-    world = new_world()
+def test_sleep_outlasts_every_early_wake_up(wakings_us, dues_us):
+    world = World()
     for waking_us in wakings_us:
         world.poller.at(waking_us * MICROSECOND_NS, 7)
 
@@ -168,7 +168,7 @@ def test_a_descriptor_unwatched_within_a_batch_resumes_nobody_any_more(world):
     assert world.poller.wants_write == {}
 
 
-def test_a_number_used_again_within_a_batch_gives_at_most_an_early_wake_up(world):
+def test_a_reused_descriptor_wakes_its_task_early_at_most(world):
     world.poller.at(MILLISECOND_NS, 7, 8)
     heard = []
 
@@ -230,7 +230,7 @@ def test_without_an_alarm_the_kernel_waits_no_longer_than_its_patience(world):
     assert world.kernel.spun_ns == 0
 
 
-def test_the_last_stretch_before_an_alarm_is_spun_and_the_spinning_is_accounted_for(world):
+def test_kernel_spins_before_an_alarm_and_accounts_for_it(world):
     async def main():
         await sleep_until(50 * MILLISECOND_NS, world.clock)
         return world.clock.now_ns
@@ -270,7 +270,7 @@ def test_a_look_that_finds_something_is_not_spinning(world):
     assert world.kernel.spun_ns <= 2 * POLL_NS
 
 
-def test_an_alarm_that_nobody_waits_for_any_more_is_no_reason_to_spin(world):
+def test_kernel_does_not_spin_for_an_alarm_nobody_waits_for(world):
     world.poller.at(MILLISECOND_NS, 7)
 
     async def impatient():

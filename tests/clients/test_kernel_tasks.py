@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers.manual_time import World
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -168,9 +169,9 @@ def test_run_ends_the_tasks_that_main_left_and_closes_the_poller(world):
 
 
 @given(data=st.data())
-def test_whatever_happens_every_task_comes_to_its_end_at_its_time(new_world, data):
+def test_whatever_happens_every_task_comes_to_its_end_at_its_time(data):
     """Tasks that sleep, watch, join and are woken early, in any mixture: none is lost and none wakes too soon."""
-    world = new_world()
+    world = World()
     count = data.draw(st.integers(1, 6), label="tasks")
     for _ in range(data.draw(st.integers(0, 10), label="events")):
         fds = data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=count, unique=True), label="ready")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers.manual_time import POLL_NS, World
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,6 @@ from clients.kernel import NEVER_NS
 from clients.traps import ready, sleep_until, suspend, watch
 
 MICROSECOND_NS, MILLISECOND_NS, SECOND_NS = 1_000, 1_000_000, 1_000_000_000
-POLL_NS = 1_000  # as the conftest's poller
 
 
 class Recorded:
@@ -34,9 +34,9 @@ def run_until(world, end_ns):
 
 
 @given(gaps_ns=st.lists(st.integers(POLL_NS, 50 * MILLISECOND_NS), min_size=1, max_size=20), alarm_ns=st.integers(1))
-def test_it_is_called_once_at_each_of_its_times(new_world, gaps_ns, alarm_ns):
+def test_a_timer_is_called_once_at_each_of_its_times(gaps_ns, alarm_ns):
     times_ns = [sum(gaps_ns[: n + 1]) for n in range(len(gaps_ns))]
-    world = new_world()
+    world = World()
     timer = Recorded(world, times_ns)
     world.kernel.set_timer(timer)
     world.kernel.spawn(sleep_until(alarm_ns, world.clock))  # which must not hide it
@@ -46,7 +46,7 @@ def test_it_is_called_once_at_each_of_its_times(new_world, gaps_ns, alarm_ns):
         assert due_ns <= fired_ns <= due_ns + 2 * POLL_NS
 
 
-def test_its_time_is_slept_for_and_only_the_last_stretch_is_spun(world):
+def test_a_timers_time_is_slept_for_and_its_last_stretch_spun(world):
     world.kernel.set_timer(Recorded(world, [50 * MILLISECOND_NS]))
     run_until(world, 50 * MILLISECOND_NS + 1)
     assert world.kernel.spun_ns == pytest.approx(200 * MICROSECOND_NS, abs=3 * POLL_NS)
@@ -59,7 +59,7 @@ def test_a_timer_that_is_taken_away_is_not_called(world):
     assert len(timer.fired_ns) == 1
 
 
-def test_one_that_never_has_a_next_time_delays_nothing_and_costs_no_look(world):
+def test_a_timer_without_a_next_time_costs_no_poll(world):
     world.kernel.set_timer(Recorded(world, []))
     run_until(world, SECOND_NS)
     assert sum(wait_ns == 0 for wait_ns in world.poller.waits_ns) < 250

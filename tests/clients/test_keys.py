@@ -102,7 +102,7 @@ def test_what_cannot_be_is_named_by_its_option(texts, says):
     assert str(caught.value).startswith(says)
 
 
-def test_the_arrivals_of_a_rate_are_those_of_the_command_unless_they_are_said():
+def test_arrivals_default_to_those_of_the_command():
     assert workload_of({"rate_per_s": "5"}, arrivals="poisson").arrivals == "poisson"
     assert workload_of({"rate_per_s": "5", "arrivals": "constant"}, arrivals="poisson").arrivals == "constant"
     assert workload_of({}, arrivals="poisson").arrivals == "closed"

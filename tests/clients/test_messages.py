@@ -6,6 +6,8 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from helpers.answering import answering
+from helpers.generator import load
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -33,7 +35,7 @@ def test_no_two_messages_are_equal_on_a_connection_or_among_connections(size, pi
 
 
 @pytest.mark.parametrize("size", range(1, STAMP_BYTES))
-def test_a_message_too_short_for_its_number_still_differs_from_those_in_flight_with_it(size):
+def test_short_messages_differ_from_those_in_flight_with_them(size):
     sent = taken(Workload(message_bytes=size, pipeline=16), 3, 300)
     for at in range(len(sent) - 17):
         assert len(set(sent[at : at + 17])) == 17
@@ -74,20 +76,20 @@ def test_messages_hold_every_byte_value():
 
 
 @pytest.mark.parametrize("pipeline", [1, 3])
-def test_a_message_stays_as_it_is_while_as_many_more_are_taken_as_can_be_in_flight(pipeline):
+def test_a_message_stays_as_it_is_while_in_flight(pipeline):
     source = messages(Workload(message_bytes=64, pipeline=pipeline), 0)
     for _ in range(10):
         batch = [next(source) for _ in range(pipeline)]
         assert len({bytes(message) for message in batch}) == pipeline
 
 
-def test_a_message_differs_from_the_one_before_at_its_first_byte_so_that_a_stale_echo_shows_at_once():
+def test_consecutive_messages_differ_at_their_first_byte():
     first, second = taken(Workload(message_bytes=1_024), 0, 2)
     assert first[0] != second[0]
 
 
 @pytest.mark.parametrize("load_model", [(), ("-c", 1), ("--rate", 2_000), ("--pipeline", 3)])
-def test_no_message_of_a_run_is_sent_twice(load, answering, load_model):
+def test_no_message_of_a_run_is_sent_twice(load_model):
     """Read where they arrive, over all connections and both ways of making them."""
     received = []
 

@@ -169,7 +169,7 @@ def test_poisson_arrivals_of_a_ramp_follow_it():
     assert times_s.size == pytest.approx(20_000, abs=4 * math.sqrt(20_000))
 
 
-def test_a_seed_gives_the_same_arrivals_again_and_another_seed_or_worker_others():
+def test_arrivals_are_those_of_their_seed_and_worker():
     workload = paced("1000", arrivals="poisson", seed=1)
     assert first_ms(workload, 100) == first_ms(workload, 100)
     assert first_ms(workload, 100) != first_ms(workload.replace(seed=2), 100)

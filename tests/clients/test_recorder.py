@@ -6,7 +6,7 @@ from clients.faults import Failure
 from clients.recorder import RawRecorder, Recorder
 
 
-def test_a_slice_holds_what_was_recorded_since_the_last_one_and_nothing_that_came_after():
+def test_drain_returns_what_was_recorded_since_the_last_one():
     recorder = Recorder(open_loop=True)
     slices = [recorder.drain()]
     for due_ns in (100, 200):

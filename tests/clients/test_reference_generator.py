@@ -8,6 +8,8 @@ import signal
 
 import pytest
 from hdrh.histogram import HdrHistogram
+from helpers.answering import answering
+from helpers.generator import clients, known_bad, load, start_clients
 
 from clients import reference
 
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compile
 
 
 @pytest.mark.parametrize("load_model", [(), ("--rate", 2_000)])
-def test_its_result_is_of_the_same_form_as_ours(load, echo_server, load_model):
+def test_the_reference_result_has_the_form_of_ours(echo_server, load_model):
     run = load(echo_server.address, "-c", 8, "-d", "200ms", "--reference", *load_model)
     ours = load(echo_server.address, "-c", 8, "-d", "200ms", *load_model)
     assert set(run.result) == set(ours.result)
@@ -23,7 +25,7 @@ def test_its_result_is_of_the_same_form_as_ours(load, echo_server, load_model):
     assert measured[0] ^ measured[1] <= {f"connect_{name}_ns" for name in ("mean", "p50", "p90", "max")}
 
 
-def test_its_closed_loop_fills_the_window(load, echo_server):
+def test_the_reference_closed_loop_fills_the_window(echo_server):
     run = load(echo_server.address, "-c", 8, "-d", "700ms", "--reference")
     assert run.status == 0
     assert run["errors"] == {}
@@ -34,7 +36,7 @@ def test_its_closed_loop_fills_the_window(load, echo_server):
     assert sum(piece["slice_s"] for piece in run["timeline"]) == pytest.approx(run["window_s"])
 
 
-def test_littles_law_holds_for_its_durations(load, echo_server):
+def test_littles_law_holds_for_its_durations(echo_server):
     """In a closed loop connections = throughput x mean response time (Little, Operations Research 9, 1961)."""
     run = load(echo_server.address, "-c", 16, "-d", "500ms", "--reference")
     assert run["replies_per_s"] * run["response_mean_ns"] / 1e9 == pytest.approx(16, rel=0.05)
@@ -42,7 +44,7 @@ def test_littles_law_holds_for_its_durations(load, echo_server):
 
 
 @pytest.mark.timing
-def test_its_open_loop_offers_what_was_asked_and_is_on_time(load, echo_server):
+def test_the_reference_open_loop_offers_its_rate_on_time(echo_server):
     run = load(echo_server.address, "-c", 8, "-d", "700ms", "--reference", "--rate", 5_000)
     assert run["offered_per_s"] == pytest.approx(5_000, rel=0.01)
     assert run["replies"] + run["in_flight"] == pytest.approx(3_500, rel=0.05)
@@ -51,7 +53,7 @@ def test_its_open_loop_offers_what_was_asked_and_is_on_time(load, echo_server):
     assert 0 < run["client_spin_s"] < run["client_cpu_s"]
 
 
-def test_its_open_loop_counts_the_wait_for_a_connection(load, known_bad):
+def test_the_reference_open_loop_counts_waiting_for_a_connection():
     """One connection to a server of 5 ms serves 200/s; of 400/s offered, half wait, ever longer."""
     with known_bad("fixed_delay") as served:
         run = load(served.address, "-c", 1, "-d", "600ms", "--reference", "--rate", 400)
@@ -63,13 +65,13 @@ def test_its_open_loop_counts_the_wait_for_a_connection(load, known_bad):
 
 
 @pytest.mark.timing
-def test_its_open_loop_begins_its_window_on_time_however_rare_requests_are(load, echo_server):
+def test_the_reference_open_loop_begins_its_window_on_time(echo_server):
     run = load(echo_server.address, "-c", 1, "-d", "290ms", "--warmup", "50ms", "--reference", "--rate", 10)
     assert run["window_s"] == pytest.approx(0.29, abs=0.03)
 
 
 @pytest.mark.parametrize("size", [64, 5])
-def test_what_a_server_says_unasked_in_an_open_loop_is_no_echo(clients, answering, size):
+def test_what_a_server_says_unasked_in_an_open_loop_is_no_echo(size):
     def greets(connection):
         connection.sendall(b"hello")
         while data := connection.recv(65_536):
@@ -82,13 +84,13 @@ def test_what_a_server_says_unasked_in_an_open_loop_is_no_echo(clients, answerin
 
 
 @pytest.mark.timing
-def test_a_delay_of_5_ms_is_measured_as_5_ms(load, known_bad):
+def test_a_delay_of_5_ms_is_measured_as_5_ms():
     with known_bad("fixed_delay") as served:
         run = load(served.address, "-c", 2, "-d", "300ms", "--reference")
     assert 5_000_000 <= run["response_p50_ns"] <= 6_500_000
 
 
-def test_its_log_gives_its_percentiles(load, echo_server, tmp_path):
+def test_the_reference_log_gives_its_percentiles(echo_server, tmp_path):
     log = tmp_path / "reference.hlog"
     run = load(echo_server.address, "-d", "300ms", "--reference", "--hlog", log)
     (line,) = [line for line in log.read_text().splitlines() if line.startswith("Tag=load.response,")]
@@ -97,7 +99,7 @@ def test_its_log_gives_its_percentiles(load, echo_server, tmp_path):
     assert histogram.get_value_at_percentile(50) == pytest.approx(run["response_p50_ns"], rel=0.001)
 
 
-def test_a_wrong_echo_is_counted_and_is_no_reply(clients, known_bad):
+def test_a_wrong_echo_is_counted_and_is_no_reply():
     with known_bad("wrong_byte") as served:
         run = clients(served.address, "--json", "-c", 2, "--warmup", "0s", "-d", "300ms", "--reference")
     assert run.status == 4
@@ -105,7 +107,7 @@ def test_a_wrong_echo_is_counted_and_is_no_reply(clients, known_bad):
     assert run.result["sent"] == run.result["replies"] + run.result["failed"] + run.result["in_flight"]
 
 
-def test_a_server_that_goes_away_is_an_error_in_words(clients, known_bad):
+def test_a_server_that_goes_away_is_an_error_in_words():
     with known_bad("early_close") as served:
         run = clients(served.address, "--json", "-c", 2, "--warmup", "0s", "-d", "300ms", "--reference")
     assert run.status == 4
@@ -126,13 +128,13 @@ def test_a_server_that_goes_away_is_an_error_in_words(clients, known_bad):
         ("--workers", 2),
     ],
 )
-def test_a_load_that_it_does_not_know_is_refused_before_anything_is_sent(clients, echo_server, options):
+def test_the_reference_generator_refuses_loads_that_it_does_not_know(echo_server, options):
     run = clients(echo_server.address, "--reference", *options)
     assert (run.status, run.out) == (2, "")
     assert reference.LIMITS in run.err
 
 
-def test_without_a_compiler_it_says_what_to_install(clients, echo_server, tmp_path, monkeypatch):
+def test_without_a_compiler_it_says_what_to_install(echo_server, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     run = clients(echo_server.address, "--reference")
@@ -140,7 +142,7 @@ def test_without_a_compiler_it_says_what_to_install(clients, echo_server, tmp_pa
     assert "there is no C compiler" in run.err
 
 
-def test_an_interrupt_ends_the_window(start_clients, echo_server):
+def test_an_interrupt_ends_the_window(echo_server):
     with start_clients(echo_server.address, "-d", "20s", "--reference", "--coordinated") as process:
         assert process.stdout.readline() == "CONNECTED 64 64\n"
         process.stdin.write("GO 1\n")
@@ -151,7 +153,7 @@ def test_an_interrupt_ends_the_window(start_clients, echo_server):
     assert json.loads(out)["interrupted"] is True
 
 
-def test_an_interrupt_while_waiting_for_the_word_to_go(start_clients, echo_server):
+def test_an_interrupt_while_waiting_for_the_word_to_go(echo_server):
     with start_clients(echo_server.address, "-c", 2, "--reference", "--coordinated") as process:
         assert process.stdout.readline() == "CONNECTED 2 2\n"
         process.send_signal(signal.SIGINT)

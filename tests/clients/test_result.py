@@ -130,7 +130,7 @@ RIGHT = [
 
 
 @pytest.mark.parametrize(("failures", "replies", "lost", "right"), RIGHT)
-def test_a_result_is_right_if_something_was_measured_and_no_reply_was_wrong(failures, replies, lost, right):
+def test_a_result_is_right_with_replies_and_none_wrong(failures, replies, lost, right):
     result = Result(workload=Workload(), failures=Counter(failures), workers_lost=lost)
     result.histograms["response"] = filled([1_000] * replies)
     assert result.is_right == right

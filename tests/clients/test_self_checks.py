@@ -10,6 +10,8 @@ import time
 
 import numpy as np
 import pytest
+from helpers.answering import answering, echo
+from helpers.generator import known_bad, load, serving, start_clients, wait_until
 
 from clients.result import Interval, Result
 from clients.workload import Workload
@@ -23,7 +25,7 @@ DELAY_NS = 5 * MILLISECOND_NS
 
 @pytest.mark.timing
 @pytest.mark.parametrize("load_model", [(), ("--rate", 200), ("--pipeline", 2, "-c", 1)])
-def test_a_delay_of_5_ms_is_measured_as_5_ms(load, known_bad, load_model):
+def test_a_delay_of_5_ms_is_measured_as_5_ms(load_model):
     with known_bad("fixed_delay") as served:
         run = load(served.address, "-c", 3, "-d", "0.4s", *load_model)
     assert run["errors"] == {}
@@ -31,9 +33,7 @@ def test_a_delay_of_5_ms_is_measured_as_5_ms(load, known_bad, load_model):
 
 
 @pytest.mark.timing
-def test_a_freeze_of_the_server_shows_in_response_times_and_not_in_service_times_alone(
-    start_clients, serving, wait_until
-):
+def test_a_freeze_of_the_server_shows_in_response_times():
     """300 ms of 2 s are frozen: 15 % of the requests fall due in them, but only 4 of 2,000 are on their way.
 
     So the 99th percentile of response times, from the due time, is most of the freeze; that of service times, from
@@ -61,7 +61,7 @@ def test_a_freeze_of_the_server_shows_in_response_times_and_not_in_service_times
     assert all(0.6 < at_s < 1.2 for at_s in frozen)
 
 
-def test_a_generator_that_was_stopped_itself_does_not_blame_the_server(start_clients, echo_server, wait_until):
+def test_a_generator_that_was_stopped_itself_does_not_blame_the_server(echo_server):
     """After a stop longer than the timeout the replies are there, and only have to be read."""
     given = ("-c", 8, "-d", "0.9s", "--warmup", "0s", "--timeout", "0.4s", "--coordinated")
     with start_clients(echo_server.address, *given) as generator:
@@ -83,7 +83,7 @@ def test_a_generator_that_was_stopped_itself_does_not_blame_the_server(start_cli
 
 @pytest.mark.timing
 @pytest.mark.parametrize(("server", "connections"), [("echo", 64), ("fixed_delay", 8)])
-def test_littles_law_holds_in_a_closed_loop(load, echo_server, known_bad, server, connections):
+def test_littles_law_holds_in_a_closed_loop(echo_server, server, connections):
     """Connections in use = throughput x mean latency, as far as the generator takes no time of its own."""
     if server == "echo":
         run = load(echo_server.address, "-c", connections, "-d", "0.6s")
@@ -96,7 +96,7 @@ def test_littles_law_holds_in_a_closed_loop(load, echo_server, known_bad, server
 
 @pytest.mark.timing
 @pytest.mark.parametrize("arrivals", ["constant", "poisson"])
-def test_an_open_loop_offers_its_rate_and_achieves_what_it_offers(load, echo_server, arrivals):
+def test_an_open_loop_offers_its_rate_and_achieves_what_it_offers(echo_server, arrivals):
     rate, duration_s = 4_000, 1.0
     run = load(echo_server.address, "-c", 16, "--rate", rate, "--arrivals", arrivals, "-d", f"{duration_s}s")
     offered = run["offered_per_s"] * run["window_s"]
@@ -110,7 +110,7 @@ def test_an_open_loop_offers_its_rate_and_achieves_what_it_offers(load, echo_ser
 
 
 @pytest.mark.timing
-def test_what_an_overloaded_server_leaves_unsent_is_counted_and_bounded(load, known_bad):
+def test_what_an_overloaded_server_leaves_unsent_is_counted_and_bounded():
     """2 connections of 5 ms each carry some 400 per second of 2,000."""
     with known_bad("fixed_delay") as served:
         run = load(served.address, "-c", 2, "--rate", 2_000, "-d", "1s", "--timeout", "0.25s")
@@ -123,7 +123,7 @@ def test_what_an_overloaded_server_leaves_unsent_is_counted_and_bounded(load, kn
 
 
 @pytest.mark.timing
-def test_what_waited_already_when_the_window_began_is_not_left_unsent_by_it(load, known_bad):
+def test_requests_that_waited_before_the_window_are_not_its_unsent():
     with known_bad("fixed_delay") as served:
         run = load(served.address, "-c", 2, "--rate", 2_000, "-d", "0.5s", "--warmup", "1s")
     assert run["offered_per_s"] * run["window_s"] == pytest.approx(run["sent"] + run["errors"]["unsent"], abs=2)
@@ -131,7 +131,7 @@ def test_what_waited_already_when_the_window_began_is_not_left_unsent_by_it(load
 
 
 @pytest.mark.timing
-def test_a_server_that_keeps_up_leaves_nothing_unsent(load, echo_server):
+def test_a_server_that_keeps_up_leaves_nothing_unsent(echo_server):
     """A request that falls due in the last moment, and has a free connection, is not one that had none."""
     run = load(echo_server.address, "-c", 64, "--rate", 5_000, "-d", "0.3s")
     assert run["errors"] == {}
@@ -139,7 +139,7 @@ def test_a_server_that_keeps_up_leaves_nothing_unsent(load, echo_server):
 
 
 @pytest.mark.parametrize("load_model", [(), ("--rate", 300), ("--pipeline", 3)])
-def test_what_was_on_its_way_when_the_window_began_is_counted_once(load, known_bad, load_model):
+def test_requests_on_their_way_when_the_window_began_count_once(load_model):
     """With 5 ms of delay, every connection has a request on its way at the window's begin and at its end."""
     with known_bad("fixed_delay") as served:
         run = load(served.address, "-c", 6, "--warmup", "0.1s", "-d", "0.2s", *load_model)
@@ -148,7 +148,7 @@ def test_what_was_on_its_way_when_the_window_began_is_counted_once(load, known_b
 
 
 @pytest.mark.timing
-def test_one_slow_connection_does_not_delay_the_others(load, answering, echo):
+def test_one_slow_connection_does_not_delay_the_others():
     first = threading.Lock()
 
     def one_is_slow(connection):
@@ -171,14 +171,14 @@ def test_one_slow_connection_does_not_delay_the_others(load, answering, echo):
 
 
 @pytest.mark.timing
-def test_thinking_is_no_latency_and_lowers_the_rate(load, echo_server):
+def test_thinking_is_no_latency_and_lowers_the_rate(echo_server):
     run = load(echo_server.address, "-c", 4, "--think", "20ms", "-d", "0.4s")
     assert 4 * 5 <= run["replies"] <= 4 * 21
     assert run["response_p50_ns"] < 10 * MILLISECOND_NS
 
 
 @pytest.mark.timing
-def test_connections_ramp_up_and_so_does_the_load(load, known_bad):
+def test_connections_ramp_up_and_so_does_the_load():
     with known_bad("fixed_delay") as served:
         run = load(served.address, "-c", "1,4", "-d", "0.8s")
     pieces = [piece["replies"] for piece in run["timeline"]]
@@ -187,7 +187,7 @@ def test_connections_ramp_up_and_so_does_the_load(load, known_bad):
 
 
 @pytest.mark.timing
-def test_a_ramp_of_the_rate_shows_in_the_timeline(load, echo_server):
+def test_a_ramp_of_the_rate_shows_in_the_timeline(echo_server):
     run = load(echo_server.address, "-c", 8, "--rate", "0..2000", "-d", "1s")
     pieces = run["timeline"]
     middles_s = np.array([piece["at_s"] + piece["slice_s"] / 2 for piece in pieces])
@@ -200,7 +200,7 @@ def test_a_ramp_of_the_rate_shows_in_the_timeline(load, echo_server):
 
 
 @pytest.mark.parametrize("load_model", [(), ("--rate", 1_000), ("--pipeline", 3)])
-def test_connections_are_replaced_after_their_requests_and_connecting_is_timed_apart(load, answering, load_model):
+def test_connections_are_replaced_after_their_requests_and_connecting_is_timed_apart(load_model):
     carried = []
 
     def counts(connection):
@@ -223,7 +223,7 @@ def test_connections_are_replaced_after_their_requests_and_connecting_is_timed_a
 
 
 @pytest.mark.timing
-def test_in_a_closed_loop_churn_is_no_waiting(load, echo_server):
+def test_in_a_closed_loop_churn_is_no_waiting(echo_server):
     """Deadlines of connections that were made long ago are no reason to spin."""
     run = load(echo_server.address, "-c", 16, "--requests-per-connection", 3, "--timeout", "0.1s", "-d", "0.6s")
     assert run["client_spin_s"] < 0.02
@@ -233,7 +233,7 @@ def test_in_a_closed_loop_churn_is_no_waiting(load, echo_server):
 
 
 @pytest.mark.timing
-def test_the_timeline_covers_the_window_without_a_gap(load, echo_server):
+def test_the_timeline_covers_the_window_without_a_gap(echo_server):
     run = load(echo_server.address, "-c", 4, "--rate", 500, "-d", "0.65s")
     pieces = run["timeline"]
     assert pieces[0]["at_s"] == 0

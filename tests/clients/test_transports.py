@@ -10,6 +10,8 @@ import threading
 from contextlib import suppress
 
 import pytest
+from helpers.answering import answering, echo
+from helpers.generator import clients, load
 
 MIB = 2**20
 PATIENT = ("--timeout", "20s")
@@ -26,13 +28,13 @@ def right(run):
 
 @pytest.mark.timing
 @pytest.mark.parametrize("load_model", [("-c", 2), ("-c", 1, "--pipeline", 2), ("-c", 2, "--rate", 20)])
-def test_16_mib_go_both_ways_at_once(load, echo_server, load_model):
+def test_16_mib_go_both_ways_at_once(echo_server, load_model):
     run = load(echo_server.address, "-s", "16MiB", "-d", "0.6s", *PATIENT, *load_model)
     assert set(run["errors"]) <= {"unsent"}
     assert run["replies"] > 0
 
 
-def test_16_mib_go_both_ways_through_a_server_that_sends_before_it_receives_on(load, answering):
+def test_16_mib_pass_a_server_that_sends_before_it_receives():
     """It holds at most 64 KiB: whoever sends all before receiving waits for ever."""
 
     def small_buffers(connection):
@@ -47,16 +49,16 @@ def test_16_mib_go_both_ways_through_a_server_that_sends_before_it_receives_on(l
     assert run["sent"] >= 1
 
 
-def test_messages_of_drawn_sizes(load, echo_server):
+def test_messages_of_drawn_sizes(echo_server):
     assert right(load(echo_server.address, "-c", 4, "-s", "1:5,64KiB:1,1MiB:1", "--pipeline", 3, "-d", "0.4s"))
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 65_536, 65_537])
-def test_sizes_around_the_edges_of_stamps_and_buffers(load, echo_server, size):
+def test_sizes_around_the_edges_of_stamps_and_buffers(echo_server, size):
     assert right(load(echo_server.address, "-c", 2, "-s", size, "-d", "0.15s"))
 
 
-def test_replies_in_crumbs_are_put_together(load, answering):
+def test_replies_in_crumbs_are_put_together():
     def crumbles(connection):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while data := connection.recv(65_536):
@@ -71,7 +73,7 @@ def test_replies_in_crumbs_are_put_together(load, answering):
 # ---- addresses
 
 
-def test_ipv6(load, answering, echo):
+def test_ipv6():
     try:
         listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError as error:
@@ -81,7 +83,7 @@ def test_ipv6(load, answering, echo):
         assert right(load(address, "-c", 3, "-d", "0.2s"))
 
 
-def test_unix_sockets(load, answering, echo, tmp_path):
+def test_unix_sockets(tmp_path):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "echo.sock"))
     listener.listen()
@@ -90,7 +92,7 @@ def test_unix_sockets(load, answering, echo, tmp_path):
         assert right(load(address, "-c", 2, "-s", "4MiB", "-d", "0.3s"))
 
 
-def test_a_unix_socket_whose_queue_is_full_is_tried_again(load, echo, tmp_path):
+def test_a_unix_socket_whose_queue_is_full_is_tried_again(tmp_path):
     """It cannot be waited for as a TCP connection can."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "echo.sock"))
@@ -107,7 +109,7 @@ def test_a_unix_socket_whose_queue_is_full_is_tried_again(load, echo, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_name_is_resolved_and_the_result_says_to_what(clients, answering, echo, workers):
+def test_a_name_is_resolved_and_the_result_says_to_what(workers):
     with answering(echo) as address:
         name = address.replace("127.0.0.1", "localhost")
         run = clients(name, "-c", 2, "-d", "0.1s", "--warmup", "0s", "--json", "--workers", workers)
@@ -116,7 +118,7 @@ def test_a_name_is_resolved_and_the_result_says_to_what(clients, answering, echo
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_name_whose_first_address_does_not_answer(clients, answering, echo, tmp_path, workers):
+def test_a_name_whose_first_address_does_not_answer(tmp_path, workers):
     """The stand-in for a resolver gives a second address, to the parent and to its workers."""
     (tmp_path / "sitecustomize.py").write_text(
         "import socket\n"
@@ -142,7 +144,7 @@ def test_a_name_whose_first_address_does_not_answer(clients, answering, echo, tm
 
 
 @pytest.fixture
-def over_tls(tls_certificate, echo):
+def over_tls(tls_certificate):
     """Return a handler that echoes over TLS."""
     key, cert = tls_certificate
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -156,7 +158,7 @@ def over_tls(tls_certificate, echo):
 
 
 @pytest.mark.parametrize("load_model", [(), ("--rate", 300), ("-s", "1MiB", "-c", 1), ("--requests-per-connection", 5)])
-def test_tls_with_an_authority_of_ones_own(load, answering, over_tls, tls_certificate, load_model):
+def test_tls_with_an_authority_of_ones_own(over_tls, tls_certificate, load_model):
     with answering(over_tls) as address:
         run = load(address, "--tls", "--cafile", tls_certificate[1], "-c", 2, "-d", "0.25s", *load_model)
     assert set(run["errors"]) <= {"unsent"}
@@ -164,14 +166,14 @@ def test_tls_with_an_authority_of_ones_own(load, answering, over_tls, tls_certif
     assert run["connect_mean_ns"] > 0
 
 
-def test_insecure_tls_works_and_warns(clients, answering, over_tls):
+def test_insecure_tls_works_and_warns(over_tls):
     with answering(over_tls) as address:
         run = clients(address, "--tls", "--insecure", "-c", 2, "-d", "0.2s", "--warmup", "0s", "--json")
     assert right(run)
     assert run.err == "clients: warning: --insecure trusts any certificate\n"
 
 
-def test_an_untrusted_certificate_is_wrong_use(clients, answering, over_tls):
+def test_an_untrusted_certificate_is_wrong_use(over_tls):
     with answering(over_tls) as address:
         run = clients(address, "--tls", "-c", 2, "-d", "5s")
     assert (run.status, run.out) == (2, "")
@@ -179,7 +181,7 @@ def test_an_untrusted_certificate_is_wrong_use(clients, answering, over_tls):
     assert run.err.endswith("give --cafile or --insecure\n")
 
 
-def test_a_certificate_for_another_name_is_wrong_use(clients, answering, over_tls, tls_certificate):
+def test_a_certificate_for_another_name_is_wrong_use(over_tls, tls_certificate):
     with answering(over_tls) as address:
         other = address.replace("127.0.0.1", "127.0.0.2")
         listener_is_reached = clients(address, "--tls", "--cafile", tls_certificate[1], "-d", "0.1s", "--warmup", "0s")
@@ -191,7 +193,7 @@ def test_a_certificate_for_another_name_is_wrong_use(clients, answering, over_tl
 
 
 @pytest.mark.parametrize("server", ["echoes", "is silent", "hangs up"])
-def test_tls_against_a_plain_server_is_wrong_use(clients, answering, echo, server):
+def test_tls_against_a_plain_server_is_wrong_use(server):
     def is_silent(connection):
         while connection.recv(65_536):
             pass
@@ -203,7 +205,7 @@ def test_tls_against_a_plain_server_is_wrong_use(clients, answering, echo, serve
     assert f"{address} does not answer in TLS: leave --tls out" in run.err
 
 
-def test_tls_where_nobody_listens_is_refused_and_no_wrong_use(load):
+def test_tls_where_nobody_listens_is_refused_and_no_wrong_use():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         run = load(f"127.0.0.1:{bound.getsockname()[1]}", "--tls", "-c", 1, "-d", "0.1s")
@@ -221,7 +223,7 @@ def test_tls_where_nobody_listens_is_refused_and_no_wrong_use(load):
         ("--samples",),
     ],
 )
-def test_a_plain_load_of_a_tls_server_is_wrong_use(clients, answering, over_tls, tmp_path, load_model):
+def test_a_plain_load_of_a_tls_server_is_wrong_use(over_tls, tmp_path, load_model):
     samples = (tmp_path / "samples.parquet",) if "--samples" in load_model else ()
     with answering(over_tls) as address:
         run = clients(address, "-c", 2, "-d", "0.2s", "--warmup", "0.1s", "--json", *load_model, *samples)
@@ -230,7 +232,7 @@ def test_a_plain_load_of_a_tls_server_is_wrong_use(clients, answering, over_tls,
 
 
 @pytest.mark.parametrize("server", ["hangs up", "is silent", "answers TLS with itself"])
-def test_a_server_that_does_not_answer_a_plain_load_need_not_speak_tls(load, answering, server):
+def test_a_server_silent_to_a_plain_load_need_not_speak_tls(server):
     def handler(connection):
         data = connection.recv(65_536)
         if server == "answers TLS with itself" and data.startswith(b"\x16\x03"):
@@ -245,7 +247,7 @@ def test_a_server_that_does_not_answer_a_plain_load_need_not_speak_tls(load, ans
     assert run["window_s"] == pytest.approx(0.4, abs=0.2)
 
 
-def test_a_plain_load_makes_no_connection_but_its_own(load, answering, echo):
+def test_a_plain_load_makes_no_connection_but_its_own():
     seen = []
 
     def counts(connection):
@@ -260,7 +262,7 @@ def test_a_plain_load_makes_no_connection_but_its_own(load, answering, echo):
 # ---- a server that this project did not write
 
 
-def test_socat(load):
+def test_socat():
     if (socat := shutil.which("socat")) is None:
         pytest.skip("no socat here")
     with socket.socket() as free:

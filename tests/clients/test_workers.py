@@ -9,12 +9,14 @@ import time
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from helpers.answering import answering, echo
+from helpers.generator import load, start_clients, wait_until
 
 MILLISECOND_NS = 1_000_000
 
 
 @pytest.mark.parametrize("load_model", [(), ("--rate", 1_500), ("--rate", 1_500, "--arrivals", "poisson")])
-def test_workers_share_connections_and_schedule_and_their_results_add_up(load, echo_server, load_model):
+def test_workers_share_connections_and_schedule_and_their_results_add_up(echo_server, load_model):
     run = load(echo_server.address, "-c", 5, "--workers", 2, "-d", "0.4s", *load_model)
     assert set(run["errors"]) <= {"unsent"}
     assert (run["workers"], run["workers_lost"], run.status) == (2, 0, 0)
@@ -25,7 +27,7 @@ def test_workers_share_connections_and_schedule_and_their_results_add_up(load, e
     assert len(run["timeline"]) == pytest.approx(4, abs=3)
 
 
-def test_workers_start_together(start_clients, answering, echo):
+def test_workers_start_together():
     begun_ns = []
 
     def notes(connection):
@@ -53,7 +55,7 @@ def started_workers(process, count):
 
 
 @pytest.fixture
-def coordinated(start_clients, echo_server, wait_until):
+def coordinated(echo_server):
     """Return a function: a run of 3 workers, of which some are killed in mid-run; returns the process's end."""
 
     def run(victims, *arguments):
@@ -73,7 +75,7 @@ def coordinated(start_clients, echo_server, wait_until):
     return run
 
 
-def test_a_worker_that_is_killed_is_reported_and_the_others_results_are_kept(coordinated, tmp_path):
+def test_a_killed_worker_is_reported_and_others_results_are_kept(coordinated, tmp_path):
     log, samples = tmp_path / "latency.hlog", tmp_path / "samples.parquet"
     result, err, status = coordinated(1, "--hlog", log, "--samples", samples)
     assert status == 4
@@ -96,7 +98,7 @@ def test_when_all_workers_are_killed_there_is_still_a_result(coordinated, tmp_pa
     assert pq.read_table(samples).num_rows == 0
 
 
-def test_workers_die_with_who_started_them(start_clients, echo_server):
+def test_workers_die_with_who_started_them(echo_server):
     """Killed, it cannot end them: they end when their standard input does, or when their window is over."""
     with start_clients(echo_server.address, "-c", 2, "--workers", 2, "--coordinated") as process:
         assert process.stdout.readline() == "CONNECTED 2 2\n"

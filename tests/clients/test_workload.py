@@ -70,7 +70,7 @@ CANNOT_BE = [
 
 
 @pytest.mark.parametrize(("field", "fields"), CANNOT_BE)
-def test_a_workload_that_cannot_be_names_its_field_and_what_it_was_given(field, fields):
+def test_a_wrong_workload_names_its_field_and_what_was_given(field, fields):
     with pytest.raises(FieldError, match=rf"^{field} is .*, and must be ") as caught:
         Workload(**fields)
     given = fields.get(field, "closed")

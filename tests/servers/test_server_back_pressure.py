@@ -6,13 +6,14 @@ import os
 import select
 
 import pytest
+from helpers.servers import rss_bytes
 
 GROWTH_MAX_BYTES = 4 << 20
 CHUNK = os.urandom(1 << 20)
 
 
 @pytest.mark.parametrize("name", ["generators", "coroutines", "callbacks", "processes", "reference"])
-def test_it_stops_reading_stays_small_serves_others_and_loses_nothing(start, rss_bytes, name):
+def test_it_stops_reading_stays_small_serves_others_and_loses_nothing(start, name):
     server = start(name)
     with server.connect() as slow, server.connect() as other:
         assert slow.exchange(b"?") == b"?"

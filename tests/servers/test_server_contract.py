@@ -8,6 +8,7 @@ import signal
 from contextlib import ExitStack
 
 import pytest
+from helpers.servers import launch
 
 from servers._catalog import entries
 
@@ -20,7 +21,7 @@ NEVER_CLOSES = {  # rloop, 0.2 to 0.5, says that a connection is lost but leaves
 
 
 @pytest.fixture(params=RUNNABLE, scope="module")
-def server(request, launch):
+def server(request):
     """Each server in turn, started once for all tests of this file."""
     with ExitStack() as stack:
         yield launch(stack, request.param, "--port", "0")

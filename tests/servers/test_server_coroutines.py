@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from helpers.servers import rss_bytes
 
 from servers.coroutines import Future, Loop, echo, resume, send_rest
 
@@ -184,7 +185,7 @@ def in_thread(client):
     assert not thread.is_alive()
 
 
-def test_a_connection_costs_at_most_half_the_memory_of_an_asyncio_stream(start, rss_bytes):
+def test_a_connection_costs_at_most_half_the_memory_of_an_asyncio_stream(start):
     def per_connection(name):
         server = start(name)
         with server.connect() as first:

@@ -9,6 +9,7 @@ import socket
 import time
 
 import pytest
+from helpers.servers import run
 
 from servers import _listener
 from servers._catalog import ServerError
@@ -47,7 +48,7 @@ def test_a_unix_socket_left_behind_is_replaced(start, tmp_path):
         assert client.exchange(b"again") == b"again"
 
 
-def test_a_unix_socket_in_use_is_left_alone(start, run, tmp_path):
+def test_a_unix_socket_in_use_is_left_alone(start, tmp_path):
     address = f"unix:{tmp_path}/socket"
     server = start("threads", "--host", address)
     ended = run("threads", "--host", address)

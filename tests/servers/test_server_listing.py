@@ -12,6 +12,8 @@ import sys
 import tomllib
 
 import pytest
+from helpers.checkout import CHECKOUT
+from helpers.servers import run
 
 from servers import _catalog
 from servers._catalog import Entry, ServerError
@@ -28,10 +30,10 @@ NO_SITE_PACKAGES = ("-S",)  # an interpreter to which no library is installed
 
 
 @pytest.fixture
-def copied(checkout, tmp_path):
+def copied(tmp_path):
     """Return a copy of the servers' folder, and what lists it."""
     folder = tmp_path / "servers"
-    shutil.copytree(checkout / "servers", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(CHECKOUT / "servers", folder, ignore=shutil.ignore_patterns("__pycache__"))
 
     def listed(*arguments):
         command = [sys.executable, "-m", "servers", *arguments]
@@ -40,36 +42,36 @@ def copied(checkout, tmp_path):
     return folder, listed
 
 
-def test_the_family_is_complete(run):
+def test_the_family_is_complete():
     rows = json.loads(run("--json").stdout)
     assert {row["name"] for row in rows} == FAMILY
     assert all(row["summary"] for row in rows)
 
 
-def test_people_read_a_line_for_every_server(run):
+def test_people_read_a_line_for_every_server():
     lines = run().stdout.splitlines()
     assert {line.split()[0] for line in lines if not line.startswith(" ")} == FAMILY
 
 
-def test_a_reader_that_has_gone_ends_the_listing_quietly(checkout):
+def test_a_reader_that_has_gone_ends_the_listing_quietly():
     reader, writer = os.pipe()
     os.close(reader)
     try:
         command = [sys.executable, "-m", "servers"]
-        ended = subprocess.run(command, cwd=checkout, stdout=writer, stderr=subprocess.PIPE, timeout=10, check=False)
+        ended = subprocess.run(command, cwd=CHECKOUT, stdout=writer, stderr=subprocess.PIPE, timeout=10, check=False)
     finally:
         os.close(writer)
     assert (ended.returncode, ended.stderr) == (-signal.SIGPIPE, b"")
 
 
-def test_a_declared_limit_is_stated(run):
+def test_a_declared_limit_is_stated():
     rows = {row["name"]: row for row in json.loads(run("--json").stdout)}
     assert (rows["sequential"]["connections_max"], rows["sequential"]["refuses_beyond"]) == (1, False)
     assert (rows["generators"]["connections_max"], rows["generators"]["refuses_beyond"]) == (1019, True)
     assert (rows["threads"]["connections_max"], rows["threads"]["refuses_beyond"]) == (None, False)
 
 
-def test_a_missing_library_is_said_with_the_command_that_installs_it(run):
+def test_a_missing_library_is_said_with_the_command_that_installs_it():
     rows = {row["name"]: row for row in json.loads(run("--json", interpreter=NO_SITE_PACKAGES).stdout)}
     for name in (loop.name for loop in LOOPS):
         row = rows[f"{name}-streams"]
@@ -79,7 +81,7 @@ def test_a_missing_library_is_said_with_the_command_that_installs_it(run):
     assert rows["asyncio-streams"]["runnable"]
 
 
-def test_a_missing_compiler_is_said(run):
+def test_a_missing_compiler_is_said():
     (row,) = [row for row in json.loads(run("--json", PATH="").stdout) if row["name"] == "reference"]
     assert (row["runnable"], row["install"]) == (False, "apt-get install gcc")
 
@@ -187,8 +189,8 @@ def test_a_server_on_an_added_loop_echoes(start, tmp_path):
         assert client.exchange(b"hello") == b"hello"
 
 
-def test_every_loop_has_an_extra_that_installs_it(checkout):
-    extras = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+def test_every_loop_has_an_extra_that_installs_it():
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     everything = re.search(r"\[(.*)\]", extras["servers"][0])[1].split(",")
     for loop in LOOPS:
         (requirement,) = extras[loop.name]
@@ -210,7 +212,7 @@ def test_a_loop_whose_factory_is_not_there_is_a_sentence(tmp_path):
         _catalog.load(Entry("pytest-mine", path, library="pytest", loop=loop))
 
 
-def test_a_file_is_described_for_programs_without_being_loaded(run, tmp_path):
+def test_a_file_is_described_for_programs_without_being_loaded(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
         '"""Mine."""\nCONNECTIONS_MAX = 7\nprint("loaded")\nraise SystemExit(9)\ndef serve(listener): ...\n'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+from helpers.servers import run
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ import pytest
         (["reference", "--burn-us", "1"], "reference does not read through Python's sockets, so it cannot be slowed"),
     ],
 )
-def test_wrong_use(run, arguments, sentence):
+def test_wrong_use(arguments, sentence):
     ended = run(*arguments)
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -48,7 +49,7 @@ def test_wrong_use(run, arguments, sentence):
         ("PROGRAM = 'nothing-like-it'\ndef serve(listener): ...\n", "the program nothing-like-it is not on the PATH"),
     ],
 )
-def test_a_file_that_cannot_serve(run, tmp_path, source, sentence):
+def test_a_file_that_cannot_serve(tmp_path, source, sentence):
     path = tmp_path / "mine.py"
     path.write_text(source)
     ended = run(path)
@@ -57,14 +58,14 @@ def test_a_file_that_cannot_serve(run, tmp_path, source, sentence):
     assert (ended.returncode, ended.stdout) == (2, "")
 
 
-def test_an_extra_that_is_not_installed(run):
+def test_an_extra_that_is_not_installed():
     ended = run("uvloop-protocol", interpreter=("-S",))
     assert "uvloop-protocol cannot run here: uvloop is not installed; run: " in ended.stderr
     assert (ended.returncode, ended.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_port_in_use(run, host):
+def test_a_port_in_use(host):
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
         port = taken.getsockname()[1]
         ended = run("threads", "--host", host, "--port", port)
@@ -72,7 +73,7 @@ def test_a_port_in_use(run, host):
     assert (ended.returncode, ended.stdout) == (2, "")
 
 
-def test_a_compiler_that_fails(run, tmp_path):
+def test_a_compiler_that_fails(tmp_path):
     compiler = tmp_path / "cc"
     compiler.write_text("#!/bin/sh\necho 'no headers here' >&2\nexit 1\n")
     compiler.chmod(0o755)
@@ -82,7 +83,7 @@ def test_a_compiler_that_fails(run, tmp_path):
     assert (ended.returncode, ended.stdout) == (2, "")
 
 
-def test_a_cache_that_cannot_be_written(run, tmp_path):
+def test_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     ended = run("reference", XDG_CACHE_HOME=str(tmp_path / "file"))
     assert "reference cannot run here: " in ended.stderr

@@ -1,4 +1,4 @@
-"""A run folder as three tidy frames: trials, timeline and monitor, with exactly the columns of `schema.py`.
+"""A run folder as tidy frames: trials, slices, timeline, monitor, with exactly the columns of `schema.py`.
 
 The records of the trials are read and written as parquet, which is read back. Only the doubt about modes is computed
 here, because it needs all trials of a cell at once. What is missing stays NA. No statistics, no plots, no words for
@@ -42,6 +42,7 @@ class Run:
     trials: pd.DataFrame
     timeline: pd.DataFrame
     monitor: pd.DataFrame
+    slices: pd.DataFrame
 
     @property
     def id(self) -> str:
@@ -65,7 +66,7 @@ class Run:
 
 
 def assemble(run_dir: Path) -> None:
-    """Write trials.parquet, timeline.parquet and monitor.parquet from the records of the run, each atomically.
+    """Write the parquet files of the run from its records, each atomically.
 
     Raises UsageError if this is no run folder or one of a newer schema, MeasurementError if no trial has ended or a
     record cannot be read.
@@ -122,7 +123,7 @@ def read_info(run_dir: Path) -> dict[str, Any]:
 
 
 def _frames(run_dir: Path) -> dict[str, pd.DataFrame]:
-    """Return the three frames of a run from its records, in the order of the trials."""
+    """Return the frames of a run from its records, in the order of the trials."""
     rows: dict[str, list[Mapping[str, Any]]] = {name: [] for name in schema.TABLES}
     for path in sorted((run_dir / TRIALS_FOLDER).glob("*.json")):
         try:
@@ -134,6 +135,8 @@ def _frames(run_dir: Path) -> dict[str, pd.DataFrame]:
         rows["trials"].append(row)
         rows["timeline"].extend({**piece, **key} for piece in record["timeline"])
         rows["monitor"].extend({**sample, **key} for sample in record["samples"])
+        whose = key | {name: row[name] for name in ("block", "server", "workload")}
+        rows["slices"].extend({**one, **whose} for one in record.get("slices", ()))
     if not rows["trials"]:
         raise MeasurementError(f"{run_dir} holds no trial: nothing was measured yet")
     frames = {name: _frame(rows[name], columns) for name, columns in schema.TABLES.items()}
@@ -153,6 +156,7 @@ def _trial_row(run: str, record: Mapping[str, Any]) -> dict[str, Any]:
         "run": run,
         "trial": trial["number"],
         "round": trial["round"],
+        "block": trial.get("block"),
         "server": trial["server"]["name"],
         "interpreter": trial["server"].get("interpreter"),
         "workload": trial["workload_name"],
@@ -184,6 +188,8 @@ def _read_table(path: Path, columns: tuple[Column, ...], version: int) -> pd.Dat
     try:
         frame = pd.read_parquet(path)
     except FileNotFoundError:
+        if all(column.since > version for column in columns):  # a table that its version did not have yet
+            return _frame([], columns)
         raise UsageError(f"{path} is missing: rebuild it with `echobench report {path.parent}`") from None
     missing = [column.name for column in columns if column.since <= version and column.name not in frame]
     if missing:

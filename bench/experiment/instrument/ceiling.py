@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.experiment.host import machine
+from bench.files import cache_folder, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from clients.workload import Workload
 
@@ -93,17 +93,14 @@ def fingerprint() -> dict[str, Any]:
 
 def default_path() -> Path:
     """Return where the calibration of this user's machine is kept."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "echobench" / "calibration.json"
+    return cache_folder() / "calibration.json"
 
 
 def save(document: Mapping[str, Any], path: Path) -> None:
     """Keep a calibration, atomically. Raise UsageError if the folder cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".part")
-        fresh.write_text(json.dumps({"schema": SCHEMA_VERSION, **document}, indent=1) + "\n")
-        fresh.rename(path)
+        write_atomically(path, json.dumps({"schema": SCHEMA_VERSION, **document}, indent=1) + "\n")
     except OSError as error:
         raise UsageError(f"the calibration cannot be kept in {path}: {error.strerror}") from error
 

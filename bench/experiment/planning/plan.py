@@ -1,4 +1,4 @@
-"""What is to be measured, and in which order: servers crossed with workloads, in seeded shuffled rounds. Pure.
+"""What is to be measured, and in which order: servers crossed with workloads, in seeded rounds of blocks. Pure.
 
 A plan is resolved and frozen: its servers are commands. Where it comes from is the business of `plan_file.py`.
 """
@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.experiment.model import Server, Status, Trial, TrialResult
+from bench.experiment.model import Block, Server, Status, Trial, TrialResult
 from bench.units import count
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from bench.experiment.model import LoadGenerator
+    from bench.experiment.model import Design, LoadGenerator
     from clients.workload import Workload
 
 SEED_BITS = 31
+ROUNDS_WITHOUT_END = 100_000
+"""Of a plan that ends when its time is over, or its ratios are narrow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,18 +36,29 @@ class NamedWorkload:
 class Plan:
     """Everything that a run needs to know before its first trial.
 
-    `workers` is the number of processes that the load `generator` uses. `refused` names servers that are not measured
-    because they are no echo servers, each with the reason.
+    There are so many `rounds`, fewer if the `minutes` are over before, or if every ratio to the `baseline` is known to
+    within the fraction `until`. With the `design` "blocks" the servers of a workload are alive together, with "solo"
+    each trial is measured alone. `workers` is the number of processes that the load `generator` uses. `refused` names
+    servers that are not measured because they are no echo servers, each with the reason; `nonconforming` names those
+    that are measured all the same. `source` is the plan as it was asked for, from which the same plan can be resolved
+    again, and `interpreters` what was found out about the Pythons that run its servers: both as plain JSON types.
     """
 
     name: str
     servers: tuple[Server, ...]
     workloads: tuple[NamedWorkload, ...]
-    trials_per_cell: int
+    rounds: int
     seed: int
+    baseline: str | None = None
+    design: Design = "blocks"
+    minutes: float | None = None
+    until: float | None = None
     workers: int = 1
     generator: LoadGenerator = "python"
     refused: Mapping[str, str] = field(default_factory=dict)
+    nonconforming: frozenset[str] = frozenset()
+    source: Mapping[str, Any] = field(default_factory=dict)
+    interpreters: Mapping[str, Any] = field(default_factory=dict)
 
     def cells(self) -> list[tuple[Server, NamedWorkload]]:
         """Return each server with each workload that is for it."""
@@ -65,22 +78,54 @@ class Plan:
         ]
 
     def trials(self) -> Iterator[Trial]:
-        """Yield the trials in their order: each round visits every cell once, shuffled, so that drift falls on all.
+        """Yield the trials of all blocks in their order. Without an end if there is none to the rounds."""
+        for block in self.blocks():
+            yield from block.trials
 
-        Everything is drawn from the seed: the same plan gives the same trials.
+    def blocks(self) -> Iterator[Block]:
+        """Yield the blocks in their order: each round visits every cell once, shuffled, so that drift falls on all.
+
+        Everything is drawn from the seed: the same plan gives the same blocks, and more rounds only add to them.
         """
         draw = random.Random(self.seed)
-        cells = [cell for cell in self.cells() if self._gap(*cell) is None]
-        number = len(self.cells()) - len(cells)
-        for round_number in range(1, self.trials_per_cell + 1):
-            for server, workload in draw.sample(cells, len(cells)):
+        groups = [group for named in self.workloads for group in self._groups(named)]
+        number = len(self.gaps())
+        for block_number in range(1, len(groups) * self.rounds + 1):
+            round_number, place = divmod(block_number - 1, len(groups))
+            if not place:
+                order = draw.sample(groups, len(groups))
+            servers, named = order[place]
+            trials, seed = [], draw.getrandbits(SEED_BITS)
+            for server in servers:
                 number += 1
-                yield self._trial(number, round_number, server, workload, seed=draw.getrandbits(SEED_BITS))
+                trials.append(self._trial(number, round_number + 1, server, named, seed=seed, block=block_number))
+            yield Block(trials=tuple(trials))
 
-    def _trial(self, number: int, round_number: int, server: Server, named: NamedWorkload, seed: int) -> Trial:
+    def _groups(self, named: NamedWorkload) -> list[tuple[tuple[Server, ...], NamedWorkload]]:
+        """Return the servers of a workload by who is measured together: those that can be, and each other one alone."""
+        here = [server for server, one in self.cells() if one is named and self._gap(server, named) is None]
+        together = [server for server in here if self.can_share(server)]
+        alone = [server for server in here if server not in together] if len(together) > 1 else here
+        groups = [(server,) for server in alone]
+        return [(group, named) for group in ([tuple(together), *groups] if len(together) > 1 else groups)]
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether the time, or the precision, ends it, and not the number of rounds."""
+        return self.rounds >= ROUNDS_WITHOUT_END
+
+    def can_share(self, server: Server) -> bool:
+        """Whether a server may be alive beside others: not if its port is fixed, or if it runs already."""
+        is_possible = self.design == "blocks" and self.workers == 1
+        return is_possible and server.target is None and server.port is None
+
+    def _trial(
+        self, number: int, round_number: int, server: Server, named: NamedWorkload, *, seed: int, block: int = 0
+    ) -> Trial:
         return Trial(
             number=number,
             round=round_number,
+            block=block,
             server=server,
             workload_name=named.name,
             workload=named.workload.replace(seed=seed),
@@ -99,6 +144,6 @@ class Plan:
 
     @property
     def connections_most(self) -> int:
-        """The most connections that any trial holds."""
-        wanted = (named.workload.connections for server, named in self.cells() if self._gap(server, named) is None)
-        return max(wanted, default=0)
+        """The most connections that the load generator holds at once."""
+        groups = [group for named in self.workloads for group in self._groups(named)]
+        return max((len(servers) * named.workload.connections for servers, named in groups), default=0)

@@ -14,17 +14,18 @@ import msgspec
 from msgspec import Meta
 
 from bench.errors import UsageError, unknown_name
-from bench.experiment.model import LoadGenerator  # noqa: TC001 - msgspec looks at it
+from bench.experiment.model import Design, LoadGenerator  # noqa: TC001 - msgspec looks at it
 from bench.experiment.planning.plan import SEED_BITS
 from bench.experiment.planning.server_table import Name, ServerTable, split_servers
-from bench.experiment.planning.values import convert, tables
-from bench.experiment.planning.workload_table import WorkloadTable, read_options, read_table
+from bench.experiment.planning.values import convert
+from bench.experiment.planning.workload_table import WorkloadTable, read_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PRESETS = Path(__file__).parent / "presets"
 
+_Percent = Annotated[str, Meta(pattern=r"^\s*[0-9]*\.?[0-9]+\s*%$")]
 _Positive = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
 _Seed = Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="a whole number, 0 or more")]
 
@@ -36,7 +37,8 @@ def _names(example: str) -> Meta:
 class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A plan file whose values are read; `trials` are those of each cell, `workers` processes of the load `generator`.
 
-    `optional_servers` are measured where they can run, and are a gap in the results elsewhere.
+    `optional_servers` are measured where they can run, and are a gap in the results elsewhere. `until` is a percentage
+    as a text, `2%`.
     """
 
     name: Name = "plan"
@@ -44,7 +46,11 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     servers: Annotated[list[str], _names('["threads", "asyncio-streams"]')] = []
     optional_servers: Annotated[list[str], _names('["uvloop-protocol"]')] = []
     pythons: Annotated[list[str], Meta(description='a list of interpreters, such as ["python3.13", "pypy3"]')] = []
-    trials: _Positive = 3
+    trials: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="a whole number, 1 or more")] = None
+    minutes: Annotated[Annotated[float, Meta(gt=0)] | None, Meta(description="a number of minutes above 0")] = None
+    until: Annotated[_Percent | None, Meta(description='a percentage, such as "2%"')] = None
+    design: Annotated[Design, Meta(description='"blocks" or "solo"')] = "blocks"
+    baseline: Annotated[str | None, Meta(description="the name of a server of the plan")] = None
     seed: _Seed = None
     workers: _Positive = 1
     generator: Annotated[LoadGenerator, Meta(description='"python" or "reference"')] = "python"
@@ -55,6 +61,13 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Return the plan as plain JSON types, which `check_plan` reads."""
         fields: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, workload=[]))
         return fields | ({"workload": [dict(table.raw) for table in self.workload]} if self.workload else {})
+
+
+def asked_for(preset_or_path: str, **changes: Any) -> PlanFile:
+    """Return the plan of a preset or a file as the command line changes it: see `overridden`. Raises UsageError."""
+    path = find_plan(preset_or_path)
+    plan = read_plan(path)
+    return overridden(plan, **changes)
 
 
 def preset_names() -> list[str]:
@@ -88,11 +101,7 @@ def check_plan(raw: Mapping[str, Any], where: str) -> PlanFile:
 
     Whether the values of a workload go together is known when the command line has had its say: see `resolve`.
     """
-    servers = [
-        convert(table, ServerTable, place).checked(place) for place, table in tables(raw, "server", where).items()
-    ]
-    workloads = [read_table(table, place) for place, table in tables(raw, "workload", where).items()]
-    return convert(raw, PlanFile, where, server=servers, workload=workloads)
+    return convert(raw, PlanFile, where)
 
 
 def overridden(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError, unknown_name
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import Catalog, catalog
-from bench.experiment.planning.plan import NamedWorkload, Plan
+from bench.experiment.planning.plan import ROUNDS_WITHOUT_END, NamedWorkload, Plan
 from bench.experiment.planning.workload_table import WorkloadTable
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from bench.experiment.planning.plan_file import PlanFile
     from bench.experiment.planning.server_table import ServerTable
 
+
+UNTIL_MINUTES = 15.0
+"""What `until` waits at most if nobody says: a server of two modes never becomes narrow."""
+
+ROUNDS = {"blocks": 8, "solo": 3}
+"""How often each cell is measured if nobody says. An interval over blocks needs 6 of them."""
 
 EVERY = "*"
 """Among the names of servers: all that come with us."""
@@ -41,21 +48,55 @@ def resolve(file: PlanFile) -> Plan:
     workload that do not go together, and for a server that was asked for and cannot run here.
     """
     assert file.seed is not None
-    places = [catalog(python) for python in dict.fromkeys(file.pythons)] or [catalog()]
-    chosen = list(_chosen(file, places))
-    _check_names(chosen, places)
+    places = {python: catalog(python) for python in file.pythons or [sys.executable]}
+    catalogs = list(places.values())
+    chosen = list(_chosen(file, catalogs))
+    _check_names(chosen, catalogs)
     tables = file.workload or [WorkloadTable({})]
     workloads = itertools.chain.from_iterable(table.workloads() for table in tables)
-    known = {*(one.base for one in chosen), *places[0].entries}
-    return Plan(
+    known = {*(one.base for one in chosen), *catalogs[0].entries}
+    plan = Plan(
         name=file.name,
         servers=tuple(one.server for one in chosen),
         workloads=_distinct(_restricted(workload, chosen, known) for workload in workloads),
-        trials_per_cell=file.trials,
+        rounds=file.trials or (ROUNDS_WITHOUT_END if file.minutes or file.until else ROUNDS[file.design]),
         seed=file.seed,
+        design=file.design,
+        minutes=file.minutes or (UNTIL_MINUTES if file.until else None),
+        until=_fraction(file.until),
         workers=file.workers,
         generator=file.generator,
+        source=file.to_json(),
+        interpreters={
+            python: {"description": place.interpreter.description, "libraries": place.libraries}
+            for python, place in places.items()
+        },
     )
+    return dataclasses.replace(plan, baseline=_baseline(plan, file.baseline))
+
+
+def _fraction(percent: str | None) -> float | None:
+    """Return 0.02 for `2%`. Raise UsageError for nothing."""
+    if percent is None:
+        return None
+    fraction = float(percent.strip().removesuffix("%")) / 100
+    if not 0 < fraction < 1:
+        raise UsageError(f"--until {percent} cannot be reached: give a percentage above 0 and below 100, such as 2%")
+    return fraction
+
+
+def _baseline(plan: Plan, name: str | None) -> str | None:
+    """Return the server that the others are ratios to: the one named, else the first that has every workload."""
+    if name is not None:
+        if name not in (names := [server.name for server in plan.servers]):
+            raise unknown_name("server of this plan", name, names)
+        return name
+    gaps = {gap.trial.cell for gap in plan.gaps()}
+    cells = {(server.name, named.name) for server, named in plan.cells()} - gaps
+    for server in plan.servers:
+        if all((server.name, named.name) in cells for named in plan.workloads):
+            return server.name
+    return None
 
 
 def _chosen(file: PlanFile, places: Sequence[Catalog]) -> Iterator[Chosen]:

@@ -6,16 +6,17 @@ import re
 import shlex
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from bench.errors import UsageError, unknown_name
 from bench.experiment.planning.address import split_address
+from bench.experiment.planning.values import convert
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$"
 _NAMED = "letters, digits and . _ @ + -, beginning with a letter or a digit"
@@ -42,6 +43,11 @@ class ServerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     host: Annotated[str, Meta(description="the address to listen on")] = "127.0.0.1"
     port: Annotated[Annotated[int, Meta(ge=1, le=65535)] | None, Meta(description="a port number, 1 to 65535")] = None
     connections_max: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="a whole number, 1 or more")] = None
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any], where: str) -> ServerTable:
+        """Read a table of plain values that stands at `where`. Raises UsageError."""
+        return convert(raw, cls, where).checked(where)
 
     @property
     def words(self) -> tuple[str, ...]:

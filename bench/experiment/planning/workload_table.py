@@ -42,6 +42,19 @@ class WorkloadTable:
     where: str = field(compare=False, default="[[workload]]")
     axes: Mapping[str, Axis] = field(compare=False, default_factory=dict)
 
+    @classmethod
+    def read(cls, raw: Mapping[str, Any], where: str) -> WorkloadTable:
+        """Read the values of a plan's table. Raises UsageError naming `where`, the key and what is accepted."""
+        for key in raw:
+            if key not in KEYS and key not in OTHER_KEYS:
+                raise UsageError(f"{where}: {unknown_name('key', key, [*OTHER_KEYS, *KEYS])}")
+        label, only = raw.get("name"), raw.get("servers")
+        if not isinstance(label, str | None):
+            raise UsageError(str(FieldError(f"{where}: name", label, OTHER_KEYS["name"])))
+        if only is not None and not (isinstance(only, list) and all(isinstance(name, str) for name in only)):
+            raise UsageError(str(FieldError(f"{where}: servers", only, OTHER_KEYS["servers"])))
+        return cls(raw, where, {key: _axis(key, raw[key], f"{where}: {key}") for key in raw if key in KEYS})
+
     def overridden(self, options: WorkloadTable) -> WorkloadTable:
         """Return it with the keys that the command line gave in the place of its own."""
         return WorkloadTable({**self.raw, **options.raw}, self.where, {**self.axes, **options.axes})
@@ -68,19 +81,6 @@ class WorkloadTable:
             key = key_of(error.field).name
             name = self.axes[key].where if key in self.axes else f"{self.where}: {key}"
             raise UsageError(str(error.named(name))) from error
-
-
-def read_table(raw: Mapping[str, Any], where: str) -> WorkloadTable:
-    """Read the values of a plan's table. Raise UsageError naming `where`, the key and what is accepted."""
-    for key in raw:
-        if key not in KEYS and key not in OTHER_KEYS:
-            raise UsageError(f"{where}: {unknown_name('key', key, [*OTHER_KEYS, *KEYS])}")
-    label, only = raw.get("name"), raw.get("servers")
-    if not isinstance(label, str | None):
-        raise UsageError(str(FieldError(f"{where}: name", label, OTHER_KEYS["name"])))
-    if only is not None and not (isinstance(only, list) and all(isinstance(name, str) for name in only)):
-        raise UsageError(str(FieldError(f"{where}: servers", only, OTHER_KEYS["servers"])))
-    return WorkloadTable(raw, where, {key: _axis(key, raw[key], f"{where}: {key}") for key in raw if key in KEYS})
 
 
 def read_options(raw: Mapping[str, Any]) -> WorkloadTable:

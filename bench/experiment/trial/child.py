@@ -58,6 +58,7 @@ class Child:
         self._stop_signal = stop_signal
         self._buffer = bytearray()
         self._drain: threading.Thread | None = None
+        self._was_asked = False
         try:
             with log.open("ab") as sink, bound_to(cpus), _interrupts_put_off():
                 self._process = subprocess.Popen(
@@ -167,14 +168,20 @@ class Child:
             return False
         return True
 
+    def ask_to_end(self) -> None:
+        """Tell it to end, and do not wait for that: `stop` does."""
+        if not self._was_asked:
+            self._was_asked = True
+            self._close_stdin()
+            self._signal_group(self._stop_signal)
+
     def stop(self, grace_s: float = STOP_TIMEOUT_S) -> bool:
         """End it and all it started. Return True if something outlived the grace and had to be killed."""
         deadline_s = time.monotonic() + grace_s
         started = descendants(self.pid) if self.returncode is None else []
         outlived = True
         try:
-            self._close_stdin()
-            self._signal_group(self._stop_signal)
+            self.ask_to_end()
             outlived = not (self.ended_within(grace_s) and _all_gone(started, deadline_s))
         finally:
             self._signal_group(signal.SIGKILL)

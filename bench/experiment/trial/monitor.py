@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import psutil
 
-from bench.experiment.trial.procfs import GONE, Cpu, Machine, MachineClock, Switches, Tree, Vitals
+from bench.experiment.trial.procfs import GONE, Counters, Cpu, Machine, MachineClock, Tree, Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -23,8 +23,8 @@ INTERVAL_NS = 100_000_000
 SAMPLING_SHARE = 0.02
 """Of the time, at most, that sampling may take: of many processes there are fewer samples."""
 LEAD_NS = 50_000_000
-"""So long before the window begins, and before it ends, context switches are read."""
-SWITCHES_THREADS_MAX = 1024
+"""So long before the window begins, and before it ends, the counters are read."""
+COUNTED_THREADS_MAX = 1024
 """Reading them takes a file for each thread: with more threads than this they stay unknown."""
 
 
@@ -68,6 +68,17 @@ def edge_metrics(before: Edge, after: Edge) -> dict[str, Any]:
     }
 
 
+def counted(side: str, before: Counters | None, after: Counters | None, scale: float = 1.0) -> dict[str, int]:
+    """Return the metrics of what was counted between two readings, times `scale`; nothing that was not read twice."""
+    if before is None or after is None:
+        return {}
+    return {
+        f"{side}_{name}": max(0, round(scale * (last - first)))
+        for name, first, last in zip(Counters._fields, before, after, strict=True)
+        if first is not None and last is not None
+    }
+
+
 class Side:
     """The server or the generator, as long as it can be seen, and the most that was seen of it."""
 
@@ -104,7 +115,7 @@ class Side:
     def is_small(self) -> bool:
         """Whether its threads are few enough to be read one by one."""
         vitals: Vitals | None = self.read("vitals")
-        return vitals is not None and vitals.threads <= SWITCHES_THREADS_MAX
+        return vitals is not None and vitals.threads <= COUNTED_THREADS_MAX
 
     def look(self) -> Mapping[str, Any]:
         """Return a sample by the column names of `schema.MONITOR`, and remember the largest; empty if it is lost."""
@@ -168,19 +179,19 @@ class Monitor(threading.Thread):
             self._machine = MachineClock(self._cpus)
         except OSError:
             return  # no descriptor is left for it
-        first_ns, first = time.monotonic_ns(), self._switches()
+        first_ns, first = time.monotonic_ns(), self._counters()
         if not self._wait_until(self._start_ns):
             return
         before = self._edge()
         if not self._sample(self._end_ns - LEAD_NS):
             return
-        last_ns, last = time.monotonic_ns(), self._switches()  # now: the threads end with their connections
+        last_ns, last = time.monotonic_ns(), self._counters()  # now: the threads end with their connections
         if not self._wait_until(self._end_ns):
             return
         after = self._edge()
         self._server.note_uss()
         self._metrics.update(edge_metrics(before, after))
-        self._note_switches(first, last, (after.at_ns - before.at_ns) / (last_ns - first_ns))
+        self._note_counters(first, last, (after.at_ns - before.at_ns) / (last_ns - first_ns))
         self._note_maxima()
         self._is_whole = True
 
@@ -214,19 +225,15 @@ class Monitor(threading.Thread):
             {"at_s": at_s, "process": "machine", "cpu_s": machine.processes_s, "steal_s": machine.steal_s}
         )
 
-    def _switches(self) -> dict[Side, Switches | None]:
-        return {side: side.read("switches") if side.is_small() else None for side in self._sides}
+    def _counters(self) -> dict[Side, Counters | None]:
+        return {side: side.read("counters") if side.is_small() else None for side in self._sides}
 
-    def _note_switches(
-        self, first: Mapping[Side, Switches | None], last: Mapping[Side, Switches | None], scale: float
+    def _note_counters(
+        self, first: Mapping[Side, Counters | None], last: Mapping[Side, Counters | None], scale: float
     ) -> None:
-        """Note context switches of the window, from those between two readings near its edges."""
+        """Note what was counted in the window, from two readings near its edges."""
         for side in self._sides:
-            before, after = first[side], last[side]
-            if before is not None and after is not None:
-                for kind in Switches._fields:
-                    count = scale * (getattr(after, kind) - getattr(before, kind))
-                    self._metrics[f"{side.name}_ctx_{kind}"] = max(0, round(count))
+            self._metrics |= counted(side.name, first[side], last[side], scale)
 
     def _note_maxima(self) -> None:
         seen = {(side.name, reading): value for side in self._sides for reading, value in side.maxima.items()}

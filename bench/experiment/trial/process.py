@@ -22,7 +22,7 @@ from bench.experiment.planning.address import join_address, split_address
 from bench.experiment.trial.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError, descendants
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from bench.experiment.model import Server
 
@@ -74,10 +74,49 @@ def launch(
     and never signalled. Raises ServerError, with the tail of its log, when it ends before it listens or is silent for
     its `ready_timeout_s`.
     """
+    with launch_together([server], logs=[log], seed=seed, cpus=cpus, stop_timeout_s=stop_timeout_s) as (found,):
+        if isinstance(found, ServerError):
+            raise found
+        yield found
+
+
+@contextlib.contextmanager
+def launch_together(
+    servers: Sequence[Server],
+    *,
+    logs: Sequence[Path],
+    seed: int = 0,
+    cpus: Collection[int] = (),
+    stop_timeout_s: float = STOP_TIMEOUT_S,
+) -> Iterator[list[RunningServer | ServerError]]:
+    """Start servers at the same time, yield them once each listens or has failed, and end them and all they started.
+
+    What `launch` says of one holds for each.
+    """
+    started: list[RunningServer] = []
+    found: list[RunningServer | ServerError] = []
+    try:
+        for server, log in zip(servers, logs, strict=True):
+            try:
+                started.append(running := _start(server, log=log, seed=seed, cpus=cpus))
+                found.append(running)
+            except ServerError as error:
+                found.append(error)
+        yield [_listening(one) if isinstance(one, RunningServer) else one for one in found]
+    finally:
+        for running in started:  # all are told before the first is waited for
+            if running.child is not None:
+                running.child.ask_to_end()
+        for running in started:
+            if running.child is not None:
+                running.was_killed = running.child.stop(stop_timeout_s)
+
+
+def _start(server: Server, *, log: Path, seed: int, cpus: Collection[int]) -> RunningServer:
+    """Start a server, and return it before it listens. Raises ServerError."""
     if server.target is not None:
         host, port = split_address(server.target)
-        yield RunningServer(server=server, host=host, port=port, pid=server.pid)
-        return
+        return RunningServer(server=server, host=host, port=port, pid=server.pid)
     port = server.port or (0 if server.ready == "line" else free_port(server.host))
     try:
         child = Child(
@@ -90,13 +129,18 @@ def launch(
         )
     except ChildError as error:
         raise ServerError(f"{server.name}: {error}") from error
-    running = RunningServer(server=server, host=server.host, port=port, pid=child.pid, child=child)
-    try:
-        running.host, running.port = _await_ready(server, child, port)
-        child.drain()
-        yield running
-    finally:
-        running.was_killed = child.stop(stop_timeout_s)
+    return RunningServer(server=server, host=server.host, port=port, pid=child.pid, child=child)
+
+
+def _listening(running: RunningServer) -> RunningServer | ServerError:
+    """Return a server once it listens, or why it does not."""
+    if running.child is not None:
+        try:
+            running.host, running.port = _await_ready(running.server, running.child, running.port)
+        except ServerError as error:
+            return error
+        running.child.drain()
+    return running
 
 
 def layout(seed: int) -> dict[str, str]:

@@ -28,7 +28,7 @@ _IS_LINUX = sys.platform == "linux"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = resource.getpagesize()
 _FILE_BYTES_MAX = 1024  # of a process
-_KEPT_MAX = 8
+KEPT_MAX = 8
 """Of so many members the files stay open; with more, it is the descriptors of the bench that would run out."""
 _SWITCHES = {"voluntary_ctxt_switches": 0, "nonvoluntary_ctxt_switches": 1}
 
@@ -69,11 +69,13 @@ class Machine(NamedTuple):
     total_s: float
 
 
-class Switches(NamedTuple):
-    """Context switches of a tree so far."""
+class Counters(NamedTuple):
+    """What the kernel has counted of a tree so far. None is what this kernel does not tell."""
 
-    voluntary: int
-    involuntary: int
+    ctx_voluntary: int
+    ctx_involuntary: int
+    minor_faults: int | None
+    runqueue_wait_ns: int | None
 
 
 class ProcFile:
@@ -134,9 +136,10 @@ def _parse_stat(line: bytes) -> tuple[tuple[float, ...], int]:
 class MachineClock:
     """The times of some of the machine's CPUs, which the kernel counts in ticks of 10 ms."""
 
-    def __init__(self, cpus: Collection[int]) -> None:
+    def __init__(self, cpus: Collection[int], *, stat: str = "/proc/stat") -> None:
+        """Read the file `stat`, see proc_stat(5), where there is Linux. Raise OSError if it is not there."""
         self._cpus = frozenset(cpus)
-        self._stat = ProcFile("/proc/stat") if _IS_LINUX else None
+        self._stat = ProcFile(stat) if _IS_LINUX else None
 
     def read(self) -> Machine:
         """Return their sums."""
@@ -168,8 +171,9 @@ def _parse_machine(stat: bytes, cpus: Collection[int]) -> Machine:
 class Tree:
     """A process and all that it started. Members are looked up when that is asked for; one that ended is dropped."""
 
-    def __init__(self, pid: int) -> None:
-        """Look the tree up. Raise one of GONE if there is none."""
+    def __init__(self, pid: int, *, kept_max: int = KEPT_MAX) -> None:
+        """Look the tree up; keep the files of so many members open. Raise one of GONE if there is none."""
+        self._kept_max = kept_max
         self._root = Member(psutil.Process(pid))
         self._members = [self._root]
         self.refresh()
@@ -177,7 +181,15 @@ class Tree:
     def refresh(self) -> None:
         """Take note of new members."""
         known = {member.process: member for member in self._members}
-        self._members = [self._root, *_members(self._root.process.children(recursive=True), known)]
+        self._members = [self._root, *self._found(self._root.process.children(recursive=True), known)]
+
+    def _found(self, processes: Iterable[psutil.Process], known: Mapping[psutil.Process, Member]) -> Iterator[Member]:
+        for number, process in enumerate(processes):
+            try:
+                yield known.get(process) or Member(process, is_kept=number < self._kept_max)
+            except GONE as error:  # it has ended meanwhile
+                if _is_our_fault(error):
+                    raise
 
     def vitals(self) -> Vitals:
         """Return the sums over the tree.
@@ -205,10 +217,15 @@ class Tree:
         """Return the number of open descriptors."""
         return sum(self._read(lambda member: _fds(member.process)))
 
-    def switches(self) -> Switches:
-        """Return context switches so far, of all threads that live. Dear with many threads: a file for each."""
-        read = self._read(lambda member: _switches(member.process))
-        return Switches(sum(one.voluntary for one in read), sum(one.involuntary for one in read))
+    def counters(self) -> Counters:
+        """Return what was counted so far, of all threads that live. Dear with many threads: two files for each."""
+        read = self._read(lambda member: _counters(member.process))
+        return Counters(
+            sum(one.ctx_voluntary for one in read),
+            sum(one.ctx_involuntary for one in read),
+            _sum(one.minor_faults for one in read),
+            _sum(one.runqueue_wait_ns for one in read),
+        )
 
     def _read(self, read: Callable[[Member], T]) -> list[T]:
         """Read every member. One that has ended is dropped, but if it is the first, its error is raised."""
@@ -223,15 +240,6 @@ class Tree:
         return found
 
 
-def _members(processes: Iterable[psutil.Process], known: Mapping[psutil.Process, Member]) -> Iterator[Member]:
-    for number, process in enumerate(processes):
-        try:
-            yield known.get(process) or Member(process, is_kept=number < _KEPT_MAX)
-        except GONE as error:  # it has ended meanwhile
-            if _is_our_fault(error):
-                raise
-
-
 def _is_our_fault(error: psutil.Error | OSError) -> bool:
     """Say whether the bench had no descriptor left, which says nothing about the process."""
     return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
@@ -243,14 +251,25 @@ def _fds(process: psutil.Process) -> int:
     return size or process.num_fds()
 
 
-def _switches(process: psutil.Process) -> Switches:
-    tasks = Path(f"/proc/{process.pid}/task")
+def _sum(parts: Iterable[int | None]) -> int | None:
+    """Return the sum; None if a part is not known."""
+    known = list(parts)
+    return None if None in known else sum(part for part in known if part is not None)
+
+
+def _counters(process: psutil.Process) -> Counters:
+    folder = Path(f"/proc/{process.pid}")
+    tasks = folder / "task"
     if not tasks.exists():
-        return Switches(*process.num_ctx_switches())
-    counts = [0, 0]
-    for task in tasks.iterdir():  # /proc/PID/status has the first thread's only
+        voluntary, involuntary = process.num_ctx_switches()
+        return Counters(voluntary, involuntary, None, None)
+    switches, wait_ns = [0, 0], 0
+    for task in tasks.iterdir():  # what the process's own files say of this is the first thread's only
         with contextlib.suppress(OSError):  # a thread that has ended meanwhile
             for line in (task / "status").read_text().splitlines()[-2:]:
                 name, _, number = line.partition(":")
-                counts[_SWITCHES[name]] += int(number)
-    return Switches(*counts)
+                switches[_SWITCHES[name]] += int(number)
+            wait_ns += int((task / "schedstat").read_text().split()[1])
+    stat = (folder / "stat").read_bytes()
+    minor_faults = int(stat[stat.rindex(b")") + 2 :].split()[7])
+    return Counters(switches[0], switches[1], minor_faults, wait_ns)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers.checkout import CHECKOUT
 
 MEASURING = [
     ("run", "smoke", "--server", "threads"),
@@ -17,11 +18,11 @@ MEASURING = [
 
 
 @pytest.fixture
-def echobench(checkout, tmp_path):
+def echobench(tmp_path):
     """Return a function that runs the command in a folder of its own; modules in that folder come before all others."""
 
     def run(*arguments, **options):
-        path = f"{tmp_path}{os.pathsep}{checkout}"
+        path = f"{tmp_path}{os.pathsep}{CHECKOUT}"
         env = {**os.environ, "PYTHONPATH": path, "XDG_CACHE_HOME": str(tmp_path / "cache")}
         command = [sys.executable, "-P", "-m", "bench", *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}

@@ -15,6 +15,7 @@ import time
 import pandas as pd
 import psutil
 import pytest
+from helpers.checkout import CHECKOUT
 
 import bench
 from bench.cli import COMMANDS
@@ -25,11 +26,11 @@ PLAIN = (*SHORT, "--no-report")
 
 
 @pytest.fixture(scope="module")
-def frozen(checkout, tmp_path_factory):
+def frozen(tmp_path_factory):
     """Copy the packages: a run is resumed only with the code that began it, and the checkout may be worked on."""
     folder = tmp_path_factory.mktemp("checkout")
     for package in ("bench", "clients", "servers"):
-        shutil.copytree(checkout / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(CHECKOUT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
@@ -251,12 +252,12 @@ def test_a_server_that_runs_already_is_measured_and_left_alone(echobench, tmp_pa
             theirs.kill()
 
 
-def test_help_lists_every_command_that_there_is(echobench, checkout):
+def test_help_lists_every_command_that_there_is(echobench):
     status, out, _ = echobench("--help")
     assert status == 0
     for name in COMMANDS:
         assert f"  {name} " in out
-        assert (checkout / "bench" / "cli" / f"{name}.py").exists(), f"{name} is listed and not written"
+        assert (CHECKOUT / "bench" / "cli" / f"{name}.py").exists(), f"{name} is listed and not written"
 
 
 def test_servers_are_listed_for_people_and_for_programs(echobench):

@@ -52,7 +52,7 @@ class Clock:
         return measured(block)
 
 
-def test_an_experiment_is_sent_the_results_of_its_blocks_and_its_outcome_is_returned():
+def test_drive_sends_results_to_the_experiment_and_returns_its_outcome():
     kept = []
     blocks = [block(1), block(2, of=3), block(5)]
     assert drive(count(blocks), measured, keep=lambda result: kept.append(result.trial.number)) == (
@@ -120,7 +120,7 @@ def test_what_the_experiment_or_the_disk_raises_is_raised():
         drive(count([block(1)]), measured, keep=full)
 
 
-def test_a_time_limit_ends_an_experiment_before_the_block_that_would_be_late():
+def test_drive_ends_before_the_block_that_would_be_late():
     clock = Clock()
     outcome = drive(count([block(n) for n in range(1, 10)]), clock.measure, limit_s=3.5, clock=clock)
     assert outcome == ([1, 2, 3], StopReason.TIME_IS_UP)
@@ -173,7 +173,7 @@ def test_an_interrupt_while_a_result_is_kept_waits_until_it_is():
     assert kept == [1]
 
 
-def test_an_interrupt_within_a_step_of_the_experiment_waits_until_its_next_block():
+def test_drive_holds_an_interrupt_back_until_the_next_block():
     def interrupted_while_it_computes():
         total = 0
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 
@@ -17,19 +18,25 @@ PLAN = Plan(
     name="p",
     servers=SERVERS,
     workloads=(NamedWorkload(name="w", workload=Workload()),),
-    trials_per_cell=3,
+    rounds=3,
     seed=5,
     generator="reference",
 )
 
 
-def run(plan, done=(), fail=lambda trial: False):
+def run(plan, done=(), fail=lambda trial: False, slices_of=lambda trial: ()):
     kept = []
 
     def measure(block):
-        (trial,) = block.trials
-        status = Status.SERVER_DIED if fail(trial) else Status.MEASURED
-        return (TrialResult(trial=trial, status=status, metrics={"window_s": 0.5}),)
+        return tuple(
+            TrialResult(
+                trial=trial,
+                status=Status.SERVER_DIED if fail(trial) else Status.MEASURED,
+                metrics={"window_s": 0.5},
+                slices=slices_of(trial),
+            )
+            for trial in block.trials
+        )
 
     return drive(rounds(plan, done), measure, keep=kept.append), [result.trial for result in kept]
 
@@ -45,6 +52,28 @@ def test_what_an_earlier_run_measured_is_not_asked_for_again():
     everything = [trial.number for trial in PLAN.trials()]
     _, trials = run(PLAN, done=everything[:4])
     assert [trial.number for trial in trials] == everything[4:]
+
+
+def test_a_block_of_which_a_trial_is_missing_is_measured_whole():
+    everything = [trial.number for trial in PLAN.trials()]
+    _, trials = run(PLAN, done=everything[:3])
+    assert [trial.number for trial in trials] == everything[2:]
+
+
+def test_a_run_ends_once_every_ratio_is_narrow_enough():
+    """Both servers are the same but for up to one part in a thousand, which changes from block to block."""
+
+    def slices_of(trial):
+        rate = 1000 * (1 + 0.001 * math.sin(1.7 * trial.block) * (trial.server.name == "a"))
+        return tuple(
+            {"pass": n, "slice_s": 1.0, "replies": rate, "server_cpu_s": 0.5, "response_p50_ns": 1.0} for n in range(5)
+        )
+
+    plan = dataclasses.replace(PLAN, rounds=50, until=0.01, baseline="b")
+    tally, trials = run(plan, slices_of=slices_of)
+    assert len(trials) == 2 * 6, "six blocks are the fewest that give an interval"
+    assert tally.is_whole
+    assert len(run(dataclasses.replace(plan, until=1e-6), slices_of=slices_of)[1]) == 2 * 50
 
 
 def test_a_trial_that_fails_is_counted_and_the_run_goes_on():

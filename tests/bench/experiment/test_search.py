@@ -112,7 +112,7 @@ def test_an_interrupted_search_returns_how_far_it_came():
     assert (found.stopped, found.trials, found.bracket.kept_per_s) == (StopReason.INTERRUPTED, 3, 100.0)
 
 
-def test_a_probe_is_told_with_its_rate_what_was_seen_and_how_it_went():
+def test_search_tells_each_probe_with_rate_observation_and_result():
     _, probes = found_by(lambda rate: result(rate, 2.5e6 if rate < 150 else 50e6), first_per_s=100.0)
     assert all(isinstance(probe, Probe) for probe in probes)
     assert probes[0].lines == ["       100/s  p99    2.5 ms  kept"]

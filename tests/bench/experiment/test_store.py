@@ -104,7 +104,7 @@ def test_a_run_can_be_taken_up_again_without_what_was_torn(store, tmp_path):
     assert json.loads((store.path / "run.json").read_text())["state"] == "running"
 
 
-def test_a_folder_is_held_against_a_second_writer_until_the_first_has_ended(store):
+def test_a_store_holds_its_folder_against_a_second_writer(store):
     with pytest.raises(UsageError, match="is being measured by another process"):
         Store.open(store.path)
     code = f"from pathlib import Path; from bench.experiment.store import Store; Store.open(Path({str(store.path)!r}))"
@@ -148,7 +148,7 @@ def full_disk(monkeypatch):
     return fill
 
 
-def test_a_full_disk_ends_the_run_with_a_sentence_and_the_trial_does_not_count(store, full_disk):
+def test_a_full_disk_ends_the_run_and_its_trial_does_not_count(store, full_disk):
     store.save(result(1))
     full_disk()
     with pytest.raises(MeasurementError, match="No space left on device; make room, then --resume it"):

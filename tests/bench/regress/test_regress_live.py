@@ -18,6 +18,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from helpers.checkout import CHECKOUT
 
 from bench.errors import ExitCode
 from bench.experiment.drive import Silent, drive
@@ -78,10 +79,10 @@ def echo(tmp_path):
 
 
 @pytest.fixture
-def regress(checkout, tmp_path):
+def regress(tmp_path):
     """Return a function that runs the real command and gives its exit status and its JSON."""
 
-    def run(*arguments, cwd=checkout):
+    def run(*arguments, cwd=CHECKOUT):
         done = subprocess.run(
             [
                 sys.executable,
@@ -95,7 +96,7 @@ def regress(checkout, tmp_path):
                 *arguments,
             ],
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(checkout)},
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
             capture_output=True,
             text=True,
             check=False,
@@ -250,11 +251,11 @@ def test_a_project_not_written_here_with_a_slower_second_commit(project, regress
 
 
 @pytest.mark.parametrize("field", [("interpreter", "version"), ("libraries", "uvloop"), ("machine", "cpu_model")])
-def test_a_stale_baseline_is_refused_with_the_field(checkout, tmp_path, field):
+def test_a_stale_baseline_is_refused_with_the_field(tmp_path, field):
     def bench(*arguments):
         return subprocess.run(
             [sys.executable, "-P", "-m", "bench", *arguments],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(checkout)}, capture_output=True, text=True, check=False,
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
     bench("run", "smoke", "--server", "threads", "--trials", "2", "--out", str(tmp_path / "results"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from helpers.checkout import CHECKOUT
 
 from bench.errors import NoBaselineError, UsageError
 from bench.experiment.planning.catalog import catalog
@@ -17,9 +18,9 @@ WORKLOAD = Workload(connections=4)
 
 
 @pytest.fixture
-def ours(project, checkout):
+def ours(project):
     """Return a repository that looks like this project: its servers, and a pyproject of its name."""
-    shutil.copytree(checkout / "servers", project.root / "servers", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(CHECKOUT / "servers", project.root / "servers", ignore=shutil.ignore_patterns("__pycache__"))
     (project.root / "pyproject.toml").write_text('[project]\nname = "echobench"\n')
     return project
 

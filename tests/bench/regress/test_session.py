@@ -151,7 +151,7 @@ def test_a_cell_that_was_not_measured_is_invalid(gate):
     assert said in only(outcome).reason
 
 
-def test_a_busy_generator_is_no_problem_if_only_server_cpu_decides_or_the_server_is_busy_too():
+def test_a_busy_generator_is_valid_where_server_cpu_decides():
     for rules, server_share in (((fakes.CPU,), 0.5), ((fakes.RPS,), 0.98)):
         shares = {"client_cpu_share": 0.99, "server_cpu_share": server_share}
         host = fakes.FakeHost(

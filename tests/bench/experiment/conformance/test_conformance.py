@@ -12,13 +12,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from helpers.checkout import KNOWN_BAD
 
 from bench.experiment.conformance import CASES, START, Group, Outcome, basic, cases_of, check
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.trial.process import launch
 
-KNOWN_BAD = Path(__file__).parents[3] / "known_bad"
 PASSED, FAILED, LIMITED, SKIPPED = Outcome
 RUNNABLE = [name for name, entry in catalog().entries.items() if entry.runnable]
 RLOOP = ("rloop-streams", "rloop-protocol", "rloop-buffered")

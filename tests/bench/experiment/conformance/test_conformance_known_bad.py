@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from helpers.checkout import KNOWN_BAD
 
 from bench.experiment.conformance import CASES, START, CaseResult, Group, Outcome, cases_of, check
 from bench.experiment.planning.catalog import catalog
-
-FOLDER = Path(__file__).parents[3] / "known_bad"
 
 MEANT_FOR = {
     "never_reads": ("echo", r"nothing happened for 2 s .* after 0 of 13 bytes"),
@@ -59,7 +57,7 @@ def verdicts() -> dict[str, Results]:
 
 
 def results_of(name: str) -> Results:
-    server = catalog().file(FOLDER / f"{name}.py")
+    server = catalog().file(KNOWN_BAD / f"{name}.py")
     cases = [case.scaled(**SCALES.get(case.name, {})) for case in cases_of(Group.BASIC, Group.STANDARD)]
     return {
         result.case: result for result in check(server, cases, patience_s=PATIENCE_S, stop_timeout_s=STOP_TIMEOUT_S)
@@ -86,13 +84,13 @@ def test_what_the_fault_leaves_unharmed_passes(name, verdicts):
 
 
 def test_slowness_is_no_fault():
-    server = catalog().file(FOLDER / "fixed_delay.py")
+    server = catalog().file(KNOWN_BAD / "fixed_delay.py")
     results = check(server, cases_of(Group.BASIC), stop_timeout_s=STOP_TIMEOUT_S)
     assert {result.outcome for result in results} == {Outcome.PASSED}
 
 
 def test_every_server_of_the_folder_is_meant_for_a_case():
-    assert {path.stem for path in FOLDER.glob("[!_]*.py")} == {*MEANT_FOR, "fixed_delay"}
+    assert {path.stem for path in KNOWN_BAD.glob("[!_]*.py")} == {*MEANT_FOR, "fixed_delay"}
 
 
 def test_every_case_catches_something():

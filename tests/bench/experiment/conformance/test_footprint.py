@@ -50,13 +50,13 @@ def test_the_descriptor_that_a_blocked_accept_reserves_is_not_counted():
             server.kill()
 
 
-def test_what_is_given_back_late_is_waited_for(looks):
+def test_footprint_waits_for_what_is_given_back_late(looks):
     left = looks(9, 9, 9, 5)
     assert wait_released(1, held(5), deadline=Deadline(60), within_s=30).descriptors == 5
     assert left == [5]
 
 
-def test_what_is_not_given_back_is_said_with_the_time_that_was_waited(looks):
+def test_footprint_says_what_is_not_given_back_after_which_time(looks):
     looks(6)
     with pytest.raises(BrokenError, match=r"^1 descriptors more than before are still held 0\.05 s after the clients"):
         wait_released(1, held(5), deadline=Deadline(60), within_s=0.05)

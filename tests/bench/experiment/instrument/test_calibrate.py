@@ -88,7 +88,7 @@ def test_too_few_pairs_give_a_ratio_without_an_interval():
     assert to_json(answer)["ratio"]["low"] is None
 
 
-def test_what_was_a_number_in_json_is_one_with_its_bounds_beside_it():
+def test_calibration_json_has_bounds_beside_each_number():
     told = to_json(answer_cell(pairs([0.70, 0.72, 0.74, 0.71, 0.73, 0.72])))
     assert told["ceiling_per_s_low"] < told["ceiling_per_s"] < told["ceiling_per_s_high"]
     assert told["reference_per_s"] == 100_000.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from bench.experiment.model import Server, Status
 from bench.experiment.planning.plan import NamedWorkload, Plan
 from clients.workload import Workload
@@ -18,7 +20,7 @@ def plan(**changes):
         "name": "test",
         "servers": (Server(name="a"), Server(name="b"), Server(name="one", connections_max=1)),
         "workloads": (workload(1), workload(16)),
-        "trials_per_cell": 4,
+        "rounds": 4,
         "seed": 7,
     }
     return Plan(**{**fields, **changes})
@@ -43,10 +45,10 @@ def test_rounds_are_shuffled_and_the_seed_decides_how():
     assert trials[:5] != trials[5:10]
 
 
-def test_every_trial_has_a_seed_of_its_own_and_the_plans_seed_decides_which():
-    seeds = [trial.workload.seed for trial in plan().trials()]
+def test_the_plans_seed_decides_the_seed_of_every_solo_trial():
+    seeds = [trial.workload.seed for trial in plan(design="solo").trials()]
     assert len(set(seeds)) == len(seeds)
-    assert seeds == [trial.workload.seed for trial in plan().trials()]
+    assert seeds == [trial.workload.seed for trial in plan(design="solo").trials()]
 
 
 def test_what_cannot_be_measured_comes_first_as_a_gap_with_its_reason():
@@ -72,7 +74,36 @@ def test_a_workload_can_be_for_some_servers_only():
     assert found.gaps() == []
 
 
+def test_servers_of_a_workload_share_a_block_and_a_seed():
+    blocks = list(plan().blocks())
+    assert {(block.trials[0].workload_name, len(block.trials)) for block in blocks} == {("c1", 3), ("c16", 2)}
+    assert all(len({trial.workload for trial in block.trials}) == 1 for block in blocks)
+    assert all({trial.block for trial in block.trials} == {n} for n, block in enumerate(blocks, start=1))
+    assert len({block.trials[0].workload.seed for block in blocks}) == len(blocks)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"design": "solo"},
+        {"workers": 2},
+        {"servers": (Server(name="a"),)},
+        {"servers": (Server(name="a"), Server(name="b", port=7))},
+        {"servers": (Server(name="a"), Server(name="b", target="127.0.0.1:7"))},
+    ],
+)
+def test_servers_that_cannot_share_a_block_are_measured_alone(changes):
+    assert {len(block.trials) for block in plan(**changes).blocks()} == {1}
+
+
+def test_more_rounds_only_add_to_the_blocks():
+    few, many = list(plan(rounds=3).blocks()), list(plan(rounds=5).blocks())
+    assert many[: len(few)] == few
+    assert len(many) == 10
+
+
 def test_the_most_connections_are_those_that_will_be_held():
-    assert plan().connections_most == 16
+    assert plan().connections_most == 32
+    assert plan(design="solo").connections_most == 16
     assert plan(servers=(Server(name="one", connections_max=1),)).connections_most == 1
     assert plan(servers=(Server(name="no", gap="why"),)).connections_most == 0

@@ -22,7 +22,7 @@ def test_a_plan_that_can_be_measured_passes_and_leaves_nothing(tmp_path):
         name="test",
         servers=(Server(name="a", command=(sys.executable,)), Server(name="no", gap="why", command=("/no/such",))),
         workloads=(NamedWorkload(name="c1", workload=Workload()),),
-        trials_per_cell=1,
+        rounds=1,
         seed=1,
     )
     preflight.check(plan, tmp_path / "out")
@@ -42,7 +42,7 @@ def test_what_the_reference_generator_cannot_do_is_said(workload, workers, messa
         name="test",
         servers=(),
         workloads=(NamedWorkload(name="c1", workload=workload),),
-        trials_per_cell=1,
+        rounds=1,
         seed=1,
         workers=workers,
         generator="reference",

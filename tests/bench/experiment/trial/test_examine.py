@@ -78,7 +78,7 @@ NO_CPU = {"server_cpu_s": 0.0, "server_cpu_share": 0.0, "server_cpu_us_per_reply
         ({"replies": 5}, ()),
     ],
 )
-def test_replies_that_took_no_cpu_came_from_a_process_that_was_not_watched(changes, expected):
+def test_replies_without_cpu_time_came_from_an_unwatched_process(changes, expected):
     assert doubts({**FINE, **changes}, STEADY, Circumstances()) == expected
 
 
@@ -108,12 +108,12 @@ def test_every_doubt_has_advice():
         (None, 0.50, 95_000, None, False),
     ],
 )
-def test_the_generator_is_the_limit_if_it_is_busy_and_can_do_no_more(client, server, rate, ceiling, expected):
+def test_generator_saturated_means_busy_and_at_its_ceiling(client, server, rate, ceiling, expected):
     metrics = {"client_cpu_share": client, "server_cpu_share": server, "replies_per_s": rate}
     assert is_generator_saturated(metrics, ceiling) is expected
 
 
-def test_a_doubt_of_one_trial_has_a_predicate_and_one_of_a_cell_has_none():
+def test_every_doubt_of_a_trial_has_a_predicate():
     """The names of the predicates are read from the source: a doubt without one would raise KeyError in every trial."""
     source = Path(examine.__file__).read_text()
     assert set(re.findall(r"^ +Doubt\.(\w+):", source, re.MULTILINE)) == {

@@ -18,14 +18,10 @@ from bench.experiment.doubts import Doubt
 from bench.experiment.host import machine
 from bench.experiment.host.machine import Cores, usable_cpus
 from bench.experiment.model import Block, Server, Status, Trial
-from bench.experiment.trial.live import (
-    LiveBench,
-    generator_command,
-    interval_lines,
-    live_bench,
-    trial_metrics,
-)
+from bench.experiment.trial.live import LiveBench, live_bench
 from bench.experiment.trial.monitor import Usage
+from bench.experiment.trial.results import interval_lines, trial_metrics
+from bench.experiment.trial.solo import generator_command
 from clients.arguments import parser, workload_asked
 from clients.shapes import Ramp, Steps
 from clients.workload import Workload

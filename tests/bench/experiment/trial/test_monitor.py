@@ -87,7 +87,7 @@ def test_what_is_seen_has_columns_in_the_schema():
     assert [sample["at_s"] for sample in usage.samples] == sorted(sample["at_s"] for sample in usage.samples)
 
 
-def test_a_side_that_ends_is_a_gap_and_the_other_is_still_seen():
+def test_monitor_still_sees_the_side_that_has_not_ended():
     with Running(IDLE) as server, Running(IDLE) as client:
         server.communicate("\n")
         usage = watch(server.pid, client.pid)
@@ -97,7 +97,7 @@ def test_a_side_that_ends_is_a_gap_and_the_other_is_still_seen():
     assert "machine_steal_share" in usage.metrics
 
 
-def test_a_server_that_is_not_ours_is_not_known_and_that_is_no_gap():
+def test_monitor_knows_nothing_of_a_server_that_is_not_ours():
     with Running(IDLE) as client:
         usage = watch(None, client.pid)
     assert not usage.has_gaps
@@ -125,8 +125,10 @@ def test_memory_and_threads_are_those_of_the_process():
         assert process.stdout.readline() == "started\n"
         tree = Tree(process.pid)
         assert tree.vitals().threads == 6
-        whole = tree.switches()
-        assert whole.voluntary > psutil.Process(process.pid).num_ctx_switches().voluntary  # which is the first thread's
+        whole = tree.counters()
+        assert (
+            whole.ctx_voluntary > psutil.Process(process.pid).num_ctx_switches().voluntary
+        )  # which is the first thread's
 
 
 CHILDREN = """
@@ -185,7 +187,7 @@ def test_only_the_cpus_that_count_are_counted():
     assert MachineClock(()).read().total_s == 0
 
 
-def test_it_says_what_psutil_says_and_reads_anew_each_time():
+def test_tree_vitals_are_those_of_psutil_each_time():
     name = "odd ) (name"  # as in /proc/PID/stat
     rename = f"open('/proc/self/comm', 'w').write({name!r})" if sys.platform == "linux" else ""
     with Running(f"{rename}\nprint('ready', flush=True)\ninput()\n{HOLD}") as process:
@@ -217,8 +219,11 @@ ctxt 5
 """
 
 
-def test_a_guests_time_is_not_counted_twice_and_cpus_are_told_apart():
-    seen = procfs._parse_machine(PROC_STAT, {0})
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc/stat")
+def test_machine_clock_counts_a_guest_once_and_tells_cpus_apart(tmp_path):
+    stat = tmp_path / "stat"
+    stat.write_bytes(PROC_STAT)
+    seen = MachineClock({0}, stat=str(stat)).read()
     assert seen == pytest.approx([ticks / procfs.TICKS_PER_S for ticks in (130, 50, 1188)])
 
 
@@ -248,14 +253,14 @@ def open_descriptors():
     return psutil.Process().num_fds()
 
 
-def test_of_many_members_not_all_files_stay_open_and_none_is_left_open():
+def test_tree_keeps_few_files_open_and_closes_all():
     gc.collect()
     before = open_descriptors()
     with Running(MANY) as process:
         assert process.stdout.readline() == "started\n"
-        tree = Tree(process.pid)
+        tree = Tree(process.pid, kept_max=3)
         assert tree.vitals().threads == 41
-        assert open_descriptors() - before <= 2 * (procfs._KEPT_MAX + 2)  # two of them are the child's pipes
+        assert open_descriptors() - before <= 2 * (3 + 2)  # two of them are the child's pipes
         tree.refresh()
         assert tree.vitals().threads == 41
         process.communicate("\n")
@@ -263,7 +268,7 @@ def test_of_many_members_not_all_files_stay_open_and_none_is_left_open():
     assert open_descriptors() == before
 
 
-def test_a_member_that_ends_leaves_the_sums_and_the_last_one_leaves_an_error():
+def test_tree_drops_members_that_end_and_raises_after_the_last():
     with Running(CHILDREN) as process:
         tree = Tree(process.pid)
         process.stdin.write("\n")

@@ -11,6 +11,7 @@ import time
 
 import psutil
 import pytest
+from helpers.checkout import CHECKOUT
 
 from bench.errors import ServerError, UsageError
 from bench.experiment.model import Server
@@ -33,7 +34,7 @@ def log(tmp_path):
     return tmp_path / "server.log"
 
 
-def test_a_ready_line_gives_the_address_and_the_end_of_the_block_ends_the_server(log):
+def test_a_started_server_is_ready_and_ends_with_the_block(log):
     with launch(python(READY + FOREVER, "0"), log=log) as running:
         socket.create_connection((running.host, running.port), timeout=5).close()
         assert running.address == f"127.0.0.1:{running.port}"
@@ -56,7 +57,7 @@ def test_either_rule_takes_whichever_comes(log, code):
         assert is_listening(running.port, running.pid)
 
 
-def test_what_is_said_before_and_after_ready_is_in_the_log_and_never_blocks_the_server(log):
+def test_a_server_that_says_much_is_logged_and_never_blocked(log):
     code = "print('hello'); " + READY + "print('x' * 300_000, flush=True); open(sys.argv[2], 'w').close(); " + FOREVER
     done = log.with_name("done")
     with launch(python(code, "0", str(done)), log=log):
@@ -78,7 +79,7 @@ def test_what_is_said_before_and_after_ready_is_in_the_log_and_never_blocks_the_
         ("print('READY or not', flush=True); import time; time.sleep(600)", ["printed 'READY or not', not READY HOST"]),
     ],
 )
-def test_a_server_that_does_not_get_ready_is_an_error_that_says_why(log, code, words):
+def test_a_server_that_does_not_get_ready_says_why(log, code, words):
     with pytest.raises(ServerError) as caught, launch(python(code, ready_timeout_s=0.3), log=log):
         pytest.fail("it is not ready")
     for word in words:
@@ -93,7 +94,7 @@ def test_a_command_that_cannot_be_started_is_named(log):
         pytest.fail("it does not exist")
 
 
-def test_a_server_that_ignores_its_stop_signal_is_killed_and_that_is_known(log):
+def test_a_server_that_ignores_its_stop_signal_is_killed(log):
     code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + READY + FOREVER
     with launch(python(code, "0"), log=log, stop_timeout_s=0.2) as running:
         pass
@@ -117,7 +118,7 @@ print(p.pid, file=sys.stderr, flush=True)
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_what_a_server_started_ends_with_it_even_in_a_session_of_its_own(log, apart):
+def test_children_of_a_server_end_with_it_even_in_other_sessions(log, apart):
     code = GRANDCHILD.format(apart=apart) + READY + FOREVER
     with launch(python(code, "0"), log=log, stop_timeout_s=0.3) as running:
         grandchild = psutil.Process(int(log.read_text()))
@@ -187,7 +188,7 @@ def test_a_host_that_is_not_here_is_said():
         free_port("192.0.2.1")
 
 
-def test_lines_are_read_as_they_come_until_the_end_of_file_or_the_deadline(log):
+def test_child_reads_lines_until_end_of_file_or_the_deadline(log):
     code = "import sys; print('one\\ntw', end='', flush=True); input(); print('o', flush=True)"
     with Child([sys.executable, "-c", code], log=log, stdin=True) as talker:
         assert talker.read_line(time.monotonic() + 10) == "one"
@@ -222,12 +223,12 @@ def test_an_interrupt_while_a_child_is_being_started_does_not_lose_it(log, monke
     assert not psutil.pid_exists(pids[0])
 
 
-def test_children_end_with_the_process_that_started_them(tmp_path, checkout):
+def test_children_end_with_the_process_that_started_them(tmp_path):
     code = (
         "import sys; from pathlib import Path; from bench.experiment.trial.child import Child\n"
         "print(Child(['sleep', '600'], log=Path(sys.argv[1])).pid)"
     )
-    env = {**os.environ, "PYTHONPATH": str(checkout)}
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     arguments = [sys.executable, "-c", code, str(tmp_path / "log")]
     done = subprocess.run(arguments, env=env, capture_output=True, text=True, check=True, timeout=30)
     assert not psutil.pid_exists(int(done.stdout))

@@ -1,0 +1,70 @@
+"""How narrow the ratios of a run are by now: what `--until` waits for. Pure; it only reads results.
+
+A ratio is that of a server to the baseline, of throughput and of CPU per reply, over the blocks that both were in. It
+is as narrow as half the width of its interval, on the logarithmic scale, which is a fraction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from bench.experiment.model import News, Status
+from bench.slices import log_ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.experiment.model import TrialResult
+
+LEVEL = 0.95
+WATCHED = ("replies_per_s", "server_cpu_us_per_reply")
+
+
+class Precision:
+    """The ratios to a baseline, block by block."""
+
+    def __init__(self, baseline: str) -> None:
+        self._baseline = baseline
+        self._ratios: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+
+    def add(self, results: Sequence[TrialResult]) -> None:
+        """Take note of a block. One without the baseline, or without slices, says nothing."""
+        measured = [result for result in results if result.status is Status.MEASURED and result.slices]
+        theirs = next((result for result in measured if result.trial.server.name == self._baseline), None)
+        if theirs is None:
+            return
+        for result in measured:
+            if result is not theirs:
+                for column in WATCHED:
+                    ratio = log_ratio(result.slices, theirs.slices, column)
+                    if ratio is not None:
+                        self._ratios[result.trial.workload_name, result.trial.server.name, column].append(ratio)
+
+    @property
+    def widest(self) -> float:
+        """Half the width of the widest interval, as a fraction; infinite as long as one cannot be stated."""
+        from bench.stats import hodges_lehmann  # noqa: PLC0415 - scipy only for a run that waits for precision
+
+        halves = []
+        for ratios in self._ratios.values():
+            found = hodges_lehmann(ratios, LEVEL)
+            halves.append((found.high - found.low) / 2 if found.bounded else math.inf)
+        return max(halves, default=math.inf)
+
+
+class Narrowed(News):
+    """How narrow the ratios are after a round, told to whoever watches."""
+
+    __slots__ = ("rounds", "widest")
+
+    def __init__(self, rounds: int, widest: float) -> None:
+        self.rounds, self.widest = rounds, widest
+
+    @property
+    def lines(self) -> list[str]:
+        """The widest ratio in words; nothing as long as there is no interval."""
+        if not math.isfinite(self.widest):
+            return []
+        return [f"after {self.rounds} rounds every ratio is known to within {100 * self.widest:.1f} %"]

@@ -1,0 +1,128 @@
+"""Watches a block from outside: what each of its servers, the generator and the machine used while the load ran.
+
+Looks are rarer than beside a trial alone, because each of them takes time from the server whose turn it is. The CPU of
+a slice is read by the generator, at the slice's edges.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from bench.experiment.trial.monitor import SAMPLING_SHARE, Side, Usage, counted
+from bench.experiment.trial.procfs import MachineClock
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from bench.experiment.trial.procfs import Counters, Machine
+
+INTERVAL_S = 0.5
+
+
+class BlockMonitor(threading.Thread):
+    """Samples several process trees and the machine until it is stopped. Use as a context manager.
+
+    A `pid` is None for a server that is not ours. `cpus` are those of the machine that count.
+    """
+
+    def __init__(self, server_pids: Sequence[int | None], client_pid: int, cpus: Collection[int]) -> None:
+        super().__init__(name="block-monitor", daemon=True)
+        self._servers = [Side("server", pid) for pid in server_pids]
+        self._client = Side("client", client_pid)
+        self._machine = MachineClock(frozenset(cpus))
+        self._samples: dict[Side, list[dict[str, Any]]] = {side: [] for side in self._sides}
+        self._machine_samples: list[dict[str, Any]] = []
+        self._stopping = threading.Event()
+
+    @property
+    def _sides(self) -> list[Side]:
+        return [*self._servers, self._client]
+
+    def __enter__(self) -> Self:
+        for side in self._sides:
+            side.look_up()
+        self._began_s, self._before = time.monotonic(), self._edge()
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stopping.set()
+        self.join()
+
+    def run(self) -> None:
+        """Sample until told to stop. Called by `start`."""
+        wait_s = 0.0
+        while not self._stopping.wait(wait_s):
+            began_s = time.monotonic()
+            for side in self._sides:
+                if seen := side.look():
+                    self._samples[side].append({"at_s": began_s - self._began_s, "process": side.name, **seen})
+            machine = self._machine.read()
+            self._machine_samples.append(
+                {
+                    "at_s": began_s - self._began_s,
+                    "process": "machine",
+                    "cpu_s": machine.processes_s,
+                    "steal_s": machine.steal_s,
+                }
+            )
+            wait_s = max(INTERVAL_S, (time.monotonic() - began_s) / SAMPLING_SHARE)
+
+    def stop(self) -> None:
+        """Read everything a last time."""
+        self._stopping.set()
+        self.join()
+        self._after = self._edge()
+        for side in self._servers:
+            side.note_uss()
+
+    def usages(self, slicing: Mapping[str, Any]) -> list[Usage]:
+        """Return what was seen of each server, in their order; counters are scaled to the passes that count."""
+        after = self._after
+        share = slicing["passes"] / (slicing["passes"] + slicing["warmup_passes"])
+        machine = self._machine_metrics(after)
+        client = self._metrics_of(self._client, after, share / len(self._servers))
+        common = [*self._samples[self._client], *self._machine_samples]
+        usages = []
+        for side in self._servers:
+            metrics = machine | client | self._metrics_of(side, after, share)
+            usages.append(Usage(metrics, (*self._samples[side], *common), has_gaps=side.is_lost))
+        return usages
+
+    def _edge(self) -> _Edge:
+        counters = {side: side.read("counters") if side.is_small() else None for side in self._sides}
+        cpu = {side: side.read("cpu") for side in self._sides}
+        return _Edge(counters, cpu, self._machine.read(), time.process_time(), time.monotonic())
+
+    def _metrics_of(self, side: Side, after: _Edge, share: float) -> dict[str, Any]:
+        """Return what was counted of one side, and the largest that was seen of it."""
+        maxima = {
+            f"{side.name}_{reading.removesuffix('_bytes')}_max{'_bytes' if reading.endswith('_bytes') else ''}": value
+            for reading, value in side.maxima.items()
+            if side.name == "server" or reading == "rss_bytes"
+        }
+        return maxima | counted(side.name, self._before.counters[side], after.counters[side], share)
+
+    def _machine_metrics(self, after: _Edge) -> dict[str, Any]:
+        """Return the shares of the machine's CPU time that the hypervisor and other processes took."""
+        before = self._before
+        spent = type(after.machine)(*(b - a for a, b in zip(before.machine, after.machine, strict=True)))
+        total_s = spent.total_s or after.at_s - before.at_s
+        metrics = {"machine_steal_share": spent.steal_s / total_s}
+        used = [(before.cpu[side], after.cpu[side]) for side in self._sides]
+        if all(first is not None and last is not None for first, last in used):
+            ours_s = sum(last.total_s - first.total_s for first, last in used) + after.bench_s - before.bench_s
+            metrics["machine_foreign_cpu_share"] = max(0.0, spent.processes_s - ours_s) / total_s
+        return metrics
+
+
+class _Edge(NamedTuple):
+    """All clocks and counters at one edge of the load; None for a side that could not be seen."""
+
+    counters: Mapping[Side, Counters | None]
+    cpu: Mapping[Side, Any]
+    machine: Machine
+    bench_s: float
+    at_s: float

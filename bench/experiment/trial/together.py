@@ -1,0 +1,158 @@
+"""Several trials together: servers that are launched at the same time, alive beside each other, and loaded in turn.
+
+A server that does not start, or dies, fails its own trial only. When Ctrl-C comes, the passes that are whole are kept.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import ServerError
+from bench.experiment.model import BlockInterrupted, Results, TrialResult
+from bench.experiment.trial.block_monitor import BlockMonitor
+from bench.experiment.trial.child import ChildError, bound_to
+from bench.experiment.trial.process import RunningServer, launch_together
+from bench.experiment.trial.results import Judge, ServerDiedError, check_alive, failed, interval_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from bench.experiment.model import Block, Trial
+    from bench.experiment.trial.block_generator import BlockGenerator
+    from bench.experiment.trial.monitor import Usage
+
+START_LEAD_NS = 5_000_000
+STRETCH = 3.0
+"""A block may take so many times longer than its slices: they last until their last reply is in."""
+RESULT_TIMEOUT_S = 30.0
+PASSES_MIN = 5
+"""Of an interrupted block: with fewer whole passes it has no trial to speak of."""
+
+Alive = tuple["Trial", RunningServer]
+
+
+def measure_together(
+    block: Block, judge: Judge, generator: BlockGenerator, logs: Path, *, stop_timeout_s: float
+) -> Results:
+    """Launch the servers of a block, load them in turn, and return what came of each.
+
+    Raises BlockInterrupted, with the results of the passes that were whole, when it is interrupted under load.
+    """
+    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    load = _Load(block, generator, logs, judge)
+    with launch_together(
+        [trial.server for trial in block.trials],
+        logs=[logs / f"{trial.number:04}-server.log" for trial in block.trials],
+        seed=block.trials[0].workload.seed,
+        cpus=judge.cores.server,
+        stop_timeout_s=stop_timeout_s,
+    ) as launched:
+        pairs = list(zip(block.trials, launched, strict=True))
+        failures = {trial.number: found for trial, found in pairs if isinstance(found, ServerError)}
+        alive = [(trial, found) for trial, found in pairs if isinstance(found, RunningServer)]
+        given, usages, error = load.run(alive)
+        died = {trial.number: death for trial, running in alive if (death := _death(running)) is not None}
+    results = []
+    for trial in block.trials:
+        place = next((number for number, (one, _) in enumerate(alive) if one is trial), None)
+        reason = failures.get(trial.number) or error
+        if place is None or reason is not None or not given:
+            results.append(failed(trial, died.get(trial.number) or reason or _NOTHING, started_at))
+        elif trial.number in died and (given["servers"][place]["errors"] or not given["servers"][place]["replies"]):
+            results.append(failed(trial, died[trial.number], started_at))
+        else:
+            results.append(
+                judge.result(
+                    trial,
+                    alive[place][1],
+                    given["servers"][place],
+                    usages[place],
+                    started_at=started_at,
+                    hlog=load.lines_of(trial),
+                )
+            )
+    load.forget_log()
+    if load.was_interrupted:
+        raise BlockInterrupted(_worth_keeping(results))
+    return tuple(results)
+
+
+_NOTHING = ChildError("no server of the block could be started")
+
+
+def _death(running: RunningServer) -> ServerDiedError | None:
+    try:
+        check_alive(running)
+    except ServerDiedError as error:
+        return error
+    return None
+
+
+def _worth_keeping(results: Sequence[TrialResult]) -> Results:
+    """Return the results of an interrupted block if its servers got enough passes, else none."""
+    passes = min((len(result.slices) for result in results if result.slices), default=0)
+    return tuple(results) if passes >= PASSES_MIN else ()
+
+
+class _Load:
+    """The load of one block, and the log of distributions that it leaves."""
+
+    def __init__(self, block: Block, generator: BlockGenerator, logs: Path, judge: Judge) -> None:
+        self._block, self._generator, self._judge = block, generator, judge
+        self._hlog = logs / f"{block.trials[0].number:04}-hlog"
+        self.was_interrupted = False
+
+    def run(self, alive: Sequence[Alive]) -> tuple[Mapping[str, Any], Sequence[Usage], ChildError | None]:
+        """Load the servers that listen; return the generator's object, what each used, and why there is none."""
+        if not alive:
+            return {}, [], None
+        try:
+            client_pid = self._generator.connect(self._asked(alive))
+            monitor = BlockMonitor(
+                [running.pid for _, running in alive], client_pid, self._judge.cores.server + self._judge.cores.client
+            )
+            # On the generator's core, each look of the monitor would be a pause in which requests fall due.
+            with bound_to(self._judge.cores.spare or self._judge.cores.server), monitor:
+                self._generator.go(time.monotonic_ns() + START_LEAD_NS)
+                self._wait(len(alive))
+                monitor.stop()  # now: threads of a server may end with their connections
+                given = self._generator.result()
+                usages = monitor.usages(given["slicing"])
+        except ChildError as error:
+            return {}, [], error
+        return given, usages, None
+
+    def _wait(self, servers: int) -> None:
+        workload = self._block.trials[0].workload
+        planned_s = servers * (workload.warmup_s + workload.duration_s)
+        timeout_s = STRETCH * planned_s + servers * workload.timeout_s + RESULT_TIMEOUT_S
+        try:
+            self._generator.loaded(timeout_s)
+        except KeyboardInterrupt:
+            self.was_interrupted = True
+            self._generator.interrupt()
+            self._generator.loaded(workload.timeout_s + RESULT_TIMEOUT_S)
+
+    def _asked(self, alive: Sequence[Alive]) -> dict[str, Any]:
+        trial = self._block.trials[0]
+        return {
+            "servers": [
+                {"address": running.address, "pid": running.pid, "tag": f"{trial.number:04}"}
+                for trial, running in alive
+            ],
+            "workload": trial.workload.to_json(),
+            "generator": trial.generator,
+            "hlog": str(self._hlog),
+        }
+
+    def lines_of(self, trial: Trial) -> str:
+        """Return the interval lines of a trial's distributions."""
+        lines = interval_lines(self._hlog.read_text()).splitlines(keepends=True) if self._hlog.exists() else []
+        return "".join(line for line in lines if line.startswith(f"Tag={trial.number:04}."))
+
+    def forget_log(self) -> None:
+        """Remove the log of distributions: the results have it."""
+        self._hlog.unlink(missing_ok=True)

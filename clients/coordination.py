@@ -1,0 +1,46 @@
+"""How a load is lined up with others: it says when its connections stand, and waits for the word to go or an interrupt.
+
+The words are lines of standard output and input, so that any process can give them. Nothing is loaded here.
+"""
+
+from __future__ import annotations
+
+import selectors
+import signal
+import socket
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def interruptible(interrupt: Callable[[], None]) -> Iterator[socket.socket]:
+    """Have Ctrl-C call `interrupt` from now on; give a socket that can be read once it came.
+
+    A handler that raises would do with less, and might raise a line too late, when nobody catches it any more.
+    """
+    interrupts, noted = socket.socketpair()
+    with interrupts, noted:
+        noted.setblocking(False)
+        before = signal.set_wakeup_fd(noted.fileno())
+        signal.signal(signal.SIGINT, lambda *_: interrupt())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as a worker, it was started deaf
+        try:
+            yield interrupts
+        finally:
+            signal.set_wakeup_fd(before)
+
+
+def coordinated(interrupts: socket.socket, established: int, requested: int) -> int | None:
+    """Say that the connections stand; wait for the word to go. None if there will be none: stdin ended, or Ctrl-C."""
+    print(f"CONNECTED {established} {requested}", flush=True)
+    with selectors.PollSelector() as either:
+        either.register(sys.stdin, selectors.EVENT_READ)
+        either.register(interrupts, selectors.EVENT_READ)
+        if any(key.fileobj is interrupts for key, _ in either.select()):
+            return None
+    words = sys.stdin.readline().split()
+    return int(words[1]) if words[:1] == ["GO"] else None

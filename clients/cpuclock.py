@@ -1,0 +1,68 @@
+"""The CPU time of another process and of what it has started, in ns. Reads; decides nothing.
+
+The clock of a process counts every thread of it (clock_getcpuclockid(3)), and costs one system call to read, where
+/proc counts in ticks of 10 ms. A process that has ended keeps the last value that was read.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_PROCESS_CLOCK = 2  # CPUCLOCK_SCHED of the kernel: the scheduler's count, over all threads
+
+
+class CpuClock:
+    """The CPU time of a process tree. `refresh` looks for new members, which costs a file for each thread."""
+
+    def __init__(self, pid: int | None) -> None:
+        """Watch the tree below a process; None for one that is not known, whose time is never known either."""
+        self._pid = pid
+        self._read_ns: dict[int, int] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take note of members that were not there before."""
+        if self._pid is not None:
+            for pid in members_of(self._pid):
+                self._read_ns.setdefault(pid, 0)
+
+    def now_ns(self) -> int | None:
+        """Return what the tree has used so far; None if its first process cannot be read."""
+        known = self._read_ns
+        for pid in known:
+            try:
+                known[pid] = time.clock_gettime_ns((~pid << 3) | _PROCESS_CLOCK)
+            except OSError:  # it has ended
+                if pid == self._pid:
+                    return None
+        return sum(known.values()) if known else None
+
+
+def members_of(pid: int | None) -> list[int]:
+    """Return the processes of a tree that live now; none if the first is not known."""
+    return [] if pid is None else [pid, *_descendants(pid)]
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    for child in _children(pid):
+        yield child
+        yield from _descendants(child)
+
+
+def _children(pid: int) -> Iterable[int]:
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:  # it has ended, or there is no /proc
+        return []
+    found: list[int] = []
+    for task in tasks:
+        try:
+            found += map(int, (task / "children").read_text().split())
+        except OSError:  # this thread has ended
+            continue
+    return found

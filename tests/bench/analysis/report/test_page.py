@@ -1,0 +1,277 @@
+"""The report: one page that stands alone, has every number and doubt, and is the same when built again."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+from click.testing import CliRunner
+from helpers.run_folders import ARTICLE, Builder, failed
+
+from bench import units
+from bench.analysis.estimates.ranking import rank, sentence
+from bench.analysis.figures.gallery import PLOTS
+from bench.analysis.figures.palette import DARK, LIGHT
+from bench.analysis.report import page as report
+from bench.analysis.report.tables import failures, leads
+from bench.analysis.report.words import answer
+from bench.analysis.runs import run_folder
+from bench.cli import main
+from bench.cli.report import report as command
+from bench.errors import ExitCode, MeasurementError, UsageError
+from bench.experiment.doubts import Doubt
+from bench.metrics import CPU, TABLE, THROUGHPUT
+
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+class Reader(HTMLParser):
+    """Collects the text, table rows by cell, the ids, the references and what is not closed."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.text, self.rows, self.ids, self.links, self.open, self.crossed = "", [], [], [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.ids += [given["id"]] if "id" in given else []
+        self.links += [value for name, value in attrs if name in ("href", "src", "xlink:href") and value]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td"):
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if self.open.pop() != tag:
+            self.crossed.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+        if {"th", "td"} & set(self.open):
+            self.rows[-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def page(article_run, article_ranking, article_plots):
+    return report.render(article_run, article_ranking, article_plots)
+
+
+@pytest.fixture(scope="module")
+def read(page):
+    return Reader(page)
+
+
+def test_the_page_is_one_file_that_needs_nothing_else(page, read):
+    assert all(link.startswith("#") for link in read.links)
+    assert not re.findall(r"@import|<script|<link|url\((?!#)", page)
+    addresses = set(re.findall(r"https?://[^\"' <]+", page))
+    assert addresses == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}  # names, never fetched
+
+
+def test_the_markup_holds_together(read):
+    assert read.open == []
+    assert read.crossed == []
+    assert len(set(read.ids)) == len(read.ids)
+    assert {link[1:] for link in read.links} <= set(read.ids)
+
+
+def test_the_answer_comes_first(page, article_ranking):
+    title, said = answer(article_ranking)
+    assert page.index(f"<h1>{title}</h1>") < page.index("<table>")
+    assert page.index(f"<h1>{title}</h1>") < page.index("<figure")
+    standing = article_ranking.headline(THROUGHPUT)
+    assert standing.best.server in title
+    assert units.rate(standing.best.estimate.value) in title
+    lead = f"{standing.lead.value:.2f} [{standing.lead.low:.2f}, {standing.lead.high:.2f}] \N{MULTIPLICATION SIGN}"
+    assert lead in said[0]
+    assert standing.runner_up.server in said[0]
+    (cpu,) = (
+        cell.estimate.value
+        for cell in article_ranking.cells[CPU.column]
+        if (cell.server, cell.workload) == (standing.best.server, standing.best.workload)
+    )
+    assert f"{units.duration(1000 * cpu)} of server CPU per reply" in " ".join(said)
+    assert "The load generator was the limit with uvloop-protocol." in " ".join(said)
+
+
+def test_every_server_and_every_number_with_its_interval_is_there(read, article_ranking):
+    words = " ".join(read.text.split())
+    assert all(server in words for server in ARTICLE)
+    for metric in TABLE:
+        for cell in article_ranking.cells[metric.column]:
+            if not cell.missing:
+                low, high = metric.words(cell.estimate.low), metric.words(cell.estimate.high)
+                assert f"{metric.words(cell.estimate.value)} [{low}, {high}]" in words
+
+
+def test_every_doubt_is_there_with_its_advice_its_trials_and_its_cells(read):
+    words = " ".join(read.text.split())
+    for doubt in Doubt:
+        assert (doubt.advice in words) == (doubt in {Doubt.GENERATOR_SATURATED, Doubt.NOT_STEADY})
+    assert "generator-saturated 6 of 75 trials" in words
+    assert "uvloop-protocol c1000, uvloop-protocol c128." in words
+    assert "not-steady 3 of 75 trials" in words
+
+
+def test_failed_trials_are_there_with_the_tail_of_their_log(page, read, article_run):
+    found = failures(article_run)
+    assert {(failure.server, failure.workload, failure.status) for failure in found} == {
+        ("generators", "c1000", "server-died"),
+        ("threads", "c1000", "no-replies"),
+    }
+    assert len(found[0].trials.split(", ")) + len(found[1].trials.split(", ")) == 4
+    assert "exit status 1\n<OSError>: too many open files & more" in read.text
+    assert "<OSError>" not in page
+
+
+def test_machine_versions_plan_and_the_command_that_rebuilds_it_are_there(read, article_run):
+    for fact in (
+        "Test CPU",
+        "Linux 6.1",
+        "8 GiB",
+        "CPython 3.11.9",
+        "0123abcd",
+        "not known",
+        "not installed",
+        "CPU model",
+        "seed 7",
+    ):
+        assert fact in read.text
+    assert json.dumps(article_run.info["plan"], indent=2) in read.text
+    assert "python -m bench report results0/article" in read.text
+
+
+def test_every_plot_is_in_the_page_with_how_to_read_it(page, read):
+    assert page.count("<svg ") == page.count('role="img"') == len(PLOTS)
+    assert [name.removeprefix("plot-") for name in read.ids if name.startswith("plot-")] == [
+        plot.name for plot in PLOTS
+    ]
+    assert all(" ".join(plot.reading.split()) in " ".join(read.text.split()) for plot in PLOTS)
+
+
+def test_light_and_dark_are_one_page(page):
+    styles, rest = page.split("</style>", 1)
+    assert all(f"--{role}: {colour};" in styles for theme in (LIGHT, DARK) for role, colour in theme.colours.items())
+    assert "prefers-color-scheme: dark" in styles
+    assert not re.search(r"(?:fill|stroke|background): *#[0-9a-f]", rest)
+    used = set(re.findall(r"var\(--([a-z0-9-]+)\)", page))
+    assert {"ink", "muted", "background"} <= used <= set(LIGHT.colours)
+
+
+def test_where_all_rates_were_given_the_question_is_p99(builder):
+    workload = {"rate_per_s": 5000.0, "arrivals": "poisson"}
+    found = rank(run_folder.load(builder.run(connections=(16,), workload=workload)).trials)
+    title, said = answer(found)
+    assert title.startswith("coroutines has the lowest p99: ")
+    assert said[0].startswith("threads had ")
+    assert "the p99 response time of coroutines" in said[0]
+    assert "of throughput" in " ".join(said)
+    (row,) = leads(found)
+    assert row.value == row.p99
+    assert sentence(found.headline(THROUGHPUT), found.sweep).startswith("coroutines keeps up best: ")
+
+
+def test_leads_are_named_for_every_load(article_ranking):
+    rows = leads(article_ranking)
+    assert [row.where for row in rows] == ["1 connection", "16 connections", "128 connections", "1,000 connections"]
+    assert rows[2].level_with == "uvloop-protocol"
+    assert rows[0].lead.endswith(article_ranking.standings[THROUGHPUT.column][0].runner_up.server)
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Return the folder of a run whose report was built, and its files; do not change it."""
+    builder = Builder(tmp_path_factory.mktemp("built") / "a-run")
+    builder.run(connections=(1, 16), rounds=2)
+    assert report.build(builder.folder) == builder.folder / "report.html"
+    return builder.folder, files(builder.folder)
+
+
+def test_building_again_gives_the_same_bytes(built):
+    folder, first = built
+    report.build(folder)
+    assert files(folder) == first
+    assert {"report.html", "trials.parquet", "plots/throughput.svg", "plots/latency-dark.svg"} <= first.keys()
+    assert not [name for name in first if ".part" in name]
+
+
+def test_a_published_run_without_its_records_gives_the_same_page_elsewhere(built, tmp_path):
+    folder, first = built
+    published = tmp_path / folder.parent.name / folder.name  # the page names both
+    shutil.copytree(folder, published, ignore=shutil.ignore_patterns("trials"))
+    before = files(published)
+    assert report.build(published, tmp_path / "out" / "here").read_bytes() == first["report.html"]
+    assert files(published) == before
+    assert (tmp_path / "out" / "here" / "plots" / "cpu.png").is_file()
+
+
+def test_a_run_that_was_interrupted_says_so(builder):
+    builder.run(rounds=1, info={"state": "partial"})
+    (gone,) = (path for path in (builder.folder / "trials").iterdir() if path.stem == "0008")
+    cell = json.loads(gone.read_text())["trial"]
+    gone.unlink()
+    run = run_folder.load(builder.folder)
+    page = report.render(run, rank(run.trials, run.planned), [])
+    assert "partial: it was interrupted, and 1 of 8 cells have no trial" in page
+    row = re.search(rf"</span>{cell['server']['name']}</th>\s*<td class=\"n missing\">not run</td>", page)
+    assert row is not None
+
+
+def test_a_run_in_which_all_failed_still_has_its_page(builder):
+    run = run_folder.load(builder.run(connections=(1,), rounds=1, change=failed))
+    page = report.render(run, rank(run.trials), [])
+    assert "<h1>No trial could be measured</h1>" in page
+    assert "too many open files" in page
+
+
+def test_single_trials_are_not_given_an_interval(builder):
+    run = run_folder.load(builder.run(connections=(1, 16), rounds=1))
+    found = rank(run.trials)
+    page = report.render(run, found, [])
+    assert "in too few trials to say how sure that is" in page
+    assert page.count("<small>a single trial</small>") == 4 * len(TABLE)
+    assert "nan" not in page
+    assert "unknown" not in page
+
+
+def test_what_cannot_be_reported_is_said_in_a_sentence(builder, tmp_path):
+    with pytest.raises(UsageError, match="is not a run"):
+        report.build(tmp_path)
+    with pytest.raises(MeasurementError, match="holds no trial"):
+        report.build(builder.run(rounds=0))
+
+
+def test_an_out_folder_that_cannot_be_made_is_wrong_use(builder, tmp_path, monkeypatch):
+    monkeypatch.setattr(report.gallery, "draw", lambda *_: [])
+    builder.run(connections=(1,), rounds=1)
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UsageError, match=r"cannot write to .*taken: .*choose another folder with --out"):
+        report.build(builder.folder, tmp_path / "taken")
+
+
+def test_the_command_prints_where_the_report_is(builder, tmp_path):
+    builder.run(connections=(1,), rounds=1)
+    done = CliRunner().invoke(command, [str(builder.folder), "--out", str(tmp_path / "elsewhere")])
+    assert done.exit_code == 0
+    assert done.output.strip() == str(tmp_path / "elsewhere" / "report.html")
+    assert not list(builder.folder.glob("*.parquet"))
+
+
+def test_a_folder_that_is_no_run_is_exit_status_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["echobench", "report", str(tmp_path)])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    assert main() == ExitCode.WRONG_USE
+    assert "is not a run: there is no run.json in it" in capsys.readouterr().err

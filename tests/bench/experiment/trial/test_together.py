@@ -1,0 +1,196 @@
+"""Blocks of several trials with real servers, right and wrong ones: each fails alone, and the others are measured."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+
+import pytest
+from helpers.checkout import CHECKOUT
+
+from bench.experiment import schema
+from bench.experiment.doubts import Doubt
+from bench.experiment.drive import drive
+from bench.experiment.model import Block, BlockInterrupted, Server, Status, Trial
+from bench.experiment.planning.catalog import catalog
+from bench.experiment.planning.plan import NamedWorkload, Plan
+from bench.experiment.rounds import rounds
+from bench.experiment.trial.live import live_bench
+from bench.slices import log_ratio
+from clients.workload import Workload
+
+WORKLOAD = Workload(connections=2, message_bytes=128, warmup_s=0.04, duration_s=0.2, timeout_s=0.3, seed=5)
+
+
+def script(name, code, **fields):
+    return Server(name=name, command=(sys.executable, "-c", code, "{port}"), **fields)
+
+
+DIES = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("READY 127.0.0.1", listener.getsockname()[1], flush=True)
+client, _ = listener.accept()
+for _ in range(50):
+    client.sendall(client.recv(65536))
+print("enough", file=sys.stderr, flush=True)
+os._exit(3)
+"""
+NEVER_READY = "import sys; sys.exit('no such loop')"
+
+
+def block(*servers, workload=WORKLOAD, generator="python", first=1):
+    return Block(
+        trials=tuple(
+            Trial(
+                number=first + number,
+                round=1,
+                block=1,
+                server=server,
+                workload_name="w",
+                workload=workload,
+                generator=generator,
+            )
+            for number, server in enumerate(servers)
+        )
+    )
+
+
+@pytest.fixture
+def bench(tmp_path):
+    with live_bench(logs=tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return catalog().server
+
+
+def test_a_block_measures_every_server_with_everything_that_was_asked(bench, ours, tmp_path):
+    results = bench(block(ours("coroutines"), ours("threads"), ours("asyncio-protocol")))
+    for result in results:
+        metrics = result.metrics
+        assert (result.status, result.detail) == (Status.MEASURED, "")
+        assert set(metrics) <= {column.name for column in schema.TRIALS}
+        assert metrics["window_s"] == pytest.approx(sum(one["slice_s"] for one in result.slices))
+        assert metrics["replies"] == sum(one["replies"] for one in result.slices)
+        assert metrics["replies_per_s"] == pytest.approx(metrics["replies"] / metrics["window_s"])
+        assert metrics["server_cpu_us_per_reply"] == pytest.approx(1e6 * metrics["server_cpu_s"] / metrics["replies"])
+        assert metrics["server_rss_max_bytes"] > 1 << 20
+        assert metrics["server_ctx_voluntary_per_reply"] >= 0
+        assert metrics["server_idle_cpu_share"] >= 0
+        assert 0 < metrics["client_cpu_share"] < 2
+        assert [one["pass"] for one in result.slices] == list(range(1, len(result.slices) + 1))
+        assert set(result.slices[0]) <= {column.name for column in schema.SLICES}
+        assert all(line.startswith(f"Tag={result.trial.number:04}.") for line in result.hlog.splitlines())
+        assert f"Tag={result.trial.number:04}.response," in result.hlog
+        assert {sample["process"] for sample in result.samples} == {"server", "client", "machine"}
+    assert abs(log_ratio(results[0].slices, results[1].slices, "server_cpu_us_per_reply")) < 2
+    assert not list(tmp_path.glob("*-hlog"))
+
+
+def test_a_server_that_does_not_start_fails_its_own_trial_only(bench, ours):
+    right, wrong, other = bench(block(ours("coroutines"), script("broken", NEVER_READY), ours("threads")))
+    assert (right.status, other.status) == (Status.MEASURED, Status.MEASURED)
+    assert wrong.status is Status.NOT_READY
+    assert "no such loop" in wrong.detail
+    assert log_ratio(right.slices, other.slices, "replies_per_s") is not None
+
+
+def test_a_block_in_which_nothing_starts_has_a_reason_for_each(bench):
+    results = bench(block(script("one", NEVER_READY), script("two", NEVER_READY)))
+    assert [result.status for result in results] == [Status.NOT_READY] * 2
+
+
+def test_a_server_that_dies_fails_its_own_trial_only(bench, ours):
+    right, dead = bench(block(ours("coroutines"), script("mortal", DIES)))
+    assert right.status is Status.MEASURED
+    assert not right.metrics["errors"]
+    assert dead.status is Status.SERVER_DIED
+    assert "mortal ended with status 3 in mid-trial; its log ends:\n  | enough" in dead.detail
+
+
+def test_a_wrong_echo_fails_its_own_trial_only(bench, ours):
+    bad = catalog().file(CHECKOUT / "tests" / "known_bad" / "wrong_byte.py", label="bad")
+    workload = WORKLOAD.replace(message_bytes=4096)  # long enough to hold the byte that it gets wrong
+    right, wrong = bench(block(ours("coroutines"), bad, workload=workload))
+    assert right.status is Status.MEASURED
+    assert wrong.status is Status.WRONG_ECHO
+
+
+def test_a_server_that_is_busy_out_of_turn_is_doubted(bench, ours, tmp_path):
+    file = tmp_path / "busy.py"
+    file.write_text(
+        "import threading\nfrom servers.threads import serve as echo\n"
+        "def burn():\n    while True: pass\n"
+        "def serve(listener):\n    threading.Thread(target=burn, daemon=True).start()\n    echo(listener)\n"
+    )
+    calm, busy = bench(block(ours("coroutines"), catalog().file(file, label="busy")))
+    assert Doubt.DISTURBS in busy.doubts
+    assert Doubt.DISTURBS not in calm.doubts
+
+
+def test_one_loader_process_serves_block_after_block(bench, ours):
+    first = bench(block(ours("coroutines"), ours("threads")))
+    second = bench(block(ours("coroutines"), ours("threads"), first=11))
+    assert {result.status for result in (*first, *second)} == {Status.MEASURED}
+    assert [line[:8] for result in second for line in result.hlog.splitlines()[:1]] == ["Tag=0011", "Tag=0012"]
+
+
+def test_a_loader_that_was_killed_is_started_again(bench, ours):
+    bench(block(ours("coroutines"), ours("threads")))
+    os.kill(bench.generator._child.pid, signal.SIGKILL)
+    again = bench(block(ours("coroutines"), ours("threads"), first=11))
+    assert {result.status for result in again} == {Status.MEASURED}
+
+
+def test_an_interrupted_block_keeps_its_whole_passes(bench, ours):
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        with pytest.raises(BlockInterrupted) as raised:
+            bench(block(ours("coroutines"), ours("threads"), workload=WORKLOAD.replace(duration_s=30.0)))
+    finally:
+        timer.cancel()
+        timer.join()
+    passes = {len(result.slices) for result in raised.value.results}
+    assert len(passes) == 1
+    assert 5 <= passes.pop() < 1500
+    assert {result.status for result in raised.value.results} == {Status.MEASURED}
+
+
+def test_a_run_that_is_interrupted_in_a_block_keeps_what_was_whole(bench, ours):
+    plan = Plan(
+        name="p",
+        servers=(ours("coroutines"), ours("threads")),
+        workloads=(NamedWorkload(name="w", workload=WORKLOAD.replace(duration_s=30.0)),),
+        rounds=5,
+        seed=1,
+    )
+    kept = []
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        tally = drive(rounds(plan), bench, keep=kept.append)
+    finally:
+        timer.cancel()
+        timer.join()
+    assert tally.was_interrupted
+    assert [result.status for result in kept] == [Status.MEASURED] * 2
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on the PATH")
+def test_the_reference_generator_loads_a_block_with_the_same_columns(bench, ours):
+    servers = ours("coroutines"), ours("threads")
+    by_ours = bench(block(*servers))
+    by_reference = bench(block(*servers, generator="reference", first=11))
+    for one, other in zip(by_ours, by_reference, strict=True):
+        assert other.status is Status.MEASURED, other.detail
+        missing = set(one.metrics) - set(other.metrics)
+        assert {name for name in missing if not name.startswith(("connect_", "server_"))} == set()
+        assert len(other.slices) == len(one.slices)
+    assert abs(log_ratio(by_reference[0].slices, by_reference[1].slices, "server_cpu_us_per_reply")) < 2
