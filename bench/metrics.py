@@ -5,7 +5,7 @@ better, and how much slower it may get. The tuples at the end say where a metric
 make the columns of `trials.parquet`, all tables and figures, the headline, `--gate` and the exports.
 
 Nothing is measured or computed here. What processes use is measured in `experiment/trial/monitor.py`. A number that
-takes both sides is computed in `experiment/trial/live.py`. Columns that are no numbers are in `experiment/schema.py`.
+takes both sides is computed in `experiment/trial/results.py`. Columns without numbers are in `experiment/schema.py`.
 Only `bench.units` may be imported, because every command reads this file, even for `--help`.
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+from helpers.checkout import CHECKOUT
 from helpers.source_copy import SourceCopy
 
 from bench.analysis import export
@@ -36,7 +37,7 @@ SWITCHES = Metric(
     "server_switches_per_reply",
     "Float64",
     "voluntary context switches of the server per reply",
-    since=3,
+    since=4,
     title="Switches per reply",
     noun="context switches per reply",
     axis="voluntary context switches of the server per correct reply",
@@ -51,7 +52,7 @@ METRIC = {
         ('"""The metrics in every table for people', "TABLE += (SWITCHES,)\n"),
         ('"""The metrics that the formats of other tools get', "EXPORTED += (SWITCHES,)\n"),
     ],
-    "bench/experiment/trial/live.py": [
+    "bench/experiment/trial/results.py": [
         (
             '    metrics["errors"] = sum(errors.values())\n',
             '    metrics["server_switches_per_reply"] = usage.metrics["server_ctx_voluntary"] / result["replies"]\n',
@@ -70,7 +71,7 @@ MEASURE = """
     from bench.experiment import schema
     from bench.experiment.model import Server, Status, Trial, TrialResult
     from bench.experiment.store import Store
-    from bench.experiment.trial.live import trial_metrics
+    from bench.experiment.trial.results import trial_metrics
     from bench.experiment.trial.monitor import Usage
     from bench.verdict.rules import RULES
     from clients.workload import Workload
@@ -112,7 +113,7 @@ def seen(added):
 
 def test_a_metric_is_a_row_and_the_line_that_measures_it(seen):
     assert len(METRIC) == 2
-    assert seen["version"] == 3
+    assert seen["version"] == 4
     assert seen["parquet"] == [2.01, 2.02, 2.03, 2.04]
     assert seen["of_a_trial"] == 2.01
     assert seen["headings"][-1] == "Switches per reply"
@@ -145,9 +146,9 @@ DOUBTED = """
 """
 
 
-def test_a_doubt_is_a_row_with_its_advice_and_a_predicate(added, checkout):
+def test_a_doubt_is_a_row_with_its_advice_and_a_predicate(added):
     assert len(DOUBT) == 2
-    assert 'IDLE = ("idle", "The server had next to nothing to do' in (checkout / "CONTRIBUTING.md").read_text()
+    assert 'IDLE = ("idle", "The server had next to nothing to do' in (CHECKOUT / "CONTRIBUTING.md").read_text()
     assert added(DOUBT, DOUBTED) == [
         [],
         [["idle", "The server had next to nothing to do: offer it more load."]],
