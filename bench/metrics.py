@@ -5,7 +5,7 @@ better, and how much slower it may get. The tuples at the end say where a metric
 make the columns of `trials.parquet`, all tables and figures, the headline, `--gate` and the exports.
 
 Nothing is measured or computed here. What processes use is measured in `experiment/trial/monitor.py`. A number that
-takes both sides is computed in `experiment/trial/live.py`. Columns that are no numbers are in `experiment/schema.py`.
+takes both sides is computed in `experiment/trial/results.py`. Columns without numbers are in `experiment/schema.py`.
 Only `bench.units` may be imported, because every command reads this file, even for `--help`.
 """
 
@@ -231,7 +231,7 @@ ALL: tuple[Metric, ...] = (
     *_times("lateness", "send lateness (sent - due), NA in a closed loop"),
     *_times("connect", "time to connect"),
     Metric("connections_requested", "Int64", "connections the generator tried to open"),
-    Metric("connections_established", "Int64", "connections that stood when the load began"),
+    Metric("connections_established", "Int64", "connections that were established when the load began"),
     Metric("errors", "Int64", "failures of all classes in the window"),
     *(Metric(f"errors_{name}", "Int64", f"failures of class {name.replace('_', ' ')}") for name in ERROR_CLASSES),
     Metric("server_cpu_s", "Float64", "CPU seconds of the server's processes in the window"),

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from pathlib import Path
 
 import pytest
+from helpers.checkout import CHECKOUT
 from helpers.source_copy import SourceCopy
 
-ROOT = Path(__file__).parents[1]
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+CONTRIBUTING = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def section(heading):
@@ -42,7 +41,7 @@ def test_the_table_names_files_that_there_are():
     named = {name for row in rows_of_the_table() for cell in row[1:] for name in re.findall(r"`([\w./-]+)`", cell)}
     files = {name for name in named if "/" in name and "NAME" not in name}
     assert len(files) > len(rows_of_the_table())
-    assert {name for name in files if not (ROOT / name).exists()} == set()
+    assert {name for name in files if not (CHECKOUT / name).exists()} == set()
 
 
 def test_every_recipe_has_a_row_and_a_test():

@@ -11,14 +11,13 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from helpers.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-
-CHECKOUT = Path(__file__).parents[2]
+    from pathlib import Path
 
 
 class SourceCopy:

@@ -97,14 +97,14 @@ def test_the_end_of_a_run_has_estimates_failures_and_doubts_with_advice(run):
     summary.show(run, Console(file=file, width=160, highlight=False))
     text = file.getvalue()
     lines = [line.split() for line in text.splitlines() if line]
-    row = {line[0]: line for line in lines}
+    row = {line[0]: line for line in lines} | {line[1]: line for line in lines if line[0] == "≈"}
     assert row["threads"][:5] == ["threads", "c16-1KiB", "3", "solo", "baseline"]
     value, interval = lines[lines.index(row["threads"]) + 1 :][:2]
     assert value[0] == "110/s"
     # Student's t with two degrees of freedom on the log scale: exp(4.303 * 0.0912 / sqrt(3)) = 1.254
     assert interval[:2] == ["[87.5/s,", "138/s]"]
     # A lower bound without a pair is not told from what stands above it.
-    assert row["≈"][:7] == ["≈", "uvloop", "c16-1KiB", "1", "solo", "≥", "500/s"]
+    assert row["uvloop"][:7] == ["≈", "uvloop", "c16-1KiB", "1", "solo", "≥", "500/s"]
     assert "sequential c16-1KiB: skipped: one at a time" in text
     assert "broken c16-1KiB: not-ready: it ended" in text
     assert f"steal: 1 of 4 trials. {Doubt.STEAL.advice}" in text
