@@ -28,7 +28,7 @@ from clients import hlog, memory
 from clients.block import BlockLoad
 from clients.coordination import coordinated, interruptible
 from clients.limits import raise_descriptors
-from clients.reference_block import ReferenceBlockLoad
+from clients.reference_block import ReferenceBlock
 from clients.sliced import sliced, write_log
 from clients.slices import Slicing
 from clients.target import parse_target
@@ -67,8 +67,8 @@ def load_block(asked: dict[str, Any]) -> dict[str, Any]:
     workload, servers = Workload.from_json(asked["workload"]), asked["servers"]
     slicing = Slicing.of(workload)
     targets = [parse_target(server["address"]) for server in servers]
-    make = ReferenceBlockLoad if asked["generator"] == "reference" else BlockLoad
-    load = make(targets, workload, slicing, pids=[server["pid"] for server in servers])
+    kind = ReferenceBlock if asked["generator"] == "reference" else BlockLoad
+    load = kind(targets, workload, slicing, pids=[server["pid"] for server in servers])
     began_s = time.time()
     with interruptible(load.interrupt) as interrupts:
         load.run(partial(coordinated, interrupts), _loaded)

@@ -7,7 +7,7 @@
  *     reference ADDRESS PORT CONNECTIONS BYTES WARMUP_S DURATION_S RATE_PER_S
  *
  * with a rate of 0 for a closed loop. It prints `CONNECTED` and how many when its connections stand, and waits for a
- * line `GO <ns of CLOCK_MONOTONIC>`. In the end, or when it is sent SIGINT, it prints one line of JSON: window_start_ns,
+ * line `GO <ns of CLOCK_MONOTONIC>`. In the end, or when it is sent SIGINT, it prints a line of JSON: window_start_ns,
  * window_end_ns, cpu_s, spin_s, in_flight, the distributions of an open loop's service and lateness, and the intervals
  * of the window: [begin_ns, end_ns, mismatches, response]. A distribution is [total_ns, min_ns, max_ns, [bucket, ...],
  * [count, ...]], in HDR buckets of 3 digits.

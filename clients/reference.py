@@ -29,6 +29,8 @@ from clients.result import Interval, Result, side_by_side
 from clients.workload import PLAIN, WorkloadError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from clients.hlog import IntervalLog
     from clients.load import Announce
     from clients.target import Target
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 SOURCE = Path(__file__).with_name("reference.c")
 BLOCK_SOURCE = Path(__file__).with_name("reference_block.c")
-_HEADER = Path(__file__).with_name("reference.h")
+_HEADERS = sorted(SOURCE.parent.glob("reference*.h"))
 _FLAGS = ("-O2", "-std=gnu11")
 
 LIMITS = f"the reference generator makes {PLAIN}, over plain TCP"
@@ -55,8 +57,8 @@ def binary(source: Path = SOURCE) -> Path:
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         raise CompilerError("there is no C compiler: install one (apt-get install gcc), or name it in CC")
-    texts = (source.read_bytes(), _HEADER.read_bytes(), compiler.encode(), *map(str.encode, _FLAGS))
-    key = hashlib.sha256(b"\0".join(texts)).hexdigest()
+    texts = [path.read_bytes() for path in (source, *_HEADERS)]
+    key = hashlib.sha256(b"\0".join([*texts, compiler.encode(), *map(str.encode, _FLAGS)])).hexdigest()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "echobench"
     built = cache / f"{source.stem.replace('_', '-')}-generator-{key[:16]}"
     if not built.exists():
@@ -96,10 +98,13 @@ class Program:
         if self._child is not None:
             self._child.send_signal(signal.SIGINT)
 
-    def run(self, announce: Announce, requested: int, told: str = "") -> bytes | None:
+    def run(
+        self, announce: Announce, requested: int, *, told: str = "", loaded: Callable[[], None] = lambda: None
+    ) -> bytes | None:
         """Return what the program gives in the end, None if it never went; it is told the text `told` first.
 
-        `announce` is asked for the start. Raise LoadError if the program fails.
+        `announce` is asked for the start. `loaded` is called when the load is over, before the program is let end.
+        Raise LoadError if it fails.
         """
         with subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as self._child:
             assert self._child.stdin is not None
@@ -119,6 +124,8 @@ class Program:
                 self._child.stdin.write(f"GO {start_ns}\n".encode())
                 self._child.stdin.flush()
             given = self._child.stdout.read()
+            if given:
+                loaded()
         if not given and self.interrupted and not self.start_ns:
             return None
         if not given or self._child.returncode:

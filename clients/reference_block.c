@@ -2,49 +2,35 @@
  *
  * It is the load of `reference.c`, cut into slices that each go to one server. Nothing is in flight when a slice begins
  * or ends: when its time is over no more is sent, and the slice lasts until the last reply is in. A connection that
- * fails is closed, and does not come back. `reference_block.py` is the only one to start it. What the order of the slices is,
- * and what they say about a server, may not be added here.
+ * fails is closed, and does not come back. `reference_block.py` is the only one to start it. What is kept of a slice
+ * stands in reference_slice.h. Neither the order of slices nor what they say of a server may be added here.
  *
  * It reads from standard input
  *
  *     SERVERS CONNECTIONS BYTES RATE_PER_S TIMEOUT_NS SLICE_NS SLICES
- *     ADDRESS PORT PIDS PID ...           for each server: its processes, whose CPU time is read
- *     SERVER ...                          for each slice
- *     GO START_NS                         in ns of CLOCK_MONOTONIC
+ *     ADDRESS PORT PID           for each server: its first process, whose CPU time is read with its children's, or 0
+ *     SERVER ...                 for each slice
+ *     GO START_NS                in ns of CLOCK_MONOTONIC
  *
  * with a rate of 0 for a closed loop. Before the word to go it prints `CONNECTED` and how many connections to each
  * server stand. When all slices are over, or it is sent SIGINT, it writes int64: how many slices are whole and how many
  * replies came in them, then each `struct slice`, then the response times and, in an open loop, the service times of
- * all replies in their order.
+ * all replies in their order. The connections stand until standard input ends.
  */
-#include "reference.h"
+#include "reference_slice.h"
 
-/* In the order of `_FAILURES` in reference_block.py. */
-enum { RESET, CLOSED_EARLY, SHORT_REPLY, TIMEOUT, STALLED, MISMATCH, UNSENT, FAILURES };
-enum { ROOM_MIN = 1 << 16 };
-static const int64_t LOOK_MIN_NS = 10000000, LOOK_MAX_NS = 250000000, UNKNOWN = -1;
+static const int64_t LOOK_MIN_NS = 10000000, LOOK_MAX_NS = 250000000;
 
-/* What is written of a slice. A CPU time that cannot be read is UNKNOWN. */
-struct slice {
-    int64_t server, begin_ns, end_ns, replies, server_cpu_ns, client_cpu_ns, failures[FAILURES];
-};
-
-/* The durations of all replies; `service` is NULL in a closed loop, where it would be the same. */
-struct journal {
-    int64_t *response, *service;
-    size_t count, capacity;
-};
-
-/* `load_ns` is the planned length of its slices so far, which is how far the schedule of an open loop has come. The
- * last reading of a process's CPU time is UNKNOWN until there is one. */
+/* `load_ns` is the planned length of its slices so far, which is how far the schedule of an open loop has come.
+ * `after_ns` is its CPU time at the end of its last slice. */
 struct server {
     char address[INET6_ADDRSTRLEN + 1];
     int port;
     struct connection *connections;
     struct schedule schedule;
-    int epoll, standing, process_count;
-    int64_t load_ns, *cpu_ns;
-    pid_t *pids;
+    int epoll, standing;
+    int64_t load_ns, after_ns;
+    struct processes processes;
 };
 
 struct block {
@@ -56,51 +42,14 @@ struct block {
     struct journal journal;
 };
 
-/* ---- what is kept */
-
-static int64_t *resized(int64_t *durations, size_t count, size_t capacity) {
-    durations = realloc(durations, capacity * sizeof *durations);
-    if (!durations) die("realloc");
-    memset(durations + count, 0, (capacity - count) * sizeof *durations); /* no slice is the first to touch a page */
-    return durations;
-}
-
-/* Have room for so many more durations. */
-static void make_room(struct journal *j, size_t room) {
-    if (j->capacity - j->count >= room) return;
-    j->capacity = j->count + 2 * room;
-    j->response = resized(j->response, j->count, j->capacity);
-    if (j->service) j->service = resized(j->service, j->count, j->capacity);
-}
-
-static void record(struct journal *j, const struct connection *c, int64_t now) {
-    if (j->count == j->capacity) make_room(j, ROOM_MIN);
-    j->response[j->count] = now - c->due_ns;
-    if (j->service) j->service[j->count] = now - c->sent_ns;
-    j->count++;
-}
-
-/* Return the CPU time of the server's processes. One that has gone counts with what was last read of it. */
-static int64_t read_cpu_ns(struct server *s) {
-    int64_t total_ns = 0;
-    for (int i = 0; i < s->process_count; i++) {
-        struct timespec t;
-        if (!clock_gettime((clockid_t)(~(unsigned)s->pids[i] << 3 | 2), &t))
-            s->cpu_ns[i] = t.tv_sec * SECOND_NS + t.tv_nsec;
-        if (s->cpu_ns[i] == UNKNOWN) return UNKNOWN;
-        total_ns += s->cpu_ns[i];
-    }
-    return s->process_count ? total_ns : UNKNOWN;
-}
-
 /* ---- one slice */
 
 static int under_way(const struct server *s) {
     return s->standing - s->schedule.free;
 }
 
-/* Close a connection that failed, and count that. What it was owed holds up the slice until now. */
-static void lose(struct server *s, struct slice *slice, struct connection *c, int failure, int64_t now) {
+/* Close a connection. A request that is under way fails with it, and has held up the slice until now. */
+static void lose(struct server *s, struct slice *slice, struct connection *c, int64_t now) {
     struct schedule *free = &s->schedule;
     int kept = 0;
     for (int i = 0; c->is_free && i < free->free; i++) {
@@ -108,8 +57,7 @@ static void lose(struct server *s, struct slice *slice, struct connection *c, in
         if (other != c) free->ring[(free->first + kept++) % free->capacity] = other;
     }
     if (c->is_free) free->free = kept;
-    else slice->end_ns = now;
-    slice->failures[failure]++;
+    else slice->failed++, slice->end_ns = now;
     close(c->fd), c->fd = -1, s->standing--;
 }
 
@@ -118,7 +66,9 @@ static void check_silence(struct server *s, struct slice *slice, struct connecti
     char unasked;
     ssize_t n = recv(c->fd, &unasked, 1, 0);
     if (n < 0 && errno == EAGAIN) return;
-    lose(s, slice, c, n < 0 ? RESET : n ? MISMATCH : CLOSED_EARLY, slice->end_ns);
+    if (n > 0) slice->failures[MISMATCH]++;
+    else slice->idle_closed++;
+    lose(s, slice, c, slice->end_ns);
 }
 
 /* Do what a connection is ready for, and return the time. */
@@ -130,10 +80,13 @@ static int64_t serve(struct block *b, struct server *s, struct slice *slice, str
     if (c->wants_write) send_rest(c, b->size, s->epoll);
     int came = receive(c, b->size);
     now = now_ns(CLOCK_MONOTONIC);
-    if (came < 0) lose(s, slice, c, c->is_cut ? RESET : c->received ? SHORT_REPLY : CLOSED_EARLY, now);
+    if (came < 0) {
+        slice->failures[c->is_cut ? RESET : c->received ? SHORT_REPLY : CLOSED_EARLY]++;
+        lose(s, slice, c, now);
+    }
     if (came <= 0) return now;
     slice->end_ns = now;
-    if (is_wrong(c, b->size)) slice->failures[MISMATCH]++;
+    if (is_wrong(c, b->size)) slice->failures[MISMATCH]++, slice->failed++;
     else record(&b->journal, c, now), slice->replies++;
     int is_open = s->schedule.interval_ns > 0;
     if (!is_open && now < s->schedule.end_ns) {
@@ -149,8 +102,8 @@ static void end_overdue(struct block *b, struct server *s, struct slice *slice, 
     for (int i = 0; i < b->connections; i++) {
         struct connection *c = &s->connections[i];
         if (c->fd < 0 || c->is_free || read_ns - c->sent_ns < b->timeout_ns) continue;
-        int failure = c->received ? SHORT_REPLY : c->sent < b->size ? STALLED : TIMEOUT;
-        lose(s, slice, c, failure, now_ns(CLOCK_MONOTONIC));
+        slice->failures[c->received ? SHORT_REPLY : c->sent < b->size ? STALLED : TIMEOUT]++;
+        lose(s, slice, c, now_ns(CLOCK_MONOTONIC));
     }
 }
 
@@ -192,6 +145,7 @@ static void load(struct block *b, struct server *s, struct slice *slice) {
         int64_t read_ns = now;
         int ready = epoll_wait(s->epoll, events, batch, is_open ? 0 : (int)(look_ns / 1000000));
         if (ready <= 0 || is_open) now = now_ns(CLOCK_MONOTONIC);
+        if (ready == 0 && is_open) slice->spun_ns += now - read_ns;
         for (int i = 0; i < ready; i++) now = serve(b, s, slice, events[i].data.ptr, now);
         if (is_open) now = dispatch(due, now, b->size, s->epoll);
         if (now >= due->end_ns) leave_unsent(due, slice);
@@ -207,30 +161,28 @@ static void load(struct block *b, struct server *s, struct slice *slice) {
 static int run_slice(struct block *b, struct slice *slice, int64_t number) {
     struct server *s = &b->servers[number];
     slice->server = number;
-    int64_t server_ns = read_cpu_ns(s), client_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID);
+    refresh(&s->processes);
+    int64_t before_ns = read_cpu_ns(&s->processes), client_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID);
+    slice->idle_cpu_ns = between_ns(s->after_ns, before_ns);
     load(b, s, slice);
-    int64_t server_after_ns = read_cpu_ns(s);
+    s->after_ns = read_cpu_ns(&s->processes);
     slice->client_cpu_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID) - client_ns;
-    int is_known = server_ns != UNKNOWN && server_after_ns != UNKNOWN;
-    slice->server_cpu_ns = is_known ? server_after_ns - server_ns : UNKNOWN;
+    slice->server_cpu_ns = between_ns(before_ns, s->after_ns);
     return !interrupted;
 }
 
 /* ---- the course of a block */
 
-static void read_server(struct server *s) {
-    if (scanf(" %46s %d %d", s->address, &s->port, &s->process_count) != 3) exit(2);
-    s->pids = allocate((size_t)s->process_count, sizeof *s->pids);
-    s->cpu_ns = allocate((size_t)s->process_count, sizeof *s->cpu_ns);
-    for (int i = 0; i < s->process_count; i++) {
-        if (scanf("%d", &s->pids[i]) != 1) exit(2);
-        s->cpu_ns[i] = UNKNOWN;
-    }
-}
-
 static void read_block(struct block *b) {
+    if (scanf("%d %d %zu %lf %" SCNd64 " %" SCNd64 " %d", &b->server_count, &b->connections, &b->size, &b->rate_per_s,
+              &b->timeout_ns, &b->slice_ns, &b->slice_count) != 7) exit(2);
     b->servers = allocate((size_t)b->server_count, sizeof *b->servers);
-    for (int i = 0; i < b->server_count; i++) read_server(&b->servers[i]);
+    for (struct server *s = b->servers; s < b->servers + b->server_count; s++) {
+        pid_t pid;
+        if (scanf(" %46s %d %d", s->address, &s->port, &pid) != 3) exit(2);
+        if (pid) note_process(&s->processes, pid);
+        s->after_ns = UNKNOWN;
+    }
     b->order = allocate((size_t)b->slice_count, sizeof *b->order);
     for (int i = 0; i < b->slice_count; i++)
         if (scanf("%" SCNd64, &b->order[i]) != 1) exit(2);
@@ -275,14 +227,13 @@ static void hang_up(struct block *b) {
         await_end(b->servers[i].connections, b->connections, b->size, b->servers[i].epoll, until);
 }
 
+static void write_ns(const int64_t *values, size_t count) {
+    if (fwrite(values, sizeof *values, count, stdout) != count) die("fwrite");
+}
+
 int main(void) {
     struct block b = {0};
     prepare();
-    if (scanf("%d %d %zu %lf %" SCNd64 " %" SCNd64 " %d", &b.server_count, &b.connections, &b.size, &b.rate_per_s,
-              &b.timeout_ns, &b.slice_ns, &b.slice_count) != 7) {
-        fprintf(stderr, "a block is read from standard input; reference_block.c says how it is written\n");
-        return 2;
-    }
     read_block(&b);
     stand(&b);
     struct slice *slices = allocate((size_t)b.slice_count, sizeof *slices);
@@ -291,17 +242,19 @@ int main(void) {
     make_room(&b.journal, largest);
     if (await_start() < 0) return 0;
     int64_t head[2] = {0};
-    while (head[0] < b.slice_count && !interrupted) {
-        size_t before = b.journal.count;
-        if (!run_slice(&b, &slices[head[0]], b.order[head[0]])) break;
-        head[0]++, head[1] = (int64_t)b.journal.count;
-        if (b.journal.count - before > largest) largest = b.journal.count - before;
+    while (head[0] < b.slice_count && !interrupted && run_slice(&b, &slices[head[0]], b.order[head[0]])) {
+        size_t came = b.journal.count - (size_t)head[1];
+        head[0]++, head[1] += (int64_t)came;
+        if (came > largest) largest = came;
         make_room(&b.journal, 2 * largest);
     }
+    write_ns(head, 2);
+    write_ns((int64_t *)slices, (size_t)head[0] * sizeof *slices / sizeof(int64_t));
+    write_ns(b.journal.response, (size_t)head[1]);
+    if (b.journal.service) write_ns(b.journal.service, (size_t)head[1]);
+    if (fclose(stdout)) die("fclose");
+    while (getchar() != EOF) {
+    }
     hang_up(&b);
-    fwrite(head, sizeof *head, 2, stdout);
-    fwrite(slices, sizeof *slices, (size_t)head[0], stdout);
-    fwrite(b.journal.response, sizeof *b.journal.response, (size_t)head[1], stdout);
-    if (b.journal.service) fwrite(b.journal.service, sizeof *b.journal.service, (size_t)head[1], stdout);
     return 0;
 }

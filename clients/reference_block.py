@@ -1,18 +1,18 @@
-"""The load of a block by the reference generator in C: told to the program, and its slices taken over.
+"""The load of a block by the reference generator in C: the same as `BlockLoad`, told to a program and taken over.
 
-No logic of the load belongs here, and nothing that a slice says of a server. `reference_block.c` says what is written
-and read.
+`reference_block.c` says what is written and read. No logic of the load belongs here, and nothing that a slice says of a
+server.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clients.block import Opened, SliceRecord
-from clients.cpuclock import members_of
 from clients.faults import Failure
 from clients.fleet import Counts
 from clients.recorder import Recorded
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from clients.load import Announce
-    from clients.slices import Slicing
+    from clients.slices import Slicing, Slot
     from clients.target import Target
     from clients.workload import Workload
-
-    Durations = np.ndarray[Any, np.dtype[np.int64]]
 
 # In the order in which reference_block.c counts them.
 _FAILURES = (
@@ -40,173 +38,109 @@ _FAILURES = (
     Failure.MISMATCH,
     Failure.UNSENT,
 )
-_EDGES = ("server", "begin_ns", "end_ns", "replies", "server_cpu_ns", "client_cpu_ns")
-_SLICE = np.dtype([*((name, np.int64) for name in _EDGES), ("failures", np.int64, len(_FAILURES))])
+_COUNTS = ("server", "begin_ns", "end_ns", "replies", "failed", "idle_closed")
+_CPU_TIMES = ("server_cpu_ns", "idle_cpu_ns", "client_cpu_ns", "spun_ns")
+_NAMES = (*_COUNTS, *_CPU_TIMES, *map(str, _FAILURES))
+_SLICE = np.dtype([(name, np.int64) for name in _NAMES])
 _HEAD = np.dtype([("slices", np.int64), ("replies", np.int64)])
 
 
-class BlockSlice(NamedTuple):
-    """One slice of the load of a block, as its two edges saw it.
-
-    `server` is the place of its target in the list. `pass_number` counts from 0; the passes that warm up have the
-    numbers below, -1 the last of them. Times are ns of the monotonic clock. In a closed loop the slice lasts from the
-    first send to the last reply, in an open one at least for its planned length. It has no length if no connection to
-    the server stands any more: one that failed does not come back. `errors` has only what occurred. `server_cpu_ns` is
-    None if it cannot be read. Durations are int64 ns, one for each reply; in a closed loop both kinds are the same.
-    """
-
-    server: int
-    pass_number: int
-    begin_ns: int
-    end_ns: int
-    replies: int
-    errors: Counter[Failure]
-    server_cpu_ns: int | None
-    client_cpu_ns: int
-    response_ns: Durations
-    service_ns: Durations
-
-
 class ReferenceBlock:
-    """The load of a block, made by the C program: `connections` to each of several servers; `run` may be called once.
+    """The load of a block, made by the C program; `run` may be called once. See `BlockLoad`, which it can stand for.
 
-    `established` is how many connections to each server stood when the load began, in the order of the targets.
+    It differs in what it does after a failure: a connection that failed, or that the server closed, does not come back.
+    A server of which none stands any more has slices without length and replies. In a closed loop a slice begins with
+    its first send and ends with its last reply; in an open one it lasts for its planned length at least.
     """
-
-    def __init__(
-        self,
-        targets: Sequence[Target],
-        workload: Workload,
-        *,
-        order: Sequence[int],
-        warmup_slices: int,
-        slice_s: float,
-        pids: Sequence[Sequence[int]],
-    ) -> None:
-        """Take the servers, and the place of one of them for each slice: first those of the slices that warm up.
-
-        A pass is as many slices as there are servers. `pids` are the processes of each server. The workload's own
-        warm-up and duration are not used. Raise WorkloadError for what the program cannot do, CompilerError if it
-        cannot be built.
-        """
-        if not workload.is_plain or any(target.tls is not None or not target.is_tcp for target in targets):
-            raise WorkloadError(LIMITS)
-        if any(not 0 <= server < len(targets) for server in order) or len(pids) != len(targets):
-            raise WorkloadError(f"a block of {len(targets)} servers has an order {[*order]} and processes {[*pids]}")
-        self._targets, self._workload, self._pids = targets, workload, pids
-        self._order, self._warmup_slices, self._slice_s = order, warmup_slices, slice_s
-        self._program = Program(binary(BLOCK_SOURCE))
-
-    @property
-    def established(self) -> list[int]:
-        """See the class."""
-        return self._program.established
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the block was ended early, so that slices are missing."""
-        return self._program.interrupted
-
-    def interrupt(self) -> None:
-        """End with the last slice that is whole; may be called by a signal handler."""
-        self._program.interrupt()
-
-    def run(self, announce: Announce) -> list[BlockSlice]:
-        """Connect, ask `announce` for the start, load, and return the slices that are whole, in their order.
-
-        Raise LoadError if the program fails.
-        """
-        given = self._program.run(announce, len(self._targets) * self._workload.connections, self._text())
-        return [] if given is None else self._slices(given)
-
-    def _text(self) -> str:
-        """Return the block as reference_block.c reads it."""
-        workload, order = self._workload, self._order
-        times_ns = (round(workload.timeout_s * 1e9), round(self._slice_s * 1e9))
-        size = (len(self._targets), workload.connections, workload.message_bytes, workload.rate_per_s or 0)
-        servers = zip(self._targets, self._pids, strict=True)
-        lines = [
-            (*size, *times_ns, len(order)),
-            *((target.host, target.address[1], len(pids), *pids) for target, pids in servers),
-            order,
-        ]
-        return "".join(" ".join(map(str, line)) + "\n" for line in lines)
-
-    def _slices(self, given: bytes) -> list[BlockSlice]:
-        head = np.frombuffer(given, _HEAD, 1)[0]
-        rows = np.frombuffer(given, _SLICE, head["slices"], _HEAD.itemsize)
-        durations = np.frombuffer(given, np.int64, offset=_HEAD.itemsize + rows.nbytes)
-        response, service = durations[: head["replies"]], durations[-head["replies"] :]
-        edges = np.cumsum(rows["replies"])[:-1]
-        each = zip(rows, np.split(response, edges), np.split(service, edges), strict=True)
-        return [self._slice(at, *one) for at, one in enumerate(each)]
-
-    def _slice(self, at: int, row: np.void, response: Durations, service: Durations) -> BlockSlice:
-        server, begin_ns, end_ns, replies, server_cpu_ns, client_cpu_ns = (int(row[name]) for name in _EDGES)
-        counts = zip(_FAILURES, row["failures"].tolist(), strict=True)
-        return BlockSlice(
-            server=server,
-            pass_number=(at - self._warmup_slices) // len(self._targets),
-            begin_ns=begin_ns,
-            end_ns=end_ns,
-            replies=replies,
-            errors=Counter({failure: count for failure, count in counts if count}),
-            server_cpu_ns=None if server_cpu_ns < 0 else server_cpu_ns,
-            client_cpu_ns=client_cpu_ns,
-            response_ns=response,
-            service_ns=service,
-        )
-
-
-class ReferenceBlockLoad:
-    """`BlockLoad` made by the program: the same words in, the same records out. What a server did idle is not known."""
 
     def __init__(
         self, targets: Sequence[Target], workload: Workload, slicing: Slicing, *, pids: Sequence[int | None]
     ) -> None:
-        order = [slot.server for slot in slicing.order(len(targets), workload.seed)]
-        self._servers = len(targets)
-        self._load = ReferenceBlock(
-            targets,
-            workload,
-            order=order,
-            warmup_slices=slicing.warmup_passes * len(targets),
-            slice_s=slicing.slice_s,
-            pids=[members_of(pid) for pid in pids],
-        )
+        """Take plain TCP targets and a plain workload, whose warm-up and duration have become those of the slicing.
+
+        Raise WorkloadError for what the program cannot do, CompilerError if it cannot be built.
+        """
+        if not workload.is_plain or any(target.tls is not None or not target.is_tcp for target in targets):
+            raise WorkloadError(LIMITS)
+        self._targets, self._workload, self._slicing, self._pids = targets, workload, slicing, pids
+        self._order = list(slicing.order(len(targets), workload.seed))
+        self._program = Program(binary(BLOCK_SOURCE))
+        self._last: dict[int, int] = {}
         self.opened: list[Opened] = []
         self.records: list[SliceRecord] = []
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the block was ended early."""
-        return self._load.interrupted
+        """Whether the block ended early, so that passes are missing."""
+        return self._program.interrupted
 
     def interrupt(self) -> None:
-        """End after the slice under way; may be called by a signal handler."""
-        self._load.interrupt()
+        """End with the last pass that is whole; may be called by a signal handler."""
+        self._program.interrupt()
 
     def run(self, announce: Announce, loaded: Callable[[], None]) -> None:
-        """Load the block; `loaded` is called when the connections have ended, which the program does by itself."""
-        records = [_record(one) for one in self._load.run(announce) if one.pass_number >= 0]
-        self.records = records[: len(records) - len(records) % self._servers]
-        self.opened = [Opened(number, Recorded.nothing()) for number in self._load.established]
-        loaded()
+        """Connect, ask `announce` for the start, and load; `records` then has every slice that counts, in order.
+
+        `loaded` is called after the last slice, while the connections still stand. An interrupted block has whole
+        passes only. Raise LoadError if the program fails.
+        """
+        requested = len(self._targets) * self._workload.connections
+        given = self._program.run(announce, requested, told=self._text(), loaded=loaded)
+        self.opened = [self._opened(established) for established in self._program.established or [0] * len(self._pids)]
+        if given is not None:
+            self._take(given)
+
+    # ---- what it is told
+
+    def _text(self) -> str:
+        """Return the block as reference_block.c reads it."""
+        workload, slicing = self._workload, self._slicing
+        size = (len(self._targets), workload.connections, workload.message_bytes, workload.rate_per_s or 0)
+        times_ns = (round(workload.timeout_s * 1e9), round(slicing.slice_s * 1e9))
+        of_servers = zip(self._targets, self._pids, strict=True)
+        servers = [(target.host, target.address[1], pid or 0) for target, pid in of_servers]
+        lines = [(*size, *times_ns, len(self._order)), *servers, [slot.server for slot in self._order]]
+        return "".join(" ".join(map(str, line)) + "\n" for line in lines)
+
+    # ---- what it gives
+
+    def _opened(self, established: int) -> Opened:
+        refused = Counter({Failure.REFUSED: self._workload.connections - established})
+        return Opened(established, Recorded(array("q"), array("q"), array("q"), +refused))
+
+    def _take(self, given: bytes) -> None:
+        head = np.frombuffer(given, _HEAD, 1)[0]
+        rows = np.frombuffer(given, _SLICE, head["slices"], _HEAD.itemsize)
+        durations = memoryview(given)[_HEAD.itemsize + rows.nbytes :].cast("q")
+        replies, at = int(head["replies"]), 0
+        for slot, row in zip(self._order, rows, strict=False):
+            after = at + int(row["replies"])
+            response, service = durations[at:after], durations[replies + at : replies + after]
+            record = self._record(row, slot, response, service)
+            if slot.pass_number > 0:
+                self.records.append(record)
+            at = after
+        del self.records[len(self.records) - len(self.records) % len(self._targets) :]  # a pass that is not whole
+
+    def _record(self, row: np.void, slot: Slot, response: memoryview, service: memoryview) -> SliceRecord:
+        value = {name: int(row[name]) for name in _NAMES}
+        failures = Counter({failure: value[failure] for failure in _FAILURES if value[failure]})
+        answered, failed = value["replies"], value["failed"]
+        last_ns = self._last.get(slot.server, value["begin_ns"])
+        self._last[slot.server] = value["end_ns"]
+        return SliceRecord(
+            slot=slot,
+            begin_ns=value["begin_ns"],
+            end_ns=value["end_ns"],
+            recorded=Recorded(array("q", response), array("q", service), array("q"), failures),
+            counts=Counts(answered + failed, answered, failed, value["idle_closed"]),
+            server_cpu_ns=_known(value["server_cpu_ns"]),
+            client_cpu_ns=value["client_cpu_ns"],
+            spun_ns=value["spun_ns"],
+            idle_ns=value["begin_ns"] - last_ns,
+            idle_cpu_ns=_known(value["idle_cpu_ns"]),
+        )
 
 
-def _record(one: BlockSlice) -> SliceRecord:
-    failed = sum(count for failure, count in one.errors.items() if failure is not Failure.UNSENT)
-    is_open_loop = one.service_ns is not one.response_ns and not np.array_equal(one.service_ns, one.response_ns)
-    service = one.service_ns if is_open_loop else np.empty(0, np.int64)
-    return SliceRecord(
-        slot=Slot(one.pass_number + 1, one.server),
-        begin_ns=one.begin_ns,
-        end_ns=one.end_ns,
-        recorded=Recorded.of(one.response_ns, service, one.errors),
-        counts=Counts(sent=one.replies + failed, answered=one.replies, failed=failed, idle_closed=0),
-        server_cpu_ns=one.server_cpu_ns,
-        client_cpu_ns=one.client_cpu_ns,
-        spun_ns=0,
-        idle_ns=0,
-        idle_cpu_ns=None,
-    )
+def _known(cpu_ns: int) -> int | None:
+    return None if cpu_ns < 0 else cpu_ns

@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from helpers.generator import known_bad, serving
 
 from clients.block import BlockLoad
 from clients.faults import Failure
@@ -128,7 +129,7 @@ def test_block_load_offers_an_open_loop_its_rate_in_its_slices():
         assert one.result.histograms["lateness"].count == one.result.replies
 
 
-def test_block_load_reads_the_cpu_of_each_server_and_of_its_children(serving):
+def test_block_load_reads_the_cpu_of_each_server_and_of_its_children():
     with ExitStack() as stack:
         servers = [stack.enter_context(serving(name)) for name in ("coroutines", "processes")]
         _, found = load([server.address for server in servers], CLOSED, pids=[server.process.pid for server in servers])
@@ -138,7 +139,7 @@ def test_block_load_reads_the_cpu_of_each_server_and_of_its_children(serving):
         assert 0 <= one.server_idle_cpu_share < 0.2
 
 
-def test_block_load_tells_a_server_that_is_busy_when_it_is_not_its_turn(serving, tmp_path):
+def test_block_load_tells_a_server_that_is_busy_when_it_is_not_its_turn(tmp_path):
     file = tmp_path / "busy.py"
     file.write_text(
         "import threading\n"
@@ -168,7 +169,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_block_load_counts_a_fault_at_its_server_only(name, serving, known_bad):
+def test_block_load_counts_a_fault_at_its_server_only(name):
     workload = CLOSED.replace(timeout_s=0.2)
     with serving("coroutines") as right, known_bad(name) as wrong:
         _, (good, bad) = load([right.address, wrong.address], workload)
@@ -178,7 +179,7 @@ def test_block_load_counts_a_fault_at_its_server_only(name, serving, known_bad):
     assert bad.result.sent == bad.result.replies + bad.result.failed
 
 
-def test_block_load_goes_on_when_a_server_dies(serving):
+def test_block_load_goes_on_when_a_server_dies():
     with serving("coroutines") as survivor, serving("coroutines") as victim:
         killer = threading.Timer(0.15, victim.process.kill)
         killer.start()

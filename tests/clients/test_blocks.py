@@ -9,6 +9,8 @@ import sys
 import time
 
 import pytest
+from helpers.checkout import CHECKOUT
+from helpers.generator import serving
 
 from clients.workload import Workload
 
@@ -16,9 +18,9 @@ WORKLOAD = Workload(connections=2, message_bytes=64, duration_s=0.1, warmup_s=0.
 
 
 @pytest.fixture
-def loader(checkout):
+def loader():
     """A loader with pipes; it must end by itself when its standard input does."""
-    env = {**os.environ, "PYTHONPATH": str(checkout), "PYTHONWARNINGS": "error"}
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONWARNINGS": "error"}
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "clients.blocks"],
         stdin=subprocess.PIPE,
@@ -61,7 +63,7 @@ def loaded(process):
     return found
 
 
-def test_blocks_are_loaded_one_after_the_other(loader, serving, tmp_path):
+def test_blocks_are_loaded_one_after_the_other(loader, tmp_path):
     with serving("coroutines") as one, serving("threads") as two:
         for _ in range(3):
             ask(loader, one, two, hlog=str(tmp_path / "log.hlog"))
@@ -74,7 +76,7 @@ def test_blocks_are_loaded_one_after_the_other(loader, serving, tmp_path):
             assert tags == {"Tag=0000", "Tag=0001"}
 
 
-def test_blocks_say_why_one_could_not_be_loaded_and_go_on(loader, serving):
+def test_blocks_say_why_one_could_not_be_loaded_and_go_on(loader):
     with serving("coroutines") as server:
         say(loader, json.dumps({"servers": [], "workload": {"connections": 0}}))
         assert loader.stdout.readline() == "ENDED 1\n"
@@ -84,7 +86,7 @@ def test_blocks_say_why_one_could_not_be_loaded_and_go_on(loader, serving):
     assert "clients: " in loader.stderr.read()
 
 
-def test_blocks_end_without_a_load_when_nobody_gives_the_word(loader, serving):
+def test_blocks_end_without_a_load_when_nobody_gives_the_word(loader):
     with serving("coroutines") as server:
         ask(loader, server)
         assert loader.stdout.readline().startswith("CONNECTED 2 2")

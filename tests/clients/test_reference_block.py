@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
-import random
+import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
 from contextlib import ExitStack, closing
+from itertools import pairwise
 
 import psutil
 import pytest
+from helpers.answering import answering, echo
+from helpers.checkout import CHECKOUT
+from helpers.generator import known_bad, serving
 
 from clients.faults import Failure
 from clients.load import soon
 from clients.reference import BLOCK_SOURCE, SOURCE
 from clients.reference_block import ReferenceBlock
+from clients.slices import Slicing
 from clients.target import parse_target
 from clients.workload import Workload, WorkloadError
 
@@ -28,51 +34,56 @@ CLOSED = Workload(connections=4, message_bytes=1024)
 SLICE_S, SLICE_NS = 0.02, 20_000_000
 
 
-def shuffled(servers, passes, seed=1):
-    """Return an order of so many passes."""
-    numbers, draw = range(servers), random.Random(seed)
-    return [server for _ in range(passes) for server in draw.sample(numbers, servers)]
-
-
 def open_loop(rate_per_s, **settings):
     return CLOSED.replace(rate_per_s=rate_per_s, arrivals="constant", **settings)
 
 
-def new_block(addresses, workload=CLOSED, *, passes=5, pids=None, warmup_slices=0, slice_s=SLICE_S):
+def new_block(addresses, workload=CLOSED, *, passes=5, pids=None, warmup_passes=0, slice_s=SLICE_S):
     return ReferenceBlock(
         [parse_target(address) for address in addresses],
         workload,
-        order=shuffled(len(addresses), passes),
-        warmup_slices=warmup_slices,
-        slice_s=slice_s,
-        pids=pids or [[] for _ in addresses],
+        Slicing(slice_s=slice_s, passes=passes, warmup_passes=warmup_passes),
+        pids=pids or [None] * len(addresses),
     )
 
 
-def measured(*arguments, **options):
+def measured(addresses, workload=CLOSED, **options):
     """Return the slices of a block, of which is asserted what holds for all of them."""
-    slices = new_block(*arguments, **options).run(soon)
-    for one in slices:
-        assert one.replies == len(one.response_ns) == len(one.service_ns)
-        assert (one.service_ns > 0).all()
-        assert (one.service_ns <= one.response_ns).all()
-        assert all(count > 0 for count in one.errors.values())
+    block = new_block(addresses, workload, **options)
+    block.run(soon, lambda: None)
+    assert not block.is_interrupted
+    for one in block.records:
+        response, service = one.recorded.durations("response"), one.recorded.durations("service")
+        assert len(response) == one.counts.answered
+        assert len(service) == (one.counts.answered if workload.is_open_loop else 0)
+        assert (response > 0).all()
+        assert (one.recorded.durations("lateness") >= 0).all()
+        assert one.counts.sent == one.counts.answered + one.counts.failed
+        assert all(count > 0 for count in one.recorded.failures.values())
         assert one.client_cpu_ns >= 0
-    for one, following in itertools.pairwise(slices):
+    for one, following in pairwise(block.records):
         assert one.begin_ns <= one.end_ns <= following.begin_ns
-    return slices
+    return block.records
 
 
 def of_server(slices, number):
-    return [one for one in slices if one.server == number]
+    return [one for one in slices if one.slot.server == number]
+
+
+def cpu_ns(pid):
+    return time.clock_gettime_ns((~pid << 3) | 2)
+
+
+def replies(slices):
+    return sum(one.counts.answered for one in slices)
 
 
 def errors(slices):
-    return sum((one.errors for one in slices), Counter())
+    return sum((one.recorded.failures for one in slices), Counter())
 
 
 @pytest.fixture
-def running(serving):
+def running():
     """Return a function that starts servers of the family and returns them in their order."""
     with ExitStack() as stack:
         yield lambda *names: [stack.enter_context(serving(name)) for name in names]
@@ -96,14 +107,14 @@ def test_the_programs_compile_without_a_warning(source, tmp_path):
 @pytest.mark.parametrize("workload", [CLOSED, CLOSED.replace(connections=1), open_loop(2_000)], ids=str)
 def test_each_slice_gives_its_server_the_load_for_its_time(running, workload):
     servers = running("reference", "coroutines", "threads")
-    order = shuffled(3, 6)
-    slices = measured([served.address for served in servers], workload, passes=6, warmup_slices=3)
-    assert [one.server for one in slices] == order
-    assert [one.pass_number for one in slices] == [number for number in range(-1, 5) for _ in range(3)]
+    slices = measured([served.address for served in servers], workload, passes=6, warmup_passes=1)
+    planned = Slicing(slice_s=SLICE_S, passes=6, warmup_passes=0).order(3, workload.seed)
+    assert sorted(one.slot for one in slices) == sorted(planned)
+    assert [one.slot.pass_number for one in slices] == [number for number in range(1, 7) for _ in range(3)]
     assert all(one.end_ns - one.begin_ns >= SLICE_NS for one in slices)
-    assert all(one.replies > 0 for one in slices)
+    assert all(one.counts.answered > 0 for one in slices)
     assert set(errors(slices)) <= {Failure.UNSENT}
-    assert all((one.response_ns <= one.end_ns - one.begin_ns).all() for one in slices)
+    assert all((one.recorded.durations("response") <= one.end_ns - one.begin_ns).all() for one in slices)
 
 
 @pytest.fixture
@@ -130,7 +141,7 @@ def handler_of(noting):
 
 
 @pytest.mark.parametrize("workload", [CLOSED, open_loop(1_500), CLOSED.replace(message_bytes=9)], ids=str)
-def test_a_server_gets_messages_in_its_slices_only_and_each_message_once(answering, noting, handler_of, workload):
+def test_a_server_gets_messages_in_its_slices_only_and_each_message_once(noting, handler_of, workload):
     with ExitStack() as stack:
         handlers = [handler_of(number, workload.message_bytes) for number in range(3)]
         slices = measured([stack.enter_context(answering(handler)) for handler in handlers], workload, passes=8)
@@ -138,10 +149,10 @@ def test_a_server_gets_messages_in_its_slices_only_and_each_message_once(answeri
     for number in range(3):
         mine, connections = of_server(slices, number), noting[number]
         assert len(connections) == workload.connections
-        assert sum(map(len, connections)) == sum(one.replies for one in mine)  # all were answered, none is left over
+        assert sum(map(len, connections)) == replies(mine)  # all were answered, none is left over
         for one in mine:
             within = [when for notes in connections for when, _ in notes if one.begin_ns <= when <= one.end_ns]
-            assert len(within) == one.replies
+            assert len(within) == one.counts.answered
         for notes in connections:
             assert len({message for _, message in notes}) == len(notes)
             assert all(len(message) == workload.message_bytes for _, message in notes)
@@ -154,18 +165,18 @@ def test_the_schedule_of_a_server_runs_in_its_slices_only(running, rate_per_s, d
     slices = measured(addresses, open_loop(rate_per_s), passes=10)
     for number in range(2):
         mine = of_server(slices, number)
-        assert sum(one.replies for one in mine) + errors(mine)[Failure.UNSENT] == due
+        assert replies(mine) + errors(mine)[Failure.UNSENT] == due
 
 
-def test_what_waits_for_a_connection_when_a_slice_ends_is_unsent(known_bad):
+def test_what_waits_for_a_connection_when_a_slice_ends_is_unsent():
     """One connection to a server of 5 ms answers four requests in 20 ms, the last of them after their end."""
     with known_bad("fixed_delay") as served:
         slices = measured([served.address], open_loop(1_000, connections=1), passes=3)
     for one in slices:
-        assert 1 <= one.replies <= 4
-        assert one.replies + one.errors[Failure.UNSENT] == 20
-        assert (one.service_ns >= 5_000_000).all()
-        assert one.response_ns[-1] - one.service_ns[-1] >= (one.replies - 1) * 4_000_000
+        assert 1 <= one.counts.answered <= 4
+        assert one.counts.answered + one.recorded.failures[Failure.UNSENT] == 20
+        assert (one.recorded.durations("service") >= 5_000_000).all()
+        assert one.recorded.durations("lateness")[-1] >= (one.counts.answered - 1) * 4_000_000
 
 
 # ---- CPU time
@@ -174,11 +185,10 @@ def test_what_waits_for_a_connection_when_a_slice_ends_is_unsent(known_bad):
 def test_the_cpu_time_of_a_server_is_that_of_its_slices(running):
     servers = running("coroutines", "threads")
     pids = [served.process.pid for served in servers]
-    clocks = [((~pid) << 3) | 2 for pid in pids]
-    before_ns = [time.clock_gettime_ns(clock) for clock in clocks]
-    slices = measured([served.address for served in servers], pids=[[pid] for pid in pids], passes=10)
-    for number, clock in enumerate(clocks):
-        used_ns = time.clock_gettime_ns(clock) - before_ns[number]
+    before_ns = [cpu_ns(pid) for pid in pids]
+    slices = measured([served.address for served in servers], pids=pids, passes=10)
+    for number, pid in enumerate(pids):
+        used_ns = cpu_ns(pid) - before_ns[number]
         mine = of_server(slices, number)
         told_ns = sum(one.server_cpu_ns for one in mine)
         assert 0.5 * used_ns < told_ns <= used_ns  # the rest went into accepting and the end
@@ -188,45 +198,52 @@ def test_the_cpu_time_of_a_server_is_that_of_its_slices(running):
 
 def test_the_cpu_time_of_several_processes_is_their_sum(running):
     (served,) = running("processes")
-    children = [child.pid for child in psutil.Process(served.process.pid).children()]
-    parent, sum_of_all = (
-        sum(one.server_cpu_ns for one in measured([served.address], pids=[pids]))
-        for pids in ([served.process.pid], [served.process.pid, *children])
-    )
-    assert children
-    assert parent < 0.1 * sum_of_all
+    readings = []
+
+    def read():
+        readings.append(sum(cpu_ns(child.pid) for child in psutil.Process(served.process.pid).children()))
+
+    def start(established, requested):
+        read()
+        return soon(established, requested)
+
+    block = new_block([served.address], pids=[served.process.pid])
+    block.run(start, read)
+    before_ns, after_ns = readings
+    told_ns = sum(one.server_cpu_ns for one in block.records)
+    assert 0.5 * (after_ns - before_ns) < told_ns < 1.1 * (after_ns - before_ns)  # the parent has next to nothing to do
 
 
-@pytest.mark.parametrize("gone", [[], [2**22 - 1]])
-def test_a_cpu_time_that_cannot_be_read_is_unknown(running, gone):
+@pytest.mark.parametrize("pid", [None, 2**22 - 1])
+def test_a_cpu_time_that_cannot_be_read_is_unknown(running, pid):
     (served,) = running("coroutines")
-    slices = measured([served.address], pids=[[*gone]], passes=2)
-    assert [one.server_cpu_ns for one in slices] == [None, None]
-    assert all(one.replies for one in slices)
+    slices = measured([served.address], pids=[pid], passes=2)
+    assert [(one.server_cpu_ns, one.idle_cpu_ns) for one in slices] == [(None, None)] * 2
+    assert replies(slices) > 0
 
 
 # ---- servers that fail
 
 
-def test_a_server_that_ends_its_connection_in_the_third_slice_leaves_the_others_alone(known_bad, running):
+def test_a_server_that_ends_its_connection_in_the_third_slice_leaves_the_others_alone(running):
     """It answers 50 times; at 1,000 requests/s, that is the middle of its third slice of 20 ms."""
     (served,) = running("coroutines")
     with known_bad("early_close") as bad:
         slices = measured([bad.address, served.address], open_loop(1_000, connections=1), passes=8)
     ended, other = of_server(slices, 0), of_server(slices, 1)
-    assert sum(one.replies for one in ended) == 50
+    assert replies(ended) == 50
     lost = errors(ended)
-    assert sum(lost.values()) == 8 * 20 - 50 + (lost[Failure.CLOSED_EARLY] and lost[Failure.UNSENT] == 8 * 20 - 50)
-    assert lost[Failure.CLOSED_EARLY] + lost[Failure.RESET] == 1
-    assert [one.replies for one in ended[-3:]] == [0, 0, 0]
+    assert lost[Failure.CLOSED_EARLY] + lost[Failure.RESET] + sum(one.counts.idle_closed for one in ended) == 1
+    assert sum(one.counts.sent for one in ended) + lost[Failure.UNSENT] == 8 * 20
+    assert [one.counts.answered for one in ended[-3:]] == [0, 0, 0]
     assert all(one.begin_ns == one.end_ns for one in ended[-3:])
-    assert all(one.replies and set(one.errors) <= {Failure.UNSENT} for one in other)
+    assert all(one.counts.answered for one in other)
+    assert set(errors(other)) <= {Failure.UNSENT}
 
 
 def test_a_server_that_dies_has_empty_slices_from_then_on(running):
     dead, served = running("coroutines", "threads")
-    pids = [[dead.process.pid], [served.process.pid]]
-    block = new_block([dead.address, served.address], passes=4, pids=pids)
+    block = new_block([dead.address, served.address], passes=4, pids=[dead.process.pid, served.process.pid])
     told = []
 
     def kill(established, requested):
@@ -235,15 +252,16 @@ def test_a_server_that_dies_has_empty_slices_from_then_on(running):
         dead.process.wait()
         return soon(established, requested)
 
-    slices = block.run(kill)
+    block.run(kill, lambda: None)
     assert told == [(8, 8)]
-    assert block.established == [4, 4]
-    first, *rest = of_server(slices, 0)
-    assert first.errors.total() == 4
-    assert set(first.errors) <= {Failure.RESET, Failure.CLOSED_EARLY}
-    assert all(one.begin_ns == one.end_ns and not one.replies and not one.errors for one in rest)
-    assert [one.server_cpu_ns for one in of_server(slices, 0)] == [None] * 4
-    assert all(one.replies and not one.errors and one.server_cpu_ns for one in of_server(slices, 1))
+    assert [opened.established for opened in block.opened] == [4, 4]
+    first, *rest = of_server(block.records, 0)
+    assert (first.counts.failed, first.recorded.failures.total()) == (4, 4)
+    assert set(first.recorded.failures) <= {Failure.RESET, Failure.CLOSED_EARLY}
+    assert all(one.begin_ns == one.end_ns and not one.counts.sent and not one.recorded.failures for one in rest)
+    assert [one.server_cpu_ns for one in of_server(block.records, 0)] == [None] * 4
+    others = of_server(block.records, 1)
+    assert all(one.counts.answered and not one.recorded.failures and one.server_cpu_ns for one in others)
 
 
 def test_a_server_that_refuses_connections_is_left_out(running):
@@ -251,9 +269,10 @@ def test_a_server_that_refuses_connections_is_left_out(running):
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         nobody = f"127.0.0.1:{listener.getsockname()[1]}"
     block = new_block([nobody, served.address], passes=2)
-    slices = block.run(lambda established, requested: soon(established, requested) if established == 4 else None)
-    assert block.established == [0, 4]
-    assert [bool(one.replies) for one in slices] == [one.server == 1 for one in slices]
+    block.run(soon, lambda: None)
+    assert [opened.established for opened in block.opened] == [0, 4]
+    assert [opened.recorded.failures for opened in block.opened] == [{Failure.REFUSED: 4}, {}]
+    assert [bool(one.counts.answered) for one in block.records] == [one.slot.server == 1 for one in block.records]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +286,7 @@ def test_a_server_that_refuses_connections_is_left_out(running):
         ("never_reads", {Failure.TIMEOUT}),
     ],
 )
-def test_what_a_server_does_wrong_is_counted_by_its_name(known_bad, running, name, failures):
+def test_what_a_server_does_wrong_is_counted_by_its_name(running, name, failures):
     (served,) = running("coroutines")
     with known_bad(name) as bad:
         slices = measured([bad.address, served.address], CLOSED.replace(timeout_s=0.2), passes=3, slice_s=0.2)
@@ -278,15 +297,15 @@ def test_what_a_server_does_wrong_is_counted_by_its_name(known_bad, running, nam
     assert not errors(of_server(slices, 1))
 
 
-def test_a_request_that_the_server_does_not_take_is_stalled(known_bad):
+def test_a_request_that_the_server_does_not_take_is_stalled():
     workload = CLOSED.replace(timeout_s=0.1, message_bytes=16 << 20, connections=1)
     with known_bad("never_reads") as bad:
         (one,) = measured([bad.address], workload, passes=1)
-    assert one.errors == {Failure.STALLED: 1}
+    assert one.recorded.failures == {Failure.STALLED: 1}
     assert one.end_ns - one.begin_ns >= 100_000_000
 
 
-def test_a_slice_lasts_until_its_last_reply_has_come_or_timed_out(answering, echo):
+def test_a_slice_lasts_until_its_last_reply_has_come_or_timed_out():
     """One of two connections is never answered, and nothing is sent to the other server before that is found out."""
     turns = iter(
         [echo, lambda connection: connection.recv(10, socket.MSG_PEEK) and connection.shutdown(socket.SHUT_RD)]
@@ -304,36 +323,40 @@ def test_a_slice_lasts_until_its_last_reply_has_come_or_timed_out(answering, ech
         slices = measured([address, other], workload, passes=3)
         released.set()
     mine = of_server(slices, 0)
-    assert [one.errors for one in mine] == [{Failure.TIMEOUT: 1}, {}, {}]
+    assert [one.recorded.failures for one in mine] == [{Failure.TIMEOUT: 1}, {}, {}]
     assert mine[0].end_ns - mine[0].begin_ns >= 150_000_000
-    assert all(one.replies and one.end_ns - one.begin_ns < 150_000_000 for one in mine[1:])
+    assert all(one.counts.answered and one.end_ns - one.begin_ns < 150_000_000 for one in mine[1:])
 
 
-@pytest.mark.parametrize("greeting", [b"hello", b""])
-def test_what_a_server_does_unasked_ends_the_connection(answering, echo, greeting):
-    said = threading.Semaphore(0)
+@pytest.mark.parametrize("is_end", [False, True])
+def test_what_a_server_does_unasked_ends_the_connection(is_end):
+    """The first request is due at once, so one of the two connections has a request when that is seen."""
+    done = threading.Semaphore(0)
 
     def handler(connection):
-        if greeting:
-            connection.sendall(greeting)
-        else:
+        if is_end:
             connection.shutdown(socket.SHUT_WR)
-        said.release()
+        else:
+            connection.sendall(b"hello")
+        done.release()
         echo(connection)
 
     def after_both(established, requested):
-        assert said.acquire(timeout=10)
-        assert said.acquire(timeout=10)
+        assert all(done.acquire(timeout=10) for _ in range(2))
         return soon(established, requested)
 
     with answering(handler) as address:
-        slices = new_block([address], open_loop(30, connections=2)).run(after_both)
-    found = errors(slices)
-    assert found[Failure.MISMATCH if greeting else Failure.CLOSED_EARLY] == 2
-    assert sum(one.replies for one in slices) == 0
+        block = new_block([address], open_loop(30, connections=2))
+        block.run(after_both, lambda: None)
+    found, idle_closed = errors(block.records), sum(one.counts.idle_closed for one in block.records)
+    assert replies(block.records) == 0
+    assert sum(one.counts.failed for one in block.records) == 1
+    # A wrong echo leaves the connection standing, with its last bytes unread.
+    expected = (0, 1, 1) if is_end else (3, 0, 0)
+    assert (found[Failure.MISMATCH], found[Failure.CLOSED_EARLY] + found[Failure.RESET], idle_closed) == expected
 
 
-def test_a_server_that_dies_of_a_reset_survives_a_block(known_bad, running):
+def test_a_server_that_dies_of_a_reset_survives_a_block(running):
     (served,) = running("coroutines")
     with known_bad("dies_on_reset") as bad:
         slices = measured([bad.address, served.address], passes=3)
@@ -350,48 +373,92 @@ def test_a_server_that_dies_of_a_reset_survives_a_block(known_bad, running):
 def test_without_a_word_to_go_there_are_no_slices(running):
     (served,) = running("coroutines")
     block = new_block([served.address])
-    assert block.run(lambda *_: None) == []
-    assert block.interrupted
+    block.run(lambda *_: None, lambda: pytest.fail("nothing was loaded"))
+    assert block.records == []
+    assert block.is_interrupted
+    assert [opened.established for opened in block.opened] == [4]
+
+
+def test_the_connections_stand_until_it_was_said_that_the_load_is_over():
+    ended = []
+
+    def handler(connection):
+        echo(connection)
+        ended.append(True)
+
+    seen = []
+    with answering(handler) as address:
+        block = new_block([address])
+        block.run(soon, lambda: seen.append(len(ended)))
+    assert seen == [0]
+    assert len(ended) == 4
 
 
 @pytest.mark.parametrize("workload", [CLOSED, open_loop(2_000)], ids=str)
-def test_an_interrupt_keeps_the_slices_that_are_whole(answering, echo, workload):
-    block = None
-    served = threading.Semaphore(0)
+def test_an_interrupt_keeps_the_passes_that_are_whole(workload):
+    turns, several = [None], threading.Event()
 
-    def handler(connection):
-        while data := connection.recv(65_536):
-            served.release()
-            connection.sendall(data)
+    def handler_of(number):
+        def handler(connection):
+            while data := connection.recv(65_536):
+                if turns[-1] != number:
+                    turns.append(number)
+                if len(turns) > 7:  # a pass has two turns at the most, so three are whole
+                    several.set()
+                connection.sendall(data)
 
-    def interrupt():
-        for _ in range(500):
-            served.acquire()
-        block.interrupt()
+        return handler
 
-    with answering(handler) as address, answering(echo) as other:
+    with answering(handler_of(0)) as address, answering(handler_of(1)) as other:
         block = new_block([address, other], workload, passes=2_000)
+
+        def interrupt():
+            several.wait(60)
+            block.interrupt()
+
         thread = threading.Thread(target=interrupt)
         thread.start()
-        slices = block.run(soon)
+        block.run(soon, lambda: None)
         thread.join()
-    assert block.interrupted
-    assert 2 < len(slices) < 4_000
-    assert [one.server for one in slices] == shuffled(2, 2_000)[: len(slices)]
-    assert all(one.end_ns - one.begin_ns >= SLICE_NS for one in slices)
+    slots = [one.slot for one in block.records]
+    planned = list(Slicing(slice_s=SLICE_S, passes=2_000, warmup_passes=0).order(2, workload.seed))
+    assert block.is_interrupted
+    assert 6 <= len(slots) < 4_000
+    assert len(slots) % 2 == 0
+    assert slots == planned[: len(slots)]
+    assert all(one.end_ns - one.begin_ns >= SLICE_NS for one in block.records)
 
 
-@pytest.mark.parametrize(
-    ("workload", "changes"),
-    [
-        (CLOSED.replace(pipeline=2), {}),
-        (CLOSED.replace(think_s=0.1), {}),
-        (CLOSED, {"order": [0, 1]}),
-        (CLOSED, {"order": [-1]}),
-        (CLOSED, {"pids": []}),
-    ],
-)
-def test_a_block_that_it_cannot_make_is_refused(workload, changes):
-    arguments = {"order": [0], "warmup_slices": 0, "slice_s": 0.1, "pids": [[]], **changes}
-    with pytest.raises(WorkloadError):
-        ReferenceBlock([parse_target("127.0.0.1:9")], workload, **arguments)
+@pytest.mark.parametrize("change", [{"pipeline": 2}, {"think_s": 0.1}, {"requests_per_connection": 3}])
+def test_a_load_that_it_does_not_know_is_refused(change):
+    with pytest.raises(WorkloadError, match="the reference generator makes"):
+        new_block(["127.0.0.1:9"], CLOSED.replace(**change))
+
+
+@pytest.mark.parametrize("generator", ["reference", "python"])
+def test_a_bench_can_ask_for_either_generator(running, generator):
+    (served,) = running("coroutines")
+    server = {"address": served.address, "pid": served.process.pid, "tag": "one"}
+    workload = CLOSED.replace(warmup_s=0.02, duration_s=0.2).to_json()
+    asked = {"servers": [server] * 2, "workload": workload, "generator": generator, "hlog": None}
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "clients.blocks"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONWARNINGS": "error"},
+    ) as process:
+        print(json.dumps(asked), file=process.stdin, flush=True)
+        assert process.stdout.readline().startswith("CONNECTED 8 8")
+        print(f"GO {time.monotonic_ns()}", file=process.stdin, flush=True)
+        assert process.stdout.readline() == "LOADED\n"
+        print("END", file=process.stdin, flush=True)
+        given = json.loads(process.stdout.readline())
+        assert process.stdout.readline() == "ENDED 0\n"
+        process.stdin.close()
+    for one in given["servers"]:
+        assert len(one["slices"]) == given["slicing"]["passes"]
+        assert one["replies"] == sum(row["replies"] for row in one["slices"]) > 0
+        assert one["errors"] == {}
+        assert 0 < one["server_cpu_s"] <= one["window_s"] + 0.05
+        assert all(row["response_p50_ns"] > 0 for row in one["slices"])
