@@ -94,7 +94,7 @@ def watching(ends):
     return handler
 
 
-GENERATORS = [(), ("-c", 1), ("--rate", 200), ("--pipeline", 3), pytest.param(("--reference",), marks=has_no_compiler)]
+GENERATORS = [(), ("-c", 1), ("--rate", 100), ("--pipeline", 3), pytest.param(("--reference",), marks=has_no_compiler)]
 
 
 @pytest.mark.parametrize("generator", GENERATORS)
