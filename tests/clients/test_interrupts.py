@@ -16,6 +16,7 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from helpers.answering import answering, echo
 from helpers.generator import clients, start_clients, wait_until
+from helpers.timing import untraced
 
 from clients.histogram import DIGITS, HIGHEST_NS
 
@@ -106,7 +107,9 @@ def test_ctrl_c_while_waiting_for_the_word_to_go(echo_server, workers):
 def test_ctrl_c_while_workers_are_starting(echo_server):
     """Sent to all processes of the terminal, as a terminal does."""
     given = ("-c", 4, "--workers", 4, "-d", "50s", "--json")
-    with start_clients(echo_server.address, *given, start_new_session=True) as process:
+    with untraced():
+        started = start_clients(echo_server.address, *given, start_new_session=True)
+    with started as process:
         while len(psutil.Process(process.pid).children()) < 4:
             pass
         began_s = time.monotonic()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from helpers.checkout import CHECKOUT, KNOWN_BAD
+from helpers.timing import untraced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +34,11 @@ class Served:
 
 @contextmanager
 def serving(name: object, *arguments: str) -> Iterator[Served]:
-    """Run `python -m servers NAME`, ready when the block begins, and ended with it."""
+    """Run `python -m servers NAME`, ready when the block begins, and killed with it, so that tracing it has no use."""
     command = [sys.executable, "-P", "-m", "servers", str(name), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **ENVIRONMENT}) as process:
+    with untraced():
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **ENVIRONMENT})
+    with process:
         try:
             word, host, port = process.stdout.readline().split()
             assert word == "READY"
