@@ -25,12 +25,15 @@ from bench.cli.options import (
 from bench.cli.progress import watching
 from bench.errors import BenchError, UsageError
 from bench.metrics import GATES
+from bench.verdict.rules import TOLERANCE
 
 if TYPE_CHECKING:
     from clients.workload import Arrivals
 
-DEFAULT_MINUTES = 6.0
-DEFAULTS = {"connections": "16", "message_bytes": "1KiB", "pipeline": "1", "duration_s": "0.5s", "warmup_s": "0.4s"}
+MINUTES_A_CELL = 1.0
+"""What is spent if nobody says. docs/verdict.md tells what it sees, and tests/bench/regress simulate it."""
+
+DEFAULTS = {"connections": "16", "message_bytes": "1KiB", "pipeline": "1", "duration_s": "0.5s", "warmup_s": "0.2s"}
 ARRIVALS: Arrivals = "poisson"
 """How a rate is spaced unless told otherwise."""
 EXAMPLES = """\b
@@ -61,7 +64,11 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 )
 @servers_option("NAME", "Server of this project.")
 @workload_options(DEFAULTS, arrivals=ARRIVALS)
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Time to spend.  [default: 6]")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help=f"Time to spend.  [default: {MINUTES_A_CELL:g} for each cell]",
+)
 @click.option("--pairs", type=click.IntRange(1), help="Pairs per cell, instead of a time.")
 @click.option(
     "--gate",
@@ -73,7 +80,7 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 @click.option(
     "--tolerance",
     type=click.FloatRange(0),
-    default=2.0,
+    default=100 * TOLERANCE,
     show_default=True,
     help="Percent of change that is never called a regression.",
 )
@@ -85,11 +92,11 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 @click.option("--allow-inconclusive", is_flag=True, help="Exit 0 where the data could not tell.")
 @click.pass_context
 def regress(context: click.Context, /, **given: Any) -> None:
-    """Compare two revisions of a server, or any two servers, in adjacent pairs of fresh launches.
+    """Compare two revisions of a server, or any two servers, in pairs of fresh launches.
 
-    A pair runs both at nearly the same time, so that what disturbs the machine disturbs both alike. REGRESSED is said
-    only beyond chance; OK only where a slowdown of the whole budget is excluded; otherwise INCONCLUSIVE, with the
-    command that would settle it.
+    A pair keeps both alive and loads them in turn, some hundredths of a second each, so that what disturbs the machine
+    disturbs both alike. REGRESSED is said only beyond chance; OK only where a slowdown of the whole budget is excluded;
+    otherwise INCONCLUSIVE, with the command that would settle it.
     """
     _check(given)
     workload, amount = workload_given(texts_given(given), arrivals=ARRIVALS), _amount(given)
@@ -141,11 +148,12 @@ def _check(given: dict[str, Any]) -> None:
 
 
 def _amount(given: dict[str, Any]) -> dict[str, Any]:
-    minutes = DEFAULT_MINUTES if given["minutes"] is None and given["pairs"] is None else given["minutes"]
+    minutes, is_open = given["minutes"], given["minutes"] is None and given["pairs"] is None
     return {
         "seed": secrets.randbelow(2**31) if given["seed"] is None else given["seed"],
         "pairs": given["pairs"],
         "seconds": None if minutes is None else 60 * minutes,
+        "seconds_a_cell": 60 * MINUTES_A_CELL if is_open else None,
         "gates": given["gates"],
         "tolerance": given["tolerance"] / 100,
     }
