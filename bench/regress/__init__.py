@@ -1,4 +1,4 @@
-"""The regression check: two arms, adjacent pairs of fresh launches, one verdict.
+"""The regression check: two arms, pairs of fresh launches that are alive together, one verdict.
 
 The order of things: `arms` builds what is compared, `planner` turns time into pairs and says what they can see,
 `session` runs the pairs, `validity` refuses what was not measured, `bench.verdict.judge` judges, `ledger`

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 ALPHA = 0.002
 """Chance, over the whole family of gating tests, that unchanged code is called REGRESSED.
 
-The test spends it whole: at 0.01, 10 of 1,000 simulated comparisons of equal code were REGRESSED, and as many IMPROVED.
-A check that runs on every change is wrong too often then, and pairs in blocks are sharp enough to pay for less.
+The exact test spends it whole. At 0.01 ten of 1,000 comparisons of equal code are REGRESSED, and as many IMPROVED. A
+check that runs on every change is wrong too often then, and pairs in blocks are sharp enough to pay for less.
 """
 
 
