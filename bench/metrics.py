@@ -146,7 +146,7 @@ P50 = Metric(
     axis="median of the response time",
     claim="has the lowest median",
     log=True,
-    budget=0.10,
+    budget=0.05,
     exported=Exported(
         unit="ns", family="echobench_response_p50_seconds", help="Median response time.", duration="response_p50"
     ),
@@ -176,7 +176,7 @@ CPU = Metric(
     noun="server CPU per reply",
     axis="server CPU time per correct reply",
     claim="needs the least CPU per reply",
-    budget=0.05,
+    budget=0.03,
     exported=Exported(
         unit="us",
         family="echobench_server_cpu_seconds_per_reply",

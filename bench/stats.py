@@ -195,23 +195,6 @@ def is_correlated(d: Values) -> bool:
     return lag1(d) > 2 / math.sqrt(max(len(d), 1))
 
 
-def batch_means(d: Values, size: int = 4) -> Floats:
-    """Means of batches of `size` or more consecutive pairs. They are nearly independent where single pairs are not."""
-    x = _finite(d)
-    return np.array([part.mean() for part in np.array_split(x, max(1, x.size // size))]) if x.size else x
-
-
-def order_effect(d: Values, baseline_first: Sequence[bool], level: float = 0.98) -> Estimate:
-    """By what log ratio the second trial of a pair comes out slower than the first: half of (mean AB - mean BA).
-
-    Balanced orders keep it out of the verdict. It is reported because it shows that trials disturb each other.
-    """
-    x, order = _finite(d), np.asarray(baseline_first, dtype=bool)
-    if not (order.any() and (~order).any()):
-        return Estimate(math.nan, math.nan, math.nan, level)
-    return _welch(x[order], x[~order], level).map(lambda difference: difference / 2)
-
-
 def holm(p_values: Values) -> Floats:
     """p-values adjusted so that the chance of any false one among them stays at the level asked. Source: Holm 1979."""
     p = np.asarray(p_values, dtype=float)

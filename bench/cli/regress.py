@@ -25,12 +25,15 @@ from bench.cli.options import (
 from bench.cli.progress import watching
 from bench.errors import BenchError, UsageError
 from bench.metrics import GATES
+from bench.verdict.rules import TOLERANCE
 
 if TYPE_CHECKING:
     from clients.workload import Arrivals
 
-DEFAULT_MINUTES = 6.0
-DEFAULTS = {"connections": "16", "message_bytes": "1KiB", "pipeline": "1", "duration_s": "0.5s", "warmup_s": "0.4s"}
+MINUTES_A_CELL = 1.0
+"""What is spent if nobody says. docs/verdict.md tells what it sees, and tests/bench/regress simulate it."""
+
+DEFAULTS = {"connections": "16", "message_bytes": "1KiB", "pipeline": "1", "duration_s": "0.5s", "warmup_s": "0.2s"}
 ARRIVALS: Arrivals = "poisson"
 """The arrivals of a rate, if the command line gives none."""
 EXAMPLES = """\b
@@ -66,7 +69,9 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 @servers_option("NAME", "Server of this project.")
 @workload_options(DEFAULTS, arrivals=ARRIVALS)
 @click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), help="Time that the comparison may take.  [default: 6]"
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help=f"Time that the comparison may take.  [default: {MINUTES_A_CELL:g} for each cell]",
 )
 @click.option("--pairs", type=click.IntRange(1), help="Pairs of each cell, instead of --minutes.")
 @click.option(
@@ -79,7 +84,7 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 @click.option(
     "--tolerance",
     type=click.FloatRange(0),
-    default=2.0,
+    default=100 * TOLERANCE,
     show_default=True,
     help="Changes smaller than this many percent are never called a regression.",
 )
@@ -95,11 +100,11 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 @click.option("--allow-inconclusive", is_flag=True, help="Exit with 0 also if the verdict is INCONCLUSIVE.")
 @click.pass_context
 def regress(context: click.Context, /, **given: Any) -> None:
-    """Compare two revisions of a server, or any two servers, in adjacent pairs of fresh launches.
+    """Compare two revisions of a server, or any two servers, in pairs of fresh launches.
 
-    The trials of a pair follow each other at once, so what disturbs the machine disturbs both alike. REGRESSED means
-    slower, beyond what chance gives. OK means that a slowdown of the whole budget is excluded. If neither is shown, the
-    verdict is INCONCLUSIVE, with the command that would settle it.
+    A pair keeps both alive and loads them in turn, some hundredths of a second each. So what disturbs the machine
+    disturbs both alike. REGRESSED means slower, beyond what chance gives. OK means that a slowdown of the whole budget
+    is excluded. If neither is shown, the verdict is INCONCLUSIVE, with the command that would settle it.
     """
     _check(given)
     workload, amount = workload_given(texts_given(given), arrivals=ARRIVALS), _amount(given)
@@ -151,11 +156,12 @@ def _check(given: dict[str, Any]) -> None:
 
 
 def _amount(given: dict[str, Any]) -> dict[str, Any]:
-    minutes = DEFAULT_MINUTES if given["minutes"] is None and given["pairs"] is None else given["minutes"]
+    minutes, is_open = given["minutes"], given["minutes"] is None and given["pairs"] is None
     return {
         "seed": secrets.randbelow(2**31) if given["seed"] is None else given["seed"],
         "pairs": given["pairs"],
         "seconds": None if minutes is None else 60 * minutes,
+        "seconds_a_cell": 60 * MINUTES_A_CELL if is_open else None,
         "gates": given["gates"],
         "tolerance": given["tolerance"] / 100,
     }

@@ -1,4 +1,4 @@
-"""The regression check: two arms, adjacent pairs of fresh launches, one verdict.
+"""The regression check: two arms, pairs of fresh launches that are alive together, one verdict.
 
 `regression` is the whole check behind one call. In their order: `request` and `arms` build what is compared, `planner`
 turns time into pairs and says what they can see, `session` asks for the pairs, `validity` refuses what was no

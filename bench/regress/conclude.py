@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def remembered(outcome: Compared, question: Question, seconds: float, at: str) -> list[LedgerEntry]:
     """Return the ledger's entries for a comparison that took `seconds` and ended at `at` (UTC, ISO 8601)."""
     trial_s = seconds / max(1, outcome.trials)
-    return entries(outcome.comparison, at=at, machine=question.machine, same=question.same, trial_s=trial_s)
+    cells, machine, same = outcome.plan.cells, question.machine, question.same
+    return entries(outcome.comparison, cells, at=at, machine=machine, same=same, trial_s=trial_s)
 
 
 def report(
@@ -47,9 +48,11 @@ def report(
 
     `again` is the command without --pairs and --server, `allow` is --allow-inconclusive.
     """
+    together = {cell.name: cell.together for cell in outcome.plan.cells}
     cells = tuple(
         replace(
             _settled(cell, [*again, *arms.options.get(cell.cell, ())]),
+            design="block" if together[cell.cell] else "solo",
             sensitivity=sensitivity(outcome.logs[cell.cell].measured(Arm.BASELINE)),
         )
         for cell in outcome.comparison.cells

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bench.errors import UsageError
 from bench.files import cache_folder
 from bench.plain import plain
-from bench.regress.planner import Knowledge
+from bench.regress.planner import Knowledge, PairedCell
 from bench.stats import Estimate, clopper_pearson
 from bench.verdict.words import Word
 
@@ -25,31 +25,28 @@ if TYPE_CHECKING:
     from bench.verdict.rules import Rule
     from bench.verdict.values import Comparison
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Lines of an earlier version are left alone: they tell of pairs that were measured otherwise."""
 RECENT = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairNoise:
-    """The noise of one metric's pairs in one comparison, as remembered. None is what the pairs could not tell."""
-
-    sd: float | None
-    lag1: float | None
-    order_effect: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """One cell of one comparison. `same` says that both arms were the same code, so any change is a false alarm."""
+    """One cell of one comparison. `same` says that both arms were the same code, so any change is a false alarm.
+
+    `measurement` is the key of what was measured and how. Noise is remembered for the very same measurement only.
+    `pair_sd` has the standard deviation of the log ratio of a pair by metric. It is None if the pairs could not tell.
+    """
 
     at: str
     machine: str
     cell: str
+    measurement: str
     same: bool
     word: Word
     pairs: int
     trial_s: float
-    noise: Mapping[str, PairNoise] = field(default_factory=dict)
+    pair_sd: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +82,10 @@ class Ledger:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"the ledger {path} cannot be used: {error}; name another with --ledger") from error
         for line in text.splitlines():
-            entry = _parse(line)
-            if entry is None:
+            try:
+                self.entries += _parse(line)
+            except (ValueError, KeyError, TypeError, AttributeError):
                 self.unreadable += 1
-            else:
-                self.entries.append(entry)
 
     def append(self, entries: Iterable[LedgerEntry]) -> None:
         """Add entries with a single write, so that two comparisons at once do not mix their lines."""
@@ -107,25 +103,19 @@ class Ledger:
             ) from error
         self.entries.extend(fresh)
 
-    def knowledge(self, cells: Sequence[str], rules: Sequence[Rule], machine: str) -> Knowledge:
-        """Return the noise and the pace of these cells on this machine, as far as they are remembered."""
-        sds = {(cell, rule.metric): self.pair_sd(cell, rule.metric, machine) for cell in cells for rule in rules}
-        paces = {cell: self.trial_s(cell, machine) for cell in cells}
+    def knowledge(self, cells: Sequence[PairedCell], rules: Sequence[Rule], machine: str) -> Knowledge:
+        """Return the noise and the pace of these measurements on this machine, as far as they are remembered."""
+        recent = {cell.name: self._recent(cell.measurement, machine) for cell in cells}
+        sds = {
+            (name, rule.metric): _median([entry.pair_sd.get(rule.metric) for entry in entries])
+            for name, entries in recent.items()
+            for rule in rules
+        }
+        paces = {name: _median([entry.trial_s for entry in entries]) for name, entries in recent.items()}
         return Knowledge(
             pair_sd={key: sd for key, sd in sds.items() if sd is not None},
-            trial_s={cell: pace for cell, pace in paces.items() if pace is not None},
+            trial_s={name: pace for name, pace in paces.items() if pace is not None},
         )
-
-    def pair_sd(self, cell: str, metric: str, machine: str) -> float | None:
-        """Median noise of the last comparisons of this cell on this machine; None if there were none."""
-        seen = [entry.noise[metric].sd for entry in self._recent(cell, machine) if metric in entry.noise]
-        known = [sd for sd in seen if sd is not None]
-        return statistics.median(known) if known else None
-
-    def trial_s(self, cell: str, machine: str) -> float | None:
-        """Median wall time of a trial of this cell on this machine, launch and stop included."""
-        seen = [entry.trial_s for entry in self._recent(cell, machine)]
-        return statistics.median(seen) if seen else None
 
     def false_alarms(self) -> FalseAlarms:
         """Count the words of comparisons whose arms were the same code, where a verdict was reached."""
@@ -134,42 +124,47 @@ class Ledger:
             regressed=judged.count(Word.REGRESSED), improved=judged.count(Word.IMPROVED), comparisons=len(judged)
         )
 
-    def _recent(self, cell: str, machine: str) -> list[LedgerEntry]:
-        return [entry for entry in self.entries if entry.cell == cell and entry.machine == machine][-RECENT:]
+    def _recent(self, measurement: str, machine: str) -> list[LedgerEntry]:
+        mine = (measurement, machine)
+        return [entry for entry in self.entries if (entry.measurement, entry.machine) == mine][-RECENT:]
 
 
-def entries(comparison: Comparison, *, at: str, machine: str, same: bool, trial_s: float) -> list[LedgerEntry]:
-    """Return an entry for each cell of a comparison that gave pairs."""
+def entries(
+    comparison: Comparison, measured: Iterable[PairedCell], *, at: str, machine: str, same: bool, trial_s: float
+) -> list[LedgerEntry]:
+    """Return what is worth remembering of a comparison of these cells: nothing of a cell that gave no pairs.
+
+    `at` is the time in UTC, ISO 8601; `trial_s` the wall time of a trial in seconds, launch and stop included.
+    """
+    keys = {cell.name: cell.measurement for cell in measured}
     return [
         LedgerEntry(
             at=at,
             machine=machine,
             cell=cell.cell,
+            measurement=keys[cell.cell],
             same=same,
             word=Word.INVALID if comparison.host_problem else cell.word,
             pairs=max(metric.pairs for metric in cell.metrics),
             trial_s=trial_s,
-            noise={
-                metric.rule.metric: PairNoise(
-                    sd=plain(metric.noise.sd),
-                    lag1=plain(metric.noise.lag1),
-                    order_effect=plain(metric.noise.order_effect.value),
-                )
-                for metric in cell.metrics
-                if metric.noise is not None
-            },
+            pair_sd={metric.rule.metric: plain(metric.pair_sd) for metric in cell.metrics if metric.pairs},
         )
         for cell in comparison.cells
         if any(metric.pairs for metric in cell.metrics)
     ]
 
 
-def _parse(line: str) -> LedgerEntry | None:
-    try:
-        fields = json.loads(line)
-        if fields.pop("schema") != SCHEMA_VERSION:
-            return None
-        noise = {metric: PairNoise(**values) for metric, values in fields.pop("noise").items()}
-        return LedgerEntry(**{**fields, "word": Word(fields["word"]), "noise": noise})
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+def _parse(line: str) -> list[LedgerEntry]:
+    """Return the entry of a line, none if an earlier version wrote it. Raises for a line that cannot be read."""
+    fields = json.loads(line)
+    version = fields.pop("schema")
+    if version < SCHEMA_VERSION:
+        return []
+    if version > SCHEMA_VERSION:
+        raise ValueError(version)
+    return [LedgerEntry(**{**fields, "word": Word(fields["word"])})]
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None

@@ -5,6 +5,8 @@ It is told before the first trial. Nothing is started or judged here.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,22 +25,36 @@ if TYPE_CHECKING:
     from bench.verdict.rules import Rule
     from clients.workload import Workload
 
-OVERHEAD_S = 0.4
-"""Seconds for launch, connecting and stop of a trial, until a comparison has measured them."""
+OVERHEAD_S = 0.6
+"""Seconds for launch, connecting and stop of a block, until a comparison has measured them."""
 
-FEWEST_PAIRS = 10
-ROOM_FOR_NOISE = 2
-"""How many times the pairs that the noise asks for are planned. Noise varies, and early looks give back the time."""
+SOLO = "measured solo, one arm after the other: two servers on one port cannot be alive together"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedCell:
-    """One server under one workload, once for each arm. Both arms get the same workload."""
+    """One server under one workload, once for each arm. Both arms get the same workload.
+
+    `source` is what the two servers were made from, in words that are the same whenever the same is compared.
+    """
 
     name: str
     servers: Mapping[Arm, Server]
     workload_name: str
     workload: Workload
+    source: tuple[str, ...] = ()
+
+    @property
+    def together(self) -> bool:
+        """Whether both arms can be alive together, and so share a block: none has a fixed port or runs already."""
+        return all(server.port is None and server.target is None for server in self.servers.values())
+
+    @property
+    def measurement(self) -> str:
+        """A key of all that a pair's noise depends on: what is compared, the whole load, and the design."""
+        load = {**self.workload.to_json(), "seed": None}
+        parts = [self.name, *self.source, json.dumps(load, sort_keys=True), "block" if self.together else "solo"]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +64,12 @@ class Knowledge:
     pair_sd: Mapping[tuple[str, str], float]
     trial_s: Mapping[str, float]
 
-    def trial_seconds(self, cell: PairedCell) -> float:
-        """Return the remembered wall time of a trial, or what its parts add up to."""
-        return self.trial_s.get(cell.name, cell.workload.warmup_s + cell.workload.duration_s + OVERHEAD_S)
+    def pair_seconds(self, cell: PairedCell) -> float:
+        """Return the remembered wall time of a pair, or what its parts add up to."""
+        if cell.name in self.trial_s:
+            return 2 * self.trial_s[cell.name]
+        loads_s = 2 * (cell.workload.warmup_s + cell.workload.duration_s)
+        return loads_s + OVERHEAD_S * (1 if cell.together else 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +123,7 @@ class PairPlan(News):
         lines = [f"plan: {amount}; looks at {looks} pairs; seed {self.seed}"]
         if self.left_out:
             lines.append(f"left out for lack of time: {', '.join(self.left_out)}")
+        lines += [f"{cell.name}: {SOLO}" for cell in self.cells if not cell.together]
         if self.pairs < self.fewest_pairs:
             lines.append(self.too_few)
         if not self.sights:
@@ -142,13 +162,14 @@ def make_plan(
 ) -> PairPlan:
     """Turn `pairs`, or else `seconds`, into a plan.
 
-    With `may_leave_out`, cells are dropped from the end until the others have enough pairs to see their budgets, or 10
-    pairs if the noise is not known. A given number of pairs is never changed, even if it cannot decide anything.
+    With `may_leave_out`, cells are dropped from the end until the others have enough pairs to see their budgets, or
+    enough to decide anything if the noise is not known. A given number of pairs is never changed, even if it cannot
+    decide anything.
     """
     assert (pairs is None) != (seconds is None)
     kept = list(cells)
     while True:
-        round_s = sum(2 * knowledge.trial_seconds(cell) for cell in kept)
+        round_s = sum(knowledge.pair_seconds(cell) for cell in kept)
         affordable = max(1, math.floor((seconds or 0.0) / round_s)) if pairs is None else pairs
         chosen_looks = looks or planned(affordable)
         strict = nominal_alpha(ALPHA / (len(kept) * sum(rule.gating for rule in rules)), chosen_looks)
@@ -156,9 +177,6 @@ def make_plan(
         if pairs is not None or not may_leave_out or len(kept) == 1 or affordable >= needed:
             break
         kept.pop()
-    if pairs is None and knowledge.pair_sd:
-        affordable = min(affordable, max(2 * FEWEST_PAIRS, ROOM_FOR_NOISE * needed))
-        chosen_looks = looks or planned(affordable)
     return PairPlan(
         cells=tuple(kept),
         left_out=tuple(cell.name for cell in cells[len(kept) :]),
@@ -172,8 +190,8 @@ def make_plan(
 
 
 def _needed(cells: Sequence[PairedCell], rules: Sequence[Rule], knowledge: Knowledge, strict: float) -> int:
-    known = [sight.pairs_needed for sight in _sights(cells, rules, knowledge, FEWEST_PAIRS, strict)]
-    return max(FEWEST_PAIRS, smallest_firing(strict), *known)
+    fewest = smallest_firing(strict)
+    return max([fewest, *(sight.pairs_needed for sight in _sights(cells, rules, knowledge, fewest, strict))])
 
 
 def _sights(

@@ -15,7 +15,7 @@ from bench.regress.render import Report, markdown, text
 from bench.regress.request import Prepared, Request, machine_key, prepared
 from bench.regress.session import Question, session
 from bench.verdict.judge import ALPHA
-from bench.verdict.rules import chosen_rules
+from bench.verdict.rules import TOLERANCE, chosen_rules
 from bench.verdict.values import CellVerdict, Comparison
 from bench.verdict.words import EXIT_CODES, Word
 
@@ -32,13 +32,17 @@ __all__ = ["Amount", "Request", "failure", "junit", "markdown", "run", "text"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """How much to measure, and by which rules. Either `pairs` or `seconds` is given. `tolerance` is a fraction."""
+    """How much to measure, and by which rules. `tolerance` is a fraction.
+
+    One of `pairs` of each cell, `seconds` for all cells, and `seconds_a_cell` is given.
+    """
 
     seed: int
     pairs: int | None = None
     seconds: float | None = None
+    seconds_a_cell: float | None = None
     gates: tuple[str, ...] = ()
-    tolerance: float = 0.02
+    tolerance: float = TOLERANCE
 
 
 def run(
@@ -55,7 +59,7 @@ def run(
     ledger = Ledger(ledger_path or default_path())
     with prepared(request) as arms, door() as bench:
         question = _question(arms, amount)
-        knowledge = ledger.knowledge([cell.name for cell in question.cells], question.rules, question.machine)
+        knowledge = ledger.knowledge(question.cells, question.rules, question.machine)
         began_s = time.monotonic()
         outcome = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
         seconds = time.monotonic() - began_s
@@ -73,13 +77,14 @@ def failure(error: BenchError) -> Comparison | None:
 
 
 def _question(arms: Prepared, amount: Amount) -> Question:
+    each_s = amount.seconds_a_cell
     return Question(
         cells=arms.cells,
         rules=chosen_rules(amount.gates, amount.tolerance),
         seed=amount.seed,
         machine=machine_key(),
         pairs=amount.pairs,
-        seconds=amount.seconds,
+        seconds=amount.seconds if each_s is None else each_s * len(arms.cells),
         may_leave_out=arms.may_leave_out,
         same=arms.same,
         same_interpreter=arms.same_interpreter,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from bench.experiment.model import StopReason
 from bench.metrics import unit_of
+from bench.regress.planner import SOLO
+from bench.regress.validity import host_doubt
 from bench.units import bounds, estimate, percent, plural, share
 from bench.verdict.words import Word
 
@@ -46,6 +48,8 @@ class Report:
             f"{comparison.word}: {counts or 'no cells'}; {self.trials} trials in {self.seconds:.0f} s; host: {host}",
             _error_rate(self.false_alarms),
         ]
+        if doubt := host_doubt(self.steal_share, self.foreign_share):
+            lines.insert(1, doubt)
         if self.stopped is StopReason.INTERRUPTED:
             lines.insert(0, "interrupted: this is what the pairs until then show")
         if self.unreadable:
@@ -60,6 +64,8 @@ def text(report: Report) -> str:
     for cell in report.comparison.cells:
         lines.append(f"{cell.word:<13} {cell.cell:<{width}}  {cell.reason}")
         lines += [f"{'':13} {line}" for metric in cell.metrics for line in _metric_lines(metric)]
+        if cell.design == "solo":
+            lines.append(f"{'':13} {SOLO}")
         if cell.sensitivity is not None:
             lines.append(f"{'':13} {_sensitivity(cell.sensitivity)}")
         if cell.settle:
@@ -78,6 +84,7 @@ def markdown(report: Report) -> str:
     ]
     for cell in comparison.cells:
         lines += [_row(cell, metric) for metric in cell.metrics]
+    lines += [f"\n{_escape(cell.cell)}: {SOLO}." for cell in comparison.cells if cell.design == "solo"]
     for cell in comparison.cells:
         if cell.word not in {Word.OK, Word.IMPROVED}:
             lines += ["", f"**{cell.word}** {_escape(cell.cell)}: {_escape(cell.reason)}."]
@@ -87,18 +94,16 @@ def markdown(report: Report) -> str:
 
 def _metric_lines(metric: MetricVerdict) -> list[str]:
     rule, change = metric.rule, metric.change
-    if change is None or metric.baseline is None or metric.candidate is None or metric.noise is None:
+    if change is None or metric.baseline is None or metric.candidate is None:
         return []
-    write, noise = unit_of(rule.metric).write, metric.noise
+    write = unit_of(rule.metric).write
     role = "" if rule.gating else ", shown only"
     values = f"{write(metric.baseline.value)} -> {write(metric.candidate.value)}"
     change_in_words = f"{estimate(change, percent)}, {share(change.level)} interval"
     seen = f"budget {share(rule.budget)}, {metric.pairs} pairs see {_sees(metric)}"
-    second = f"second trial {estimate(noise.order_effect, percent)}"
     return [
         f"{rule.title}: {values}, {change_in_words}: {metric.word}{role}",
-        f"  {seen}; pair sd {share(noise.sd)}, lag-1 {_number(noise.lag1)}, {second}",
-        *(f"  note: {note}" for note in metric.notes),
+        f"  {seen}; pair sd {share(metric.pair_sd)}",
     ]
 
 
@@ -127,10 +132,6 @@ def _error_rate(alarms: FalseAlarms) -> str:
         f"this check so far: of {compared} of equal code, {alarms.regressed} were called REGRESSED, which is "
         f"{estimate(alarms.rate, share)}, and {alarms.improved} IMPROVED"
     )
-
-
-def _number(value: float) -> str:
-    return "unknown" if math.isnan(value) else f"{value:+.2f}"
 
 
 def _escape(line: str) -> str:

@@ -126,7 +126,8 @@ def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revisio
             name: {arm: _ours_or_gap(environment, name) for arm, environment in built.items()}
             for name in request.servers or GATE_SERVERS
         }
-    cells = {name: _cell(name, pair, request.workload) for name, pair in servers.items()}
+    source = (str(where.root), str(where.prefix), request.command or "")
+    cells = {name: _cell(name, pair, request.workload, source) for name, pair in servers.items()}
     return Prepared(
         cells=tuple(cells.values()),
         baseline=revisions[Arm.BASELINE].label,
@@ -155,7 +156,7 @@ def _specs(request: Request, a: str, b: str) -> Prepared:
     servers = {Arm.BASELINE: spec(a, "a", request.ready), Arm.CANDIDATE: spec(b, "b", request.ready)}
     name = f"{a} / {b}" if a != b else a
     return Prepared(
-        cells=(_cell(name, servers, request.workload),),
+        cells=(_cell(name, servers, request.workload, _source(servers)),),
         baseline=a,
         candidate=b,
         same=a == b,
@@ -189,11 +190,15 @@ def spec(text: str, arm: str, ready: Ready | None = None) -> Server:
     return server
 
 
-def _cell(name: str, servers: dict[Arm, Server], workload: Workload) -> PairedCell:
+def _source(servers: dict[Arm, Server]) -> tuple[str, ...]:
+    return tuple(word for arm in Arm for word in (*servers[arm].command, servers[arm].cwd or ""))
+
+
+def _cell(name: str, servers: dict[Arm, Server], workload: Workload, source: tuple[str, ...]) -> PairedCell:
     shape = workload_name(workload, CELL)
     ours = {variable: value for variable, value in STEADY_ALLOCATOR.items() if variable not in os.environ}
     calm = {arm: replace(server, env={**ours, **server.env}) for arm, server in servers.items()}
-    return PairedCell(name=f"{name}/{shape}", servers=calm, workload_name=shape, workload=workload)
+    return PairedCell(name=f"{name}/{shape}", servers=calm, workload_name=shape, workload=workload, source=source)
 
 
 def machine_key() -> str:

@@ -1,10 +1,13 @@
-"""The experiment of `regress`: rounds of adjacent pairs, with planned looks at the data. Pure.
+"""The experiment of `regress`: rounds of pairs, with planned looks at the data. Pure.
 
 Laws of this file:
+- A pair is one block: both arms are launched together and get the load in turn, slice by slice. Arms that cannot be
+  alive together are measured solo: the pair is two blocks, and the second follows the first at once.
 - The numbers never decide what is measured next, except at a planned look. A round visits the cells in a seeded
-  shuffled order. The pairs of a cell are AB and BA in turn, from a random start.
-- The trials of a pair follow each other at once and share a seed. The seed draws the memory layout of a launch, which
-  can change a speed severalfold. So equal code is compared under equal conditions, and each pair gets a new layout.
+  shuffled order. Of every four pairs of a cell two are AB and two are BA, in an order that is drawn, so that no
+  disturbance with a period keeps step with it.
+- Both trials of a pair share a seed. The seed draws the memory layout of a launch, which can change a speed
+  severalfold. So equal code is compared under equal conditions, and each pair gets a new layout.
 - If one trial of a pair fails, the whole pair is measured again.
 """
 
@@ -14,7 +17,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bench.experiment.model import Block, Experiment, Results, Status, Stop, Trial, TrialResult
+from bench.experiment.model import Block, Experiment, Results, Stop, Trial
 from bench.regress.planner import Knowledge, PairedCell, PairPlan, make_plan
 from bench.regress.validity import Log, cell_problem, gap, host_problem, lost, mean
 from bench.verdict.judge import ALPHA, Problem, judge
@@ -22,9 +25,14 @@ from bench.verdict.pairs import Arm, Observation
 from bench.verdict.words import Word
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.experiment.model import StopReason
     from bench.verdict.rules import Rule
     from bench.verdict.values import Comparison
+
+ORDERS = 4
+"""Pairs of a cell among which both orders are balanced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +73,8 @@ class Compared:
 def session(question: Question, knowledge: Knowledge) -> Experiment[Compared]:
     """Ask for pairs until every cell has its word or the planned number of pairs, and return the verdict.
 
-    The plan is told before the first pair. A plan that cannot decide anything measures nothing.
+    The plan is told before the first pair. A plan that cannot decide anything measures nothing. Raises Stop if it is
+    stopped before it has a pair: then there is nothing to say.
     """
     plan = make_plan(
         question.cells,
@@ -86,7 +95,10 @@ def session(question: Question, knowledge: Knowledge) -> Experiment[Compared]:
         else:
             under_way.refuse(plan.too_few)
     except Stop as stop:
+        if not any(log.pairs for log in under_way.logs.values()):
+            raise
         stopped = stop.reason
+        under_way.give_up()
     return Compared(
         comparison=under_way.judge(), plan=plan, logs=under_way.logs, trials=under_way.trials, stopped=stopped
     )
@@ -102,15 +114,16 @@ class _Session:
     logs: dict[str, Log] = field(default_factory=dict)
     trials: int = 0
     _live: list[PairedCell] = field(default_factory=list)
-    _baseline_first: dict[str, bool] = field(default_factory=dict)
+    _orders: dict[str, list[tuple[Arm, Arm]]] = field(default_factory=dict)
     _random: random.Random = field(default_factory=random.Random)
     _round: int = 0
+    _blocks: int = 0
 
     def __post_init__(self) -> None:
         self._random.seed(self.question.seed)
         for cell in self.plan.cells:
             self.logs[cell.name] = Log()
-            self._baseline_first[cell.name] = self._random.random() < 0.5  # noqa: PLR2004 - a coin
+            self._orders[cell.name] = []
             problem = gap(cell.servers)
             if problem is None:
                 self._live.append(cell)
@@ -121,6 +134,12 @@ class _Session:
         """Record for every cell without another problem why it cannot be decided."""
         for cell in self._live:
             self.problems[cell.name] = Problem(Word.INCONCLUSIVE, why)
+
+    def give_up(self) -> None:
+        """Say of every cell without a pair that it was not reached."""
+        for cell in self._live:
+            if not self.logs[cell.name].pairs:
+                self.problems[cell.name] = Problem(Word.INCONCLUSIVE, "the check was stopped before it had a pair")
 
     def measure(self) -> Experiment[None]:
         """Measure the live cells from look to look. A cell whose word is found stops there."""
@@ -157,28 +176,38 @@ class _Session:
             self._round += 1
 
     def _pair(self, cell: PairedCell) -> Experiment[None]:
-        log = self.logs[cell.name]
-        baseline_first = self._baseline_first[cell.name] == (len(log.pairs) % 2 == 0)
+        log, order = self.logs[cell.name], self._order(cell)
         seed = self._random.randrange(2**31)
-        pair: dict[Arm, TrialResult] = {}
-        order = (Arm.BASELINE, Arm.CANDIDATE) if baseline_first else (Arm.CANDIDATE, Arm.BASELINE)
-        for arm in order:
-            results: Results = yield Block(trials=(self._trial(cell, arm, seed),), continues=arm is order[1])
-            if results[0].status is Status.MEASURED:
-                pair[arm] = results[0]
-            else:
-                log.failed.append((arm, results[0]))
-        if len(pair) == len(Arm):
-            log.pairs.append(pair)
+        if cell.together:
+            results: Results = yield self._block(cell, order, seed)
+        else:
+            first: Results = yield self._block(cell, order[:1], seed)
+            second: Results = yield self._block(cell, order[1:], seed, continues=True)
+            results = first + second
+        if log.add(dict(zip(order, results, strict=True))):
+            self._orders[cell.name].pop()
         elif problem := lost(log, self.plan.pairs):
             self.problems[cell.name] = problem
             self._live.remove(cell)
+
+    def _order(self, cell: PairedCell) -> tuple[Arm, Arm]:
+        """Return the order of the next pair of a cell; a pair that is measured again keeps its order."""
+        orders = self._orders[cell.name]
+        if not orders:
+            orders += [(Arm.BASELINE, Arm.CANDIDATE), (Arm.CANDIDATE, Arm.BASELINE)] * (ORDERS // 2)
+            self._random.shuffle(orders)
+        return orders[-1]
+
+    def _block(self, cell: PairedCell, arms: Sequence[Arm], seed: int, *, continues: bool = False) -> Block:
+        self._blocks += 1
+        return Block(trials=tuple(self._trial(cell, arm, seed) for arm in arms), continues=continues)
 
     def _trial(self, cell: PairedCell, arm: Arm, seed: int) -> Trial:
         self.trials += 1
         return Trial(
             number=self.trials,
             round=self._round + 1,
+            block=self._blocks,
             server=cell.servers[arm],
             workload_name=cell.workload_name,
             workload=cell.workload.replace(seed=seed),
@@ -186,19 +215,9 @@ class _Session:
 
 
 def observations(cell: str, log: Log) -> list[Observation]:
-    """Return the rows of the whole pairs. Which trial of a pair ran first is read from the trial numbers."""
+    """Return the rows of the whole pairs, for the verdict."""
     return [
-        Observation(
-            cell=cell,
-            pair=number,
-            arm=arm,
-            position=int(result.trial.number > pair[_other(arm)].trial.number),
-            values=result.metrics,
-        )
+        Observation(cell=cell, pair=number, arm=arm, values=result.metrics, slices=result.slices)
         for number, pair in enumerate(log.pairs)
         for arm, result in pair.items()
     ]
-
-
-def _other(arm: Arm) -> Arm:
-    return Arm.CANDIDATE if arm is Arm.BASELINE else Arm.BASELINE

@@ -39,10 +39,24 @@ SAME_IN_BOTH_ARMS = {
 
 @dataclass(slots=True)
 class Log:
-    """Every trial of one cell: the whole pairs, each a result by arm, and the trials that failed."""
+    """Every trial of one cell: the whole pairs, the trials that failed, and how many pairs they cost."""
 
     pairs: list[Mapping[Arm, TrialResult]] = field(default_factory=list)
     failed: list[tuple[Arm, TrialResult]] = field(default_factory=list)
+    lost: int = 0
+
+    def add(self, pair: Mapping[Arm, TrialResult]) -> bool:
+        """Keep a pair if both of its trials were measured, else those that failed; say which.
+
+        A trial that was skipped because the other one of its block failed is no failure of its own.
+        """
+        failed = [(arm, result) for arm, result in pair.items() if result.status is not Status.MEASURED]
+        if not failed:
+            self.pairs.append(pair)
+            return True
+        self.failed += [one for one in failed if one[1].status is not Status.SKIPPED] or failed
+        self.lost += 1
+        return False
 
     def measured(self, arm: Arm) -> list[TrialResult]:
         """Results of one arm in the order of the pairs."""
@@ -63,7 +77,7 @@ def lost(log: Log, planned_pairs: int) -> Problem | None:
         if result.status is Status.WRONG_ECHO:
             return Problem(Word.INVALID, f"the {arm} answered with wrong bytes: {result.detail}")
     allowed = max(1, math.floor(limits.LOST_TRIALS.regress * 2 * planned_pairs))
-    if len(log.failed) <= allowed:
+    if log.lost <= allowed:
         return None
     arm, result = log.failed[-1]
     arms = {failed for failed, _ in log.failed}
@@ -83,6 +97,7 @@ def cell_problem(log: Log, rules: Sequence[Rule], *, same_interpreter: bool) -> 
         _offered(log),
         _late(log),
         _different(log, same_interpreter=same_interpreter),
+        _not_idle(log),
         not_steady(log),
     ):
         if reason:
@@ -103,6 +118,19 @@ def host_problem(logs: Iterable[Log]) -> str:
     return ""
 
 
+def host_doubt(steal_share: float, foreign_share: float) -> str:
+    """Say that others took so much of this host that a single trial would be doubted; nothing if they did not."""
+    seen = [
+        f"{who} took {share(found)} of the machine"
+        for limit, who, found in (
+            (limits.STEAL, "the hypervisor", steal_share),
+            (limits.FOREIGN_CPU, "other processes", foreign_share),
+        )
+        if found > limit.trial
+    ]
+    return f"doubt: {' and '.join(seen)}; the arms bear it alike, and the intervals are wider for it" if seen else ""
+
+
 def mean(results: Iterable[TrialResult], metric: str) -> float:
     """Return the mean of a metric where it was seen; NaN if it never was."""
     numbers = _numbers(results, metric)
@@ -112,16 +140,17 @@ def mean(results: Iterable[TrialResult], metric: str) -> float:
 def not_steady(log: Log) -> str:
     """Say that the rate moved within the window, or moved differently in the two arms; empty if it did not.
 
-    The drifts of the trials are the replicates. Without slices, or with too few trials for an interval, the answer is
-    empty.
+    The pairs are the replicates, so that a drift of the session cancels. Trials of a block are read from their slices,
+    and are only asked whether they moved apart: what moved both alike is not in their ratio. A trial that was measured
+    alone is read from its timeline. Without either, or with too few pairs for an interval, the answer is empty.
     """
-    drifts = {arm: np.array([drift(result.timeline).value for result in log.measured(arm)]) for arm in Arm}
+    drifts = {arm: np.array([drift(one.slices or one.timeline).value for one in log.measured(arm)]) for arm in Arm}
     if not log.pairs or not all(np.isfinite(values).all() for values in drifts.values()):
         return ""
-    for what, values in (
-        ("rate moved", np.concatenate([drifts[arm] for arm in Arm])),
-        ("rates of the arms moved apart", drifts[Arm.CANDIDATE] - drifts[Arm.BASELINE]),
-    ):
+    asked = {"rates of the arms moved apart": drifts[Arm.CANDIDATE] - drifts[Arm.BASELINE]}
+    if not any(result.slices for pair in log.pairs for result in pair.values()):
+        asked["rate moved"] = np.concatenate([drifts[arm] for arm in Arm])
+    for what, values in asked.items():
         found = hodges_lehmann(values, STEADY_LEVEL)
         if is_beyond(found.low, found.high, limits.DRIFT.regress):
             return f"not steady: the {what} by {percent(found.value)} within the window; lengthen the warm-up"
@@ -184,6 +213,18 @@ def _different(log: Log, *, same_interpreter: bool) -> str:
         seen = {str(result.metrics.get(column)) for pair in log.pairs for result in pair.values()}
         if len(seen) > 1:
             return f"{title} was not the same in all trials: {' / '.join(sorted(seen))}"
+    return ""
+
+
+def _not_idle(log: Log) -> str:
+    """Refuse a server that works while the other one has the load: it takes from the other's slices."""
+    for arm in Arm:
+        idle = _median(log.measured(arm), "server_idle_cpu_share")
+        if idle > limits.IDLE.regress:
+            return (
+                f"the {arm} used {share(idle)} of a core while it was not its turn "
+                f"(limit {share(limits.IDLE.regress)}), which the other arm lacked: stop its work in the background"
+            )
     return ""
 
 

@@ -1,7 +1,10 @@
 """From trials to pairs: one number per trial, one log ratio per pair. Judges nothing; `judge.py` does.
 
-Rows may come in any order. If a trial has several rows (windows of one launch), they are averaged first, because the
-launch is the unit and its windows are not replicates.
+Where both trials of a pair shared a block, their log ratio is taken slice by slice (`bench.slices`), for the metrics
+that a slice can tell. All other log ratios are those of the numbers of the trials.
+
+Rows may come in any order. If a trial has several rows (windows of one launch), they are put together first, because
+the launch is the unit and its windows are not replicates.
 """
 
 from __future__ import annotations
@@ -10,12 +13,14 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.slices import VALUE_OF, log_ratio
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bench.stats import Floats
 
@@ -31,23 +36,26 @@ class Arm(StrEnum):
 class Observation:
     """The numbers of one trial in a comparison, by metric. None is a number that could not be seen.
 
-    `pair` counts within the cell from 0; `position` is 0 for the trial that ran first in its pair, 1 for the other.
+    `pair` counts within the cell from 0. `slices` are those of the trial, none if it was measured alone.
     """
 
     cell: str
     pair: int
     arm: Arm
-    position: int
     values: Mapping[str, float | None]
+    slices: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One metric of one cell: the values of both arms pair by pair, and which pairs ran the baseline first."""
+    """One metric of one cell: the values of both arms and the log ratio candidate / baseline, pair by pair.
+
+    `lost` counts the pairs of which one arm is missing. A log ratio is NaN where it cannot be told.
+    """
 
     baseline: Floats
     candidate: Floats
-    baseline_first: tuple[bool, ...]
+    log_ratios: Floats
     lost: int
 
     @property
@@ -58,18 +66,22 @@ class Sample:
     def slowdown(self, *, larger_is_better: bool) -> Floats:
         """Return the log ratio of each pair, above zero where the candidate is slower. Swapped arms negate it exactly.
 
-        Every value must be a number above zero (see `first_bad`).
+        There must be no fault (see `fault`).
         """
-        d = np.log(self.candidate) - np.log(self.baseline)
-        return -d if larger_is_better else d
+        return -self.log_ratios if larger_is_better else self.log_ratios
 
-    def first_bad(self) -> tuple[Arm, int, float] | None:
-        """Return arm, pair and value of the first number that has no logarithm, if there is one."""
+    def fault(self) -> str:
+        """Say what keeps the first faulty pair from having a log ratio; nothing if all pairs have one."""
         for arm, values in ((Arm.BASELINE, self.baseline), (Arm.CANDIDATE, self.candidate)):
             bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
             if bad.size:
-                return arm, int(bad[0]), float(values[bad[0]])
-        return None
+                value = float(values[bad[0]])
+                shown = "was not seen" if math.isnan(value) else f"is {value:g}"
+                return f"of the {arm} {shown} in pair {bad[0] + 1}, which no ratio can be made of"
+        bad = np.flatnonzero(~np.isfinite(self.log_ratios))
+        return (
+            f"was seen in both arms in no pass of pair {bad[0] + 1}, which no ratio can be made of" if bad.size else ""
+        )
 
 
 def by_cell(observations: Iterable[Observation]) -> dict[str, list[Observation]]:
@@ -82,14 +94,26 @@ def by_cell(observations: Iterable[Observation]) -> dict[str, list[Observation]]
 
 def sample(rows: Iterable[Observation], metric: str) -> Sample:
     """Pair the rows of one cell. A pair with one arm only counts as lost. A value that is None becomes NaN."""
-    values: dict[tuple[int, Arm], list[float]] = defaultdict(list)
-    first: dict[int, bool] = {}
+    trials: dict[tuple[int, Arm], list[Observation]] = defaultdict(list)
     for row in rows:
-        value = row.values.get(metric)
-        values[row.pair, row.arm].append(math.nan if value is None else float(value))
-        first[row.pair] = (row.position == 0) == (row.arm is Arm.BASELINE)
-    whole = [pair for pair in sorted(first) if all((pair, arm) in values for arm in Arm)]
-    baseline, candidate = (
-        np.array([math.fsum(values[pair, arm]) / len(values[pair, arm]) for pair in whole]) for arm in Arm
-    )
-    return Sample(baseline, candidate, tuple(first[pair] for pair in whole), len(first) - len(whole))
+        trials[row.pair, row.arm].append(row)
+    pairs = sorted({pair for pair, _ in trials})
+    whole = [pair for pair in pairs if all((pair, arm) in trials for arm in Arm)]
+    baseline, candidate = (np.array([_mean(trials[pair, arm], metric) for pair in whole]) for arm in Arm)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a value without a logarithm is a fault, and said to be one
+        ratios = np.log(candidate) - np.log(baseline)
+    for index, pair in enumerate(whole):
+        ours, theirs = (_slices(trials[pair, arm]) for arm in (Arm.CANDIDATE, Arm.BASELINE))
+        if ours and theirs and metric in VALUE_OF:
+            found = log_ratio(ours, theirs, metric)
+            ratios[index] = math.nan if found is None else found
+    return Sample(baseline, candidate, ratios, len(pairs) - len(whole))
+
+
+def _mean(rows: Sequence[Observation], metric: str) -> float:
+    values = [math.nan if (value := row.values.get(metric)) is None else float(value) for row in rows]
+    return math.fsum(values) / len(values)
+
+
+def _slices(rows: Sequence[Observation]) -> list[Mapping[str, Any]]:
+    return [one for row in rows for one in row.slices]

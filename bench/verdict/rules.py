@@ -15,6 +15,9 @@ from bench.errors import UsageError, unknown_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+TOLERANCE = 0.005
+"""The change that is let be if nobody says: half of the smallest slowdown that a check of some minutes is to find."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -28,7 +31,7 @@ class Rule:
     title: str
     larger_is_better: bool = False
     budget: float = 0.05
-    tolerance: float = 0.02
+    tolerance: float = TOLERANCE
     gating: bool = True
 
 

@@ -19,24 +19,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noise:
-    """The noise of the pairs: standard deviation of the log ratio, correlation of neighbours, effect of the order."""
-
-    sd: float
-    lag1: float
-    order_effect: Estimate
-    batched: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricVerdict:
     """One metric of one cell. Fractions are of the baseline: 0.068 is 6.8 %.
 
     `slowdown` lies above zero where the candidate is worse, whatever the metric's direction. `change` is the same in
-    the metric's own direction. `p` is the smaller p-value of "slower" and "faster". It is adjusted for all looks and,
-    if the metric is gating, by Holm for all `family` tests. `suspicion` is the p-value of "slower" without any
-    adjustment; it decides nothing. This many pairs find a `minimal_effect` with a probability of 80 %, and
-    `pairs_needed` pairs find the budget with 90 %. `notes` are sentences that a reader must know besides.
+    the metric's own direction. `p` is adjusted by Holm for all `family` tests and all looks; it is NaN if the metric is
+    not gating. This many pairs find a `minimal_effect` with a probability of 80 %, and `pairs_needed` pairs find the
+    budget with 90 %. `pair_sd` is the standard deviation of the log ratios of the pairs.
     """
 
     rule: Rule
@@ -48,12 +37,10 @@ class MetricVerdict:
     baseline: Estimate | None = None
     candidate: Estimate | None = None
     p: float = math.nan
-    suspicion: float = math.nan
     family: int = 1
     minimal_effect: float = math.nan
     pairs_needed: int | None = None
-    noise: Noise | None = None
-    notes: tuple[str, ...] = ()
+    pair_sd: float = math.nan
 
     @property
     def pairs_to_settle(self) -> int | None:
@@ -67,8 +54,9 @@ class MetricVerdict:
 class CellVerdict:
     """One cell: the worst word of its gating metrics, the reason for that word, and all metrics.
 
-    `settle` is the command that asks for enough pairs. `sensitivity` is the fraction of a change of the server's CPU
-    per reply that throughput shows; None where it is not known. In JSON it is a number with its bounds beside it.
+    `settle` is the command that asks for enough pairs. `design` is "block" if both arms were alive together, else
+    "solo". `sensitivity` is the fraction of a change of the server's CPU per reply that throughput shows; None where it
+    is not known. In JSON it is a number with its bounds beside it.
     """
 
     cell: str
@@ -76,12 +64,13 @@ class CellVerdict:
     reason: str
     metrics: tuple[MetricVerdict, ...] = ()
     settle: str = ""
+    design: str = ""
     sensitivity: Estimate | None = None
 
     @property
     def settled(self) -> bool:
-        """Whether more pairs would not change the word."""
-        return self.word is not Word.INCONCLUSIVE
+        """Whether more pairs have nothing to add. To OK they have: they may yet find a smaller slowdown."""
+        return self.word not in {Word.INCONCLUSIVE, Word.OK}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

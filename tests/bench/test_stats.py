@@ -189,21 +189,6 @@ def test_neighbours_that_are_alike_are_noticed_and_alternation_is_not():
     assert math.isnan(stats.lag1([1.0, 2.0, 3.0]))
 
 
-@given(st.lists(VALUES, min_size=4, max_size=50))
-def test_batches_keep_every_pair(d):
-    means = stats.batch_means(d)
-    assert means.size == len(d) // 4
-    assert min(d) - 1e-6 <= means.min() <= means.max() <= max(d) + 1e-6
-
-
-def test_the_order_effect_is_half_the_difference_of_the_two_orders():
-    first = [True, False] * 10
-    d = np.where(first, 0.03, -0.01)
-    found = stats.order_effect(d, first)
-    assert found.value == pytest.approx(0.02)
-    assert math.isnan(stats.order_effect(d, [True] * 20).value)
-
-
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_holm_is_scipys_bonferroni_step_down(p):
     """Against its definition: the k-th smallest times the number of those not smaller, never decreasing, at most 1."""

@@ -1,7 +1,8 @@
 """A host that answers from a noise model: the whole check runs on it, in no time and without a process.
 
-The model is multiplicative: a drift of the host (Ornstein-Uhlenbeck), the noise of a launch, outliers, sometimes a
-step, and a second trial of a pair that comes out a little slower.
+The model of trials that are measured one after the other is multiplicative: a drift of the host (Ornstein-Uhlenbeck),
+the noise of a launch, outliers, sometimes a step, and a second trial of a pair that comes out a little slower. A host
+that has `slices` answers a block of two from the model in `fake_slices`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from helpers import fake_slices
 
 from bench.experiment.drive import drive
 from bench.experiment.model import Block, Results, Server, Status, Trial, TrialResult
@@ -48,11 +50,13 @@ class Host:
     outlier_chance: float = 0.02
     step_chance: float = 0.0
     second_place: float = 0.01
+    slices: fake_slices.Slices | None = None
 
 
 QUIET = Host()
 NOISY = Host(drift_sd=0.07, trial_sd=0.08, outlier_chance=0.04, step_chance=0.3)
 STILL = Host(drift_sd=0.0, trial_sd=0.0, outlier_chance=0.0, second_place=0.0)
+SLICED = Host(slices=fake_slices.QUIET)
 
 
 @dataclass
@@ -71,6 +75,7 @@ class FakeHost:
     now_s: float = 0.0
     seen: dict[tuple[str, Arm], int] = field(default_factory=lambda: defaultdict(int))
     calls: list[Trial] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
 
     def __post_init__(self):
         draw = np.random.default_rng(self.seed)
@@ -85,32 +90,51 @@ class FakeHost:
         self.step_at = int(draw.integers(n)) if draw.random() < host.step_chance else n
         step = math.log(1.15) * (np.arange(n) >= self.step_at)
         self.log_slowdown = (drift + noise + step).tolist()
+        self.draw = np.random.default_rng([self.seed, 1])
 
     def clock(self) -> float:
         return self.now_s
 
     def __call__(self, block: Block) -> Results:
-        return tuple(map(self.trial, block.trials))
+        self.blocks.append(block)
+        if self.host.slices is None or len(block.trials) == 1:
+            return tuple(map(self.trial, block.trials))
+        slower, workload = tuple(self.log_slower(trial) for trial in block.trials), block.trials[0].workload
+        found = fake_slices.measure(self.host.slices, self.draw, workload, slower, self.now_s)
+        self.now_s += fake_slices.block_s(workload)
+        return tuple(
+            self.told(TrialResult(trial=trial, status=Status.MEASURED, metrics=metrics, slices=slices))
+            for trial, (metrics, slices) in zip(block.trials, found, strict=True)
+        )
+
+    def log_slower(self, trial: Trial) -> float:
+        name, arm = named(trial)
+        slower = self.slower.get(name, 0.0) if isinstance(self.slower, dict) else self.slower
+        return math.log1p(slower) if arm is Arm.CANDIDATE else 0.0
 
     def trial(self, trial: Trial) -> TrialResult:
-        name, _, folder = trial.server.name.partition("@")
-        arm = Arm.CANDIDATE if folder == "head" else Arm.BASELINE
         log = self.log_slowdown[len(self.calls)] + self.disturb(self.now_s)
         log += math.log1p(self.host.second_place) * (len(self.calls) % 2)
-        if arm is Arm.CANDIDATE:
-            log += math.log1p(self.slower.get(name, 0.0) if isinstance(self.slower, dict) else self.slower)
-        factor = math.exp(log)
+        factor = math.exp(log + self.log_slower(trial))
         metrics = {
             "replies_per_s": 1e4 / factor,
             "server_cpu_us_per_reply": 20 * factor,
             "response_p50_ns": 1e6 * factor,
         }
-        result = TrialResult(trial=trial, status=Status.MEASURED, metrics=metrics)
-        self.calls.append(trial)
         self.now_s += SLOT_S
+        return self.told(TrialResult(trial=trial, status=Status.MEASURED, metrics=metrics))
+
+    def told(self, result: TrialResult) -> TrialResult:
+        name, arm = named(result.trial)
+        self.calls.append(result.trial)
         count = self.seen[name, arm]
         self.seen[name, arm] += 1
         return result if self.change is None else self.change(result, arm, count)
+
+
+def named(trial: Trial) -> tuple[str, Arm]:
+    name, _, folder = trial.server.name.partition("@")
+    return name, Arm.CANDIDATE if folder == "head" else Arm.BASELINE
 
 
 def with_metrics(result: TrialResult, **metrics: Any) -> TrialResult:
@@ -121,10 +145,10 @@ def failed(result: TrialResult, status: Status, detail: str) -> TrialResult:
     return replace(result, status=status, detail=detail, metrics={})
 
 
-def cell(name: str = "threads", **workload: Any) -> PairedCell:
-    servers = {
-        arm: Server(name=f"{name}@{folder}") for arm, folder in ((Arm.BASELINE, "base"), (Arm.CANDIDATE, "head"))
-    }
+def cell(name: str = "threads", *, port: int | None = None, **workload: Any) -> PairedCell:
+    """Make a cell; servers with a fixed port cannot be alive together."""
+    folders = {Arm.BASELINE: "base", Arm.CANDIDATE: "head"}
+    servers = {arm: Server(name=f"{name}@{folder}", port=port) for arm, folder in folders.items()}
     return PairedCell(name=name, servers=servers, workload_name="c64", workload=Workload(**workload))
 
 

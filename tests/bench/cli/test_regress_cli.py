@@ -153,7 +153,7 @@ def test_regress_can_be_asked_from_a_folder_within(project, run, bench):
     project.write(0)
     (project.root / "myserver").rename(inner / "myserver")
     project.commit()
-    code, _ = run(inner, "--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", "")
+    code, _ = run(inner, "--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", "")
     assert code in {0, 3}
     assert bench.trees["somebody@head"][0].name == "sub"
 
@@ -162,7 +162,7 @@ def test_regress_can_be_asked_from_a_folder_within(project, run, bench):
 def test_setup_runs_in_each_arms_own_environment(project, run, bench):
     project.commit(0)
     setup = 'python -c \'import sys; open("prefix", "w").write(sys.prefix)\' && test -f myserver/__init__.py'
-    code, _ = run(project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", setup)
+    code, _ = run(project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", setup)
     assert code in {0, 3}
     servers = {trial.server.name: trial.server for trial in bench.trials}
     programs = [servers[f"somebody@{folder}"].command[0] for folder in ("base", "head")]
@@ -225,7 +225,7 @@ def test_a_number_that_has_no_ratio_is_invalid_everywhere(project, run, bench, *
         return fakes.with_metrics(result, **{metric: NO_NUMBER[number]}) if count % 16 == 11 else result
 
     bench.change = change
-    given = ["--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", ""]
+    given = ["--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", ""]
     files = ["--junit", str(tmp_path / "junit.xml"), "--summary", str(tmp_path / "summary.md")]
     code, said = run(project.root, *given, *files)
     assert code == 4
@@ -241,12 +241,12 @@ def test_numbers_that_do_not_vary_are_judged_as_they_are(project, run, bench):
     """No spread is no reason for doubt: equal is OK, and what is always slower has regressed."""
     base = project.commit(0)
     bench.host = fakes.FakeHost(fakes.STILL, trials=2000)
-    given = ["--base", base, "--command", COMMAND, "--pairs", "8", "--setup", ""]
+    given = ["--base", base, "--command", COMMAND, "--pairs", "12", "--setup", ""]
     assert run(project.root, *given)[0] == 0
     project.commit(3)
     code, said = run(project.root, *given)
     assert code == 1
-    assert "pair sd 0 %, lag-1 unknown" in said
+    assert "pair sd 0 %" in said
 
 
 @pytest.mark.usefixtures("_without_pip")
@@ -277,7 +277,7 @@ def test_a_server_that_the_baseline_does_not_have_is_no_baseline(project, run):
     (project.root / "README").write_text("")
     base = project.commit()
     project.commit(0)
-    code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "8", "--setup", "")
+    code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "")
     assert code == 5
     assert "works in one arm only" in said
     assert "No module named myserver" in said
@@ -300,7 +300,7 @@ def test_a_command_that_names_the_checkout_would_compare_it_with_itself(project,
 def test_python_path_of_the_checkout_moves_with_the_arm(project, run, bench, monkeypatch):
     project.commit(0)
     monkeypatch.setenv("PYTHONPATH", f"{project.root}/lib{os.pathsep}/elsewhere")
-    run(project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", "")
+    run(project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", "")
     path = bench.trials[0].server.env["PYTHONPATH"].split(os.pathsep)
     assert path[1] == "/elsewhere"
     assert path[0].endswith("/tree/lib")
@@ -311,7 +311,7 @@ def test_both_arms_get_a_steady_allocator_unless_the_user_has_set_one(project, r
     project.commit(0)
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
     monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
-    run(project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", "")
+    run(project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", "")
     for trial in bench.trials:
         assert "MALLOC_TRIM_THRESHOLD_" not in trial.server.env
         assert trial.server.env["MALLOC_MMAP_THRESHOLD_"] == "33554432"
@@ -331,7 +331,7 @@ def with_submodule(project, tmp_path):
 
 
 def test_submodules_are_filled_from_the_clone_that_is_here(with_submodule, run, bench):
-    code, _ = run(with_submodule.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", "")
+    code, _ = run(with_submodule.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", "")
     assert code in {0, 3}
     assert "library" in bench.trees["somebody@base"][1]
 
@@ -371,7 +371,7 @@ def test_a_submodule_commit_that_is_not_here_is_no_baseline(with_submodule, tmp_
 def test_an_inconclusive_answer_says_what_would_settle_it_and_may_be_allowed(project, run, bench):
     project.commit(0)
     bench.host = fakes.FakeHost(fakes.NOISY, trials=2000)
-    given = ["--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", ""]
+    given = ["--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", ""]
     code, said = run(project.root, *given)
     assert code == 3
     (line,) = [line for line in said.splitlines() if "to settle it" in line]
@@ -416,7 +416,7 @@ def test_a_file_that_cannot_be_written_is_wrong_use(project, run, tmp_path):
     project.commit(0)
     where = str(tmp_path / "no" / "such" / "junit.xml")
     code, said = run(
-        project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "8", "--setup", "", "--junit", where
+        project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", "", "--junit", where
     )
     assert code == 2
     assert "cannot write" in said

@@ -201,9 +201,7 @@ def test_a_noise_that_begins_in_the_middle_is_not_a_regression(echo):
             outcome = in_process(both(echo()), watcher=watcher, rules=(rule,), seed=seed)
         words[outcome.comparison.cells[0].word] += 1
         rows = [
-            Observation(
-                cell="c", pair=i % PAIRS, arm=list(Arm)[i // PAIRS], position=i // PAIRS, values={rule.metric: value}
-            )
+            Observation(cell="c", pair=i % PAIRS, arm=list(Arm)[i // PAIRS], values={rule.metric: value})
             for i, value in enumerate(watcher.values)
         ]
         blocks[judge(rows, cells=["c"], looks=(PAIRS,), rules=(rule,)).word] += 1
@@ -217,25 +215,6 @@ def test_a_generator_that_is_the_limit_is_invalid(echo):
     print(f"live saturation: {outcome.comparison.host_problem or outcome.comparison.cells[0].reason}")
     assert outcome.comparison.exit_code() is ExitCode.INVALID
     assert outcome.comparison.host_problem or "load generator used" in outcome.comparison.cells[0].reason
-
-
-def test_a_second_place_that_is_slower_is_noted_and_cancels(echo):
-    """The second trial of each pair gets a server that burns: an order effect of a known size."""
-    slow = catalog().file(echo(loops_for(echo, 0.20)), label="c@slow")
-
-    def second_is_slow(bench):
-        def measure(block):
-            (trial,) = block.trials
-            slower = (dataclasses.replace(trial, server=slow),)
-            return bench(block if trial.number % 2 else dataclasses.replace(block, trials=slower))
-
-        return measure
-
-    outcome = in_process(both(echo()), measure=second_is_slow, rules=(_rule("server_cpu_us_per_reply"),))
-    found = outcome.comparison.cells[0].metrics[0]
-    print(f"live order effect: second place {found.noise.order_effect.value:+.1%}, verdict {found.word}")
-    assert any("trials disturb each other" in note for note in found.notes)
-    assert found.word is not Word.REGRESSED
 
 
 def test_a_project_not_written_here_with_a_slower_second_commit(project, regress):

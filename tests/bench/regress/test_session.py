@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 from collections import defaultdict
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -29,19 +28,6 @@ def only(outcome):
 
 def arms_in_order(host):
     return [trial.server.name.partition("@")[2] for trial in host.calls]
-
-
-def test_pairs_are_adjacent_and_alternate_from_a_random_start():
-    starts = set()
-    for seed in range(20):
-        host = fakes.FakeHost(fakes.QUIET)
-        fakes.run(host, fakes.ask(pairs=12, seed=seed))
-        order = arms_in_order(host)
-        assert [sorted(order[i : i + 2]) for i in range(0, 24, 2)] == [["base", "head"]] * 12
-        firsts = order[::2]
-        assert all(a != b for a, b in pairwise(firsts)), "AB and BA in turn"
-        starts.add(firsts[0])
-    assert starts == {"base", "head"}
 
 
 def test_each_round_visits_every_cell_in_another_order():
@@ -71,11 +57,12 @@ def test_both_trials_of_a_pair_share_a_seed_and_pairs_do_not():
     assert len(set(seeds)) == 12
 
 
-def test_a_settled_cell_is_left_alone_at_the_next_look():
-    host = fakes.FakeHost(fakes.STILL, slower={"a": 0.5, "b": 0.02}, trials=400)
-    outcome = fakes.run(host, fakes.ask(cells=(fakes.cell("a"), fakes.cell("b")), pairs=40, looks=(10, 20, 40)))
-    pairs = {cell.cell: cell.metrics[0].pairs for cell in outcome.comparison.cells}
-    assert pairs["a"] == 10
+def test_a_cell_that_changed_is_left_alone_and_one_that_looks_fine_is_measured_on():
+    """More pairs may yet find a smaller slowdown than those that were excluded."""
+    host = fakes.FakeHost(fakes.STILL, slower={"a": 0.5}, trials=400)
+    outcome = fakes.run(host, fakes.ask(cells=(fakes.cell("a"), fakes.cell("b")), pairs=40, looks=(20, 40)))
+    found = {cell.cell: (cell.word, cell.metrics[0].pairs) for cell in outcome.comparison.cells}
+    assert found == {"a": (Word.REGRESSED, 20), "b": (Word.OK, 40)}
 
 
 def test_a_server_that_works_in_one_arm_only():
@@ -190,7 +177,7 @@ def test_arms_that_ran_elsewhere_are_invalid(column):
 )
 def test_a_host_that_others_use_is_invalid_whatever_was_found(metric, said):
     host = fakes.FakeHost(
-        fakes.STILL, slower=0.5, change=lambda result, *_: fakes.with_metrics(result, **{metric: 0.4})
+        fakes.STILL, slower=0.5, change=lambda result, *_: fakes.with_metrics(result, **{metric: 0.95})
     )
     outcome = fakes.run(host, fakes.ask(pairs=12))
     assert outcome.comparison.exit_code() is ExitCode.INVALID
@@ -240,7 +227,7 @@ def test_too_few_pairs_are_refused_before_a_trial():
     host = fakes.FakeHost()
     outcome = fakes.run(host, fakes.ask(pairs=5))
     assert outcome.comparison.exit_code() is ExitCode.INCONCLUSIVE
-    assert "5 pairs cannot decide anything among 1 test: at least 7 are needed" in only(outcome).reason
+    assert "5 pairs cannot decide anything among 1 test: at least 9 are needed" in only(outcome).reason
     assert host.calls == []
 
 
@@ -285,9 +272,9 @@ def test_an_interrupted_comparison_judges_what_there_is():
 def test_a_remembered_noise_says_before_the_start_what_will_not_be_seen(tmp_path):
     ledger = Ledger(tmp_path / "ledger")
     first = fakes.run(fakes.FakeHost(fakes.NOISY), fakes.ask(pairs=12))
-    ledger.append(entries(first.comparison, at="now", machine="fake", same=True, trial_s=3.0))
+    ledger.append(entries(first.comparison, first.plan.cells, at="now", machine="fake", same=True, trial_s=3.0))
     question = fakes.ask(pairs=12)
-    known = ledger.knowledge(["threads"], question.rules, "fake")
+    known = ledger.knowledge(question.cells, question.rules, "fake")
     told = next(session(question, known))
     assert "the budget of 5 % is not: that takes" in "\n".join(told.lines)
 
@@ -311,11 +298,13 @@ def test_the_ledger_remembers_noise_per_machine_and_counts_false_alarms(tmp_path
         outcome = fakes.run(
             fakes.FakeHost(fakes.QUIET, seed=seed, slower=0.5 if seed == 2 else 0.0), fakes.ask(pairs=12)
         )
-        Ledger(path).append(entries(outcome.comparison, at="now", machine="m", same=True, trial_s=2.0))
+        cells = outcome.plan.cells
+        Ledger(path).append(entries(outcome.comparison, cells, at="now", machine="m", same=True, trial_s=2.0))
     ledger = Ledger(path)
-    assert 0.02 < ledger.pair_sd("threads", "replies_per_s", "m") < 0.2
-    assert ledger.trial_s("threads", "m") == 2.0
-    assert ledger.pair_sd("threads", "replies_per_s", "another machine") is None
+    known = ledger.knowledge([fakes.cell()], (fakes.RPS,), "m")
+    assert 0.02 < known.pair_sd["threads", "replies_per_s"] < 0.2
+    assert known.trial_s == {"threads": 2.0}
+    assert ledger.knowledge([fakes.cell()], (fakes.RPS,), "another machine") == Knowledge(pair_sd={}, trial_s={})
     alarms = ledger.false_alarms()
     assert (alarms.regressed, alarms.comparisons) == (1, 3)
     assert alarms.rate.low < 1 / 3 < alarms.rate.high
@@ -324,9 +313,9 @@ def test_the_ledger_remembers_noise_per_machine_and_counts_false_alarms(tmp_path
 def test_a_torn_line_of_the_ledger_is_counted_and_the_rest_read(tmp_path):
     path = tmp_path / "ledger"
     outcome = fakes.run(fakes.FakeHost(), fakes.ask(pairs=12))
-    entry = entries(outcome.comparison, at="now", machine="m", same=False, trial_s=2.0)
+    entry = entries(outcome.comparison, outcome.plan.cells, at="now", machine="m", same=False, trial_s=2.0)
     Ledger(path).append(entry)
-    path.write_text(path.read_text() + '{"schema": 1, "at"')
+    path.write_text(path.read_text() + '{"schema": 2, "at"')
     Ledger(path).append(entry)
     ledger = Ledger(path)
     assert (len(ledger.entries), ledger.unreadable) == (2, 1)
@@ -341,8 +330,8 @@ def test_a_ledger_that_cannot_be_is_wrong_use(tmp_path):
 
 def test_a_metric_that_was_not_seen_is_not_a_noise_of_zero():
     outcome = fakes.run(fakes.FakeHost(fakes.STILL), fakes.ask(pairs=12))
-    (entry,) = entries(outcome.comparison, at="now", machine="m", same=True, trial_s=2.0)
-    assert entry.noise["replies_per_s"].lag1 is None
+    (entry,) = entries(outcome.comparison, outcome.plan.cells, at="now", machine="m", same=True, trial_s=2.0)
+    assert entry.pair_sd == {"replies_per_s": 0.0}
     assert not any(isinstance(value, float) and math.isnan(value) for value in dataclasses.asdict(entry).values())
 
 

@@ -1,0 +1,148 @@
+"""What the check promises of pairs in blocks, on a simulated host, by its defaults: rules, duration and warm-up.
+
+Every case prints its figure (`pytest -rP`); docs/verdict.md repeats them. Seeds are fixed, so a case that passes once
+passes always.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import fake_host as fakes
+from helpers import fake_slices
+from helpers.fake_slices import Neighbour
+from scipy.special import binom
+
+from bench.cli.regress import DEFAULTS, MINUTES_A_CELL
+from bench.experiment.model import Status
+from bench.stats import signed_rank_p
+from bench.verdict.judge import ALPHA
+from bench.verdict.rules import RULES
+from bench.verdict.words import Word
+
+MINUTE_S = 60 * MINUTES_A_CELL
+
+
+def cell(**workload):
+    times = {name: float(DEFAULTS[name].removesuffix("s")) for name in ("duration_s", "warmup_s")}
+    return fakes.cell(connections=64, **{**times, **workload})
+
+
+def check(seed, *, slower=0.0, seconds=MINUTE_S, neighbour=None, **workload):
+    """Run one check by the defaults; return its word and the seconds that it took."""
+    slices = fake_slices.QUIET if neighbour is None else replace(fake_slices.QUIET, neighbour=neighbour)
+    host = fakes.FakeHost(replace(fakes.SLICED, slices=slices), seed=seed, slower=slower)
+    asked = fakes.ask(cells=(cell(**workload),), rules=RULES, seed=seed, seconds=seconds)
+    return fakes.run(host, asked).comparison.word, host.now_s
+
+
+def words(sessions, **asked):
+    found = fakes.over_seeds(lambda seed: check(seed, **asked), sessions)
+    return Counter(word for word, _ in found), float(np.mean([seconds for _, seconds in found]))
+
+
+def most(of, chance, tail=0.001):
+    """Return the largest count that a checker of this error rate exceeds with less than the probability `tail`."""
+    hits = np.arange(of + 1)
+    mass = binom(of, hits) * chance**hits * (1 - chance) ** (of - hits)
+    return int(np.flatnonzero(mass[::-1].cumsum()[::-1] < tail)[0]) - 1
+
+
+@pytest.mark.timeout(300)
+def test_equal_code_is_fine_and_hardly_ever_regressed():
+    found, seconds = words(1000)
+    print(f"A/A, {seconds:.0f} s: {dict(found)} of 1000")
+    assert found[Word.REGRESSED] <= most(1000, ALPHA) < 10
+    assert found[Word.IMPROVED] <= most(1000, ALPHA)
+    assert found[Word.OK] >= 950
+
+
+@pytest.mark.parametrize(
+    ("slower", "seconds", "least"), [(0.05, 30.0, 95), (0.03, MINUTE_S, 95), (0.02, MINUTE_S, 80), (0.01, 240.0, 50)]
+)
+def test_a_slowdown_is_found_in_time(slower, seconds, least):
+    found, spent_s = words(100, slower=slower, seconds=seconds)
+    print(
+        f"+{slower:.0%} within {seconds:.0f} s: {found[Word.REGRESSED]} of 100 found, after {spent_s:.0f} s on average"
+    )
+    assert found[Word.REGRESSED] >= least
+    assert spent_s <= seconds
+
+
+def test_half_a_second_is_the_best_length_of_a_trial():
+    found = {length: words(100, slower=0.015, duration_s=length)[0][Word.REGRESSED] for length in (0.25, 0.5, 1.0, 2.0)}
+    print(f"+1.5 % within {MINUTE_S:.0f} s, found of 100 by the seconds of a trial: {found}")
+    assert found[float(DEFAULTS["duration_s"].removesuffix("s"))] == max(found.values())
+
+
+NEIGHBOURS = {
+    "72 % of the time": Neighbour(0.72),
+    "nine tenths of the time": Neighbour(0.9),
+    "half of each second": Neighbour(0.5, period_s=1.0),
+    "in step with the passes": Neighbour(0.5, period_s=2 * fake_slices.SLICE_S),
+    "half of the time stolen": Neighbour(0.5, left=0.02, dearer=0.3),
+    "nine tenths stolen": Neighbour(0.9, left=0.02, dearer=0.3),
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_a_neighbour_makes_no_word_false(name):
+    """Equal code is not called changed more often than chance allows, and is not called INVALID."""
+    found, _ = words(120, neighbour=NEIGHBOURS[name])
+    dearer, _ = words(20, neighbour=NEIGHBOURS[name], slower=1.52)
+    print(f"neighbour, {name}: A/A {dict(found)} of 120; +152 % {dict(dearer)} of 20")
+    assert found[Word.REGRESSED] + found[Word.IMPROVED] <= most(120, 2 * ALPHA)
+    assert found[Word.INVALID] <= most(120, 0.003)
+    assert dearer[Word.REGRESSED] == 20
+
+
+def test_a_head_three_times_as_dear_is_regressed_while_others_use_most_of_the_machine():
+    slices = replace(fake_slices.QUIET, neighbour=Neighbour(0.72))
+    crowd = {"machine_foreign_cpu_share": 0.72}
+    host = fakes.FakeHost(replace(fakes.SLICED, slices=slices), slower=1.52)
+    host.change = lambda result, *_: fakes.with_metrics(result, **crowd)
+    outcome = fakes.run(host, fakes.ask(cells=(cell(),), rules=RULES, seconds=MINUTE_S))
+    change = outcome.comparison.cells[0].metrics[0].change
+    print(f"+152 % while others use 72 %: {outcome.comparison.word}, {change.value:+.0%}")
+    assert outcome.comparison.word is Word.REGRESSED
+    assert change.low < 1.52 < change.high
+
+
+def batches(d):
+    """Means of four neighbouring pairs: what was tested before, where neighbours were alike."""
+    return d.reshape(-1, 4).mean(axis=1)
+
+
+def test_pairs_in_a_random_order_need_no_batches():
+    """The drift of a host gets a random sign from the order, so neighbouring pairs are not alike. 40 solo pairs."""
+
+    def fired(seed, slower):
+        host = fakes.FakeHost(fakes.Host(drift_sd=0.15, drift_tau_s=60.0), seed=seed, slower=slower)
+        log = fakes.run(host, fakes.ask(pairs=40, seed=seed)).logs["threads"]
+        rates = np.array([[pair[arm].metrics["replies_per_s"] for arm in fakes.Arm] for pair in log.pairs])
+        d = np.log(rates[:, 0] / rates[:, 1])
+        return [signed_rank_p(one) <= alpha for one in (d, batches(d)) for alpha in (0.01, ALPHA)]
+
+    alarms = np.sum(fakes.over_seeds(lambda seed: fired(seed, 0.0), 1000), axis=0)
+    found = np.sum(fakes.over_seeds(lambda seed: fired(seed, 0.10), 200), axis=0)
+    print(f"drift of 15 %, A/A: {alarms[0]} of 1000 at 1 %, in batches {alarms[2]}; +10 %: {found[1]} and {found[3]}")
+    assert alarms[0] <= most(1000, 0.01)
+    assert found[1] >= found[3]
+
+
+def test_the_word_of_an_arm_that_dies_in_a_block_is_its_own():
+    """The other arm of the block was skipped with it, which is no fault of its own."""
+
+    def change(result, arm, _count):
+        if arm is fakes.Arm.BASELINE:
+            return fakes.failed(result, Status.NOT_READY, "no module named x")
+        return fakes.failed(result, Status.SKIPPED, "the other server of the block was not ready")
+
+    host = fakes.FakeHost(fakes.SLICED, change=change)
+    outcome = fakes.run(host, fakes.ask(pairs=12))
+    assert outcome.comparison.word is Word.NO_BASELINE
+    assert "no module named x" in outcome.comparison.cells[0].reason
