@@ -194,11 +194,7 @@ def compared(path, slower=0.10, **terms):
                 speed = math.exp(draw.normal(0, 0.01)) * (factor if arm is Arm.CANDIDATE else 1)
                 values = {"replies_per_s": 1e4 / speed, "server_cpu_us_per_reply": 20 * speed}
                 values |= {"response_p50_ns": 1e6 * speed, "response_p99_ns": None}
-                rows.append(
-                    Observation(
-                        cell=cell, pair=pair, arm=arm, position=(pair + (arm is Arm.CANDIDATE)) % 2, values=values
-                    )
-                )
+                rows.append(Observation(cell=cell, pair=pair, arm=arm, values=values))
     found = judge(rows, cells=["threads/c16/1024B", "other/c16/1024B"], looks=(12,), **terms).to_json()
     path.write_text(json.dumps(found | {"facts": {"baseline": "v1.2 (0123abcd)"}}))
     return path, {cell["cell"]: {m["rule"]["metric"]: m for m in cell["metrics"]} for cell in found["cells"]}
