@@ -215,7 +215,7 @@ def test_a_comparison_gives_the_candidate_and_its_ratio_to_the_baseline(tmp_path
             assert entries[f"{cell} {column} / baseline"]["value"] == near(ratio[0])
     slow = entries["threads/c16/1024B server_cpu_us_per_reply / baseline"]
     assert slow["value"] == pytest.approx(1.10, abs=0.02)
-    assert slow["extra"].startswith("12 pairs; REGRESSED against v1.2 (0123abcd); 98 % interval [1.0")
+    assert slow["extra"].startswith("12 pairs; REGRESSED against v1.2 (0123abcd); 99.6 % interval [1.0")
     assert not any("p99" in name for name in entries), "what was not seen has no number"
 
 
