@@ -54,12 +54,6 @@ FOREIGN_CPU = Limit(
     why="Other processes fall on both arms of a comparison alike, or on one of them by chance. A single trial has"
     " nothing to cancel them with. The simulation and its end are those of stolen time.",
 )
-IDLE = Limit(
-    question="share of a core that a server used while it was not its turn in a block",
-    regress=0.01,
-    why="What a server uses then, the other arm lacks in its slices. So it shifts the ratio by as much, and the"
-    " smallest change that a comparison is asked to tell is of that size.",
-)
 ERRORS = Limit(
     question="share of the requests that failed",
     trial=0.0,
@@ -112,8 +106,8 @@ IDLE_CPU = Limit(
     question="share of a core that a server used while other servers of its block had their turn",
     trial=0.01,
     regress=0.01,
-    why="What it uses then is taken from the server whose turn it is. A hundredth of a core is as much as the smallest"
-    " change that a comparison is asked to tell.",
+    why="What it uses then, the server whose turn it is lacks. A hundredth of a core is as much as the smallest change"
+    " that a comparison is asked to tell.",
 )
 DRIFT = Limit(
     question="change of the rate from the first third of the window to the last, as a fraction",

@@ -220,10 +220,10 @@ def _not_idle(log: Log) -> str:
     """Refuse a server that works while the other one has the load: it takes from the other's slices."""
     for arm in Arm:
         idle = _median(log.measured(arm), "server_idle_cpu_share")
-        if idle > limits.IDLE.regress:
+        if idle > limits.IDLE_CPU.regress:
             return (
                 f"the {arm} used {share(idle)} of a core while it was not its turn "
-                f"(limit {share(limits.IDLE.regress)}), which the other arm lacked: stop its work in the background"
+                f"(limit {share(limits.IDLE_CPU.regress)}), which the other arm lacked: stop its work in the background"
             )
     return ""
 
