@@ -148,7 +148,7 @@ def rank(run: Run, baseline: str | None = None) -> Ranking:
     ratios = Ratios(run)
     if baseline is not None:
         ratios.require(baseline)
-    asked = baseline or str(run.info.get("baseline"))
+    asked = baseline or run.info.get("baseline")
     order = sorted(servers, key=lambda server: server != asked)
     standings = {
         metric.column: tuple(
