@@ -139,7 +139,7 @@ def test_block_load_reads_the_cpu_of_each_server_and_of_its_children():
         assert 0 <= one.server_idle_cpu_share < 0.2
 
 
-def test_block_load_tells_a_server_that_is_busy_when_it_is_not_its_turn(tmp_path):
+def test_block_load_tells_a_server_that_works_out_of_turn(tmp_path):
     file = tmp_path / "busy.py"
     file.write_text(
         "import threading\n"

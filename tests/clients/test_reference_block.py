@@ -225,7 +225,7 @@ def test_a_cpu_time_that_cannot_be_read_is_unknown(running, pid):
 # ---- servers that fail
 
 
-def test_a_server_that_ends_its_connection_in_the_third_slice_leaves_the_others_alone(running):
+def test_a_server_that_ends_its_connections_leaves_the_others_alone(running):
     """It answers 50 times; at 1,000 requests/s, that is the middle of its third slice of 20 ms."""
     (served,) = running("coroutines")
     with known_bad("early_close") as bad:

@@ -57,7 +57,7 @@ def test_a_disturbance_with_a_period_of_four_trials_convicts_nobody():
     assert found[Word.REGRESSED] + found[Word.IMPROVED] <= 3
 
 
-def test_a_pair_is_one_block_and_a_pair_on_one_port_is_two():
+def test_a_pair_is_one_block_but_two_on_one_port():
     together, alone = fakes.FakeHost(), fakes.FakeHost()
     fakes.run(together, fakes.ask(pairs=12))
     fakes.run(alone, fakes.ask(cells=(fakes.cell(port=8000),), pairs=12))
@@ -207,7 +207,7 @@ def test_the_report_and_the_plan_say_what_was_measured_solo(tmp_path):
     assert {cell["cell"]: cell["design"] for cell in made.comparison.to_json()["cells"]} == {"a": "block", "b": "solo"}
 
 
-def test_the_report_says_that_it_was_interrupted_and_keeps_the_status_of_its_word(tmp_path):
+def test_an_interrupted_report_says_so_and_keeps_its_exit_status(tmp_path):
     lines = text(report(stopped(after=30), tmp_path)).splitlines()
     assert "interrupted: this is what the pairs until then show" in lines
     assert lines[-1] == "exit status 1"

@@ -100,7 +100,7 @@ def test_a_neighbour_makes_no_word_false(name):
     assert dearer[Word.REGRESSED] == 20
 
 
-def test_a_head_three_times_as_dear_is_regressed_while_others_use_most_of_the_machine():
+def test_a_much_slower_candidate_is_regressed_on_a_busy_machine():
     slices = replace(fake_slices.QUIET, neighbour=Neighbour(0.72))
     crowd = {"machine_foreign_cpu_share": 0.72}
     host = fakes.FakeHost(replace(fakes.SLICED, slices=slices), slower=1.52)
@@ -134,7 +134,7 @@ def test_pairs_in_a_random_order_need_no_batches():
     assert found[1] >= found[3]
 
 
-def test_the_word_of_an_arm_that_dies_in_a_block_is_its_own():
+def test_an_arm_that_dies_in_a_block_leaves_the_other_alone():
     """The other arm of the block was skipped with it, which is no fault of its own."""
 
     def change(result, arm, _count):

@@ -57,7 +57,7 @@ def test_both_trials_of_a_pair_share_a_seed_and_pairs_do_not():
     assert len(set(seeds)) == 12
 
 
-def test_a_cell_that_changed_is_left_alone_and_one_that_looks_fine_is_measured_on():
+def test_a_changed_cell_ends_and_one_that_looks_fine_goes_on():
     """More pairs may yet find a smaller slowdown than those that were excluded."""
     host = fakes.FakeHost(fakes.STILL, slower={"a": 0.5}, trials=400)
     outcome = fakes.run(host, fakes.ask(cells=(fakes.cell("a"), fakes.cell("b")), pairs=40, looks=(20, 40)))

@@ -22,7 +22,7 @@ def blocks(tmp_path):
     return lambda **how: run_folder.load(BlockRun(**{"speeds": SPEEDS, **how}).write(tmp_path / "run"))
 
 
-def test_the_first_server_of_the_plan_that_has_every_workload_is_the_baseline(builder):
+def test_the_first_server_with_every_workload_is_the_baseline(builder):
     run = run_folder.load(
         builder.run(
             ("sequential", "threads", "coroutines"),
@@ -89,7 +89,7 @@ def test_a_baseline_that_is_best_is_not_said_to_be_once_itself(blocks):
     assert "\N{MULTIPLICATION SIGN}" not in sentence(standing, found.sweep)
 
 
-def test_where_the_baseline_has_no_number_the_next_server_stands_in_for_it(builder):
+def test_the_next_server_stands_in_for_a_baseline_without_a_number(builder):
     run = run_folder.load(
         builder.run(
             ("sequential", "threads", "coroutines"),
@@ -134,7 +134,7 @@ def test_the_committed_run_of_the_first_schema_is_ranked_by_rounds():
         ({"coroutines", "threads"}, "\N{MULTIPLICATION SIGN} threads, at least "),
     ],
 )
-def test_a_ratio_is_at_least_so_much_only_if_the_baseline_was_not_held_down_too(blocks, held, said):
+def test_a_ratio_is_a_lower_bound_unless_the_baseline_is_too(blocks, held, said):
     run = blocks(speeds={"threads": 40_000.0, "coroutines": 61_000.0})
     run.trials["throughput_is_lower_bound"] = run.trials["server"].isin(held)
     found = rank(run)

@@ -16,7 +16,7 @@ def load(builder, **how):
     return run_folder.load(builder.run(**how)).trials
 
 
-def test_every_estimate_is_the_geometric_mean_and_t_interval_of_the_raw_trials(article_run, article_ranking):
+def test_every_estimate_is_the_geometric_mean_of_the_raw_trials(article_run, article_ranking):
     raw = article_run.trials.to_dict("records")
     for metric in TABLE:
         for cell in article_ranking.cells[metric.column]:

@@ -32,7 +32,7 @@ def lines(figure, label):
     return [line for axes in figure.axes for line in axes.get_lines() if line.get_label() == label]
 
 
-def test_against_several_loads_each_point_is_a_ratio_and_each_dot_a_block(drawn):
+def test_under_several_loads_points_are_ratios_and_dots_are_blocks(drawn):
     found, figure = drawn(connections=(1, 16))
     for server in ("generators", "coroutines"):
         ratios = [found.ratios[THROUGHPUT.column, workload, server] for workload in ("c1", "c16")]
@@ -53,7 +53,7 @@ def test_the_scale_holds_every_interval_and_every_block(drawn):
             assert max(*ratio.values, ratio.estimate.high) <= high
 
 
-def test_under_one_load_ratio_and_value_stand_beside_the_mark_and_level_servers_have_the_sign(drawn):
+def test_under_one_load_ratio_and_value_stand_beside_the_mark(drawn):
     found, figure = drawn()
     (standing,) = found.standings[THROUGHPUT.column]
     shown = texts(figure)

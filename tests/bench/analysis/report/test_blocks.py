@@ -84,7 +84,7 @@ def test_compare_says_what_was_divided(folder, capsys):
     }
 
 
-def test_a_baseline_that_is_not_in_the_plan_is_refused_before_anything_is_measured():
+def test_a_baseline_outside_the_plan_is_refused_before_measuring():
     with pytest.raises(UsageError, match="did you mean 'threads'"):
         run_command.main(["--server", "threads", "--baseline", "thread", "--dry-run"], standalone_mode=False)
 
