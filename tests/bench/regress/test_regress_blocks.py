@@ -134,7 +134,7 @@ def test_pairs_in_a_random_order_need_no_batches():
     assert found[1] >= found[3]
 
 
-def test_an_arm_that_dies_in_a_block_leaves_the_other_alone():
+def test_a_baseline_that_dies_in_a_block_is_no_baseline():
     """The other arm of the block was skipped with it, which is no fault of its own."""
 
     def change(result, arm, _count):
