@@ -143,7 +143,6 @@ class Plan:
         return None
 
     @property
-    def connections_most(self) -> int:
-        """The most connections that the load generator holds at once."""
-        groups = [group for named in self.workloads for group in self._groups(named)]
-        return max((len(servers) * named.workload.connections for servers, named in groups), default=0)
+    def groups(self) -> list[tuple[tuple[Server, ...], NamedWorkload]]:
+        """The servers that are alive at one time, with their workload, for every block of a round."""
+        return [group for named in self.workloads for group in self._groups(named)]

@@ -16,15 +16,25 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from bench import units
 from bench.errors import UsageError
 from bench.experiment.planning.address import UNIX_PREFIX, split_address
 from clients.workload import PLAIN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.experiment.model import Server
     from bench.experiment.planning.plan import Plan
+    from clients.workload import Workload
 
 SPARE_DESCRIPTORS = 100
+SERVER_LEAST_BYTES = 4 << 20
+"""Resident memory of a small server without a connection. A Python process that has imported `socket` has more."""
+
+CONNECTION_LEAST_BYTES = 4 << 10
+"""Both ends of a connection in the kernel: two sockets, with their files. Buffers are not in it."""
+
 CONNECT_TIMEOUT_S = 5.0
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
@@ -33,7 +43,12 @@ def check(plan: Plan, out: Path | None) -> None:
     """Raise UsageError for the first thing that stands in the way of a plan; its results go to the folder `out`."""
     if out is not None:
         check_folder(out)
-    check_connections(plan.connections_most)
+    check_connections(
+        max((len(servers) * named.workload.connections for servers, named in plan.groups), default=0),
+        a_server=max((named.workload.connections for named in plan.workloads), default=0),
+    )
+    for servers, named in plan.groups:
+        check_memory(servers, named.workload)
     check_generator(plan)
     for server in plan.servers:
         if server.gap is None:
@@ -50,10 +65,11 @@ def check_folder(out: Path) -> None:
         raise UsageError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
 
 
-def check_connections(connections: int) -> None:
-    """Raise UsageError if the machine has too few descriptors or ports for so many connections.
+def check_connections(connections: int, *, a_server: int | None = None) -> None:
+    """Raise UsageError if the machine has too few descriptors or ports for so many connections at once.
 
-    The soft limit of descriptors is raised as far as is needed: a server holds every connection in one process.
+    `a_server` is how many of them go to one server, if not all do. The soft limit of descriptors is raised as far as is
+    needed, because one process holds all connections: the load generator.
     """
     needed = connections + SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -66,11 +82,29 @@ def check_connections(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     if _PORT_RANGE.exists():
         first, last = map(int, _PORT_RANGE.read_text().split())
-        if connections > last - first + 1:
+        to_one = connections if a_server is None else a_server
+        if to_one > last - first + 1:
             raise UsageError(
-                f"{connections} connections to one address need as many local ports, and there are "
+                f"{to_one} connections to one address need as many local ports, and there are "
                 f"{last - first + 1}: widen {_PORT_RANGE}, or ask for fewer connections"
             )
+
+
+def check_memory(servers: Sequence[Server], workload: Workload) -> None:
+    """Raise UsageError if servers that are alive at one time, with their connections, cannot fit the free memory.
+
+    What they need is not known beforehand. The estimate is a lower bound, so what is refused would not fit.
+    """
+    connections = len(servers) * workload.connections
+    least = len(servers) * SERVER_LEAST_BYTES + connections * CONNECTION_LEAST_BYTES
+    least += workload.connections * workload.message_bytes  # in flight: only one of the servers has load at a time
+    free = psutil.virtual_memory().available
+    if least > free:
+        raise UsageError(
+            f"{units.plural(len(servers), 'server')} with {units.count(workload.connections)} connections each and"
+            f" messages of {units.size(workload.message_bytes)} need {units.size(least)} of memory at least, and"
+            f" {units.size(free)} is free: measure fewer at a time (--server, --design solo), or ask for less load"
+        )
 
 
 def check_generator(plan: Plan) -> None:

@@ -102,8 +102,11 @@ def test_more_rounds_only_add_to_the_blocks():
     assert len(many) == 10
 
 
-def test_the_most_connections_are_those_that_will_be_held():
-    assert plan().connections_most == 32
-    assert plan(design="solo").connections_most == 16
-    assert plan(servers=(Server(name="one", connections_max=1),)).connections_most == 1
-    assert plan(servers=(Server(name="no", gap="why"),)).connections_most == 0
+def test_groups_are_the_servers_that_are_alive_together():
+    def alive(**changes):
+        return [(len(servers), named.workload.connections) for servers, named in plan(**changes).groups]
+
+    assert alive() == [(3, 1), (2, 16)]
+    assert alive(design="solo") == [(1, 1)] * 3 + [(1, 16)] * 2
+    assert alive(servers=(Server(name="one", connections_max=1),)) == [(1, 1)]
+    assert alive(servers=(Server(name="no", gap="why"),)) == []

@@ -102,6 +102,24 @@ def test_too_few_local_ports_are_said(limits, tmp_path, monkeypatch):
         preflight.check_connections(101)
 
 
+def test_connections_to_several_servers_share_descriptors_but_not_ports(limits, tmp_path, monkeypatch):
+    ports = tmp_path / "ports"
+    ports.write_text("40000\t40099\n")
+    monkeypatch.setattr(preflight, "_PORT_RANGE", ports)
+    limits.update(soft=200, hard=1000)
+    preflight.check_connections(500, a_server=100)
+    assert limits["soft"] == 500 + preflight.SPARE_DESCRIPTORS
+
+
+def test_servers_that_cannot_be_in_memory_together_are_refused():
+    servers = [Server(name=str(number)) for number in range(7)]
+    preflight.check_memory(servers, Workload(connections=10))
+    huge = Workload(connections=100_000, message_bytes=1 << 30)
+    said = r"7 servers with 100,000 connections each and messages of 1 GiB need .* of memory at least, and .* is free"
+    with pytest.raises(UsageError, match=said):
+        preflight.check_memory(servers, huge)
+
+
 def test_a_command_is_looked_for_where_it_will_be_run(tmp_path):
     program = tmp_path / "echo-server"
     program.write_text("#!/bin/sh\n")
