@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-Slice = "Mapping[str, Any]"
+    Slice = Mapping[str, Any]  # a row of slices.parquet
 
-VALUE_OF: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
+VALUE_OF: dict[str, Callable[[Slice], float | None]] = {
     "replies_per_s": lambda one: _quotient(one["replies"], one["slice_s"]),
     "server_cpu_us_per_reply": lambda one: _quotient(one["server_cpu_s"], one["replies"], 1e6),
     "response_p50_ns": lambda one: one["response_p50_ns"],
@@ -26,7 +26,7 @@ VALUE_OF: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
 """What a slice says of a metric, by the column of the metric. No other metric can be told from a slice."""
 
 
-def log_ratios(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]], column: str) -> list[float]:
+def log_ratios(ours: Sequence[Slice], theirs: Sequence[Slice], column: str) -> list[float]:
     """Return log(ours / theirs) of a metric for each pass in which both have a value above zero, in their order."""
     value_of = VALUE_OF[column]
     by_pass = {one["pass"]: value_of(one) for one in theirs}
@@ -34,7 +34,7 @@ def log_ratios(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, 
     return [math.log(a / b) for a, b in pairs if a is not None and b is not None and a > 0 and b > 0]
 
 
-def log_ratio(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]], column: str) -> float | None:
+def log_ratio(ours: Sequence[Slice], theirs: Sequence[Slice], column: str) -> float | None:
     """Return the median of `log_ratios`, which is the number of this block; None without a pass that both have."""
     found = log_ratios(ours, theirs, column)
     return statistics.median(found) if found else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.errors import ServerError
 from bench.experiment.model import BlockInterrupted, Results, TrialResult
@@ -51,44 +51,36 @@ def measure_together(
         stop_timeout_s=stop_timeout_s,
     ) as launched:
         pairs = list(zip(block.trials, launched, strict=True))
-        failures = {trial.number: found for trial, found in pairs if isinstance(found, ServerError)}
-        alive = [(trial, found) for trial, found in pairs if isinstance(found, RunningServer)]
-        given, usages, error = load.run(alive)
-        died = {trial.number: death for trial, running in alive if (death := _death(running)) is not None}
-    results = []
-    for trial in block.trials:
-        place = next((number for number, (one, _) in enumerate(alive) if one is trial), None)
-        reason = failures.get(trial.number) or error
-        if place is None or reason is not None or not given:
-            results.append(failed(trial, died.get(trial.number) or reason or _NOTHING, started_at))
-        elif trial.number in died and (given["servers"][place]["errors"] or not given["servers"][place]["replies"]):
-            results.append(failed(trial, died[trial.number], started_at))
-        else:
-            results.append(
-                judge.result(
-                    trial,
-                    alive[place][1],
-                    given["servers"][place],
-                    usages[place],
-                    started_at=started_at,
-                    hlog=load.lines_of(trial),
-                )
-            )
+        load.run([(trial, found) for trial, found in pairs if isinstance(found, RunningServer)])
+        errors = {trial.number: _what_ended(found, load.error) for trial, found in pairs}
+    results = tuple(_result(trial, load, errors[trial.number], judge, started_at) for trial in block.trials)
     load.forget_log()
     if load.was_interrupted:
         raise BlockInterrupted(_worth_keeping(results))
-    return tuple(results)
+    return results
 
 
-_NOTHING = ChildError("no server of the block could be started")
-
-
-def _death(running: RunningServer) -> ServerDiedError | None:
+def _what_ended(launched: RunningServer | ServerError, error: ChildError | None) -> ServerError | ChildError | None:
+    """Return why a server did not start, or died, or else why there is no load; None if all is well."""
+    if isinstance(launched, ServerError):
+        return launched
     try:
-        check_alive(running)
-    except ServerDiedError as error:
-        return error
-    return None
+        check_alive(launched)
+    except ServerDiedError as death:
+        return death
+    return error
+
+
+def _result(
+    trial: Trial, load: _Load, error: ServerError | ChildError | None, judge: Judge, started_at: str
+) -> TrialResult:
+    """Return what came of one trial. A server that died counts as measured if it had answered every request by then."""
+    found = load.loaded.get(trial.number)
+    if error is not None and (found is None or found.result["errors"] or not found.result["replies"]):
+        return failed(trial, error, started_at)
+    assert found is not None
+    hlog = load.lines_of(trial)
+    return judge.result(trial, found.running, found.result, found.usage, started_at=started_at, hlog=hlog)
 
 
 def _worth_keeping(results: Sequence[TrialResult]) -> Results:
@@ -97,18 +89,28 @@ def _worth_keeping(results: Sequence[TrialResult]) -> Results:
     return tuple(results) if passes >= PASSES_MIN else ()
 
 
+class _Loaded(NamedTuple):
+    """A server that got its load: what the generator says of it, and what it used."""
+
+    running: RunningServer
+    result: Mapping[str, Any]
+    usage: Usage
+
+
 class _Load:
-    """The load of one block, and the log of distributions that it leaves."""
+    """The load of one block: what came of it by the number of the trial, or the error that left it without any."""
 
     def __init__(self, block: Block, generator: BlockGenerator, logs: Path, judge: Judge) -> None:
         self._block, self._generator, self._judge = block, generator, judge
         self._hlog = logs / f"{block.trials[0].number:04}-hlog"
+        self.loaded: dict[int, _Loaded] = {}
+        self.error: ChildError | None = None
         self.was_interrupted = False
 
-    def run(self, alive: Sequence[Alive]) -> tuple[Mapping[str, Any], Sequence[Usage], ChildError | None]:
-        """Load the servers that listen; return the generator's object, what each used, and why there is none."""
+    def run(self, alive: Sequence[Alive]) -> None:
+        """Load the servers that listen, in turn."""
         if not alive:
-            return {}, [], None
+            return
         try:
             client_pid = self._generator.connect(self._asked(alive))
             monitor = BlockMonitor(
@@ -122,8 +124,10 @@ class _Load:
                 given = self._generator.result()
                 usages = monitor.usages(given["slicing"])
         except ChildError as error:
-            return {}, [], error
-        return given, usages, None
+            self.error = error
+            return
+        for (trial, running), result, usage in zip(alive, given["servers"], usages, strict=True):
+            self.loaded[trial.number] = _Loaded(running, result, usage)
 
     def _wait(self, servers: int) -> None:
         workload = self._block.trials[0].workload
