@@ -5,8 +5,8 @@ Laws of this file:
 - One value per trial goes in. A trial is one launch of a server; seconds or requests within it are not replicates.
 - If the data cannot answer, the bounds are NaN. Every comparison with NaN is false, so a gate on it stays shut.
 
-Statistics of *pairs* take d = log(B) - log(A), one value per adjacent pair of trials, in which the drift of a session
-cancels.
+Statistics of *pairs* take d = log(B) - log(A), one value per pair of trials that were measured in turn, in which
+the drift of a session cancels.
 """
 
 from __future__ import annotations

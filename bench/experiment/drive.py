@@ -62,8 +62,8 @@ def drive(
 
     `keep` is called with every result before the experiment hears of it. When Ctrl-C or SIGTERM comes, or the next
     block would end later than `limit_s` seconds after the beginning, the experiment is asked to stop and returns what
-    it has; only the block under way is lost. Raises KeyboardInterrupt if it has nothing to return, and whatever the
-    experiment or `keep` raises.
+    it has. Of the block under way only what is whole is kept. Raises KeyboardInterrupt if it has nothing to return, and
+    whatever the experiment or `keep` raises.
     """
     watcher = watcher or Silent()
     began_s, blocks = clock(), 0

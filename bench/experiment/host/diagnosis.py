@@ -86,8 +86,8 @@ def _virtual(readings: Readings) -> Finding | None:
         "machine",
         ("a virtual machine" if readings.hypervisor else "a physical machine")
         + (", in a container" if readings.container else ""),
-        "Other guests of the host take time that cannot be seen from here: compare runs of one session only, "
-        "in adjacent pairs.",
+        "Other guests of the host take time that cannot be seen from here: compare only what was measured in turn, "
+        "as run and regress do.",
         warn=readings.hypervisor,
     )
 
