@@ -149,9 +149,12 @@ def _describe(plan: Plan, console: Console) -> None:
     """Say what a plan would measure."""
     gaps = {gap.trial.cell: gap.detail for gap in plan.gaps()}
     table = Table("workload", "server", "", box=None, pad_edge=False)
+    beside = {(server.name, named.name) for group, named in plan.groups if len(group) > 1 for server in group}
     for server, named in plan.cells():
-        trials = "" if plan.is_endless else units.plural(plan.rounds, "trial")
-        table.add_row(named.name, server.name, gaps.get((server.name, named.name), trials))
+        cell = server.name, named.name
+        said = [] if plan.is_endless else [units.plural(plan.rounds, "trial")]
+        said += ["in blocks" if cell in beside else "solo"]
+        table.add_row(named.name, server.name, gaps.get(cell, ", ".join(said)))
     console.print(table)
     console.print(f"{_amount(plan, frozenset())}, seed {plan.seed}.")
 

@@ -22,6 +22,7 @@ from bench.experiment.instrument.ceiling import Ceilings
 from bench.experiment.planning.catalog import ROOT, catalog
 from bench.experiment.planning.plan_file import check_plan
 from bench.experiment.planning.selection import resolve
+from bench.experiment.precision import Measured
 from bench.experiment.rounds import rounds
 from bench.experiment.store import Store
 from bench.experiment.trial.live import live_bench
@@ -63,11 +64,25 @@ class Campaign:
             ceiling_per_s=self.ceilings.of,
         ) as bench:
             limit_s = None if self.plan.minutes is None else 60 * self.plan.minutes
-            tally = drive(rounds(self.plan, done), bench, keep=self.store.save, watcher=watcher, limit_s=limit_s)
+            tally = drive(
+                rounds(self.plan, done, self._earlier()), bench, keep=self.store.save, watcher=watcher, limit_s=limit_s
+            )
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
         self.store.finish(complete=not tally.was_interrupted, **so_far)
         return tally
+
+    def _earlier(self) -> list[list[Measured]]:
+        """Return what is known from the blocks that were measured before, for a run that waits for precision."""
+        if self.plan.until is None:
+            return []
+        blocks: dict[tuple[int, int], list[Measured]] = {}
+        for kept in self.store.records():
+            trial = kept["trial"]
+            if kept["slices"]:
+                one = Measured(trial["workload_name"], trial["server"]["name"], kept["slices"])
+                blocks.setdefault((trial["round"], trial["block"]), []).append(one)
+        return list(blocks.values())
 
 
 def begin(plan: Plan, out: Path, *, anyway: bool = False, command: Sequence[str] = ()) -> Campaign:
@@ -108,7 +123,6 @@ def resume(path: Path, more: Mapping[str, Any] | None = None) -> Campaign:
 def _extended(plan: Plan, done: Collection[int], more: Mapping[str, Any]) -> Plan:
     """Return the plan with more rounds behind those that are done."""
     last = max(done, default=0)
-    begun = itertools.takewhile(lambda trial: trial.number <= last, plan.trials())
     begun = itertools.takewhile(lambda trial: trial.number <= last, plan.trials())
     rounds = max((trial.round for trial in begun), default=0)
     given = {name: value for name, value in more.items() if value is not None} or {"trials": rounds}

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bench.experiment.model import News, Status
 from bench.slices import log_ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bench.experiment.model import TrialResult
 
@@ -22,25 +22,44 @@ LEVEL = 0.95
 WATCHED = ("replies_per_s", "server_cpu_us_per_reply")
 
 
+class Measured(NamedTuple):
+    """A server that was measured in a block, with its slices."""
+
+    workload: str
+    server: str
+    slices: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, results: Iterable[TrialResult]) -> list[Self]:
+        """Return what was measured in a block that was alive together."""
+        return [
+            cls(result.trial.workload_name, result.trial.server.name, result.slices)
+            for result in results
+            if result.status is Status.MEASURED and result.slices
+        ]
+
+
 class Precision:
     """The ratios to a baseline, block by block."""
 
-    def __init__(self, baseline: str) -> None:
+    def __init__(self, baseline: str, earlier: Iterable[Sequence[Measured]] = ()) -> None:
+        """Begin with the blocks of an `earlier` run that is gone on with."""
         self._baseline = baseline
         self._ratios: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+        for block in earlier:
+            self.add(block)
 
-    def add(self, results: Sequence[TrialResult]) -> None:
-        """Take note of a block. One without the baseline, or without slices, says nothing."""
-        measured = [result for result in results if result.status is Status.MEASURED and result.slices]
-        theirs = next((result for result in measured if result.trial.server.name == self._baseline), None)
+    def add(self, block: Sequence[Measured]) -> None:
+        """Take note of a block. One without the baseline says nothing."""
+        theirs = next((one for one in block if one.server == self._baseline), None)
         if theirs is None:
             return
-        for result in measured:
-            if result is not theirs:
+        for one in block:
+            if one is not theirs:
                 for column in WATCHED:
-                    ratio = log_ratio(result.slices, theirs.slices, column)
+                    ratio = log_ratio(one.slices, theirs.slices, column)
                     if ratio is not None:
-                        self._ratios[result.trial.workload_name, result.trial.server.name, column].append(ratio)
+                        self._ratios[one.workload, one.server, column].append(ratio)
 
     @property
     def widest(self) -> float:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bench.experiment.model import Experiment, Results, Status, Stop, StopReason
-from bench.experiment.precision import Narrowed, Precision
+from bench.experiment.precision import Measured, Narrowed, Precision
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from bench.experiment.model import TrialResult
     from bench.experiment.planning.plan import Plan
@@ -35,15 +35,17 @@ class Tally:
         return not self.was_interrupted and set(self.statuses) | {Status.SKIPPED} == {Status.MEASURED, Status.SKIPPED}
 
 
-def rounds(plan: Plan, done: Collection[int] = ()) -> Experiment[Tally]:
+def rounds(plan: Plan, done: Collection[int] = (), earlier: Iterable[Sequence[Measured]] = ()) -> Experiment[Tally]:
     """Ask for every block of the plan of which a trial is not `done`: the numbers that an earlier run measured.
+
+    `earlier` has what the blocks of that run say about precision; a plan with an `until` goes on from there.
 
     The gaps of the plan count as trials that were not measured. A trial that fails is counted, and the run goes on. A
     plan with an `until` ends after the round in which every ratio has become that narrow.
     """
     tally = Tally()
     tally.add(gap for gap in plan.gaps() if gap.trial.number not in done)
-    precision = None if plan.until is None or plan.baseline is None else Precision(plan.baseline)
+    precision = None if plan.until is None or plan.baseline is None else Precision(plan.baseline, earlier)
     round_number = 1
     try:
         for block in plan.blocks():
@@ -56,7 +58,7 @@ def rounds(plan: Plan, done: Collection[int] = ()) -> Experiment[Tally]:
                 results: Results = yield block
                 tally.add(results)
                 if precision is not None:
-                    precision.add(results)
+                    precision.add(Measured.of(results))
     except Stop as stop:
         tally.was_interrupted = stop.reason is StopReason.INTERRUPTED
     return tally

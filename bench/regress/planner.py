@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.experiment.model import News
+from bench.experiment.planning.plan import can_share
 from bench.stats import minimal_effect, pairs_needed, smallest_firing
 from bench.units import percent
 from bench.verdict.interim import nominal_alpha, planned
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 OVERHEAD_S = 0.6
 """Seconds for launch, connecting and stop of a block, until a comparison has measured them."""
 
-SOLO = "measured solo, one arm after the other: two servers on one port cannot be alive together"
+SOLO = "measured solo, one arm after the other: so is a fixed port, and a number of connections that grows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +47,8 @@ class PairedCell:
 
     @property
     def together(self) -> bool:
-        """Whether both arms can be alive together, and so share a block: none has a fixed port or runs already."""
-        return all(server.port is None and server.target is None for server in self.servers.values())
+        """Whether both arms can be alive together, and so share a block."""
+        return all(can_share(server, self.workload) for server in self.servers.values())
 
     @property
     def measurement(self) -> str:

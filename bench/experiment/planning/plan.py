@@ -104,7 +104,7 @@ class Plan:
     def _groups(self, named: NamedWorkload) -> list[tuple[tuple[Server, ...], NamedWorkload]]:
         """Return the servers of a workload by who is measured together: those that can be, and each other one alone."""
         here = [server for server, one in self.cells() if one is named and self._gap(server, named) is None]
-        together = [server for server in here if self.can_share(server)]
+        together = [server for server in here if self.can_share(server, named)]
         alone = [server for server in here if server not in together] if len(together) > 1 else here
         groups = [(server,) for server in alone]
         return [(group, named) for group in ([tuple(together), *groups] if len(together) > 1 else groups)]
@@ -114,10 +114,9 @@ class Plan:
         """Whether the time, or the precision, ends it, and not the number of rounds."""
         return self.rounds >= ROUNDS_WITHOUT_END
 
-    def can_share(self, server: Server) -> bool:
-        """Whether a server may be alive beside others: not if its port is fixed, or if it runs already."""
-        is_possible = self.design == "blocks" and self.workers == 1
-        return is_possible and server.target is None and server.port is None
+    def can_share(self, server: Server, named: NamedWorkload) -> bool:
+        """Whether a server may share blocks of a workload with others."""
+        return self.design == "blocks" and self.workers == 1 and can_share(server, named.workload)
 
     def _trial(
         self, number: int, round_number: int, server: Server, named: NamedWorkload, *, seed: int, block: int = 0
@@ -146,3 +145,12 @@ class Plan:
     def groups(self) -> list[tuple[tuple[Server, ...], NamedWorkload]]:
         """The servers that are alive at one time, with their workload, for every block of a round."""
         return [group for named in self.workloads for group in self._groups(named)]
+
+
+def can_share(server: Server, workload: Workload) -> bool:
+    """Whether a server may be alive beside others under a workload.
+
+    Not if its port is fixed, or if it runs already. Nor if the number of connections grows, because a ramp is a matter
+    of one uninterrupted load.
+    """
+    return server.target is None and server.port is None and workload.connections_profile is None

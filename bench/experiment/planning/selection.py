@@ -72,6 +72,11 @@ def resolve(file: PlanFile) -> Plan:
             for python, place in places.items()
         },
     )
+    if plan.until is not None and not any(len(servers) > 1 for servers, _ in plan.groups):
+        raise UsageError(
+            f"--until {file.until} waits for ratios of servers that are alive together, and this plan has none: "
+            "measure several servers in blocks, or give --trials or --minutes"
+        )
     return dataclasses.replace(plan, baseline=_baseline(plan, file.baseline))
 
 

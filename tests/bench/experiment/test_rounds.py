@@ -10,6 +10,7 @@ import pytest
 from bench.experiment.drive import drive
 from bench.experiment.model import Server, Status, TrialResult
 from bench.experiment.planning.plan import NamedWorkload, Plan
+from bench.experiment.precision import Measured
 from bench.experiment.rounds import Tally, rounds
 from clients.workload import Workload
 
@@ -24,7 +25,7 @@ PLAN = Plan(
 )
 
 
-def run(plan, done=(), fail=lambda trial: False, slices_of=lambda trial: ()):
+def run(plan, done=(), fail=lambda trial: False, slices_of=lambda trial: (), earlier=()):
     kept = []
 
     def measure(block):
@@ -38,7 +39,7 @@ def run(plan, done=(), fail=lambda trial: False, slices_of=lambda trial: ()):
             for trial in block.trials
         )
 
-    return drive(rounds(plan, done), measure, keep=kept.append), [result.trial for result in kept]
+    return drive(rounds(plan, done, earlier), measure, keep=kept.append), [result.trial for result in kept]
 
 
 def test_every_trial_of_the_plan_is_asked_for_in_its_order():
@@ -73,6 +74,9 @@ def test_a_run_ends_once_every_ratio_is_narrow_enough():
     tally, trials = run(plan, slices_of=slices_of)
     assert len(trials) == 2 * 6, "six blocks are the fewest that give an interval"
     assert tally.is_whole
+    blocks = [[Measured("w", trial.server.name, slices_of(trial)) for trial in trials[at : at + 2]] for at in (0, 2, 4)]
+    _, rest = run(plan, done=[trial.number for trial in trials[:6]], slices_of=slices_of, earlier=blocks)
+    assert rest == trials[6:], "what an earlier run measured counts"
     assert len(run(dataclasses.replace(plan, until=1e-6), slices_of=slices_of)[1]) == 2 * 50
 
 

@@ -8,7 +8,10 @@ import pytest
 
 from bench.experiment.model import Server, Status
 from bench.experiment.planning.plan import NamedWorkload, Plan
+from clients.shapes import parse_shape
 from clients.workload import Workload
+
+RAMP = Workload(connections=4, connections_profile=parse_shape("1..4"))
 
 
 def workload(connections, only=None):
@@ -90,6 +93,7 @@ def test_servers_of_a_workload_share_a_block_and_a_seed():
         {"servers": (Server(name="a"),)},
         {"servers": (Server(name="a"), Server(name="b", port=7))},
         {"servers": (Server(name="a"), Server(name="b", target="127.0.0.1:7"))},
+        {"workloads": (NamedWorkload(name="ramp", workload=RAMP),)},
     ],
 )
 def test_servers_that_cannot_share_a_block_are_measured_alone(changes):
