@@ -76,7 +76,7 @@ def _whole(name: str, *, metavar: str, about: str, accepted: str = "a whole numb
 def _time(name: str, *, about: str, letter: str = "") -> Key:
     return Key(
         name=name,
-        option=f"--{name.removesuffix('_s')}",
+        option=f"--{name.removesuffix('_s').replace('_', '-')}",
         metavar="TIME",
         accepted="a number of seconds, or text such as 500ms or 2min",
         parse=lambda text: {name: parse_duration_s(text)},

@@ -171,13 +171,18 @@ class Workload:
     @property
     def is_plain(self) -> bool:
         """Whether it is as `PLAIN` says: uniform requests at a constant level, on lasting connections."""
-        constant = self.rate_profile is None and self.connections_profile is None and self.arrivals != "poisson"
-        return self.is_uniform and constant and self.requests_per_connection is None
+        is_regular = not self.is_varying and self.arrivals != "poisson"
+        return self.is_uniform and is_regular and self.requests_per_connection is None
 
     @property
     def is_plain_closed_loop(self) -> bool:
         """Whether its throughput is bounded by the generator alone, as `echobench calibrate` measures that bound."""
         return self.is_plain and not self.is_open_loop
+
+    @property
+    def is_varying(self) -> bool:
+        """Whether the rate, or the number of connections, changes over the window."""
+        return self.rate_profile is not None or self.connections_profile is not None
 
     @property
     def is_open_loop(self) -> bool:

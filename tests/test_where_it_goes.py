@@ -86,15 +86,15 @@ def with_a_setting(copy):
 )
 def test_a_setting_is_an_option_of_every_command_that_makes_load(with_a_setting, command):
     said = " ".join(with_a_setting.run("-m", *command, "--help").split())
-    assert re.search(r"--linger TIME.*? time that a connection stays open after its last reply", said, re.IGNORECASE)
+    assert re.search(r"--hold-open TIME.*? time that a connection stays open after its last reply", said, re.IGNORECASE)
 
 
 def test_a_setting_is_a_key_of_a_plan(with_a_setting):
-    plan = 'servers = ["threads"]\n[[workload]]\nlinger_s = "{}"\n'
+    plan = 'servers = ["threads"]\n[[workload]]\nhold_open_s = "{}"\n'
     (with_a_setting.folder / "mine.toml").write_text(plan.format("20ms"))
     dry_run = ("-m", "bench", "run", "mine.toml", "--dry-run")
     assert "threads" in with_a_setting.run(*dry_run)
-    with_a_setting.run(*dry_run, "--linger", "1s")
+    with_a_setting.run(*dry_run, "--hold-open", "1s")
     (with_a_setting.folder / "mine.toml").write_text(plan.format("soon"))
     with_a_setting.run(*dry_run, status=2)
 
@@ -105,13 +105,13 @@ def test_a_setting_reaches_the_load_generator_and_is_absent_from_earlier_runs(wi
         from clients.keys import texts_of, workload_of
         from clients.workload import Workload, parse_workload
 
-        workload = workload_of({"linger_s": "20ms"})
+        workload = workload_of({"hold_open_s": "20ms"})
         sent = json.dumps(workload.to_json())
-        earlier = {name: value for name, value in Workload().to_json().items() if name != "linger_s"}
+        earlier = {name: value for name, value in Workload().to_json().items() if name != "hold_open_s"}
         print(json.dumps({
-            "arrived": parse_workload(sent).linger_s,
-            "text": texts_of(workload)["linger_s"],
-            "earlier": Workload.from_json(earlier).linger_s,
+            "arrived": parse_workload(sent).hold_open_s,
+            "text": texts_of(workload)["hold_open_s"],
+            "earlier": Workload.from_json(earlier).hold_open_s,
         }))
     """)
     assert found == {"arrived": 0.02, "text": "0.02s", "earlier": 0.0}

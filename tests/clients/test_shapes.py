@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from clients import shapes
 from clients.arguments import parser, workload_asked
-from clients.grammar import GrammarError, parse_number, write_number
+from clients.grammar import GrammarError, parse_whole, write_number
 from clients.keys import texts_of, workload_of
 from clients.pacing import due_times_ns
 from clients.shapes import Constant, Piece, Ramp, Shape, Steps, parse_shape, shape_from_json
@@ -128,7 +129,9 @@ class Sine(Shape):
             return None
         ends, _, periods = text.removeprefix("sine:").rpartition(":")
         low, _, high = ends.partition("..")
-        return cls(level(low), level(high), int(parse_number(periods)))
+        if not (count := parse_whole(periods)):
+            raise GrammarError(f"{text!r} has no period")
+        return cls(level(low), level(high), count)
 
     def text(self):
         return f"sine:{write_number(self.low)}..{write_number(self.high)}:{self.periods}"
@@ -160,8 +163,9 @@ def test_a_new_shape_is_read_written_and_stored_by_its_text(sine):
 def test_a_new_shape_is_an_option_of_the_load_generator(sine):
     workload = workload_asked(parser().parse_args(["127.0.0.1:7", "--rate", sine]))
     assert workload.rate_profile == Sine(100, 900, 2)
-    with pytest.raises(ValueError, match=r"--rate is 'sine:-1\.\.9:1', and must be"):
-        workload_asked(parser().parse_args(["127.0.0.1:7", "--rate", "sine:-1..9:1"]))
+    for wrong in ("sine:-1..9:1", "sine:1..9:0", "sine:1..9:2.5"):
+        with pytest.raises(ValueError, match=f"--rate is '{re.escape(wrong)}', and must be"):
+            workload_asked(parser().parse_args(["127.0.0.1:7", "--rate", wrong]))
 
 
 @pytest.mark.parametrize("warmup_s", [0.0, 0.5])

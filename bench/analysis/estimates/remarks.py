@@ -27,9 +27,12 @@ LEVEL_SIGN = "\N{ALMOST EQUAL TO}"
 
 
 def relative(ranking: Ranking, metric: Metric, cell: Cell) -> str:
-    """Write the ratio of a cell to the baseline with its interval; `baseline` for that itself, nothing without one."""
+    """Write the ratio of a cell to the baseline with its interval, and nothing where there is none to compare.
+
+    The baseline itself is called so.
+    """
     if cell.server == ranking.baseline:
-        return "baseline"
+        return "baseline" if ranking.ratios else ""
     ratio = ranking.ratios.get((metric.column, cell.workload, cell.server))
     return "" if ratio is None or not ratio.values else units.estimate(ratio.estimate, units.ratio)
 

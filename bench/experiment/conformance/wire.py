@@ -129,7 +129,7 @@ class Connection:
 
     def _receive(self, size: int, received: int, total: int) -> bytes:
         self.socket.settimeout(self._patience())
-        with self._explaining(f"waiting for the rest, after {received:,} of {total:,} bytes had come back"):
+        with self._explaining(f"waiting for the reply, of which {received:,} of {total:,} bytes had come back"):
             return self.socket.recv(size)
 
     def expect_end(self, *, within_s: float = math.inf) -> None:

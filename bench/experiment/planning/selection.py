@@ -196,7 +196,9 @@ def _distinct(workloads: Iterable[NamedWorkload]) -> tuple[NamedWorkload, ...]:
     for named in workloads:
         first = found.setdefault(named.name, named)
         if first.workload != named.workload:
-            raise UsageError(f"two workloads are named {named.name!r}: give their [[workload]] tables a name each")
+            raise UsageError(
+                f"two workloads are named {named.name!r}: give each a [[workload]] table of its own, with its name"
+            )
         if first.only != named.only:
             only = None if first.only is None or named.only is None else {*first.only, *named.only}
             found[named.name] = dataclasses.replace(first, only=only)

@@ -23,7 +23,7 @@ from bench.experiment.trial.monitor import Usage
 from bench.experiment.trial.results import interval_lines, trial_metrics
 from bench.experiment.trial.solo import generator_command
 from clients.arguments import parser, workload_asked
-from clients.shapes import Ramp, Steps
+from clients.shapes import Ramp, Steps, parse_shape
 from clients.workload import Workload
 
 ECHO = """
@@ -118,6 +118,14 @@ def test_a_server_that_will_not_stop_is_measured_and_doubted(bench):
     result = measured(bench, trial(server(setup="signal.signal(signal.SIGTERM, signal.SIG_IGN)")))
     assert result.status is Status.MEASURED
     assert Doubt.SERVER_KILLED in result.doubts
+
+
+def test_a_rate_that_is_asked_to_change_is_no_doubt(bench):
+    ramp = {"rate_per_s": 1100.0, "rate_profile": parse_shape("200..2000"), "arrivals": "constant", "duration_s": 1.0}
+    result = measured(bench, trial(server(), **ramp))
+    rates = [one["replies"] for one in result.timeline]
+    assert rates[-2] > 2 * rates[1], "or it would say nothing"
+    assert Doubt.NOT_STEADY not in result.doubts
 
 
 def test_shared_cores_and_a_failed_check_are_doubts_of_every_trial(tmp_path):
