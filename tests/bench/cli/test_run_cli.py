@@ -17,6 +17,7 @@ import pytest
 from helpers.checkout import CHECKOUT
 
 import bench
+from bench import units
 from bench.cli import COMMANDS
 from bench.experiment.schema import SCHEMA_VERSION
 
@@ -93,7 +94,7 @@ def test_a_whole_run_leaves_the_folder_of_the_contract(echobench, tmp_path):
     assert f"Report: {run}/report.html" in out
     share = info["windows_s"] / info["wall_s"]
     assert info["windows_s"] == pytest.approx(0.2, rel=0.2)
-    assert f"({100 * share:.3g}"[:4] in out
+    assert f"({units.share(share)})" in out
 
 
 BAD = """
