@@ -46,9 +46,15 @@ def bench(session: nox.Session) -> None:
 
 
 def run_tests(session: nox.Session) -> None:
-    """Run the tests that need no quiet machine; `-- -k word` goes to pytest."""
+    """Run the tests that need no quiet machine, and measure coverage; `-- -k word` runs some, without coverage."""
     install(session, "test")
-    session.run("python", "-m", "pytest", *session.posargs)
+    if session.posargs:
+        session.run("python", "-m", "pytest", *session.posargs)
+        return
+    session.run("python", "-m", "coverage", "erase")
+    session.run("python", "-m", "coverage", "run", "-m", "pytest")
+    session.run("python", "-m", "coverage", "combine", "--quiet")
+    session.run("python", "-m", "coverage", "report")
 
 
 nox.session(run_tests, name="tests")

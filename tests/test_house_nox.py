@@ -85,6 +85,20 @@ def test_a_missing_requirement_fails(noxfile):
         noxfile.bench(FakeSession(refuses="psutil"))
 
 
+def test_tests_measures_coverage_unless_only_some_tests_are_asked_for(noxfile):
+    whole, some = FakeSession(), FakeSession("-k", "word")
+    noxfile.run_tests(whole)
+    noxfile.run_tests(some)
+    assert [command[3:] for command in whole.ran] == [
+        ("erase",),
+        ("run", "-m", "pytest"),
+        ("combine", "--quiet"),
+        ("report",),
+    ]
+    assert {command[:3] for command in whole.ran} == {("python", "-m", "coverage")}
+    assert some.ran == [("python", "-m", "pytest", "-k", "word")]
+
+
 def git(folder, *arguments):
     identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
     return subprocess.check_output(["git", *identity, "-C", str(folder), *arguments], text=True).strip()

@@ -16,7 +16,7 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from helpers.answering import answering, echo
 from helpers.generator import clients, start_clients, wait_until
-from helpers.timing import untraced
+from helpers.tracing import untraced
 
 from clients.histogram import DIGITS, HIGHEST_NS
 

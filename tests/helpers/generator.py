@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from helpers.checkout import CHECKOUT, KNOWN_BAD
-from helpers.timing import untraced
+from helpers.tracing import untraced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,10 @@ within five of them 97 times of 100. So attempts are counted and shown, and too 
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from helpers.tracing import untraced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +20,8 @@ ATTEMPTS = 5
 EXTRA_MAX = 8
 """Attempts that a session may need beyond the first of each test.
 
-Two cores with a load average of 7 needed 0, 2 and 2, each of them in another test. Eight are four times as many; two
-tests that fail most of the time, or a machine that spoils every third attempt of all 25, need more.
+Whole sessions needed 0, 0 and 2 on two cores with a load average of 7, and 6 when one test failed at all its attempts.
+Two tests that fail most of the time need about eight, and so does a machine that spoils a quarter of all attempts.
 """
 
 USED = pytest.StashKey[dict[str, int]]()
@@ -31,17 +30,6 @@ USED = pytest.StashKey[dict[str, int]]()
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"timing: passes if one of {ATTEMPTS} attempts does; attempts have a budget")
     config.stash[USED] = {}
-
-
-@contextmanager
-def untraced() -> Iterator[None]:
-    """Start child processes without coverage within the block: what is held to a time must not be slowed down."""
-    config = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
-    try:
-        yield
-    finally:
-        if config is not None:
-            os.environ["COVERAGE_PROCESS_CONFIG"] = config
 
 
 @pytest.hookimpl(tryfirst=True)

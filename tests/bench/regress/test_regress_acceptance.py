@@ -15,6 +15,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from helpers import fake_host as fakes
+from helpers.tracing import paused
 from scipy.special import ndtri
 
 from bench.errors import ExitCode
@@ -24,6 +25,13 @@ from bench.verdict.pairs import Arm, Observation
 from bench.verdict.words import EXIT_CODES, Word
 
 LOOKS = (10, 20, 30, 40)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _paused():
+    """Pause coverage: thousands of sessions go through lines that other tests cover, at less than half the speed."""
+    with paused():
+        yield
 
 
 @pytest.fixture
