@@ -130,7 +130,8 @@ def rounds_for(effect: float, calibration: dict[str, Any]) -> int:
     """Return the rounds of the loop that add `effect` percent; at least one if any is to be added."""
     if not effect:
         return 0
-    return max(1, round(effect / 100 / calibration["cost"] * calibration["rounds"]))
+    rounds: float = effect / 100 / calibration["cost"] * calibration["rounds"]
+    return max(1, round(rounds))
 
 
 @contextmanager

@@ -62,7 +62,8 @@ def change_of(comparison: Mapping[str, Any] | None) -> Mapping[str, float] | Non
     for cell in (comparison or {}).get("cells", ()):
         for metric in cell["metrics"]:
             if metric["rule"]["metric"] == CPU:
-                return metric["change"]
+                change: Mapping[str, float] | None = metric["change"]
+                return change
     return None
 
 
