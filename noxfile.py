@@ -122,6 +122,21 @@ def micro(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def power(session: nox.Session) -> None:
+    """Count how often `bench regress` finds a slowdown of known size. `-- --checks 20 --keep FILE`; it takes hours."""
+    install(session)
+    command = ("python", "-m", "sharpness.power", *session.posargs)
+    session.run(*command, env={"PYTHONPATH": "tests"}, interrupt_timeout=90)  # it shows what it has
+
+
+@nox.session(default=False)
+def slices(session: nox.Session) -> None:
+    """Measure how the noise and the bias of a block depend on the length of its slices. It takes about 10 minutes."""
+    install(session)
+    session.run("python", "-m", "sharpness.slices", *session.posargs, env={"PYTHONPATH": "tests"}, interrupt_timeout=90)
+
+
+@nox.session(default=False)
 def conformance(session: nox.Session) -> None:
     """Run the conformance cases against the servers; `-- threads` picks some."""
     install(session)

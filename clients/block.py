@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clients import memory
 from clients.clock import NowNs, best_poller, now_ns
-from clients.fleet import Counts, Fleet
+from clients.fleet import Counts, Fleet, NewRecorder
 from clients.kernel import Kernel
+from clients.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +54,10 @@ class Opened(NamedTuple):
 
 
 class BlockLoad:
-    """The load of one block; `run` may be called once. `pids` are the servers' first processes, None if not known."""
+    """The load of one block; `run` may be called once. `pids` are the servers' first processes, None if not known.
+
+    `new_recorder` makes what the replies of one server are written into.
+    """
 
     def __init__(
         self,
@@ -63,11 +67,12 @@ class BlockLoad:
         *,
         pids: Sequence[int | None],
         clock: NowNs = now_ns,
+        new_recorder: NewRecorder = Recorder,
     ) -> None:
         self._workload, self._slicing, self._now_ns = workload, slicing, clock
         self._kernel = Kernel(clock=clock, poller=best_poller(batch=_BATCH))
         self._fleets = [
-            Fleet(target, workload, pid, kernel=self._kernel, clock=clock)
+            Fleet(target, workload, pid, kernel=self._kernel, clock=clock, new_recorder=new_recorder)
             for target, pid in zip(targets, pids, strict=True)
         ]
         self._last: dict[int, tuple[int, int | None]] = {}

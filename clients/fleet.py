@@ -5,7 +5,7 @@ What belongs to one server of a block stands here. Whose turn it is belongs to `
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from clients.common import in_common
 from clients.connection import Connection
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 _POLL_NS = 100_000
 
 
+class NewRecorder(Protocol):
+    """Makes a recorder."""
+
+    def __call__(self, *, open_loop: bool) -> Recorder:
+        """Return a new one."""
+
+
 class Counts(NamedTuple):
     """What the connections of a fleet have done since they were made."""
 
@@ -42,10 +49,19 @@ class Counts(NamedTuple):
 class Fleet:
     """Connections to one server. `pid` is that of the server's first process, None if that is not known."""
 
-    def __init__(self, target: Target, workload: Workload, pid: int | None, *, kernel: Kernel, clock: NowNs) -> None:
+    def __init__(
+        self,
+        target: Target,
+        workload: Workload,
+        pid: int | None,
+        *,
+        kernel: Kernel,
+        clock: NowNs,
+        new_recorder: NewRecorder = Recorder,
+    ) -> None:
         self._workload, self._kernel, self._now_ns = workload, kernel, clock
         self._timeout_ns = round(workload.timeout_s * 1e9)
-        self._recorder = Recorder(open_loop=workload.is_open_loop)
+        self._recorder = new_recorder(open_loop=workload.is_open_loop)
         self._gate = Gate(kernel, clock)
         self._dispatcher: Dispatcher | None = None
         self._tasks: list[Task[None]] = []
