@@ -1,4 +1,4 @@
-"""The session `slices`: its tables from made-up slices, what it does without descriptors, and a small block of its own."""
+"""The session `slices`: its tables from made-up slices, without enough descriptors, and a small block of its own."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def test_a_store_holds_its_folder_against_a_second_writer(store):
         (None, "has no run.json that can be read"),
         ("{", "has no run.json that can be read"),
         ('{"schema_version": 999, "state": "partial"}', "its schema is 999, and ours"),
-        (f'{{"schema_version": {SCHEMA_VERSION}, "state": "complete"}}', "is complete: there is nothing left"),
+        (f'{{"schema_version": {SCHEMA_VERSION}, "state": "complete"}}', "is complete: add to it with"),
     ],
 )
 def test_what_cannot_be_resumed_is_said(tmp_path, text, words):
