@@ -85,6 +85,13 @@ def test_a_missing_requirement_fails(noxfile):
         noxfile.bench(FakeSession(refuses="psutil"))
 
 
+@pytest.mark.parametrize("name", ["power", "slices"])
+def test_sessions_on_the_instrument_take_options(noxfile, name):
+    session = FakeSession("--summary", "x.md")
+    getattr(noxfile, name)(session)
+    assert session.ran == [("python", "-m", f"sharpness.{name}", "--summary", "x.md")]
+
+
 def git(folder, *arguments):
     identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
     return subprocess.check_output(["git", *identity, "-C", str(folder), *arguments], text=True).strip()

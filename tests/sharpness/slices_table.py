@@ -30,8 +30,8 @@ COLUMNS = (
     "A/A ratio [95 %]",
     "level",
 )
-"""`passes` are those of all launches. `± after 1 s` is half of the 95 % interval that a launch's median has after a second
-of measuring, as its passes vary. `level` is of both together."""
+"""`passes` are those of all launches. `± after 1 s` is half of the 95 % interval that a launch's median has after a
+second of measuring, as its passes vary. `level` is of both together."""
 _IQR_OF_SD = 1.349
 _MEDIAN_SE = math.sqrt(math.pi / 2)
 Launch = "dict[str, Any]"
