@@ -99,6 +99,13 @@ def test_tests_measures_coverage_unless_only_some_tests_are_asked_for(noxfile):
     assert some.ran == [("python", "-m", "pytest", "-k", "word")]
 
 
+@pytest.mark.parametrize("name", ["power", "slices"])
+def test_sessions_on_the_instrument_take_options(noxfile, name):
+    session = FakeSession("--summary", "x.md")
+    getattr(noxfile, name)(session)
+    assert session.ran == [("python", "-m", f"sharpness.{name}", "--summary", "x.md")]
+
+
 def git(folder, *arguments):
     identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
     return subprocess.check_output(["git", *identity, "-C", str(folder), *arguments], text=True).strip()

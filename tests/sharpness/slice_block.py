@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 INSTANTS_S = (0.002, 0.005, 0.010)
 START_LEAD_NS = 5_000_000
-PASSES_MIN = 3
+PASSES_MIN = 2
 ROUND_S = 30e-6
 """What a connection adds to a slice at least, roughly: it lasts until the reply of each is in."""
 

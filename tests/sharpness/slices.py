@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from clients.workload import Workload
 
 CONNECTIONS, LENGTHS_MS = (1, 64, 1_000, 10_000), (5, 20, 80, 320, 1_000)
 INSTANTS_SLICE_S = 0.32
-LAUNCHES, LOAD_S = 6, 2.0
+LAUNCHES, LOAD_S = 6, 1.0
+MINUTES = 9.5
 WARMUP_S = 0.2
 SERVER = "asyncio-protocol"
 SPARE_DESCRIPTORS = 100
@@ -86,20 +88,22 @@ def _loaded(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def launches(
-    connections: int, slice_s: float, number: int, load_s: float, *, instants: bool = False
+    connections: int, slice_s: float, number: int, load_s: float, *, until_s: float, instants: bool = False
 ) -> list[Any] | str:
-    """Return what so many launches gave, or why there is nothing."""
+    """Return what so many launches gave, fewer if the time is over, or why there is nothing."""
     why = lacking(connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     if why is not None:
         return why
     with tempfile.TemporaryDirectory(prefix="echobench-slices-") as folder:
         try:
-            return [
+            found = [
                 block(connections, slice_s, seed=seed, load_s=load_s, folder=Path(folder), instants=instants)
                 for seed in range(1, number + 1)
+                if time.monotonic() < until_s
             ]
         except MeasurementError as error:
-            return str(error)
+            return " ".join(str(error).split())
+    return found or "the time was over"
 
 
 def _integers(_context: click.Context, _option: click.Parameter, text: str) -> list[int]:
@@ -113,23 +117,47 @@ def _integers(_context: click.Context, _option: click.Parameter, text: str) -> l
 
 
 @click.command("slices")
-@click.option("--connections", callback=_integers, default=",".join(map(str, CONNECTIONS)), show_default=True)
+@click.option(
+    "--connections",
+    callback=_integers,
+    default=",".join(map(str, CONNECTIONS)),
+    show_default=True,
+    help="To each server.",
+)
 @click.option("--lengths", callback=_integers, default=",".join(map(str, LENGTHS_MS)), show_default=True, help="In ms.")
-@click.option("--launches", "number", type=click.IntRange(1), default=LAUNCHES, show_default=True)
-@click.option("--load", "load_s", type=click.FloatRange(0, min_open=True), default=LOAD_S, show_default=True)
+@click.option(
+    "--launches", "number", type=click.IntRange(1), default=LAUNCHES, show_default=True, help="Blocks of each row."
+)
+@click.option(
+    "--load",
+    "load_s",
+    type=click.FloatRange(0, min_open=True),
+    default=LOAD_S,
+    show_default=True,
+    help="Seconds of a block.",
+)
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), default=MINUTES, show_default=True, help="Time in all."
+)
 @click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Add the tables to this file.")
-def slices(*, connections: list[int], lengths: list[int], number: int, load_s: float, summary: Path | None) -> None:
-    """Measure a server beside itself in slices of several lengths. Interrupted, it shows what it has."""
+def slices(
+    *, connections: list[int], lengths: list[int], number: int, load_s: float, minutes: float, summary: Path | None
+) -> None:
+    """Measure a server beside itself in slices of several lengths.
+
+    Interrupted, or when the time is over, it shows what it has.
+    """
     refuse_unwritable(summary)
+    until_s = time.monotonic() + 60 * minutes
     rows: list[tuple[int, float, list[Any] | str]] = []
     first: list[tuple[int, list[Any] | str]] = []
     try:
         for many in connections:
             for length_ms in lengths:
                 click.echo(f"{many:,} connections, slices of {length_ms:,} ms", err=True)
-                rows.append((many, length_ms / 1e3, launches(many, length_ms / 1e3, number, load_s)))
-            found = launches(many, INSTANTS_SLICE_S, number, load_s, instants=True)
-            first.append((many, found if isinstance(found, str) else [one["instants"] for one in found]))
+                rows.append((many, length_ms / 1e3, launches(many, length_ms / 1e3, number, load_s, until_s=until_s)))
+            early = launches(many, INSTANTS_SLICE_S, number, load_s, until_s=until_s, instants=True)
+            first.append((many, early if isinstance(early, str) else [one["instants"] for one in early]))
     finally:
         shown = f"{lengths_table(rows)}\nRate of a slice's first instants, to its rest:\n\n{instants_table(first)}"
         click.echo(shown, nl=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from statistics import NormalDist
 
 import pytest
@@ -78,6 +79,10 @@ def test_connections_beyond_the_limit_are_said():
     assert why == "20,100 descriptors are needed, 20,000 are allowed"
     assert cells(lengths_table([(10_000, 0.02, why)])) == [["10,000", "20 ms", *["NA"] * 6, why]]
     assert cells(instants_table([(10_000, why)])) == [["10,000", "NA", "NA", why]]
+
+
+def test_a_session_without_time_left_measures_nothing_more():
+    assert slices.launches(1, 0.02, 1, 0.1, until_s=time.monotonic()) == "the time was over"
 
 
 @pytest.mark.parametrize("instants", [False, True])
