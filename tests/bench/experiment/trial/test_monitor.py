@@ -11,6 +11,7 @@ import time
 
 import psutil
 import pytest
+from helpers.tracing import untraced
 
 from bench.experiment.host.machine import usable_cpus
 from bench.experiment.schema import MONITOR, TRIALS
@@ -19,7 +20,7 @@ from bench.experiment.trial.monitor import Edge, Monitor, Side, edge_metrics
 from bench.experiment.trial.procfs import GONE, Cpu, Machine, MachineClock, Tree, cpu_clock_s
 
 SPIN = "while True: pass"
-IDLE = "input()"
+IDLE = "print('idle', flush=True); input()"
 HOLD = "import sys; block = bytearray(b'x') * (64 << 20); print('held', flush=True); input()"
 THREADS = """
 import threading
@@ -42,9 +43,9 @@ class Running:
         self.code = code
 
     def __enter__(self):
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", self.code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        command, pipes = [sys.executable, "-c", self.code], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with untraced():
+            self.process = subprocess.Popen(command, text=True, **pipes)
         return self.process
 
     def __exit__(self, *_):
@@ -60,6 +61,7 @@ def watch(server_pid, client_pid, window_s=0.3, lead_s=0.06):
 
 def test_a_busy_and_an_idle_side_are_told_apart():
     with Running(SPIN) as server, Running(IDLE) as client:
+        assert client.stdout.readline() == "idle\n"
         deadline = time.monotonic() + 10
         while cpu_clock_s(server.pid) < 0.05 and time.monotonic() < deadline:
             os.sched_yield()
