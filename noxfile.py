@@ -52,7 +52,7 @@ def run_tests(session: nox.Session) -> None:
         session.run("python", "-m", "pytest", *session.posargs)
         return
     session.run("python", "-m", "coverage", "erase")
-    session.run("python", "-m", "coverage", "run", "-m", "pytest")
+    session.run("python", "-m", "coverage", "run", "-m", "pytest", "-n", "2", "--dist", "loadfile")
     session.run("python", "-m", "coverage", "combine", "--quiet")
     session.run("python", "-m", "coverage", "report")
 

@@ -66,11 +66,11 @@ def test_at_the_last_attempt(test):
 """
 
 
-def session(folder: Path, *, tests: int, attempts: int) -> subprocess.CompletedProcess[str]:
+def session(folder: Path, *options: str, tests: int, attempts: int) -> subprocess.CompletedProcess[str]:
     """Run a session whose tests pass at a given attempt, in a process of its own."""
     (folder / "test_timed.py").write_text(PASSES_AT_LAST.format(tests=tests, attempts=attempts))
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "helpers.timing", "-p", "no:cacheprovider", "test_timed.py"],
+        [sys.executable, "-m", "pytest", "-p", "helpers.timing", "-p", "no:cacheprovider", *options, "test_timed.py"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(CHECKOUT / "tests")},
         capture_output=True,
@@ -94,10 +94,11 @@ def test_timing_fails_a_test_at_its_last_attempt(tmp_path):
     assert f"{timing.ATTEMPTS}  test_timed.py" in done.stdout
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "workers"])
 @pytest.mark.parametrize(("over", "status"), [(0, 0), (1, 1)])
-def test_timing_fails_a_session_above_its_budget(tmp_path, over, status):
+def test_timing_fails_a_session_above_its_budget(tmp_path, over, status, options):
     """Every test passes at its second attempt."""
-    done = session(tmp_path, tests=timing.EXTRA_MAX + over, attempts=2)
+    done = session(tmp_path, *options, tests=timing.EXTRA_MAX + over, attempts=2)
     assert f"{timing.EXTRA_MAX + over} passed" in done.stdout
     assert done.returncode == status
     assert ("the session fails" in done.stdout.lower()) is bool(status)

@@ -7,7 +7,7 @@ within five of them 97 times of 100. So attempts are counted and shown, and too 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from helpers.tracing import untraced
@@ -56,10 +56,18 @@ def extra(config: pytest.Config) -> int:
     return sum(attempts - 1 for attempts in config.stash[USED].values())
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add the attempts of a worker of pytest-xdist to those of the session."""
+    node.config.stash[USED].update(getattr(node, "workeroutput", {}).get("attempts", {}))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
-    """Fail a session of passed tests whose extra attempts are above the budget."""
-    if session.exitstatus == pytest.ExitCode.OK and extra(session.config) > EXTRA_MAX:
+    """Fail a session of passed tests whose extra attempts are above the budget. A worker only says what it used."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["attempts"] = session.config.stash[USED]
+    elif session.exitstatus == pytest.ExitCode.OK and extra(session.config) > EXTRA_MAX:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     return (yield)
 
