@@ -203,7 +203,7 @@ def test_a_server_file_runs_as_a_named_server_does(places, server_file):
         ({"servers": ["threads"], "workload": [{"servers": ["thraeds"]}]}, "did you mean 'threads'"),
         (
             {"servers": ["threads"], "workload": [{"timeout_s": 1}, {"timeout_s": 2}]},
-            "two workloads are named 'c1-1KiB': give their",
+            "two workloads are named 'c1-1KiB': give each",
         ),
     ],
 )
