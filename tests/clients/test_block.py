@@ -142,7 +142,8 @@ def test_block_load_reads_the_cpu_of_each_server_and_of_its_children():
 def test_block_load_tells_a_server_that_works_out_of_turn(tmp_path):
     file = tmp_path / "busy.py"
     file.write_text(
-        "import threading\n"
+        "import sys, threading\n"
+        "sys.setswitchinterval(1e-4)\n"  # or each reply waits for the thread that burns
         "from servers.threads import serve as echo\n"
         "def burn():\n    while True: pass\n"
         "def serve(listener):\n    threading.Thread(target=burn, daemon=True).start()\n    echo(listener)\n"

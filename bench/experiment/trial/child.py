@@ -59,6 +59,7 @@ class Child:
         self._buffer = bytearray()
         self._drain: threading.Thread | None = None
         self._was_asked = False
+        self._started: list[psutil.Process] = []
         try:
             with log.open("ab") as sink, bound_to(cpus), _interrupts_put_off():
                 self._process = subprocess.Popen(
@@ -172,25 +173,25 @@ class Child:
         """Tell it to end, and do not wait for that: `stop` does."""
         if not self._was_asked:
             self._was_asked = True
+            self._started = descendants(self.pid)  # while it is there: those that left its group outlive it unseen
             self._close_stdin()
             self._signal_group(self._stop_signal)
 
     def stop(self, grace_s: float = STOP_TIMEOUT_S) -> bool:
         """End it and all it started. Return True if something outlived the grace and had to be killed."""
         deadline_s = time.monotonic() + grace_s
-        started = descendants(self.pid) if self.returncode is None else []
         outlived = True
         try:
             self.ask_to_end()
-            outlived = not (self.ended_within(grace_s) and _all_gone(started, deadline_s))
+            outlived = not (self.ended_within(grace_s) and _all_gone(self._started, deadline_s))
         finally:
             self._signal_group(signal.SIGKILL)
-            for process in started:  # those that left the group
+            for process in self._started:  # those that left the group
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             self._process.wait()
             _running.discard(self)
-            _all_gone(started, time.monotonic() + STOP_TIMEOUT_S)
+            _all_gone(self._started, time.monotonic() + STOP_TIMEOUT_S)
             self._close()
         return outlived
 
