@@ -115,27 +115,37 @@ def parse_objective(text: str) -> Objective:
     return Objective(percentile=match[1], limit_ns=limit_s * 1e9)
 
 
-def _conclude(outcome: Found, objective: Objective, *, as_json: bool) -> None:
-    state, trials = outcome.bracket, outcome.trials
-    found, missed = state.kept_per_s, state.missed_per_s
+def conclusion(outcome: Found, objective: Objective) -> tuple[list[str], ExitCode]:
+    """Return what a search says to people, and its exit status: INCONCLUSIVE if it was cut short, by whatever."""
+    state, found, missed = outcome.bracket, outcome.bracket.kept_per_s, outcome.bracket.missed_per_s
     limit = f"{objective.percentile} < {units.duration(objective.limit_ns)}"
+    said = []
+    if found is not None:
+        above = "" if missed is None else f" and not at {units.rate(missed)}"
+        said.append(f"{limit} is kept at {units.rate(found)}{above} ({units.plural(outcome.trials, 'trial')}).")
+    if outcome.stopped is not None:
+        what = "No rate had kept it yet" if found is None else "The highest rate may be another"
+        return [*said, f"Interrupted before the search was over. {what}."], ExitCode.INCONCLUSIVE
+    if found is None:
+        return [f"No rate down to {units.rate(state.least_per_s)} kept {limit}."], ExitCode.INVALID
+    if state.limited_by_generator:
+        said.append("The load generator was the limit, not the server: read this as a lower bound.")
+        return said, ExitCode.INCONCLUSIVE
+    return said, ExitCode.FINE
+
+
+def _conclude(outcome: Found, objective: Objective, *, as_json: bool) -> None:
+    said, status = conclusion(outcome, objective)
     if as_json:
         document = {
-            "highest_kept_per_s": found,
-            "lowest_missed_per_s": missed,
-            "limited_by_generator": state.limited_by_generator,
+            "highest_kept_per_s": outcome.bracket.kept_per_s,
+            "lowest_missed_per_s": outcome.bracket.missed_per_s,
+            "limited_by_generator": outcome.bracket.limited_by_generator,
+            "interrupted": outcome.stopped is not None,
             "objective": {"metric": objective.metric, "limit_ns": objective.limit_ns},
-            "trials": trials,
+            "trials": outcome.trials,
         }
-        click.echo(json.dumps(document, indent=1))
-    elif found is None:
-        click.echo(f"No rate down to {units.rate(state.least_per_s)} kept {limit}.")
-    else:
-        above = "" if missed is None else f" and not at {units.rate(missed)}"
-        click.echo(f"{limit} is kept at {units.rate(found)}{above} ({trials} trials).")
-        if state.limited_by_generator:
-            click.echo("The load generator was the limit, not the server: read this as a lower bound.")
-    if found is None:
-        sys.exit(ExitCode.INVALID)
-    if state.limited_by_generator:
-        sys.exit(ExitCode.INCONCLUSIVE)
+        said = [json.dumps(document, indent=1)]
+    click.echo("\n".join(said))
+    if status is not ExitCode.FINE:
+        sys.exit(status)
