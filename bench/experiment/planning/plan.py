@@ -88,7 +88,7 @@ class Plan:
         Everything is drawn from the seed: the same plan gives the same blocks, and more rounds only add to them.
         """
         draw = random.Random(self.seed)
-        groups = [group for named in self.workloads for group in self._groups(named)]
+        groups = self.groups
         number = len(self.gaps())
         for block_number in range(1, len(groups) * self.rounds + 1):
             round_number, place = divmod(block_number - 1, len(groups))
@@ -104,10 +104,10 @@ class Plan:
     def _groups(self, named: NamedWorkload) -> list[tuple[tuple[Server, ...], NamedWorkload]]:
         """Return the servers of a workload by who is measured together: those that can be, and each other one alone."""
         here = [server for server, one in self.cells() if one is named and self._gap(server, named) is None]
-        together = [server for server in here if self.can_share(server, named)]
-        alone = [server for server in here if server not in together] if len(together) > 1 else here
-        groups = [(server,) for server in alone]
-        return [(group, named) for group in ([tuple(together), *groups] if len(together) > 1 else groups)]
+        together = tuple(server for server in here if self.can_share(server, named))
+        if len(together) <= 1:
+            return [((server,), named) for server in here]
+        return [(together, named), *(((server,), named) for server in here if server not in together)]
 
     @property
     def is_endless(self) -> bool:
