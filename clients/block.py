@@ -8,7 +8,8 @@ belongs to one server in `fleet.py`, and what a block's numbers come to in `slic
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from clients import memory
 from clients.clock import NowNs, best_poller, now_ns
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from clients.workload import Workload
 
 _BATCH = 16  # events between two readings of the clock: a slice must not end late
+_LOOK_NS = 500_000_000  # between two looks for processes that a server has started
 
 
 class SliceRecord(NamedTuple):
@@ -44,6 +46,18 @@ class SliceRecord(NamedTuple):
     spun_ns: int
     idle_ns: int
     idle_cpu_ns: int | None
+
+
+class _Edge(NamedTuple):
+    """Where a server's slice ended: when, and what its processes had used and its connections had counted by then."""
+
+    at_ns: int
+    cpu_ns: int | None
+    counts: Counts
+
+    @classmethod
+    def of(cls, fleet: Fleet, at_ns: int) -> Self:
+        return cls(at_ns, fleet.cpu.now_ns(), fleet.counts())
 
 
 class Opened(NamedTuple):
@@ -75,7 +89,8 @@ class BlockLoad:
             Fleet(target, workload, pid, kernel=self._kernel, clock=clock, new_recorder=new_recorder)
             for target, pid in zip(targets, pids, strict=True)
         ]
-        self._last: dict[int, tuple[int, int | None]] = {}
+        self._edges: dict[int, _Edge] = {}
+        self._look_ns = 0
         self.opened: list[Opened] = []
         self.records: list[SliceRecord] = []
         self.is_interrupted = False
@@ -106,41 +121,47 @@ class BlockLoad:
                 fleet.start(start_ns)
             await self._load_in_turn()
             loaded()
+            del self.records[len(self.records) - len(self.records) % len(self._fleets) :]  # a pass that is not whole
         for fleet in self._fleets:
             await fleet.end()
 
     async def _load_in_turn(self) -> None:
-        servers = len(self._fleets)
-        for slot in self._slicing.order(servers, self._workload.seed):
-            if self.is_interrupted:
-                break
-            record = await self._slice(slot)
-            if slot.pass_number > 0:
-                self.records.append(record)
-        del self.records[len(self.records) - len(self.records) % servers :]  # a pass that is not whole
+        order = self._slicing.order(len(self._fleets), self._workload.seed)
+        for number, slots in groupby(order, key=lambda slot: slot.pass_number):
+            self._look_for_processes(is_first=number == 1)
+            for slot in slots:
+                if self.is_interrupted:
+                    return
+                record = await self._slice(slot)
+                if number > 0:
+                    self.records.append(record)
+
+    def _look_for_processes(self, *, is_first: bool) -> None:
+        """Look for processes that the servers have started, before the first pass that counts and now and then."""
+        if is_first or self._now_ns() >= self._look_ns:
+            for fleet in self._fleets:
+                fleet.cpu.refresh()
+            self._look_ns = self._now_ns() + _LOOK_NS
 
     async def _slice(self, slot: Slot) -> SliceRecord:
         """Load one server for the length of a slice."""
         fleet = self._fleets[slot.server]
-        fleet.cpu.refresh()
-        before, client_ns, spun_ns = fleet.counts(), time.process_time_ns(), self._kernel.spun_ns
+        last = self._edges.get(slot.server) or _Edge.of(fleet, self._now_ns())
+        client_ns, spun_ns = time.process_time_ns(), self._kernel.spun_ns
         cpu_ns, begin_ns = fleet.cpu.now_ns(), self._now_ns()
         end_ns = await fleet.load(begin_ns + round(self._slicing.slice_s * 1e9))
-        after_cpu_ns = fleet.cpu.now_ns()
-        last_ns, last_cpu_ns = self._last.get(slot.server, (begin_ns, cpu_ns))
-        self._last[slot.server] = end_ns, after_cpu_ns
-        after = fleet.counts()
+        edge = self._edges[slot.server] = _Edge.of(fleet, end_ns)
         return SliceRecord(
             slot=slot,
             begin_ns=begin_ns,
             end_ns=end_ns,
             recorded=fleet.drain(),
-            counts=Counts(*(b - a for a, b in zip(before, after, strict=True))),
-            server_cpu_ns=_between(cpu_ns, after_cpu_ns),
+            counts=Counts(*(b - a for a, b in zip(last.counts, edge.counts, strict=True))),
+            server_cpu_ns=_between(cpu_ns, edge.cpu_ns),
             client_cpu_ns=time.process_time_ns() - client_ns,
             spun_ns=self._kernel.spun_ns - spun_ns,
-            idle_ns=begin_ns - last_ns,
-            idle_cpu_ns=_between(last_cpu_ns, cpu_ns),
+            idle_ns=begin_ns - last.at_ns,
+            idle_cpu_ns=_between(last.cpu_ns, cpu_ns),
         )
 
 

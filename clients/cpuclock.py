@@ -7,6 +7,7 @@ The clock of a process counts every thread of it (clock_getcpuclockid(3)), and c
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,30 +18,40 @@ _PROCESS_CLOCK = 2  # CPUCLOCK_SCHED of the kernel: the scheduler's count, over 
 
 
 class CpuClock:
-    """The CPU time of a process tree. `refresh` looks for new members, which costs a file for each thread."""
+    """The CPU time of a process tree, of each member since it was first seen. Only differences have a meaning.
+
+    `refresh` looks for new members. That costs a file for each thread, so it is not for every slice of a load.
+    """
 
     def __init__(self, pid: int | None) -> None:
         """Watch the tree below a process; None for one that is not known, whose time is never known either."""
         self._pid = pid
         self._read_ns: dict[int, int] = {}
+        self._before_ns = 0
         self.refresh()
 
     def refresh(self) -> None:
         """Take note of members that were not there before."""
-        if self._pid is not None:
-            for pid in members_of(self._pid):
-                self._read_ns.setdefault(pid, 0)
+        for pid in members_of(self._pid):
+            if pid not in self._read_ns:
+                with suppress(OSError):  # it has ended
+                    used_ns = self._read_ns[pid] = _used_ns(pid)
+                    self._before_ns += used_ns
 
     def now_ns(self) -> int | None:
-        """Return what the tree has used so far; None if its first process cannot be read."""
+        """Return what the tree has used since its members were seen; None if its first process cannot be read."""
         known = self._read_ns
         for pid in known:
             try:
-                known[pid] = time.clock_gettime_ns((~pid << 3) | _PROCESS_CLOCK)
+                known[pid] = _used_ns(pid)
             except OSError:  # it has ended
                 if pid == self._pid:
                     return None
-        return sum(known.values()) if known else None
+        return sum(known.values()) - self._before_ns if self._pid in known else None
+
+
+def _used_ns(pid: int) -> int:
+    return time.clock_gettime_ns((~pid << 3) | _PROCESS_CLOCK)
 
 
 def members_of(pid: int | None) -> list[int]:

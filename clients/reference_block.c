@@ -20,16 +20,17 @@
 #include "reference_slice.h"
 
 static const int64_t LOOK_MIN_NS = 10000000, LOOK_MAX_NS = 250000000;
+static const int64_t REFRESH_NS = 500000000; /* looking for processes takes time from the load */
 
 /* `load_ns` is the planned length of its slices so far, which is how far the schedule of an open loop has come.
- * `after_ns` is its CPU time at the end of its last slice. */
+ * `after_ns` is its CPU time at the end of its last slice, `refresh_ns` when its processes are to be looked for again. */
 struct server {
     char address[INET6_ADDRSTRLEN + 1];
     int port;
     struct connection *connections;
     struct schedule schedule;
     int epoll, standing;
-    int64_t load_ns, after_ns;
+    int64_t load_ns, after_ns, refresh_ns;
     struct processes processes;
 };
 
@@ -161,7 +162,10 @@ static void load(struct block *b, struct server *s, struct slice *slice) {
 static int run_slice(struct block *b, struct slice *slice, int64_t number) {
     struct server *s = &b->servers[number];
     slice->server = number;
-    refresh(&s->processes);
+    if (now_ns(CLOCK_MONOTONIC) >= s->refresh_ns) {
+        refresh(&s->processes);
+        s->refresh_ns = now_ns(CLOCK_MONOTONIC) + REFRESH_NS;
+    }
     int64_t before_ns = read_cpu_ns(&s->processes), client_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID);
     slice->idle_cpu_ns = between_ns(s->after_ns, before_ns);
     load(b, s, slice);

@@ -26,10 +26,10 @@ struct journal {
     size_t count, capacity;
 };
 
-/* A process, and its CPU time when that was last read. */
+/* A process, and its CPU time when it was first seen and when that was last read. */
 struct process {
     pid_t pid;
-    int64_t cpu_ns;
+    int64_t before_ns, cpu_ns;
 };
 
 /* The processes of a server that were ever seen; the first is the one that was launched. None, if it is not known. */
@@ -60,12 +60,21 @@ static void record(struct journal *j, const struct connection *c, int64_t now) {
     j->count++;
 }
 
+/* Return the CPU time of a process, or UNKNOWN if it has ended. */
+static int64_t used_ns(pid_t pid) {
+    struct timespec t;
+    if (clock_gettime((clockid_t)(~(unsigned)pid << 3 | SCHEDULER_CLOCK), &t)) return UNKNOWN;
+    return t.tv_sec * SECOND_NS + t.tv_nsec;
+}
+
 static void note_process(struct processes *p, pid_t pid) {
     for (int i = 0; i < p->count; i++)
         if (p->each[i].pid == pid) return;
+    int64_t used = used_ns(pid);
+    if (used == UNKNOWN) return;
     p->each = realloc(p->each, (size_t)(p->count + 1) * sizeof *p->each);
     if (!p->each) die("realloc");
-    p->each[p->count++] = (struct process){.pid = pid};
+    p->each[p->count++] = (struct process){.pid = pid, .before_ns = used, .cpu_ns = used};
 }
 
 /* Take note of what any thread of a process has started. */
@@ -89,16 +98,15 @@ static void refresh(struct processes *p) {
     for (int i = 0; i < p->count; i++) note_children(p, p->each[i].pid);
 }
 
-/* Return the CPU time of a server's processes. One that has ended counts with what was last read of it; if the first
- * has, the time is UNKNOWN. */
+/* Return the CPU time of a server's processes, of each since it was first seen. One that has ended counts with what was
+ * last read of it; if the first has, the time is UNKNOWN. */
 static int64_t read_cpu_ns(struct processes *p) {
     int64_t total_ns = 0;
     for (int i = 0; i < p->count; i++) {
-        struct timespec t;
-        if (!clock_gettime((clockid_t)(~(unsigned)p->each[i].pid << 3 | SCHEDULER_CLOCK), &t))
-            p->each[i].cpu_ns = t.tv_sec * SECOND_NS + t.tv_nsec;
+        int64_t used = used_ns(p->each[i].pid);
+        if (used != UNKNOWN) p->each[i].cpu_ns = used;
         else if (i == 0) return UNKNOWN;
-        total_ns += p->each[i].cpu_ns;
+        total_ns += p->each[i].cpu_ns - p->each[i].before_ns;
     }
     return p->count ? total_ns : UNKNOWN;
 }

@@ -7,9 +7,7 @@ listing this folder, and described by parsing its file. It is imported when it i
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -104,6 +102,8 @@ class Entry:
         """Return the row as plain JSON types; null is not known, or not the case."""
         version = None
         if self.library is not None and self.reason is None:
+            import importlib.metadata  # noqa: PLC0415 - a server that starts would wait for it, and never use it
+
             version = importlib.metadata.version(self.library)
         return {
             "name": self.name,
@@ -220,6 +220,8 @@ def known(text: str) -> Entry:
         return _of_file(Path(text))
     ours = entries()
     if text not in ours:
+        import difflib  # noqa: PLC0415 - as above
+
         near = difflib.get_close_matches(text, ours, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(ours)}"
         raise ServerError(f"unknown server {text!r}: {hint}")

@@ -10,7 +10,7 @@ import numpy as np
 from sharpness.slice_block import INSTANTS_S
 
 from bench import units
-from bench.slices import log_ratios
+from bench.slices import location, log_ratios
 from bench.stats import hodges_lehmann
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ COLUMNS = (
 """`passes` are those of all launches. `± after 1 s` is half of the 95 % interval that a launch's median has after a
 second of measuring, as its passes vary. `level` is of both together."""
 _IQR_OF_SD = 1.349
-_MEDIAN_SE = math.sqrt(math.pi / 2)
+_TRIMMED_SE = 1.07  # of a mean trimmed by 20 % on either side, to that of a mean, for normal noise
 Launch = "dict[str, Any]"
 
 
@@ -57,8 +57,8 @@ def _cells(launches: list[dict[str, Any]], metric: str) -> list[str]:
     used_s = sum(one["slice_s"] if metric == RATE else one["server_cpu_s"] or math.nan for one in every)
     level = f"{replies / used_s:,.0f}/s" if metric == RATE else f"{1e6 * used_s / max(1, replies):.1f} µs"
     sd = spread(ratios)
-    after_1_s = 1.96 * _MEDIAN_SE * sd * math.sqrt(2 * lasts_s)
-    bias = hodges_lehmann([statistics.median(one) for one in ratios if one], 0.95).map(math.exp)
+    after_1_s = 1.96 * _TRIMMED_SE * sd * math.sqrt(2 * lasts_s)
+    bias = hodges_lehmann([location(one) for one in ratios if one], 0.95).map(math.exp)
     return [
         units.duration(lasts_s * 1e9),
         str(sum(map(len, ratios))),

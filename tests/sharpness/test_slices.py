@@ -63,8 +63,8 @@ def test_the_spread_is_that_of_passes_and_not_of_launches():
 def test_the_half_width_grows_with_the_length_of_a_pass():
     factors = [math.exp(NormalDist(0, 0.1).inv_cdf((i + 0.5) / 200)) for i in range(200)]
     short, long = (cells(lengths_table([(1, s, [launch(factors, s)])]))[0][6] for s in (0.02, 0.08))
-    assert short == "4.9 %"  # 1.96 * sqrt(pi / 2) * 0.1 * sqrt(0.04)
-    assert long == "9.8 %"
+    assert short == "4.2 %"  # 1.96 * 1.07 * 0.1 * sqrt(0.04)
+    assert long == "8.4 %"
 
 
 def test_instants_are_rates_beside_the_rest():

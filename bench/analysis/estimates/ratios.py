@@ -3,8 +3,9 @@
 What a machine does falls on both sides of a pair that was measured at one time, so it cancels in their ratio. Pairs are
 made of what was measured closest together, in this order:
 
-- **slices** of the same pass, for servers that were alive together and metrics that a slice can tell. The median over
-  the passes of a block is one number, and blocks are the replicates: the interval inverts the exact signed-rank test.
+- **slices** of the same pass, for servers that were alive together and metrics that a slice can tell. Their trimmed
+  mean over the passes of a block is one number, and blocks are the replicates: the interval inverts the exact rank
+  test.
 - **trials of the same block**, for the other metrics of such servers: Student's t interval on the log scale.
 - **trials of the same round**, where one of the two was measured solo: likewise, with less precision.
 
