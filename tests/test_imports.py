@@ -52,13 +52,14 @@ BENCH_ORDER = (
 EXPERIMENT_ORDER = (
     {"bench.experiment.doubts"},
     {"bench.experiment.model", "bench.experiment.schema"},
+    {"bench.experiment.drive"},
     {"bench.experiment.host"},
     {"bench.experiment.planning"},
     {"bench.experiment.trial"},
     {"bench.experiment.conformance"},
     {"bench.experiment.instrument"},
     {"bench.experiment.inspection"},
-    {"bench.experiment.drive", "bench.experiment.store"},
+    {"bench.experiment.store"},
     {"bench.experiment.precision", "bench.experiment.rounds", "bench.experiment.search"},
     {"bench.experiment.campaign"},
 )

@@ -22,7 +22,7 @@ from bench.cli.options import json_option, pid_option, pythons_option, target_op
 from bench.errors import ExitCode, UsageError, unknown_name
 from bench.experiment import conformance
 from bench.experiment.conformance import CASES, Case, CaseResult, Group, Outcome
-from bench.experiment.planning.plan_file import PlanFile, overridden
+from bench.experiment.planning.plan_file import plan_of
 from bench.experiment.planning.preflight import check_server
 from bench.experiment.planning.selection import EVERY, resolve
 from bench.junit import Case as JUnitCase
@@ -116,8 +116,8 @@ def find(servers: Sequence[str], *, pythons: Sequence[str], target: str | None, 
     Raises UsageError for a server that is not known, that cannot be started, or that should run already and does not
     answer.
     """
-    plan = PlanFile(optional_servers=[EVERY])
-    found = resolve(overridden(plan, servers=servers, target=target, pid=pid, pythons=list(pythons))).servers
+    every = {"optional_servers": [EVERY]}
+    found = resolve(plan_of(every, "check", servers=servers, target=target, pid=pid, pythons=list(pythons))).servers
     for server in found:
         if server.gap is None:
             check_server(server)

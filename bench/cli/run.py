@@ -1,4 +1,4 @@
-"""`echobench run`: the options, the progress and the summary of a run. What is measured is decided elsewhere."""
+"""`echobench run`: from its options to a run that is ready, or that is taken up again. Nothing is decided here."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
-from bench import units
 from bench.cli.door import door_of
+from bench.cli.measured import measured
 from bench.cli.options import (
     alternatives,
     baseline_option,
@@ -22,7 +21,7 @@ from bench.cli.options import (
     texts_given,
     workload_options,
 )
-from bench.cli.progress import watching
+from bench.cli.plan_words import describe
 from bench.cli.terminal import standard_output
 from bench.errors import ExitCode, UsageError
 from bench.experiment import campaign
@@ -30,14 +29,7 @@ from bench.experiment.planning.plan_file import asked_for, preset_names
 from bench.experiment.planning.selection import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from rich.console import Console
-
     from bench.experiment.campaign import Campaign
-    from bench.experiment.model import Door
-    from bench.experiment.planning.plan import Plan
-    from bench.experiment.store import Store
 
 DEFAULT = "quick"
 EXAMPLES = """\b
@@ -53,10 +45,7 @@ Commas separate alternative values of a workload. Each combination is measured.
 \b
 Exit status: 0 if every trial was measured, 2 wrong use, 4 if some could not be.
 """
-MINUTE_S = 60.0
 LOOKING = "Looking over the plan, its servers and the load generator"
-OVERHEAD_S = 0.5
-"""About how much longer a trial takes than its load. Only the estimate of the whole time uses it."""
 
 
 @click.command("run", epilog=EXAMPLES, short_help="Measure servers by a preset or a plan, and report.")
@@ -119,94 +108,25 @@ def run(
     """
     console = standard_output()
     if resume is not None:
-        return _resume(context, resume, console, options, more=more, no_report=no_report)
-    if more:
+        with console.status(LOOKING):
+            ready = _taken_up(resume, options, more=more)
+    elif more:
         raise UsageError("--more adds trials to a run: name it with --resume RUN")
-    workload = alternatives(texts_given(options))
-    file = asked_for(plan, workload=workload, **options)
-    resolved = resolve(file)
-    if dry_run:
-        _describe(resolved, console)
-        return ExitCode.FINE
-    with console.status(LOOKING):
-        ready = campaign.begin(resolved, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
-    return _measure(ready, console, door_of(context), no_report=no_report)
+    else:
+        workload = alternatives(texts_given(options))
+        file = asked_for(plan, workload=workload, **options)
+        resolved = resolve(file)
+        if dry_run:
+            describe(resolved, console)
+            return ExitCode.FINE
+        with console.status(LOOKING):
+            ready = campaign.begin(resolved, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
+    return measured(ready, console, door_of(context), no_report=no_report)
 
 
-def _resume(
-    context: click.Context, path: Path, console: Console, options: dict[str, Any], *, more: bool, no_report: bool
-) -> ExitCode:
-    """Go on with a run, or with `more` add to it."""
+def _taken_up(path: Path, options: dict[str, Any], *, more: bool) -> Campaign:
+    """Return a run that goes on, or to which `more` is added. Raise UsageError for options that would change it."""
     amount = {name: options.pop(name) for name in ("trials", "minutes", "until")}
     if any(options.values()) or (any(amount.values()) and not more):
         raise UsageError("--resume goes on with the plan of the run: leave the other options out")
-    with console.status(LOOKING):
-        ready = campaign.resume(path, more=amount if more else None)
-    return _measure(ready, console, door_of(context), no_report=no_report)
-
-
-def _describe(plan: Plan, console: Console) -> None:
-    """Say what a plan would measure."""
-    gaps = {gap.trial.cell: gap.detail for gap in plan.gaps()}
-    table = Table("workload", "server", "", box=None, pad_edge=False)
-    beside = {(server.name, named.name) for group, named in plan.groups if len(group) > 1 for server in group}
-    for server, named in plan.cells():
-        cell = server.name, named.name
-        said = [] if plan.is_endless else [units.plural(plan.rounds, "trial")]
-        said += ["in blocks" if cell in beside else "solo"]
-        table.add_row(named.name, server.name, gaps.get(cell, ", ".join(said)))
-    console.print(table)
-    console.print(f"{_amount(plan, frozenset())}, seed {plan.seed}.")
-
-
-def _amount(plan: Plan, done: Collection[int]) -> str:
-    """Say how much there is to measure, and roughly how long that takes."""
-    ends = [] if plan.until is None else [f"until every ratio is known to within {units.share(plan.until)}"]
-    if plan.minutes is not None:
-        ends.append(f"for {plan.minutes:g} min")
-    if not plan.is_endless:
-        ends.append(_trials(plan, done))
-    return ", or ".join(reversed(ends))
-
-
-def _trials(plan: Plan, done: Collection[int]) -> str:
-    blocks = [block for block in plan.blocks() if any(trial.number not in done for trial in block.trials)]
-    seconds = sum(
-        OVERHEAD_S + trial.workload.warmup_s + trial.workload.duration_s for block in blocks for trial in block.trials
-    )
-    time = f"about {units.duration(1e9 * seconds)}" if seconds < MINUTE_S else f"about {seconds / MINUTE_S:.0f} min"
-    return f"{units.plural(sum(len(block.trials) for block in blocks), 'trial')}, {time}"
-
-
-def _measure(ready: Campaign, console: Console, door: Door, *, no_report: bool) -> ExitCode:
-    """Measure, and then make tables, plots and report of what there is, also after an interruption."""
-    done = ready.store.done()
-    plan = ready.plan
-    todo = None if plan.is_endless else sum(trial.number not in done for trial in plan.trials())
-    console.print(f"{_amount(plan, done)}, seed {plan.seed}, in {ready.store.path}", soft_wrap=True)
-    with watching(console, todo) as watcher:
-        tally = ready.measure(watcher, door)
-    if not ready.store.done():
-        console.print("Interrupted before the first trial ended: there is nothing to report.")
-        return ExitCode.INVALID
-    _sum_up(ready.store, console)
-    if not no_report:
-        _report(ready.store, console)
-    if tally.was_interrupted:
-        console.print(f"Interrupted: go on with `echobench run --resume {ready.store.path}`.", soft_wrap=True)
-    return ExitCode.FINE if tally.is_whole else ExitCode.INVALID
-
-
-def _sum_up(store: Store, console: Console) -> None:
-    from bench.analysis.runs import run_folder  # noqa: PLC0415 - pandas only after measuring
-    from bench.cli import summary  # noqa: PLC0415 - as above
-
-    run_folder.assemble(store.path)
-    summary.show(run_folder.load(store.path), console)
-    console.print(summary.time_spent(store.info))
-
-
-def _report(store: Store, console: Console) -> None:
-    from bench.analysis.report import page  # noqa: PLC0415 - matplotlib only when all else is said
-
-    console.print(f"Report: {page.build(store.path)}", soft_wrap=True)
+    return campaign.resume(path, more=amount if more else None)

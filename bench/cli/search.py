@@ -18,7 +18,7 @@ from bench.cli.progress import watching
 from bench.errors import ExitCode, UsageError
 from bench.experiment.drive import drive
 from bench.experiment.inspection import looked_over
-from bench.experiment.planning.plan_file import PlanFile, overridden
+from bench.experiment.planning.plan_file import plan_of
 from bench.experiment.planning.selection import resolve
 from bench.experiment.search import Bracket, Found, Objective
 from bench.experiment.search import search as experiment
@@ -96,8 +96,9 @@ def _looked_over(text: str, workload: dict[str, str], seed: int, *, anyway: bool
     """
     name, _, python = text.partition("@") if not {" ", "="} & set(text) else (text, "", "")
     pythons = [python] if python else []
-    file = overridden(PlanFile(name="search", trials=1, seed=seed), servers=[name], pythons=pythons, workload=workload)
-    plan = looked_over(resolve(file), anyway=anyway)
+    raw = {"name": "search", "trials": 1, "seed": seed}
+    file = plan_of(raw, "search", servers=[name], pythons=pythons, workload=workload)
+    plan = looked_over(resolve(file), anyway=anyway).plan
     for gap in plan.gaps():
         raise UsageError(f"{gap.trial.server.name}: {gap.detail}")
     return plan.servers[0], plan.workloads[0].workload.replace(seed=seed)

@@ -1,6 +1,7 @@
-"""A plan is looked over before it is measured: what would make it fail later, and which servers are no echo servers.
+"""A plan is looked over before it is measured: what would make it fail, and what its numbers rest on.
 
-It starts servers for their conformance check and measures nothing.
+It starts servers for their conformance check, and may start a load to learn the generator's ceilings. It measures no
+trial of the plan.
 """
 
 from __future__ import annotations
@@ -8,22 +9,36 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.experiment.conformance import START, Outcome, basic
+from bench.experiment.conformance.refusal import nonconformance
+from bench.experiment.host import machine
 from bench.experiment.instrument import reference
+from bench.experiment.instrument.ceilings_here import ceilings_for
 from bench.experiment.planning import preflight
+from bench.experiment.planning.catalog import ROOT, catalog
 
 if TYPE_CHECKING:
-    from bench.experiment.model import Server
+    from bench.experiment.instrument.ceiling import Ceilings
     from bench.experiment.planning.plan import Plan
 
-REFUSED = "refused (--anyway measures it all the same): it failed `bench check`"
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What was found when a plan was looked over.
+
+    The `plan` names the servers that are refused, or marked. `ceilings` are the load generator's, and `surroundings` is
+    what run.json says of the machine and the software on it, as plain JSON types.
+    """
+
+    plan: Plan
+    ceilings: Ceilings
+    surroundings: dict[str, Any]
 
 
-def looked_over(plan: Plan, out: Path | None = None, *, anyway: bool = False) -> Plan:
-    """Return the plan with what was found: the servers that it refuses, or with `anyway` those that it will mark.
+def looked_over(plan: Plan, out: Path | None = None, *, anyway: bool = False) -> Inspection:
+    """Look at everything that a plan rests on. Refuse the servers that are no echo servers, or with `anyway` mark them.
 
     `out` is the folder that its results will go to, if there will be one. Raises UsageError for what would make the
     plan fail later.
@@ -32,9 +47,18 @@ def looked_over(plan: Plan, out: Path | None = None, *, anyway: bool = False) ->
     if plan.generator == "reference":
         _check_reference_generator()
     broken = {server.name: why for server in plan.servers if (why := nonconformance(server)) is not None}
-    if anyway:
-        return dataclasses.replace(plan, nonconforming=frozenset(broken))
-    return dataclasses.replace(plan, refused=broken)
+    found = {"nonconforming": frozenset(broken)} if anyway else {"refused": broken}
+    seen = dataclasses.replace(plan, **found)
+    return Inspection(
+        plan=seen,
+        ceilings=ceilings_for(seen),
+        surroundings={
+            "machine": machine.facts(machine.cores(plan.workers)),
+            "interpreter": machine.interpreter_facts(),
+            "libraries": {**machine.library_versions(), **catalog().libraries},
+            "git": machine.git_facts(ROOT if (ROOT / ".git").exists() else Path.cwd()),
+        },
+    )
 
 
 def _check_reference_generator() -> None:
@@ -43,20 +67,3 @@ def _check_reference_generator() -> None:
         why = reference.build_reference(Path(logs) / "build.log")
     if why is not None:
         raise UsageError(why)
-
-
-def nonconformance(server: Server) -> str | None:
-    """Say which basic conformance case a server fails, and how; None if it passes them, or cannot run here.
-
-    A server that does not start has not failed a case: its trials will say so. But a server file that does not start
-    is wrong use. Raises UsageError then.
-    """
-    failed = [result for result in basic(server) if result.outcome is Outcome.FAILED]
-    if not failed:
-        return None
-    first = failed[0]
-    if first.case == START:
-        if server.interpreter is not None:
-            raise UsageError(first.detail)
-        return None
-    return f"{REFUSED}: {first.case}: {first.detail}"

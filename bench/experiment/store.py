@@ -123,6 +123,14 @@ class Store:
         """Return the numbers of the trials that are kept."""
         return frozenset(int(path.stem) for path in (self.path / TRIALS_FOLDER).glob("*.json"))
 
+    def last_round(self) -> int:
+        """Return the round of the last trial that is kept, 0 if there is none."""
+        done = self.done()
+        if not done:
+            return 0
+        kept: dict[str, Any] = json.loads(self._record_path(max(done)).read_text())
+        return int(kept["trial"]["round"])
+
     def records(self) -> list[dict[str, Any]]:
         """Return the records of the trials that are kept, in their order."""
         return [json.loads(self._record_path(number).read_text()) for number in sorted(self.done())]

@@ -20,7 +20,7 @@ from bench.experiment.host.machine import cores, facts
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.planning.preflight import check_server
-from bench.experiment.planning.selection import from_table, require_own_name, require_runnable
+from bench.experiment.planning.selection import require_own_name, require_runnable
 from bench.experiment.planning.server_table import parse_server
 from bench.experiment.planning.workload_name import CELL, workload_name
 from bench.regress import arms
@@ -183,7 +183,7 @@ def spec(text: str, arm: str, ready: Ready | None = None) -> Server:
         if table.file is not None:
             server = listing.file(Path(table.file), label=f"{table.name}@{arm}")
         else:
-            server = from_table(table)
+            server = table.server()
             server = replace(server, name=f"{table.name}@{arm}", ready=ready or server.ready)
     require_runnable(text, server)
     check_server(server)

@@ -113,12 +113,12 @@ class Catalog:
         """
         if not path.is_file():
             raise UsageError(f"there is no server file {path}")
-        entry = self._look_at(path.resolve())
+        entry = self._examined(path.resolve())
         return self._server(
             label or path.stem, str(path.resolve()), connections_max=entry.connections_max, gap=entry.gap
         )
 
-    def _look_at(self, path: Path) -> Entry:
+    def _examined(self, path: Path) -> Entry:
         """Ask what a server file is: it is parsed there, not imported."""
         place = _environment(self.interpreter, self.path)
         (row,) = msgspec.json.decode(

@@ -5,10 +5,12 @@ A plan is resolved and frozen: its servers are commands. Where it comes from is 
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import unknown_name
 from bench.experiment.model import Block, Server, Status, Trial, TrialResult
 from bench.units import count
 
@@ -77,6 +79,33 @@ class Plan:
             for number, ((server, workload), (status, why)) in enumerate(missing, start=1)
         ]
 
+    def with_baseline(self, name: str | None) -> Plan:
+        """Return it with its baseline: the server of this name, else the first that has every workload.
+
+        Raises UsageError, with the nearest name, if the plan has no such server.
+        """
+        names = [server.name for server in self.servers]
+        if name is not None and name not in names:
+            raise unknown_name("server of this plan", name, names)
+        gaps = {gap.trial.cell for gap in self.gaps()}
+        cells = {(server.name, named.name) for server, named in self.cells()} - gaps
+        whole = (one for one in names if all((one, named.name) in cells for named in self.workloads))
+        return dataclasses.replace(self, baseline=name or next(whole, None))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what run.json says of the plan, as plain JSON types."""
+        gaps = {gap.trial.cell for gap in self.gaps()}
+        return {
+            "plan": self.source,
+            "servers": [dataclasses.asdict(server) for server in self.servers],
+            "workloads": [{"name": named.name, **named.workload.to_json()} for named in self.workloads],
+            "cells": [
+                {"server": server.name, "workload": named.name, "measured": (server.name, named.name) not in gaps}
+                for server, named in self.cells()
+            ],
+            "interpreters": self.interpreters,
+        }
+
     def trials(self) -> Iterator[Trial]:
         """Yield the trials of all blocks in their order. Without an end if there is none to the rounds."""
         for block in self.blocks():
@@ -113,6 +142,11 @@ class Plan:
     def is_endless(self) -> bool:
         """Whether the time, or the precision, ends it, and not the number of rounds."""
         return self.rounds >= ROUNDS_WITHOUT_END
+
+    @property
+    def size(self) -> int:
+        """How many trials it has, if nothing ends it before."""
+        return self.rounds * sum(len(servers) for servers, _ in self.groups)
 
     def can_share(self, server: Server, named: NamedWorkload) -> bool:
         """Whether a server may share blocks of a workload with others."""

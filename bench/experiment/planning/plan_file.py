@@ -1,4 +1,4 @@
-"""A plan as people write it, in TOML: each value is read once, and the command line may change it. Starts nothing.
+"""A plan as people ask for it: a file and the options of a command line become one value. Starts nothing.
 
 `selection.py` resolves what is read here, and says whether the values of a workload go together.
 """
@@ -57,17 +57,11 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     server: list[ServerTable] = []
     workload: list[WorkloadTable] = []
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as plain JSON types, which `check_plan` reads."""
+    @property
+    def source(self) -> dict[str, Any]:
+        """The plan as plain JSON types, which `plan_of` reads."""
         fields: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, workload=[]))
         return fields | ({"workload": [dict(table.raw) for table in self.workload]} if self.workload else {})
-
-
-def asked_for(preset_or_path: str, **changes: Any) -> PlanFile:
-    """Return the plan of a preset or a file as the command line changes it: see `overridden`. Raises UsageError."""
-    path = find_plan(preset_or_path)
-    plan = read_plan(path)
-    return overridden(plan, **changes)
 
 
 def preset_names() -> list[str]:
@@ -84,51 +78,54 @@ def find_plan(text: str) -> Path:
     return PRESETS / f"{text}.toml"
 
 
-def read_plan(path: Path) -> PlanFile:
-    """Read and check a plan file; paths in it are seen from its own folder. Raise UsageError."""
+def asked_for(preset_or_path: str, **options: Any) -> PlanFile:
+    """Return the plan of a preset or a file as the command line changes it; `plan_of` has the options.
+
+    Paths in a file are seen from its own folder. Raises UsageError.
+    """
+    path = find_plan(preset_or_path)
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read the plan {path}: {error.strerror}") from error
     except ValueError as error:  # no TOML, or no UTF-8
         raise UsageError(f"{path} is not TOML: {error}") from error
-    plan = check_plan({"name": path.stem, **raw}, str(path))
-    return msgspec.structs.replace(plan, server=[table.placed(path.resolve().parent) for table in plan.server])
+    return plan_of({"name": path.stem, **raw}, str(path), folder=path.resolve().parent, **options)
 
 
-def check_plan(raw: Mapping[str, Any], where: str) -> PlanFile:
-    """Return the plan that plain values describe. Raise UsageError naming `where`, the key and what is accepted.
-
-    Whether the values of a workload go together is known when the command line has had its say: see `resolve`.
-    """
-    return convert(raw, PlanFile, where)
-
-
-def overridden(
-    plan: PlanFile,
+def plan_of(
+    raw: Mapping[str, Any],
+    where: str,
     *,
+    folder: Path | None = None,
     servers: Sequence[str] = (),
     target: str | None = None,
     pid: int | None = None,
     workload: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> PlanFile:
-    """Return the plan as the command line changes it, with a seed in any case.
+    """Return the plan that plain values describe, as the options of a command line change it. It has a seed.
 
-    `servers` and `target` take the place of all servers of the plan; a name may be that of a `[[server]]` in it. The
-    keys in `workload` take the place of those of every workload. A field that is None or empty stays. Raises
-    UsageError.
+    Paths are seen from `folder`, unless they are absolute. `servers` and `target` take the place of all servers of the
+    plan; a name may be that of a `[[server]]` in it. The keys in `workload` take the place of those of every workload.
+    A field that is None or empty stays. Raises UsageError naming `where` or the option, the key and what is accepted.
     """
-    changes = {name: value for name, value in fields.items() if value not in (None, (), [])}
+    plan = convert(raw, PlanFile, where)
+    names, optional, tables = plan.servers, plan.optional_servers, plan.server
+    if folder is not None:
+        tables = [table.placed(folder) for table in tables]
     if servers or target is not None:
-        names, tables = split_servers(servers, plan.server)
-        if target is not None:
-            tables.append(ServerTable(name="target", target=target, pid=pid).checked("--target"))
-        changes |= {"servers": names, "optional_servers": [], "server": tables}
+        optional = []
+        names, tables = split_servers(servers, tables)
+    if target is not None:
+        tables.append(ServerTable(name="target", target=target, pid=pid).checked("--target"))
     elif pid is not None:
         raise UsageError("--pid belongs to a server that runs already: give --target too")
+    workloads = plan.workload
     if workload:
         options = read_options(workload)
-        changes["workload"] = [table.overridden(options) for table in plan.workload or [WorkloadTable({})]]
-    changes.setdefault("seed", secrets.randbits(SEED_BITS) if plan.seed is None else plan.seed)
-    return msgspec.structs.replace(plan, **changes)
+        workloads = [table.overridden(options) for table in workloads or [WorkloadTable({})]]
+    given = {name: value for name, value in fields.items() if value not in (None, (), [])}
+    seed = secrets.randbits(SEED_BITS) if plan.seed is None else plan.seed
+    changes = {"servers": names, "optional_servers": optional, "server": tables, "workload": workloads, "seed": seed}
+    return msgspec.structs.replace(plan, **{**changes, **given})

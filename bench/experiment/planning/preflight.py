@@ -122,14 +122,14 @@ def check_generator(plan: Plan) -> None:
 
 def check_server(server: Server) -> None:
     """Raise UsageError if its command, its folder, its port or its target is not there."""
-    if server.target is not None:
-        check_target(server)
-        return
     if server.cwd is not None and not Path(server.cwd).is_dir():
         raise UsageError(f"{server.name}: there is no folder {server.cwd}: correct its cwd")
-    check_command(server)
-    if server.port is not None:
-        check_port(server)
+    if server.target is None:
+        check_command(server)
+        if server.port is not None:
+            check_port(server)
+    else:
+        check_target(server)
 
 
 def check_command(server: Server) -> None:

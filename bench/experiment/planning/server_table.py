@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 import signal
@@ -12,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from bench.errors import UsageError, unknown_name
+from bench.experiment.model import Server
 from bench.experiment.planning.address import split_address
 from bench.experiment.planning.values import convert
 
@@ -91,6 +93,24 @@ class ServerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """Return it with absolute paths, those in it being seen from `folder`."""
         file = None if self.file is None else str(folder / Path(self.file).expanduser())
         return msgspec.structs.replace(self, file=file, cwd=str(folder / Path(self.cwd or ".").expanduser()))
+
+    def server(self, started: Server | None = None) -> Server:
+        """Return the server that it describes. `started` is what a catalog made of its `file`."""
+        if self.target is not None:
+            return Server(name=self.name, target=self.target, pid=self.pid, connections_max=self.connections_max)
+        server = started or Server(
+            name=self.name, command=self.words, cwd=self.cwd, ready="either" if self.knows_port else "line"
+        )
+        return dataclasses.replace(
+            server,
+            env={**server.env, **self.env},
+            ready=self.ready or server.ready,
+            ready_timeout_s=self.ready_timeout_s,
+            stop_signal=self.stop_signal,
+            host=self.host,
+            port=self.port,
+            connections_max=self.connections_max or server.connections_max,
+        )
 
 
 def parse_server(text: str) -> str | ServerTable:

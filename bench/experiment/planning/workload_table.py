@@ -6,7 +6,7 @@ Lists in it are crossed. Which keys there are, and what their texts mean, stands
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError, unknown_name
@@ -16,7 +16,7 @@ from clients.keys import KEYS, key_of, workload_from
 from clients.workload import FieldError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from clients.workload import Workload
 
@@ -87,6 +87,33 @@ def read_options(raw: Mapping[str, Any]) -> WorkloadTable:
     """Read what a command line gives in place of a table's keys. Raise UsageError naming the option."""
     axes = {key: _axis(key, value, KEYS[key].option) for key, value in raw.items()}
     return WorkloadTable(raw, "the command line", axes)
+
+
+def workloads_of(tables: Sequence[WorkloadTable], names: Mapping[str, Collection[str]]) -> tuple[NamedWorkload, ...]:
+    """Return the workloads of the tables of a plan, each once. Without a table there is one workload.
+
+    A table names servers as the plan does, and `names` has what each of them is called in the run. Raises UsageError
+    for values that do not go together, for an unknown server, and if a name stands for two workloads.
+    """
+    found: dict[str, NamedWorkload] = {}
+    for named in itertools.chain.from_iterable(table.workloads() for table in tables or [WorkloadTable({})]):
+        only = None if named.only is None else _called(named.only, names)
+        first = found.setdefault(named.name, replace(named, only=only))
+        if first.workload != named.workload:
+            raise UsageError(
+                f"two workloads are named {named.name!r}: give each a [[workload]] table of its own, with its name"
+            )
+        both = None if first.only is None or only is None else frozenset({*first.only, *only})
+        found[named.name] = replace(first, only=both)
+    return tuple(found.values())
+
+
+def _called(only: Collection[str], names: Mapping[str, Collection[str]]) -> frozenset[str]:
+    """Return what servers that a table names are called in the run. Raise UsageError for an unknown one."""
+    for name in only:
+        if name not in names:
+            raise unknown_name("server", name, names)
+    return frozenset(called for name in only for called in names[name])
 
 
 def _axis(key: str, value: object, where: str) -> Axis:

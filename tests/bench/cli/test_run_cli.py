@@ -168,6 +168,13 @@ def test_an_interrupt_keeps_what_was_measured_and_resume_measures_the_rest(echob
     assert list(trials["trial"]) == [1, 2, 3, 4]
     assert list(trials["status"]) == ["measured"] * 4
 
+    status, _, err = echobench("run", "--resume", run, "--more", "--trials", "2", "--no-report")
+    assert (status, err) == (0, "")
+    trials = pd.read_parquet(run / "trials.parquet")
+    assert list(trials["trial"]) == list(trials["round"]) == [1, 2, 3, 4, 5, 6]
+    info = json.loads((run / "run.json").read_text())
+    assert (info["state"], info["plan"]["trials"], info["plan"]["seed"]) == ("complete", 6, 3)
+
     status, _, err = echobench("run", "--resume", run)
     assert (status, err) == (2, f"echobench: {run} is complete: add to it with `echobench run --resume {run} --more`\n")
 
@@ -199,6 +206,7 @@ def test_a_terminated_run_ends_its_children_too(echobench, tmp_path):
         (["run", "smoke", "--duration", "0s"], "--duration is 0.0, and must be a number of seconds above 0"),
         (["run", "smoke", "--target", "127.0.0.1"], "write HOST:PORT"),
         (["run", "smoke", "--until", "0"], "--until 0 cannot be reached"),
+        (["run", "smoke", "--until", "soon"], "--until is 'soon', and must be a percentage, such as 2%"),
         (["run", "smoke", "--server", "threads", "--until", "2%"], "measure several servers in blocks"),
         (["run", "smoke", "--baseline", "theads"], "unknown server of this plan 'theads': did you mean 'threads'?"),
         (["run", "smoke", "--out", "/proc/nowhere"], "choose another folder with --out"),

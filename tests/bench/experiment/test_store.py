@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -55,6 +56,14 @@ def test_two_runs_of_one_second_do_not_share_a_folder(tmp_path):
     assert len({store.path for store in stores}) == 3
     for store in stores:
         store.close()
+
+
+def test_the_last_round_is_that_of_the_last_trial(store):
+    assert store.last_round() == 0
+    for number, round_number in ((3, 2), (1, 0), (2, 1)):
+        saved = result(number)
+        store.save(dataclasses.replace(saved, trial=dataclasses.replace(saved.trial, round=round_number)))
+    assert store.last_round() == 2
 
 
 def test_the_analysis_reads_what_was_saved(store):

@@ -20,7 +20,9 @@ from bench.experiment.drive import drive
 from bench.experiment.instrument import ceiling
 from bench.experiment.instrument.calibrate import PACED_SHARES, CellPairs, Effort, Pace, Rate, brief, calibration
 from bench.experiment.instrument.ceiling import Ceilings
+from bench.experiment.instrument.ceilings_here import ceilings_for
 from bench.experiment.model import Server, Status, TrialResult
+from bench.experiment.planning.plan import NamedWorkload, Plan
 from clients.workload import Workload
 
 GRID = {(1, 1024): 14_000.0, (64, 1024): 220_000.0, (1000, 1024): 170_000.0}
@@ -234,6 +236,44 @@ def test_a_calibration_is_kept_for_this_machine_only(tmp_path):
     other["fingerprint"]["cpu_model"] = "another"
     path.write_text(json.dumps(other))
     assert ceiling.load(path) is None
+
+
+@pytest.fixture
+def plan_of_rounds():
+    """Return a function that makes a plan of two workloads; a grid says nothing about the second."""
+    loads = {"plain": closed(64), "piped": closed(64).replace(pipeline=2)}
+    workloads = tuple(NamedWorkload(name=name, workload=load) for name, load in loads.items())
+
+    def make(rounds, **fields):
+        return Plan(name="p", servers=(TESTED,), workloads=workloads, rounds=rounds, seed=1, **fields)
+
+    return make
+
+
+@contextlib.contextmanager
+def bench_of_ten_per_s(**_):
+    """Stand for the live bench: the generator reaches 10 replies/s in every block."""
+    metrics = {"replies_per_s": 10.0, "response_p50_ns": 1.0}
+    yield lambda block: tuple(TrialResult(trial=one, status=Status.MEASURED, metrics=metrics) for one in block.trials)
+
+
+def test_ceilings_of_a_long_plan_are_measured_unless_they_are_kept(plan_of_rounds, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert ceilings_for(plan_of_rounds(20), bench_of_ten_per_s) == Ceilings({(64, 1024): 10.0})
+    ceiling.save(document(), ceiling.default_path())
+    assert ceilings_for(plan_of_rounds(20), bench_of_ten_per_s) == Ceilings(GRID)
+
+
+def test_a_short_plan_is_not_made_longer_to_know_the_ceilings(plan_of_rounds, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert ceilings_for(plan_of_rounds(19), bench_of_ten_per_s) == Ceilings({})
+
+
+def test_ceilings_are_those_of_one_python_process(plan_of_rounds, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    ceiling.save(document(), ceiling.default_path())
+    for fields in ({"workers": 2}, {"generator": "reference"}):
+        assert ceilings_for(plan_of_rounds(20, **fields), bench_of_ten_per_s) == Ceilings({})
 
 
 def test_a_damaged_calibration_says_what_to_do(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from bench.errors import UsageError
 from bench.experiment.planning import selection
 from bench.experiment.planning.catalog import ROOT, Catalog, Entry, Interpreter, catalog, describe
-from bench.experiment.planning.plan_file import check_plan, overridden
+from bench.experiment.planning.plan_file import plan_of
 from bench.experiment.planning.selection import resolve
 
 
@@ -60,7 +60,7 @@ def places(monkeypatch):
 
 
 def plan(**fields):
-    return resolve(overridden(check_plan({"workload": [{"connections": [1, 16]}], **fields}, "plan"), seed=1))
+    return resolve(plan_of({"workload": [{"connections": [1, 16]}], "seed": 1, **fields}, "plan"))
 
 
 def names(found):
@@ -156,7 +156,7 @@ def server_file(tmp_path, monkeypatch):
         path = tmp_path / "mine.py"
         path.write_text("def serve(listener): ...")
         row = Entry(**{"name": "mine", "runnable": True, **entry})
-        monkeypatch.setattr(Catalog, "_look_at", lambda _catalog, _path: row)
+        monkeypatch.setattr(Catalog, "_examined", lambda _catalog, _path: row)
         return path
 
     return make

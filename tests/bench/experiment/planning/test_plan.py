@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from bench.errors import UsageError
 from bench.experiment.model import Server, Status
 from bench.experiment.planning.plan import NamedWorkload, Plan
 from clients.shapes import parse_shape
@@ -114,3 +115,20 @@ def test_groups_are_the_servers_that_are_alive_together():
     assert alive(design="solo") == [(1, 1)] * 3 + [(1, 16)] * 2
     assert alive(servers=(Server(name="one", connections_max=1),)) == [(1, 1)]
     assert alive(servers=(Server(name="no", gap="why"),)) == []
+
+
+def test_size_is_the_number_of_trials():
+    for one in (plan(), plan(design="solo"), plan(refused={"a": "it is no echo server"})):
+        assert one.size == len(list(one.trials()))
+
+
+def test_a_baseline_that_nobody_named_has_every_workload():
+    assert plan().with_baseline(None).baseline == "a"
+    assert plan(servers=(Server(name="one", connections_max=1), Server(name="b"))).with_baseline(None).baseline == "b"
+    assert plan(servers=(Server(name="one", connections_max=1),)).with_baseline(None).baseline is None
+
+
+def test_a_baseline_is_a_server_of_the_plan():
+    assert plan().with_baseline("one").baseline == "one"
+    with pytest.raises(UsageError, match="unknown server of this plan 'onee': did you mean 'one'"):
+        plan().with_baseline("onee")

@@ -10,11 +10,10 @@ from bench.errors import UsageError
 from bench.experiment.planning.plan_file import (
     PRESETS,
     PlanFile,
-    check_plan,
+    asked_for,
     find_plan,
-    overridden,
+    plan_of,
     preset_names,
-    read_plan,
 )
 from bench.experiment.planning.server_table import ServerTable, parse_server
 from bench.experiment.planning.values import accepted
@@ -44,8 +43,7 @@ def plan_file(tmp_path):
 
 
 def test_a_plan_is_read_whole(plan_file, tmp_path):
-    plan = read_plan(
-        plan_file("""
+    path = plan_file("""
             servers = ["threads"]
             trials = 5
             seed = 7
@@ -58,7 +56,7 @@ def test_a_plan_is_read_whole(plan_file, tmp_path):
             connections = [1, 16]
             rate_per_s = 1000
         """)
-    )
+    plan = asked_for(str(path))
     assert (plan.name, plan.trials, plan.seed) == ("mine", 5, 7)
     assert plan.server[0].words == ("go", "run", "./my echo", "--port", "{port}")
     assert plan.server[0].cwd == str(tmp_path / "src")
@@ -116,7 +114,7 @@ def test_a_plan_is_read_whole(plan_file, tmp_path):
 def test_what_is_wrong_is_said_with_file_key_and_what_is_accepted(plan_file, text, words):
     path = plan_file(text)
     with pytest.raises(UsageError) as caught:
-        workloads_of(read_plan(path))
+        workloads_of(asked_for(str(path)))
     assert str(path) in str(caught.value)
     for word in words:
         assert word in str(caught.value)
@@ -124,7 +122,7 @@ def test_what_is_wrong_is_said_with_file_key_and_what_is_accepted(plan_file, tex
 
 def test_a_plan_that_is_not_there_is_said(tmp_path):
     with pytest.raises(UsageError, match=r"cannot read the plan .*nosuch\.toml: No such file"):
-        read_plan(tmp_path / "nosuch.toml")
+        asked_for(str(tmp_path / "nosuch.toml"))
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest():
@@ -134,7 +132,7 @@ def test_an_unknown_preset_is_answered_with_the_nearest():
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_can_be_read_and_says_what_it_is_for(name):
-    plan = read_plan(find_plan(name))
+    plan = asked_for(name)
     assert plan.name == name
     assert plan.description
     assert find_plan(name).parent == PRESETS
@@ -145,7 +143,7 @@ def test_the_presets_that_others_name_are_there():
 
 
 def test_quick_compares_the_articles_servers_at_four_crowds_in_four_minutes():
-    plan = read_plan(find_plan("quick"))
+    plan = asked_for("quick")
     workloads = [named.workload for named in workloads_of(plan)]
     assert {"sequential", "threads", "generators", "coroutines", "asyncio-streams", "asyncio-protocol"} == {
         *plan.servers
@@ -156,13 +154,9 @@ def test_quick_compares_the_articles_servers_at_four_crowds_in_four_minutes():
 
 
 def test_a_plan_comes_back_from_its_json(plan_file):
-    plan = overridden(
-        read_plan(
-            plan_file("servers = ['threads']\n[[server]]\nname = 'x'\ncommand = ['y']\n[[workload]]\npipeline = 2")
-        ),
-        workload={"connections": ["1..64"]},
-    )
-    assert check_plan(plan.to_json(), "run.json") == plan
+    path = plan_file("servers = ['threads']\n[[server]]\nname = 'x'\ncommand = ['y']\n[[workload]]\npipeline = 2")
+    plan = asked_for(str(path), workload={"connections": ["1..64"]})
+    assert plan_of(plan.source, "run.json") == plan
 
 
 @pytest.mark.parametrize(
@@ -203,7 +197,7 @@ PLAN = {
 
 
 def test_the_command_line_replaces_what_it_names_and_nothing_else():
-    plan = overridden(check_plan(PLAN, "plan"), workload={"connections": ["8"]}, trials=9, seed=None, pythons=("py",))
+    plan = plan_of(PLAN, "plan", workload={"connections": ["8"]}, trials=9, seed=None, pythons=("py",))
     assert (plan.servers, plan.trials, plan.pythons) == (["threads"], 9, ("py",))
     assert [table.raw for table in plan.workload] == [{"connections": ["8"]}, {"connections": ["8"], "pipeline": 4}]
     assert [named.workload.connections for named in workloads_of(plan)] == [8, 8]
@@ -211,13 +205,13 @@ def test_the_command_line_replaces_what_it_names_and_nothing_else():
 
 
 def test_what_the_command_line_leaves_out_stays():
-    plan = overridden(check_plan({**PLAN, "pythons": ["py"], "seed": 4}, "plan"), pythons=(), trials=None)
+    plan = plan_of({**PLAN, "pythons": ["py"], "seed": 4}, "plan", pythons=(), trials=None)
     assert (plan.pythons, plan.trials, plan.seed) == (["py"], None, 4)
-    assert plan.workload == check_plan(PLAN, "elsewhere").workload
+    assert plan.workload == plan_of(PLAN, "elsewhere").workload
 
 
 def test_what_is_wrong_on_the_command_line_is_named_by_its_option():
-    plan = check_plan({"workload": [{"think_s": 1}]}, "mine.toml")
+    raw = {"workload": [{"think_s": 1}]}
     for option, says in (
         ({"rate_per_s": ["fast"]}, "--rate is 'fast', and must be a number above 0"),
         ({"rate_per_s": ["-5..10"]}, r"--rate is '-5\.\.10', and must be 0 or more"),
@@ -225,7 +219,7 @@ def test_what_is_wrong_on_the_command_line_is_named_by_its_option():
         ({"arrivals": ["bursts"]}, "--arrivals is 'bursts', and must be"),
     ):
         with pytest.raises(UsageError, match=f"^{says}"):
-            workloads_of(overridden(plan, workload=option))
+            workloads_of(plan_of(raw, "mine.toml", workload=option))
 
 
 def test_the_command_line_mends_what_a_plan_has_wrong():
@@ -235,7 +229,7 @@ def test_the_command_line_mends_what_a_plan_has_wrong():
 
 
 def test_servers_on_the_command_line_may_name_those_of_the_plan():
-    plan = overridden(check_plan(PLAN, "plan"), servers=["x", "sequential"], target="[::1]:7", pid=1)
+    plan = plan_of(PLAN, "plan", servers=["x", "sequential"], target="[::1]:7", pid=1)
     assert (plan.servers, plan.optional_servers) == (["sequential"], [])
     assert [(table.name, table.target, table.pid) for table in plan.server] == [
         ("x", None, None),
@@ -245,7 +239,7 @@ def test_servers_on_the_command_line_may_name_those_of_the_plan():
 
 def test_a_pid_needs_a_target():
     with pytest.raises(UsageError, match="give --target too"):
-        overridden(check_plan(PLAN, "plan"), pid=3)
+        plan_of(PLAN, "plan", pid=3)
 
 
 def test_lists_are_crossed_and_every_workload_has_a_name_of_its_own():
@@ -307,7 +301,7 @@ def test_workload_name_of_a_cell_finds_its_remembered_noise(texts, name):
 
 def test_the_plan_in_the_docs_is_one(plan_file):
     text = (CHECKOUT / "docs" / "plans.md").read_text()
-    plan = read_plan(plan_file(text.partition("```toml\n")[2].partition("```")[0]))
+    plan = asked_for(str(plan_file(text.partition("```toml\n")[2].partition("```")[0])))
     assert [table.name for table in plan.server] == ["ours", "staging", "mine"]
     assert [len(table.workloads()) for table in plan.workload] == [4, 2]
     for name in preset_names():
