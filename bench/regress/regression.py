@@ -1,4 +1,4 @@
-"""The whole check behind one call: build the arms, measure, judge, and remember. Nothing is printed here."""
+"""The whole comparison behind one call: build the arms, measure, judge, and remember. Nothing is printed here."""
 
 from __future__ import annotations
 

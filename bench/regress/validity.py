@@ -1,8 +1,8 @@
 """The gates before any statistic: was this a measurement of the server at all? They change no result.
 
 A gate refuses a whole cell, or the whole host, and says why. It never drops a single trial. Ranks tolerate outliers,
-and a check that chooses its trials starts to see what it expects. The limits are those of `bench.limits` in the column
-`regress`; none is kept here.
+and a comparison that chooses its trials starts to see what it expects. The limits are those of `bench.limits` in the
+column `regress`; none is kept here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the check promises of solo pairs, on a simulated noisy host, through the whole of it: plan to verdict.
+"""What a comparison promises of solo pairs, on a simulated noisy host, through the whole of it: plan to verdict.
 
 Pairs in blocks are in `test_regress_blocks.py`.
 

@@ -1,4 +1,4 @@
-"""What the check promises of pairs in blocks, on a simulated host, by its defaults: rules, duration and warm-up.
+"""What a comparison promises of pairs in blocks, on a simulated host, by its defaults: rules, duration and warm-up.
 
 Every case prints its figure (`pytest -rP`); docs/verdict.md repeats them. Seeds are fixed, so a case that passes once
 passes always.
