@@ -18,7 +18,7 @@ _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class JUnitCase:
     """One test case. `kind` is one word for why it failed or was skipped, `message` a sentence; `output` is shown."""
 
     name: str
@@ -30,7 +30,7 @@ class Case:
     output: str = ""
 
 
-def document(suites: Mapping[str, Sequence[Case]]) -> str:
+def document(suites: Mapping[str, Sequence[JUnitCase]]) -> str:
     """Return the document of the suites by their names."""
     root = ET.Element("testsuites")
     for name, cases in suites.items():
@@ -51,7 +51,7 @@ def document(suites: Mapping[str, Sequence[Case]]) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _add(suite: ET.Element, case: Case) -> None:
+def _add(suite: ET.Element, case: JUnitCase) -> None:
     names = {"name": _clean(case.name), "classname": _clean(case.classname)}
     element = ET.SubElement(suite, "testcase", names, time=_time(case.seconds))
     if case.outcome != "passed":

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.units import Interval
+    from bench.units import Bounded
 
 
 def plain(value: Any) -> Any:
@@ -20,7 +20,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def flat(name: str, found: Interval | None) -> dict[str, Any]:
+def flat(name: str, found: Bounded | None) -> dict[str, Any]:
     """Return an estimate as three keys, `name`, `name_low` and `name_high`, so that `name` stays a number."""
     value, low, high = (None, None, None) if found is None else (found.value, found.low, found.high)
     return {name: plain(value), f"{name}_low": plain(low), f"{name}_high": plain(high)}

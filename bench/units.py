@@ -15,7 +15,7 @@ NOT_KNOWN = "-"
 """How a table writes a number that is not known."""
 
 
-class Interval(Protocol):
+class Bounded(Protocol):
     """A number with its bounds, such as `bench.stats.Estimate`."""
 
     @property
@@ -35,7 +35,7 @@ _TENTH = 0.1
 """Below this two decimals of a ratio say next to nothing."""
 
 
-def estimate(found: Interval | None, write: Callable[[float], str]) -> str:
+def estimate(found: Bounded | None, write: Callable[[float], str]) -> str:
     """Write a point with its interval: `1.24 [1.10, 1.40]`. `write` writes each of the three numbers.
 
     The point stands alone where no interval could be stated. A point that is not known is `-`.
@@ -45,7 +45,7 @@ def estimate(found: Interval | None, write: Callable[[float], str]) -> str:
     return f"{write(found.value)} {bounds(found, write)}".rstrip()
 
 
-def bounds(found: Interval, write: Callable[[float], str]) -> str:
+def bounds(found: Bounded, write: Callable[[float], str]) -> str:
     """Write the interval alone: `[1.10, 1.40]`; nothing where it could not be stated."""
     if not (math.isfinite(found.low) and math.isfinite(found.high)):
         return ""

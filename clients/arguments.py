@@ -14,7 +14,7 @@ from pathlib import Path
 
 from clients import reference
 from clients.keys import KEYS, SEED, texts_of, workload_of
-from clients.load import Share
+from clients.load import Shard
 from clients.target import Target, TargetError, parse_target
 from clients.transport import require_tls
 from clients.workload import Workload, WorkloadError, parse_workload
@@ -59,15 +59,15 @@ def parser() -> argparse.ArgumentParser:
     add("--tag", default="load", metavar="TAG", help="tag of the log's lines (load)")
     add("--samples", type=Path, metavar="FILE.parquet", help="write due, sent and done of every reply")
     add("--coordinated", action="store_true", help="print CONNECTED, then wait for `GO start_ns` on standard input")
-    add("--share", type=_share, help=argparse.SUPPRESS)
+    add("--shard", type=_shard, help=argparse.SUPPRESS)
     add("--parts", type=Path, help=argparse.SUPPRESS)
     add("--via", help=argparse.SUPPRESS)
     return made
 
 
-def _share(text: str) -> Share:
+def _shard(text: str) -> Shard:
     worker, _, workers = text.partition("/")
-    return Share(worker=int(worker), workers=int(workers))
+    return Shard(worker=int(worker), workers=int(workers))
 
 
 def workload_asked(options: argparse.Namespace) -> Workload:
@@ -91,7 +91,7 @@ def _text_of(given: str) -> str:
 
 
 def worker_arguments(options: argparse.Namespace, workload: Workload, target: Target, parts: Path) -> list[str]:
-    """Return the arguments of a worker process that carries a share of this load, its files going to `parts`."""
+    """Return the arguments of a worker process that carries a shard of this load, its files going to `parts`."""
     words = [options.target, "--workload", json.dumps(workload.to_json()), "--parts", str(parts), "--tag", options.tag]
     words += ["--via", target.host] if target.is_tcp else []
     for name in ("coordinated", "tls", "insecure"):
@@ -110,7 +110,7 @@ def target_of(options: argparse.Namespace, timeout_s: float) -> Target:
         raise TargetError("--cafile and --insecure are about TLS: give --tls too")
     trust = {"cafile": options.cafile, "insecure": options.insecure}
     named = parse_target(options.target, tls=options.tls, via=options.via, **trust)
-    if options.share is not None:
+    if options.shard is not None:
         return named
     target = named.reached(timeout_s)
     if target.address != named.address:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from clients import hlog, memory, report, samples
+from clients import hlog, memory, samples, summary
 from clients.arguments import (
     check_outputs,
     check_reference,
@@ -26,7 +26,7 @@ from clients.arguments import (
 )
 from clients.coordination import coordinated, interruptible
 from clients.limits import raise_descriptors
-from clients.load import Load, Share, soon
+from clients.load import Load, Shard, soon
 from clients.recorder import RawRecorder, Recorder
 from clients.reference import LoadError, ReferenceLoad
 from clients.transport import require_plain
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_outputs(options)
         if options.reference:
             check_reference(options, workload, target)
-        if options.share is not None:
+        if options.shard is not None:
             return _child(options, target, workload)
         result = _measured(options, target, workload)
     except WorkloadError as error:
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json or options.coordinated:
         print(json.dumps({"address": target.where, **result.to_json()}), flush=True)
     else:
-        print(report.text(result, target.text if target.text == target.where else f"{target.text} at {target.where}"))
+        print(summary.text(result, target.text if target.text == target.where else f"{target.text} at {target.where}"))
     if result.workers_lost:
         print(f"clients: {result.workers_lost} of {options.workers} workers died", file=sys.stderr)
     return FINE if result.is_right else INVALID
@@ -109,7 +109,7 @@ def _several(options: argparse.Namespace, target: Target, workload: Workload, sc
 
 
 def _child(options: argparse.Namespace, target: Target, workload: Workload) -> int:
-    base = options.parts / f"{options.share.worker:04}"
+    base = options.parts / f"{options.shard.worker:04}"
     log = base.with_suffix(".hlog") if options.hlog else None
     part = base.with_suffix(".npy") if options.samples else None
     result = _run(options, target, workload, log, part)
@@ -120,18 +120,18 @@ def _child(options: argparse.Namespace, target: Target, workload: Workload) -> i
 def _run(
     options: argparse.Namespace, target: Target, workload: Workload, log: Path | None, part: Path | None
 ) -> Result:
-    share: Share = options.share or Share()
+    shard: Shard = options.shard or Shard()
     recorder = (RawRecorder if part is not None else Recorder)(open_loop=workload.is_open_loop)
     with nullcontext() if log is None else log.open("w") as stream:
-        if stream is not None and options.share is None:
+        if stream is not None and options.shard is None:
             stream.write(hlog.header(time.time()))
         interval_log = None if stream is None else hlog.IntervalLog(stream, options.tag)
         if options.reference:
             load: Load | ReferenceLoad = ReferenceLoad(target, workload, log=interval_log)
         else:
-            load = Load(target, workload, share=share, recorder=recorder, log=interval_log)
+            load = Load(target, workload, shard=shard, recorder=recorder, log=interval_log)
         with interruptible(load.interrupt) as interrupts:
-            is_told = options.coordinated or options.share is not None
+            is_told = options.coordinated or options.shard is not None
             result = load.run(partial(coordinated, interrupts) if is_told else soon)
     if part is not None and isinstance(recorder, RawRecorder):
         samples.save_part(recorder, (result.window_start_ns, result.window_end_ns), part)

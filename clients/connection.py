@@ -1,4 +1,4 @@
-"""One connection's life: connect, converse until its share is done or a fault ends it, and begin again.
+"""One connection's life: connect, converse until its requests are done or a fault ends it, and begin again.
 
 A fault of the server is counted here and goes no further. A fault of this program is an exception and ends the run.
 What is sent when belongs to `conversations.py`.
@@ -115,7 +115,7 @@ class Connection:
         return (closed_alone if common.is_alone else closed_fast)(sock, self.in_flight, common)
 
     async def _converse_in_turn(self, sock: socket.socket) -> None:
-        """Converse whenever the gate is open, until the connection's share of requests is done."""
+        """Converse whenever the gate is open, until all requests of the connection are done."""
         gate = self._common.gate
         assert gate is not None
         while True:

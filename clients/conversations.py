@@ -7,9 +7,9 @@
 | `open_fast` | an open loop of such requests |
 | `general` | all the rest: several in flight, think time, drawn sizes, TLS, raw samples |
 
-Each loop ends with the connection's share of requests, or a closed one with its gate, or raises the fault of the server
-that ended it. The fast loops
-have the common case written out, and leave what is not common to `InFlight.settle`.
+Each loop ends when all requests of the connection are done, or a closed one with its gate, or raises the fault of the
+server that ended it. The fast loops have the common case written out, and leave what is not common to
+`InFlight.settle`.
 
 All connections of `closed_fast` and `open_fast` share one buffer, so it stays in the processor's cache. Before each
 send its first 8 bytes are set to the time of the send. That makes every message unique, and the stamp is all that must
@@ -53,11 +53,11 @@ _KEEPS_IN_SLICE_NS = 500_000  # the same in a slice, which must not end late
 _CALL_WAITS_MAX_US = 20_000  # for so long a call of the only connection waits before the poller does
 
 
-def _share(common: Common, in_flight: InFlight) -> Iterable[Any]:
+def _requests(common: Common, in_flight: InFlight) -> Iterable[Any]:
     """Return one item for each request that a connection may still carry, as long as its gate is open if it has one."""
     left = _left(common, in_flight)
-    share = repeat(None) if left is None else repeat(None, left)
-    return share if common.gate is None else zip(common.gate.while_open(), share, strict=False)
+    requests = repeat(None) if left is None else repeat(None, left)
+    return requests if common.gate is None else zip(common.gate.while_open(), requests, strict=False)
 
 
 def _left(common: Common, in_flight: InFlight) -> int | None:
@@ -83,7 +83,7 @@ def closed_fast(sock: socket.socket, in_flight: InFlight, common: Common) -> Gen
     message, stamp, reply, send, receive = _equipment(sock, common)
     now_ns, recorder, size = common.clock, common.recorder, len(message)
     sent_ns, took_ns = now_ns(), None
-    for _ in _share(common, in_flight):
+    for _ in _requests(common, in_flight):
         stamp[0] = sent_ns
         try:
             handed = send(message)
@@ -124,7 +124,7 @@ def closed_alone(sock: socket.socket, in_flight: InFlight, common: Common) -> Ge
     sent_ns = now_ns()
     stamp[0] = sent_ns - 1  # every later message is stamped with the time at which the one before it was sent
     with _waiting_in_calls(sock) as set_waiting:
-        for _ in _share(common, in_flight):
+        for _ in _requests(common, in_flight):
             try:
                 handed = send(message)
             finally:  # as in `closed_fast`
@@ -168,7 +168,7 @@ def _waiting_in_calls(sock: socket.socket) -> Iterator[Callable[[bool], None]]:
 
 
 def _book_last(in_flight: InFlight, recorder: Recorder, took_ns: int | None) -> None:
-    """Book the last reply of a connection's share, if it is not booked yet."""
+    """Book the last reply of a connection, if it is not booked yet."""
     in_flight.waiting_since_ns = None
     if took_ns is not None:
         recorder.response.append(took_ns)
@@ -183,7 +183,7 @@ def open_fast(
     message, stamp, reply, send, receive = _equipment(sock, common)
     now_ns, recorder, size, fd = common.clock, common.recorder, len(message), sock.fileno()
     done_ns = now_ns()
-    for _ in _share(common, in_flight):
+    for _ in _requests(common, in_flight):
         if dispatcher.due_ns > done_ns or (due_ns := dispatcher.claim(done_ns)) is None:
             dispatcher.rests(fd)
             while (due_ns := (yield)) is None:

@@ -1,6 +1,6 @@
 """One worker's load: connections are opened, all start together, warm-up, the window, an end in order, the result.
 
-A worker is a function of its share of the workload, the target and a start time. Results of workers add up, so
+A worker is a function of its shard of the workload, the target and a start time. Results of workers add up, so
 processes of this machine can run them, and so could anything that runs functions on several machines. How one
 connection behaves belongs to `connection.py`.
 """
@@ -38,7 +38,7 @@ _OPEN_LOOP_BATCH, _CLOSED_LOOP_BATCH = 16, 128  # events between two readings of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Shard:
     """Which part of the whole load one worker carries: the `worker`-th of `workers`."""
 
     worker: int = 0
@@ -67,24 +67,24 @@ def soon(_established: int, _requested: int) -> int | None:
 
 
 class Load:
-    """The run of one share of a workload against a target; `run` may be called once."""
+    """The run of one shard of a workload against a target; `run` may be called once."""
 
     def __init__(
         self,
         target: Target,
         workload: Workload,
         *,
-        share: Share = Share(),  # frozen
+        shard: Shard = Shard(),  # frozen
         recorder: Recorder | None = None,
         log: IntervalLog | None = None,
         clock: NowNs = now_ns,
     ) -> None:
-        self._workload, self._share, self._now_ns = workload, share, clock
+        self._workload, self._shard, self._now_ns = workload, shard, clock
         self._timeout_ns = round(workload.timeout_s * 1e9)
         self._recorder = recorder or Recorder(open_loop=workload.is_open_loop)
         batch = _OPEN_LOOP_BATCH if workload.is_open_loop else _CLOSED_LOOP_BATCH
         self._kernel = Kernel(clock=clock, poller=best_poller(batch=batch))
-        self._numbers = share.of_connections(workload.connections)
+        self._numbers = shard.of_connections(workload.connections)
         self._common = in_common(
             target=target,
             workload=workload,
@@ -97,14 +97,14 @@ class Load:
         piece = PIECE if workload.is_open_loop else None
         self._digest = Digest(self._result, log=log, tick_ns=_TICK_NS, piece=piece, clock=clock)
         self._dues = (
-            due_times_ns(workload, worker=share.worker, workers=share.workers) if workload.is_open_loop else None
+            due_times_ns(workload, worker=shard.worker, workers=shard.workers) if workload.is_open_loop else None
         )
         self._dispatcher: Dispatcher | None = None
         self._connections: list[Connection] = []
 
     def run(self, announce: Announce = soon) -> Result:
         """Connect, ask `announce` for the start, load, and return the result."""
-        memory.touch(kept_bytes(self._workload, self._share.workers))
+        memory.touch(kept_bytes(self._workload, self._shard.workers))
         with memory.no_collections():
             return self._kernel.run(self._measure(announce))
 

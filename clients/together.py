@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _OPENERS = 64  # connections being made at once: fewer than the shortest usual backlog
 _HANG_UP_NS, _HANG_UP_EACH_NS = 1_000_000_000, 200_000  # for a server to answer and close, and for each connection
-_LOOK_NS = 100_000_000
+_POLL_NS = 100_000_000
 
 
 async def open_all(
@@ -30,7 +30,7 @@ async def open_all(
 
     async def interruption() -> None:
         while not is_interrupted():
-            await sleep_until(clock() + _LOOK_NS, clock)
+            await sleep_until(clock() + _POLL_NS, clock)
 
     await _run_all([open_next(waiting) for _ in range(min(_OPENERS, len(connections)))], interruption(), kernel)
 

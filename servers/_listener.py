@@ -100,8 +100,8 @@ def _bind_unix(path: Path, new_listener: Callable[[int], Listener]) -> Listener:
 
 
 def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == 0
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
 
 
 def _listen(listener: Listener, address: tuple[Any, ...] | str) -> Listener:

@@ -25,8 +25,7 @@ from bench.experiment.conformance import CASES, Case, CaseResult, Group, Outcome
 from bench.experiment.planning.plan_file import plan_of
 from bench.experiment.planning.preflight import check_server
 from bench.experiment.planning.selection import EVERY, resolve
-from bench.junit import Case as JUnitCase
-from bench.junit import document
+from bench.junit import JUnitCase, document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -32,7 +32,7 @@ def doctor(*, as_json: bool) -> None:
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         _show(finding, width)
-    click.echo(f"\n{_conclusion(findings)}")
+    click.echo(f"\n{_last_line(findings)}")
 
 
 def _show(finding: Finding, width: int) -> None:
@@ -42,7 +42,7 @@ def _show(finding: Finding, width: int) -> None:
         click.echo(f"{'':{width + 8}}{finding.remedy}")
 
 
-def _conclusion(findings: list[Finding]) -> str:
+def _last_line(findings: list[Finding]) -> str:
     severities = [finding.severity for finding in findings]
     bad, warn = severities.count(Severity.BAD), severities.count(Severity.WARN)
     if bad:

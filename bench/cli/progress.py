@@ -37,7 +37,7 @@ SPEED_PERIOD_S = 600.0
 """The time left is estimated from the trials of this many last seconds."""
 
 
-def outcome(result: TrialResult) -> str:
+def line_of(result: TrialResult) -> str:
     """Say in a few words what a trial gave."""
     name = f"{result.trial.server.name} {result.trial.workload_name}"
     if result.status is not Status.MEASURED:
@@ -64,8 +64,8 @@ class Lines:
         """Say nothing."""
 
     def ended(self, result: TrialResult) -> None:
-        """Print the outcome. A gap is not counted among the trials."""
-        line = outcome(result)
+        """Print what the trial gave. A gap is not counted among the trials."""
+        line = line_of(result)
         if result.trial.round:
             self._ended += 1
             line = f"[{self._ended}/{self._trials}] {line}" if self._trials else line
@@ -97,7 +97,7 @@ class Bar:
         if result.trial.round:
             self._progress.advance(self._task)
         if result.status not in {Status.MEASURED, Status.SKIPPED}:
-            self._progress.console.print(outcome(result), style="red", markup=False)
+            self._progress.console.print(line_of(result), style="red", markup=False)
 
     def told(self, news: News) -> None:
         """Print the news, and learn how many trials there will be."""

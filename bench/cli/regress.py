@@ -114,7 +114,7 @@ def regress(context: click.Context, /, **given: Any) -> None:
     request = regression.Request(here=Path.cwd(), workload=workload, **{name: given[name] for name in fields})
     try:
         with watching(Console(stderr=True), only_failures=True) as watcher:
-            report = regression.run(
+            shown = regression.run(
                 request,
                 regression.Amount(**amount),
                 door=door_of(context),
@@ -130,10 +130,10 @@ def regress(context: click.Context, /, **given: Any) -> None:
         write_file(given["junit"], regression.junit(verdict, 0.0))
         add_to_file(given["summary"], f"### {verdict.word}\n\n```text\n{error}\n```\n")
         raise type(error)(f"{verdict.word}: {error}") from error
-    comparison = report.comparison
-    click.echo(json.dumps(comparison.to_json(), indent=1) if given["as_json"] else regression.text(report), nl=False)
-    write_file(given["junit"], regression.junit(comparison, report.seconds))
-    add_to_file(given["summary"], regression.markdown(report))
+    comparison = shown.comparison
+    click.echo(json.dumps(comparison.to_json(), indent=1) if given["as_json"] else regression.text(shown), nl=False)
+    write_file(given["junit"], regression.junit(comparison, shown.seconds))
+    add_to_file(given["summary"], regression.markdown(shown))
     context.exit(int(comparison.exit_code(allow_inconclusive=given["allow_inconclusive"])))
 
 

@@ -116,35 +116,35 @@ def parse_objective(text: str) -> Objective:
     return Objective(percentile=match[1], limit_ns=limit_s * 1e9)
 
 
-def conclusion(outcome: Found, objective: Objective) -> tuple[list[str], ExitCode]:
+def in_words(found: Found, objective: Objective) -> tuple[list[str], ExitCode]:
     """Return what a search says to people, and its exit status: INCONCLUSIVE if it was cut short, by whatever."""
-    state, found, missed = outcome.bracket, outcome.bracket.kept_per_s, outcome.bracket.missed_per_s
+    bracket, kept, missed = found.bracket, found.bracket.kept_per_s, found.bracket.missed_per_s
     limit = f"{objective.percentile} < {units.duration(objective.limit_ns)}"
     said = []
-    if found is not None:
+    if kept is not None:
         above = "" if missed is None else f" and not at {units.rate(missed)}"
-        said.append(f"{limit} is kept at {units.rate(found)}{above} ({units.plural(outcome.trials, 'trial')}).")
-    if outcome.stopped is not None:
-        what = "No rate had kept it yet" if found is None else "The highest rate may be another"
+        said.append(f"{limit} is kept at {units.rate(kept)}{above} ({units.plural(found.trials, 'trial')}).")
+    if found.stopped is not None:
+        what = "No rate had kept it yet" if kept is None else "The highest rate may be another"
         return [*said, f"Interrupted before the search was over. {what}."], ExitCode.INCONCLUSIVE
-    if found is None:
-        return [f"No rate down to {units.rate(state.least_per_s)} kept {limit}."], ExitCode.INVALID
-    if state.limited_by_generator:
+    if kept is None:
+        return [f"No rate down to {units.rate(bracket.least_per_s)} kept {limit}."], ExitCode.INVALID
+    if bracket.limited_by_generator:
         said.append("The load generator was the limit, not the server: read this as a lower bound.")
         return said, ExitCode.INCONCLUSIVE
     return said, ExitCode.FINE
 
 
-def _conclude(outcome: Found, objective: Objective, *, as_json: bool) -> None:
-    said, status = conclusion(outcome, objective)
+def _conclude(found: Found, objective: Objective, *, as_json: bool) -> None:
+    said, status = in_words(found, objective)
     if as_json:
         document = {
-            "highest_kept_per_s": outcome.bracket.kept_per_s,
-            "lowest_missed_per_s": outcome.bracket.missed_per_s,
-            "limited_by_generator": outcome.bracket.limited_by_generator,
-            "interrupted": outcome.stopped is not None,
+            "highest_kept_per_s": found.bracket.kept_per_s,
+            "lowest_missed_per_s": found.bracket.missed_per_s,
+            "limited_by_generator": found.bracket.limited_by_generator,
+            "interrupted": found.stopped is not None,
             "objective": {"metric": objective.metric, "limit_ns": objective.limit_ns},
-            "trials": outcome.trials,
+            "trials": found.trials,
         }
         said = [json.dumps(document, indent=1)]
     click.echo("\n".join(said))

@@ -86,8 +86,8 @@ def drive(
                     watcher.told(step)
                 step = experiment.send(answer)
         except StopIteration as end:
-            outcome: T = end.value
-            return outcome
+            conclusion: T = end.value
+            return conclusion
         except Stop as stop:
             raise KeyboardInterrupt from stop
         finally:

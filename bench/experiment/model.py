@@ -1,7 +1,7 @@
 """The nouns of an experiment: a server, a trial, a block, what they gave. Frozen values that never touch the world.
 
 An experiment is a generator. It yields a `Block` that is to be measured next, is sent the results of its trials, and
-returns its outcome. It knows no process, no clock and no file, so that a test drives it with a list of answers.
+returns its conclusion. It knows no process, no clock and no file, so that a test drives it with a list of answers.
 Everything from the experiment to the report passes these values; a field added to a trial is added to `schema.py` too.
 """
 
@@ -165,7 +165,7 @@ Results: TypeAlias = tuple[TrialResult, ...]
 """What a block gave: a result for each of its trials, in their order. Empty for news."""
 
 Experiment: TypeAlias = Generator[Block | News, Results, T]
-"""A policy: yields what is to be measured next, is sent what came of it, and returns its outcome."""
+"""A policy: yields what is to be measured next, is sent what came of it, and returns its conclusion."""
 
 Measure: TypeAlias = Callable[[Block], Results]
 """The one door from an experiment to the world: the live bench, or a fake that answers from a model."""

@@ -100,11 +100,11 @@ class Bracket:
             return None
         return math.sqrt(self.kept_per_s * self.missed_per_s)
 
-    def tell(self, outcome: Rating) -> bool:
-        """Take the outcome of one trial at `next_per_s`; return whether that rate is now decided."""
+    def tell(self, rating: Rating) -> bool:
+        """Take how one trial went at `next_per_s`; return whether that rate is now decided."""
         rate = self.next_per_s
         assert rate is not None
-        self._votes[outcome] += 1
+        self._votes[rating] += 1
         majority = self.trials // 2 + 1
         kept = self._votes[Rating.KEPT]
         missed = self._votes.total() - kept

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench import metrics
 from bench.plain import plain
 from bench.regress.ledger import Ledger, LedgerEntry, entries
-from bench.regress.render import Report
+from bench.regress.render import Presentation
 from bench.stats import median_interval
 from bench.verdict.pairs import Arm
 from bench.verdict.words import Word
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from bench.verdict.values import CellVerdict
 
 
-def remembered(outcome: Compared, question: Question, seconds: float, at: str) -> list[LedgerEntry]:
+def remembered(compared: Compared, question: Question, seconds: float, at: str) -> list[LedgerEntry]:
     """Return the ledger's entries for a comparison that took `seconds` and ended at `at` (UTC, ISO 8601)."""
-    trial_s = seconds / max(1, outcome.trials)
-    cells, machine, same = outcome.plan.cells, question.machine, question.same
-    return entries(outcome.comparison, cells, at=at, machine=machine, same=same, trial_s=trial_s)
+    trial_s = seconds / max(1, compared.trials)
+    cells, machine, same = compared.plan.cells, question.machine, question.same
+    return entries(compared.comparison, cells, at=at, machine=machine, same=same, trial_s=trial_s)
 
 
-def report(
-    outcome: Compared,
+def presentation(
+    compared: Compared,
     question: Question,
     arms: Prepared,
     ledger: Ledger,
@@ -43,35 +43,35 @@ def report(
     *,
     seconds: float,
     allow: bool,
-) -> Report:
+) -> Presentation:
     """Return what is shown of a comparison that took `seconds`.
 
     `again` is the command without --pairs and --server, `allow` is --allow-inconclusive.
     """
-    together = {cell.name: cell.together for cell in outcome.plan.cells}
+    together = {cell.name: cell.together for cell in compared.plan.cells}
     cells = tuple(
         replace(
             _settled(cell, [*again, *arms.options.get(cell.cell, ())]),
             design="block" if together[cell.cell] else "solo",
-            sensitivity=sensitivity(outcome.logs[cell.cell].measured(Arm.BASELINE)),
+            sensitivity=sensitivity(compared.pairs[cell.cell].measured(Arm.BASELINE)),
         )
-        for cell in outcome.comparison.cells
+        for cell in compared.comparison.cells
     )
-    comparison = replace(outcome.comparison, cells=cells)
-    shown = Report(
+    comparison = replace(compared.comparison, cells=cells)
+    shown = Presentation(
         comparison=comparison,
         baseline=arms.baseline,
         candidate=arms.candidate,
         seconds=seconds,
-        stopped=outcome.stopped,
-        trials=outcome.trials,
-        steal_share=outcome.share(metrics.STEAL.column),
-        foreign_share=outcome.share(metrics.FOREIGN_CPU.column),
+        stopped=compared.stopped,
+        trials=compared.trials,
+        steal_share=compared.share(metrics.STEAL.column),
+        foreign_share=compared.share(metrics.FOREIGN_CPU.column),
         false_alarms=ledger.false_alarms(),
         unreadable=ledger.unreadable,
         allow_inconclusive=allow,
     )
-    return replace(shown, comparison=replace(comparison, facts=_facts(shown, question, outcome)))
+    return replace(shown, comparison=replace(comparison, facts=_facts(shown, question, compared)))
 
 
 def sensitivity(results: Sequence[TrialResult]) -> Estimate | None:
@@ -96,7 +96,7 @@ def _settled(cell: CellVerdict, again: Sequence[str]) -> CellVerdict:
     return cell if pairs is None else replace(cell, settle=shlex.join([*again, "--pairs", str(pairs)]))
 
 
-def _facts(shown: Report, question: Question, outcome: Compared) -> dict[str, Any]:
+def _facts(shown: Presentation, question: Question, compared: Compared) -> dict[str, Any]:
     alarms = shown.false_alarms
     return {
         "baseline": shown.baseline,
@@ -106,8 +106,8 @@ def _facts(shown: Report, question: Question, outcome: Compared) -> dict[str, An
         "seed": question.seed,
         "seconds": shown.seconds,
         "trials": shown.trials,
-        "pairs_planned": outcome.plan.pairs,
-        "left_out": list(outcome.plan.left_out),
+        "pairs_planned": compared.plan.pairs,
+        "left_out": list(compared.plan.left_out),
         metrics.STEAL.column: plain(shown.steal_share),
         metrics.FOREIGN_CPU.column: plain(shown.foreign_share),
         "false_alarms": {

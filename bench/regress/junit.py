@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from bench.junit import Case, document
+from bench.junit import JUnitCase, document
 from bench.verdict.words import Word
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def render(comparison: Comparison, seconds: float) -> str:
     return document({"echobench regress": [_case(cell, comparison.host_problem, each_s) for cell in comparison.cells]})
 
 
-def _case(cell: CellVerdict, host_problem: str, seconds: float) -> Case:
+def _case(cell: CellVerdict, host_problem: str, seconds: float) -> JUnitCase:
     word = Word.INVALID if host_problem else cell.word
-    return Case(
+    return JUnitCase(
         name=cell.cell,
         classname="echobench.regress",
         seconds=seconds,

@@ -1,7 +1,7 @@
-"""The memory of the check: one JSON line for each cell of each comparison.
+"""The memory of `regress`: one JSON line for each cell of each comparison.
 
-A plan takes the noise from it, and people the check's own error rate. It decides nothing. A baseline is a commit that
-is measured again, and never a number from this file.
+A plan takes the noise from it, and people the error rate of `regress` itself. It decides nothing. A baseline is a
+commit that is measured again, and never a number from this file.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FalseAlarms:
-    """How often this check has called equal code changed, with the exact 95 % interval of that rate."""
+    """How often `regress` has called equal code changed, with the exact 95 % interval of that rate."""
 
     regressed: int
     improved: int

@@ -1,4 +1,4 @@
-"""The whole check behind one call: build the arms, measure, judge, and remember. Nothing is printed here."""
+"""The whole comparison behind one call: build the arms, measure, judge, and remember. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.experiment.drive import drive
 from bench.regress import conclude
 from bench.regress.junit import render as junit
 from bench.regress.ledger import Ledger, default_path
-from bench.regress.render import Report, markdown, text
+from bench.regress.render import Presentation, markdown, text
 from bench.regress.request import Prepared, Request, machine_key, prepared
 from bench.regress.session import Question, session
 from bench.verdict.judge import ALPHA
@@ -54,17 +54,17 @@ def run(
     watcher: Watcher,
     again: Sequence[str],
     allow_inconclusive: bool,
-) -> Report:
-    """Compare, and return the report. Raises what `prepared` and `Ledger` raise."""
+) -> Presentation:
+    """Compare, and return what is to be shown. Raises what `prepared` and `Ledger` raise."""
     ledger = Ledger(ledger_path or default_path())
     with prepared(request) as arms, door() as bench:
         question = _question(arms, amount)
         knowledge = ledger.knowledge(question.cells, question.rules, question.machine)
         began_s = time.monotonic()
-        outcome = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
+        compared = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
         seconds = time.monotonic() - began_s
-    ledger.append(conclude.remembered(outcome, question, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
-    return conclude.report(outcome, question, arms, ledger, again, seconds=seconds, allow=allow_inconclusive)
+    ledger.append(conclude.remembered(compared, question, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
+    return conclude.presentation(compared, question, arms, ledger, again, seconds=seconds, allow=allow_inconclusive)
 
 
 def failure(error: BenchError) -> Comparison | None:

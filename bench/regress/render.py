@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Presentation:
     """A comparison with what a reader needs beside it. `baseline` and `candidate` are the names of the arms."""
 
     comparison: Comparison
@@ -57,11 +57,11 @@ class Report:
         return [*lines, f"exit status {int(code)}"]
 
 
-def text(report: Report) -> str:
-    """Return the report as plain lines. Each cell has its word, the reason, every metric, and what to do next."""
-    lines = [f"{report.candidate} against {report.baseline}", ""]
-    width = max((len(cell.cell) for cell in report.comparison.cells), default=0)
-    for cell in report.comparison.cells:
+def text(shown: Presentation) -> str:
+    """Return the comparison as plain lines. Each cell has its word, the reason, every metric, and what to do next."""
+    lines = [f"{shown.candidate} against {shown.baseline}", ""]
+    width = max((len(cell.cell) for cell in shown.comparison.cells), default=0)
+    for cell in shown.comparison.cells:
         lines.append(f"{cell.word:<13} {cell.cell:<{width}}  {cell.reason}")
         lines += [f"{'':13} {line}" for metric in cell.metrics for line in _metric_lines(metric)]
         if cell.design == "solo":
@@ -70,14 +70,14 @@ def text(report: Report) -> str:
             lines.append(f"{'':13} {_sensitivity(cell.sensitivity)}")
         if cell.settle:
             lines.append(f"{'':13} to settle it: {cell.settle}")
-    return "\n".join([*lines, "", *report.footer, ""])
+    return "\n".join([*lines, "", *shown.footer, ""])
 
 
-def markdown(report: Report) -> str:
-    """Return the report as Markdown: a table of the metrics, and a sentence for each cell that is not fine."""
-    comparison = report.comparison
+def markdown(shown: Presentation) -> str:
+    """Return the comparison as Markdown: a table of the metrics, and a sentence for each cell that is not fine."""
+    comparison = shown.comparison
     lines = [
-        f"### {comparison.word}: {_escape(report.candidate)} against {_escape(report.baseline)}",
+        f"### {comparison.word}: {_escape(shown.candidate)} against {_escape(shown.baseline)}",
         "",
         f"| cell | metric | change | {share(1 - 2 * comparison.alpha)} interval | budget | sees | verdict |",
         "| --- | --- | ---: | ---: | ---: | ---: | --- |",
@@ -89,7 +89,7 @@ def markdown(report: Report) -> str:
         if cell.word not in {Word.OK, Word.IMPROVED}:
             lines += ["", f"**{cell.word}** {_escape(cell.cell)}: {_escape(cell.reason)}."]
             lines += ["", "```sh", cell.settle, "```"] if cell.settle else []
-    return "\n".join([*lines, "", *(f"- {_escape(line)}" for line in report.footer), ""])
+    return "\n".join([*lines, "", *(f"- {_escape(line)}" for line in shown.footer), ""])
 
 
 def _metric_lines(metric: MetricVerdict) -> list[str]:

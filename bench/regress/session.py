@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from bench.experiment.model import Block, Experiment, Results, Stop, Trial
 from bench.regress.planner import Knowledge, PairedCell, PairPlan, make_plan
-from bench.regress.validity import Log, cell_problem, gap, host_problem, lost, mean
+from bench.regress.validity import CellPairs, cell_problem, gap, host_problem, lost, mean
 from bench.verdict.judge import ALPHA, Problem, judge
 from bench.verdict.pairs import Arm, Observation
 from bench.verdict.words import Word
@@ -61,13 +61,14 @@ class Compared:
 
     comparison: Comparison
     plan: PairPlan
-    logs: dict[str, Log]
+    pairs: dict[str, CellPairs]
     trials: int
     stopped: StopReason | None = None
 
     def share(self, metric: str) -> float:
         """Return the mean of a metric of the machine over all whole pairs; NaN if it was not seen."""
-        return mean((result for log in self.logs.values() for pair in log.pairs for result in pair.values()), metric)
+        whole = (pair for pairs in self.pairs.values() for pair in pairs.whole)
+        return mean((result for pair in whole for result in pair.values()), metric)
 
 
 def session(question: Question, knowledge: Knowledge) -> Experiment[Compared]:
@@ -95,12 +96,12 @@ def session(question: Question, knowledge: Knowledge) -> Experiment[Compared]:
         else:
             under_way.refuse(plan.too_few)
     except Stop as stop:
-        if not any(log.pairs for log in under_way.logs.values()):
+        if not any(pairs.whole for pairs in under_way.pairs.values()):
             raise
         stopped = stop.reason
         under_way.give_up()
     return Compared(
-        comparison=under_way.judge(), plan=plan, logs=under_way.logs, trials=under_way.trials, stopped=stopped
+        comparison=under_way.judge(), plan=plan, pairs=under_way.pairs, trials=under_way.trials, stopped=stopped
     )
 
 
@@ -111,7 +112,7 @@ class _Session:
     question: Question
     plan: PairPlan
     problems: dict[str, Problem] = field(default_factory=dict)
-    logs: dict[str, Log] = field(default_factory=dict)
+    pairs: dict[str, CellPairs] = field(default_factory=dict)
     trials: int = 0
     _live: list[PairedCell] = field(default_factory=list)
     _orders: dict[str, list[tuple[Arm, Arm]]] = field(default_factory=dict)
@@ -122,7 +123,7 @@ class _Session:
     def __post_init__(self) -> None:
         self._random.seed(self.question.seed)
         for cell in self.plan.cells:
-            self.logs[cell.name] = Log()
+            self.pairs[cell.name] = CellPairs()
             self._orders[cell.name] = []
             problem = gap(cell.servers)
             if problem is None:
@@ -138,7 +139,7 @@ class _Session:
     def give_up(self) -> None:
         """Say of every cell without a pair that it was not reached."""
         for cell in self._live:
-            if not self.logs[cell.name].pairs:
+            if not self.pairs[cell.name].whole:
                 self.problems[cell.name] = Problem(Word.INCONCLUSIVE, "the check was stopped before it had a pair")
 
     def measure(self) -> Experiment[None]:
@@ -154,29 +155,29 @@ class _Session:
         names = [cell.name for cell in self.plan.cells]
         problems = dict(self.problems)
         for name in names:
-            found = cell_problem(self.logs[name], self.plan.rules, same_interpreter=self.question.same_interpreter)
+            found = cell_problem(self.pairs[name], self.plan.rules, same_interpreter=self.question.same_interpreter)
             if found is not None:
                 problems.setdefault(name, found)
         return judge(
-            [row for name in names for row in observations(name, self.logs[name])],
+            [row for name in names for row in observations(name, self.pairs[name])],
             cells=names,
             looks=self.plan.looks,
             rules=self.plan.rules,
             alpha=ALPHA,
             problems=problems,
-            host_problem=host_problem(self.logs.values()),
+            host_problem=host_problem(self.pairs.values()),
         )
 
     def _grow(self, pairs: int) -> Experiment[None]:
         """Ask for rounds until every live cell has this many pairs."""
-        while waiting := [cell for cell in self._live if len(self.logs[cell.name].pairs) < pairs]:
+        while waiting := [cell for cell in self._live if len(self.pairs[cell.name].whole) < pairs]:
             self._random.shuffle(waiting)
             for cell in waiting:
                 yield from self._pair(cell)
             self._round += 1
 
     def _pair(self, cell: PairedCell) -> Experiment[None]:
-        log, order = self.logs[cell.name], self._order(cell)
+        pairs, order = self.pairs[cell.name], self._order(cell)
         seed = self._random.randrange(2**31)
         if cell.together:
             results: Results = yield self._block(cell, order, seed)
@@ -184,9 +185,9 @@ class _Session:
             first: Results = yield self._block(cell, order[:1], seed)
             second: Results = yield self._block(cell, order[1:], seed, continues=True)
             results = first + second
-        if log.add(dict(zip(order, results, strict=True))):
+        if pairs.add(dict(zip(order, results, strict=True))):
             self._orders[cell.name].pop()
-        elif problem := lost(log, self.plan.pairs):
+        elif problem := lost(pairs, self.plan.pairs):
             self.problems[cell.name] = problem
             self._live.remove(cell)
 
@@ -214,10 +215,10 @@ class _Session:
         )
 
 
-def observations(cell: str, log: Log) -> list[Observation]:
+def observations(cell: str, pairs: CellPairs) -> list[Observation]:
     """Return the rows of the whole pairs, for the verdict."""
     return [
         Observation(cell=cell, pair=number, arm=arm, values=result.metrics, slices=result.slices)
-        for number, pair in enumerate(log.pairs)
+        for number, pair in enumerate(pairs.whole)
         for arm, result in pair.items()
     ]

@@ -1,8 +1,8 @@
 """The gates before any statistic: was this a measurement of the server at all? They change no result.
 
 A gate refuses a whole cell, or the whole host, and says why. It never drops a single trial. Ranks tolerate outliers,
-and a check that chooses its trials starts to see what it expects. The limits are those of `bench.limits` in the column
-`regress`; none is kept here.
+and a comparison that chooses its trials starts to see what it expects. The limits are those of `bench.limits` in the
+column `regress`; none is kept here.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ SAME_IN_BOTH_ARMS = {
 
 
 @dataclass(slots=True)
-class Log:
-    """Every trial of one cell: the whole pairs, the trials that failed, and how many pairs they cost."""
+class CellPairs:
+    """The pairs of one cell: those that are whole, the trials that failed, and how many pairs they cost."""
 
-    pairs: list[Mapping[Arm, TrialResult]] = field(default_factory=list)
+    whole: list[Mapping[Arm, TrialResult]] = field(default_factory=list)
     failed: list[tuple[Arm, TrialResult]] = field(default_factory=list)
     lost: int = 0
 
@@ -52,7 +52,7 @@ class Log:
         """
         failed = [(arm, result) for arm, result in pair.items() if result.status is not Status.MEASURED]
         if not failed:
-            self.pairs.append(pair)
+            self.whole.append(pair)
             return True
         self.failed += [one for one in failed if one[1].status is not Status.SKIPPED] or failed
         self.lost += 1
@@ -60,7 +60,7 @@ class Log:
 
     def measured(self, arm: Arm) -> list[TrialResult]:
         """Results of one arm in the order of the pairs."""
-        return [pair[arm] for pair in self.pairs]
+        return [pair[arm] for pair in self.whole]
 
 
 def gap(servers: Mapping[Arm, Server]) -> Problem | None:
@@ -71,43 +71,43 @@ def gap(servers: Mapping[Arm, Server]) -> Problem | None:
     return None
 
 
-def lost(log: Log, planned_pairs: int) -> Problem | None:
+def lost(pairs: CellPairs, planned_pairs: int) -> Problem | None:
     """Return the problem of a cell with a wrong echo, with an arm that never works, or with too many failed trials."""
-    for arm, result in log.failed:
+    for arm, result in pairs.failed:
         if result.status is Status.WRONG_ECHO:
             return Problem(Word.INVALID, f"the {arm} answered with wrong bytes: {result.detail}")
     allowed = max(1, math.floor(limits.LOST_TRIALS.regress * 2 * planned_pairs))
-    if log.lost <= allowed:
+    if pairs.lost <= allowed:
         return None
-    arm, result = log.failed[-1]
-    arms = {failed for failed, _ in log.failed}
-    if len(arms) == 1 and not log.pairs:
+    arm, result = pairs.failed[-1]
+    arms = {failed for failed, _ in pairs.failed}
+    if len(arms) == 1 and not pairs.whole:
         word = Word.NO_BASELINE if arm is Arm.BASELINE else Word.INVALID
         return Problem(word, f"the server works in one arm only, the {arm} is {result.status}: {result.detail}")
     return Problem(
-        Word.INVALID, f"{len(log.failed)} trials were lost, the last one ({arm}) {result.status}: {result.detail}"
+        Word.INVALID, f"{len(pairs.failed)} trials were lost, the last one ({arm}) {result.status}: {result.detail}"
     )
 
 
-def cell_problem(log: Log, rules: Sequence[Rule], *, same_interpreter: bool) -> Problem | None:
+def cell_problem(pairs: CellPairs, rules: Sequence[Rule], *, same_interpreter: bool) -> Problem | None:
     """Return the problem of a cell whose numbers do not measure the speed of the server; None if there is none."""
     for reason in (
-        _errors(log),
-        _saturated(log, rules),
-        _offered(log),
-        _late(log),
-        _different(log, same_interpreter=same_interpreter),
-        _not_idle(log),
-        not_steady(log),
+        _errors(pairs),
+        _saturated(pairs, rules),
+        _offered(pairs),
+        _late(pairs),
+        _different(pairs, same_interpreter=same_interpreter),
+        _not_idle(pairs),
+        not_steady(pairs),
     ):
         if reason:
             return Problem(Word.INVALID, reason)
     return None
 
 
-def host_problem(logs: Iterable[Log]) -> str:
+def host_problem(cells: Iterable[CellPairs]) -> str:
     """Return why no number of this host counts; empty if they count."""
-    results = [result for log in logs for pair in log.pairs for result in pair.values()]
+    results = [result for pairs in cells for pair in pairs.whole for result in pair.values()]
     for metric, limit, what, advice in (
         (metrics.STEAL, limits.STEAL, "the hypervisor took", "repeat when the host is quieter"),
         (metrics.FOREIGN_CPU, limits.FOREIGN_CPU, "other processes used", "stop them, or repeat later"),
@@ -137,18 +137,18 @@ def mean(results: Iterable[TrialResult], metric: str) -> float:
     return math.fsum(numbers) / len(numbers) if numbers else math.nan
 
 
-def not_steady(log: Log) -> str:
+def not_steady(pairs: CellPairs) -> str:
     """Say that the rate moved within the window, or moved differently in the two arms; empty if it did not.
 
     The pairs are the replicates, so that a drift of the session cancels. Trials of a block are read from their slices,
     and are only asked whether they moved apart: what moved both alike is not in their ratio. A trial that was measured
     alone is read from its timeline. Without either, or with too few pairs for an interval, the answer is empty.
     """
-    drifts = {arm: np.array([drift(one.slices or one.timeline).value for one in log.measured(arm)]) for arm in Arm}
-    if not log.pairs or not all(np.isfinite(values).all() for values in drifts.values()):
+    drifts = {arm: np.array([drift(one.slices or one.timeline).value for one in pairs.measured(arm)]) for arm in Arm}
+    if not pairs.whole or not all(np.isfinite(values).all() for values in drifts.values()):
         return ""
     asked = {"rates of the arms moved apart": drifts[Arm.CANDIDATE] - drifts[Arm.BASELINE]}
-    if not any(result.slices for pair in log.pairs for result in pair.values()):
+    if not any(result.slices for pair in pairs.whole for result in pair.values()):
         asked["rate moved"] = np.concatenate([drifts[arm] for arm in Arm])
     for what, values in asked.items():
         found = hodges_lehmann(values, STEADY_LEVEL)
@@ -157,9 +157,9 @@ def not_steady(log: Log) -> str:
     return ""
 
 
-def _errors(log: Log) -> str:
+def _errors(pairs: CellPairs) -> str:
     for arm in Arm:
-        results = log.measured(arm)
+        results = pairs.measured(arm)
         if _sum(results, "errors_mismatch"):
             return f"the {arm} answered with wrong bytes"
         sent, errors = _sum(results, "sent"), _sum(results, "errors")
@@ -169,10 +169,10 @@ def _errors(log: Log) -> str:
     return ""
 
 
-def _saturated(log: Log, rules: Sequence[Rule]) -> str:
+def _saturated(pairs: CellPairs, rules: Sequence[Rule]) -> str:
     if all(rule.metric == metrics.CPU.column for rule in rules if rule.gating):
         return ""
-    results = [result for pair in log.pairs for result in pair.values()]
+    results = [result for pair in pairs.whole for result in pair.values()]
     generator, server = (_median(results, f"{side}_cpu_share") for side in ("client", "server"))
     if not generator >= limits.GENERATOR_BUSY.regress or server >= limits.SERVER_BUSY.regress:
         return ""
@@ -182,10 +182,10 @@ def _saturated(log: Log, rules: Sequence[Rule]) -> str:
     )
 
 
-def _offered(log: Log) -> str:
+def _offered(pairs: CellPairs) -> str:
     """Compare what fell due in an arm with what was asked; Poisson arrivals may lack four standard deviations."""
     for arm in Arm:
-        results = [result for result in log.measured(arm) if result.metrics.get("offered_per_s") is not None]
+        results = [result for result in pairs.measured(arm) if result.metrics.get("offered_per_s") is not None]
         windows = [result.trial.workload.duration_s for result in results]
         asked = math.fsum((r.trial.workload.rate_per_s or 0.0) * s for r, s in zip(results, windows, strict=True))
         offered = math.fsum(r.metrics["offered_per_s"] * s for r, s in zip(results, windows, strict=True))
@@ -194,9 +194,9 @@ def _offered(log: Log) -> str:
     return ""
 
 
-def _late(log: Log) -> str:
+def _late(pairs: CellPairs) -> str:
     for arm in Arm:
-        results = log.measured(arm)
+        results = pairs.measured(arm)
         lateness, response = _median(results, "lateness_p99_ns"), _median(results, "response_p50_ns")
         if lateness > limits.LATENESS.regress * response:
             late = share(lateness / response)
@@ -206,20 +206,20 @@ def _late(log: Log) -> str:
     return ""
 
 
-def _different(log: Log, *, same_interpreter: bool) -> str:
+def _different(pairs: CellPairs, *, same_interpreter: bool) -> str:
     for column, title in SAME_IN_BOTH_ARMS.items():
         if column == "interpreter" and not same_interpreter:
             continue
-        seen = {str(result.metrics.get(column)) for pair in log.pairs for result in pair.values()}
+        seen = {str(result.metrics.get(column)) for pair in pairs.whole for result in pair.values()}
         if len(seen) > 1:
             return f"{title} was not the same in all trials: {' / '.join(sorted(seen))}"
     return ""
 
 
-def _not_idle(log: Log) -> str:
+def _not_idle(pairs: CellPairs) -> str:
     """Refuse a server that works while the other one has the load: it takes from the other's slices."""
     for arm in Arm:
-        idle = _median(log.measured(arm), "server_idle_cpu_share")
+        idle = _median(pairs.measured(arm), "server_idle_cpu_share")
         if idle > limits.IDLE_CPU.regress:
             return (
                 f"the {arm} used {share(idle)} of a core while it was not its turn "

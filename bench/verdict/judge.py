@@ -30,7 +30,7 @@ from bench.stats import (
 )
 from bench.units import estimate, percent, plural, share
 from bench.verdict.interim import nominal_alpha, overall_p
-from bench.verdict.pairs import Observation, Sample, by_cell, sample
+from bench.verdict.pairs import Observation, PairedValues, by_cell, paired_values
 from bench.verdict.rules import RULES
 from bench.verdict.values import CellVerdict, Comparison, MetricVerdict
 from bench.verdict.words import Word, worst
@@ -60,7 +60,7 @@ class Problem:
 class _Evidence:
     """One metric of one cell, reduced to the log slowdowns that are tested."""
 
-    sample: Sample
+    paired: PairedValues
     d: Floats
 
 
@@ -101,7 +101,7 @@ def judge(
     """
     rows, refused = by_cell(observations), problems or {}
     evidence: dict[tuple[str, str], _Evidence | Problem] = {
-        (cell, rule.metric): refused.get(cell) or _evidence(sample(rows.get(cell, ()), rule.metric), rule)
+        (cell, rule.metric): refused.get(cell) or _evidence(paired_values(rows.get(cell, ()), rule.metric), rule)
         for cell in cells
         for rule in rules
     }
@@ -122,7 +122,7 @@ def judge(
     return Comparison(cells=verdicts, looks=looks, alpha=alpha, host_problem=host_problem)
 
 
-def _evidence(found: Sample, rule: Rule) -> _Evidence | Problem:
+def _evidence(found: PairedValues, rule: Rule) -> _Evidence | Problem:
     """Return the evidence, or the problem of numbers that have no logarithm or no partner."""
     if not found.pairs:
         return Problem(Word.NO_BASELINE, "there are no trials of both arms to compare")
@@ -149,8 +149,8 @@ def _metric_verdict(found: _Evidence, rule: Rule, p: tuple[float, float], terms:
         pairs=found.d.size,
         slowdown=slowdown,
         change=log.negated().map(_fraction) if rule.larger_is_better else slowdown,
-        baseline=median_interval(found.sample.baseline),
-        candidate=median_interval(found.sample.candidate),
+        baseline=median_interval(found.paired.baseline),
+        candidate=median_interval(found.paired.candidate),
         p=min(p),
         family=terms.family,
         minimal_effect=_fraction(minimal_effect(sd, found.d.size, alpha=terms.strictest)),

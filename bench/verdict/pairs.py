@@ -47,7 +47,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class PairedValues:
     """One metric of one cell: the values of both arms and the log ratio candidate / baseline, pair by pair.
 
     `lost` counts the pairs of which one arm is missing. A log ratio is NaN where it cannot be told.
@@ -92,7 +92,7 @@ def by_cell(observations: Iterable[Observation]) -> dict[str, list[Observation]]
     return dict(cells)
 
 
-def sample(rows: Iterable[Observation], metric: str) -> Sample:
+def paired_values(rows: Iterable[Observation], metric: str) -> PairedValues:
     """Pair the rows of one cell. A pair with one arm only counts as lost. A value that is None becomes NaN."""
     trials: dict[tuple[int, Arm], list[Observation]] = defaultdict(list)
     for row in rows:
@@ -107,7 +107,7 @@ def sample(rows: Iterable[Observation], metric: str) -> Sample:
         if ours and theirs and metric in VALUE_OF:
             found = log_ratio(ours, theirs, metric)
             ratios[index] = math.nan if found is None else found
-    return Sample(baseline, candidate, ratios, len(pairs) - len(whole))
+    return PairedValues(baseline, candidate, ratios, len(pairs) - len(whole))
 
 
 def _mean(rows: Sequence[Observation], metric: str) -> float:

@@ -7,10 +7,10 @@ from helpers.junit import junit_fault
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.junit import Case, document
+from bench.junit import JUnitCase, document
 
 CASES = st.builds(
-    Case,
+    JUnitCase,
     name=st.text(),
     classname=st.text(),
     seconds=st.floats(0, 1e7),
@@ -31,7 +31,7 @@ def test_whatever_is_reported_is_valid(suites):
     [('time="1.2345"', 'time="1.234"'), ("", 'errors="0"'), ("<error /><properties />", "<failure")],
 )
 def test_the_schema_refuses_what_is_wrong(wrong, instead_of):
-    case = Case(name="a", classname="b", seconds=1.234, outcome="failure")
+    case = JUnitCase(name="a", classname="b", seconds=1.234, outcome="failure")
     text = document({"suite": [case]})
     assert instead_of in text
     changed = text.replace(instead_of, wrong + instead_of * (instead_of == "<failure"), 1)

@@ -17,7 +17,7 @@ from clients.common import Buffers
 from clients.conversations import closed_alone, closed_fast, open_fast
 from clients.faults import Fault
 from clients.inflight import RECEIVE_BYTES_MAX, InFlight
-from clients.load import Load, Share
+from clients.load import Load, Shard
 from clients.recorder import Recorder
 from clients.target import parse_target
 from clients.workload import Workload
@@ -190,7 +190,7 @@ def test_closed_alone_leaves_a_slow_reply_to_the_poller():
         assert pair.books == (3, 2, 2)
 
 
-@pytest.mark.parametrize("ends", ["cancelled", "its share is done", "a fault"])
+@pytest.mark.parametrize("ends", ["cancelled", "its requests are done", "a fault"])
 def test_closed_alone_leaves_a_socket_that_does_not_wait(ends):
     with Pair(closed_alone, requests_per_connection=1) as pair:
         pair.resume()
@@ -198,8 +198,8 @@ def test_closed_alone_leaves_a_socket_that_does_not_wait(ends):
         if ends == "cancelled":
             pair.conversation.close()
         else:
-            pair.peer.sendall(pair.peer.recv(SIZE) if ends == "its share is done" else b"?" * SIZE)
-            with pytest.raises(StopIteration if ends == "its share is done" else Fault):
+            pair.peer.sendall(pair.peer.recv(SIZE) if ends == "its requests are done" else b"?" * SIZE)
+            with pytest.raises(StopIteration if ends == "its requests are done" else Fault):
                 pair.resume()
         assert not os.get_blocking(pair.ours.fileno())
 
@@ -263,5 +263,5 @@ def test_a_message_that_goes_out_in_parts_arrives_whole(begin):
 
 def test_closed_alone_is_chosen_for_the_only_connection_of_a_worker():
     target, workload = parse_target("127.0.0.1:1"), Workload(connections=3, message_bytes=SIZE)
-    alone = [Load(target, workload, share=Share(worker=worker, workers=2))._common.is_alone for worker in range(2)]
+    alone = [Load(target, workload, shard=Shard(worker=worker, workers=2))._common.is_alone for worker in range(2)]
     assert alone == [False, True]

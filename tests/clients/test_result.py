@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients import report
+from clients import summary
 from clients.faults import Failure
 from clients.histogram import Histogram
 from clients.result import KINDS, Interval, Result
@@ -106,7 +106,7 @@ def test_every_json_key_has_its_unit_and_every_missing_value_is_null(result):
         for name in ("mean", "p50", "p90", "p99", "p999", "max"):
             assert f"{kind}_{name}_ns" in fields
     assert (fields["response_mean_ns"] is None) == (fields["replies"] == 0)
-    assert report.text(result, "127.0.0.1:1")
+    assert summary.text(result, "127.0.0.1:1")
 
 
 RIGHT = [
@@ -138,7 +138,7 @@ def test_a_result_is_right_with_replies_and_none_wrong(failures, replies, lost, 
 
 def test_a_load_that_ended_before_its_window_can_still_be_told():
     result = Result(workload=Workload(), cpu_s=0.1, spin_s=0.1, interrupted=True)
-    assert "0%   of a core, 0% spent waiting actively" in report.text(result, "127.0.0.1:1")
+    assert "0%   of a core, 0% spent waiting actively" in summary.text(result, "127.0.0.1:1")
 
 
 def test_in_a_closed_loop_service_is_response():
@@ -154,4 +154,4 @@ DURATIONS = [(None, "-"), (0, "0 ns"), (999, "999 ns"), (1_500, "1.5 us"), (2_34
 
 @pytest.mark.parametrize(("value_ns", "text"), DURATIONS)
 def test_durations_for_people(value_ns, text):
-    assert report.duration(value_ns) == text
+    assert summary.duration(value_ns) == text

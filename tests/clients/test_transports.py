@@ -273,8 +273,8 @@ def test_socat():
         try:
             listens = threading.Event()
             while not listens.wait(0.01) and process.poll() is None:
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                with socket.socket() as sock:
+                    if sock.connect_ex(("127.0.0.1", port)) == 0:
                         listens.set()
             right(load(f"127.0.0.1:{port}", "-c", 4, "-d", "0.3s"))
             right(load(f"127.0.0.1:{port}", "-c", 2, "-s", "1MiB", "-d", "0.3s", *PATIENT))

@@ -25,8 +25,8 @@ LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
-    """What a run varies from cell to cell: a column, its title, and how a value is written at a tick or in text."""
+class Setting:
+    """A setting of the load that a run may vary: column, title, and how a value is written at a tick or in text."""
 
     column: str
     title: str
@@ -34,22 +34,22 @@ class Axis:
     phrase: Callable[[float], str]
 
 
-AXES = (
-    Axis(
+SETTINGS = (
+    Setting(
         "connections",
         "connections",
         units.count,
         lambda x: units.plural(int(x), "connection"),
     ),
-    Axis("rate_per_s", "offered requests per second", units.compact, lambda x: f"{units.rate(x)} offered"),
-    Axis("message_bytes", "message size", units.size, lambda x: f"{units.size(x)} a message"),
-    Axis("pipeline", "requests in flight per connection", units.count, lambda x: f"{units.count(x)} in flight"),
+    Setting("rate_per_s", "offered requests per second", units.compact, lambda x: f"{units.rate(x)} offered"),
+    Setting("message_bytes", "message size", units.size, lambda x: f"{units.size(x)} a message"),
+    Setting("pipeline", "requests in flight per connection", units.count, lambda x: f"{units.count(x)} in flight"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Workloads that differ only along the axis. `places` says where each of them stands, by its name.
+    """Workloads that differ only in the setting that the run varies. `places` has its value by the workload's name.
 
     `label` says how they differ from the other panels of the run. It is empty if there is no other panel.
     """
@@ -60,20 +60,20 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The axis along which a run varies the load, and a panel for each combination of all else.
+    """The setting of the load that a run varies, and a panel for each combination of all else.
 
     `shared` says what all workloads have in common. `open_loop` says that all their rates were given, so that
     throughput only tells whether a server kept up.
     """
 
-    axis: Axis
+    setting: Setting
     panels: tuple[Panel, ...]
     shared: str
     open_loop: bool
 
     def phrase(self, panel: Panel, x: float) -> str:
         """Say where a cell stands: `at 128 connections`, with the label of its panel if it has one."""
-        where = f"at {self.axis.phrase(x)}"
+        where = f"at {self.setting.phrase(x)}"
         return f"{where} ({panel.label})" if panel.label else where
 
 
@@ -83,12 +83,12 @@ _ASKED = ("connections", "rate_per_s", "message_bytes", "pipeline", "arrivals")
 def sweep(trials: pd.DataFrame) -> Sweep:
     """Find what the run varies: connections if there are several, else the rate, the size, or the pipeline depth."""
     workloads = trials.drop_duplicates("workload").set_index("workload")[list(_ASKED)]
-    axis = next((axis for axis in AXES if len(workloads[axis.column].dropna().unique()) > 1), AXES[0])
-    rest = [name for name in _ASKED if name != axis.column]
+    setting = next((one for one in SETTINGS if len(workloads[one.column].dropna().unique()) > 1), SETTINGS[0])
+    rest = [name for name in _ASKED if name != setting.column]
     groups: list[tuple[list[str], dict[str, float]]] = []
     for _, alike in workloads.groupby(rest, dropna=False, sort=True):
-        parts = _describe(alike.iloc[0], axis.column)
-        ordered = alike[axis.column].sort_index().sort_values(kind="stable")
+        parts = _describe(alike.iloc[0], setting.column)
+        ordered = alike[setting.column].sort_index().sort_values(kind="stable")
         places = {str(name): float(x) for name, x in ordered.items()}
         if len(set(places.values())) == len(places):
             groups.append((parts, places))
@@ -96,7 +96,7 @@ def sweep(trials: pd.DataFrame) -> Sweep:
             groups.extend(([*parts, name], {name: x}) for name, x in places.items())
     shared = [part for part in groups[0][0] if all(part in parts for parts, _ in groups)]
     return Sweep(
-        axis=axis,
+        setting=setting,
         panels=tuple(Panel(", ".join(part for part in parts if part not in shared), at) for parts, at in groups),
         shared=", ".join(shared),
         open_loop=bool((workloads["arrivals"] != "closed").all()),
@@ -104,10 +104,10 @@ def sweep(trials: pd.DataFrame) -> Sweep:
 
 
 def _describe(workload: pd.Series, without: str) -> list[str]:
-    """Say in phrases what a workload asks of a server, without what the axis says."""
+    """Say in phrases what a workload asks of a server, without the setting that the run varies."""
     parts = [f"{units.size(workload['message_bytes'])} messages"] if without != "message_bytes" else []
     if without != "connections":
-        parts.append(AXES[0].phrase(workload["connections"]))
+        parts.append(SETTINGS[0].phrase(workload["connections"]))
     if without != "pipeline" and workload["pipeline"] > 1:
         parts.append(f"{workload['pipeline']} in flight per connection")
     if workload["arrivals"] == "closed":
@@ -158,7 +158,7 @@ class Cell:
 def cells(
     trials: pd.DataFrame, sweep: Sweep, metric: Metric, planned: Collection[tuple[str, str]] = ()
 ) -> tuple[Cell, ...]:
-    """Estimate a metric for every cell, along the axis: the geometric mean over its trials with its interval.
+    """Estimate a metric for every cell of the sweep: the geometric mean over its trials with its interval.
 
     A cell (server, workload) that was `planned` and has no trial, as in an interrupted run, is returned as missing.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.experiment.model import Status
-from bench.junit import Case, document
+from bench.junit import JUnitCase, document
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -21,11 +21,11 @@ def render(run: Run) -> dict[str, str]:
     return {"junit.xml": document({f"echobench {run.id}": [_case(row) for row in run.trials.to_dict("records")]})}
 
 
-def _case(trial: Mapping[Hashable, Any]) -> Case:
+def _case(trial: Mapping[Hashable, Any]) -> JUnitCase:
     name, classname = f"{trial['workload']} trial {trial['trial']}", f"echobench.{trial['server']}"
     if trial["status"] == Status.MEASURED:
-        return Case(name=name, classname=classname, seconds=trial["window_s"])
-    return Case(
+        return JUnitCase(name=name, classname=classname, seconds=trial["window_s"])
+    return JUnitCase(
         name=name,
         classname=classname,
         seconds=0.0,

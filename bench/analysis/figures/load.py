@@ -59,7 +59,7 @@ def _figure(ranking: Ranking, shown: Quantity, theme: Theme, styles: Mapping[str
     height = max(2.6 if len(panels) > 1 else 3.4, 0.17 * len(styles) + 0.4)
     page = Page(shown.words(True), theme, body=len(panels) * (height + _PANEL_GAP) - 0.12)
     drawn = [_along([cell for cell in shown.cells if cell.workload in panel.places]) for panel in panels]
-    ends = [_ends(here, panel, ranking.sweep.axis.tick) for here, panel in zip(drawn, panels, strict=True)]
+    ends = [_ends(here, panel, ranking.sweep.setting.tick) for here, panel in zip(drawn, panels, strict=True)]
     names = [f"{server}{end.remark}" for each in ends for server, end in each.items()]
     width = WIDTH - AXIS_LEFT - text_width(page.figure, names, size=LABEL_POINTS) - 0.36 - MARGIN
     for number, panel in enumerate(panels):
@@ -80,10 +80,10 @@ def _frame(page: Page, axes: Axes, ranking: Ranking, panel: Panel, shown: Quanti
     axes.set_xscale("log")
     room = (places[-1] / places[0]) ** 0.045 if len(places) > 1 else 2.0
     axes.set_xlim(places[0] / room, places[-1] * room)
-    set_ticks(axes, "x", fitting(axes, places, ranking.sweep.axis.tick), ranking.sweep.axis.tick)
+    set_ticks(axes, "x", fitting(axes, places, ranking.sweep.setting.tick), ranking.sweep.setting.tick)
     set_ticks(axes, "y", nice_ticks(scale.low, scale.high, log=scale.log, base=shown.tick_base), shown.tick)
     axes.grid(axis="y", color=page.theme.grid, linewidth=0.8)
-    axes.set_xlabel(ranking.sweep.axis.title, color=page.theme.muted, fontsize=8.5, labelpad=3)
+    axes.set_xlabel(ranking.sweep.setting.title, color=page.theme.muted, fontsize=8.5, labelpad=3)
 
 
 def _along(found: Sequence[Cell]) -> list[Cell]:

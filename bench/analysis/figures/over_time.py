@@ -150,7 +150,7 @@ class _Grid:
         below = _HEAD + len(self.servers) * _ROW + 0.05
         for column, x in enumerate(self.panel.places.values()):
             box = self.box(0, column)
-            self.write(box.x0, _HEAD - 0.19, ranking.sweep.axis.phrase(x), self.page.theme.ink, LABEL_POINTS)
+            self.write(box.x0, _HEAD - 0.19, ranking.sweep.setting.phrase(x), self.page.theme.ink, LABEL_POINTS)
             self.write(box.x0, below, "0")
             self.write(box.x1, below, f"{self.scale.end_s:.2g} s", ha="right")
 

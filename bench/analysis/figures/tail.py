@@ -130,7 +130,7 @@ def _words(spectra: Spectra, ranking: Ranking) -> Words:
         where = ranking.sweep.phrase(standing.panel, standing.best.x)
         title = f"{standing.best.server} answers half within {half} and 99 % within {most} {where}"
     missing = [cell for cell in ranking.cells[P99.column] if (cell.server, cell.workload) not in spectra]
-    notes = (f"No replies to show: {places(missing, ranking.sweep.axis)}.",) if missing else ()
+    notes = (f"No replies to show: {places(missing, ranking.sweep.setting)}.",) if missing else ()
     reading = "At 99 %, one reply in a hundred took longer than this."
     merged = "All trials are merged. A line ends where its samples do not support a further percentile."
     return Words(title, " ".join([*shared_load(ranking), reading, merged]), notes)

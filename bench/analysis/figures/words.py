@@ -14,7 +14,7 @@ from bench.analysis.figures.canvas import Words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bench.analysis.estimates.cells import Axis, Cell
+    from bench.analysis.estimates.cells import Cell, Setting
     from bench.analysis.estimates.ranking import Ranking
     from bench.metrics import Metric
 
@@ -84,20 +84,20 @@ def _reading(found: Sequence[Cell]) -> str:
     return f"Point: geometric mean of {trials_behind(found)}; bar: {level} interval; dot: one trial."
 
 
-def places(found: Iterable[Cell], axis: Axis, *, why: bool = False) -> str:
+def places(found: Iterable[Cell], setting: Setting, *, why: bool = False) -> str:
     """Say where cells stand: `threads at 1 and 16; trio at 16 connections`, with `why` their statuses too."""
     by_server: defaultdict[str, list[str]] = defaultdict(list)
     for cell in found:
         reason = f" ({units.listed(cell.statuses) if cell.statuses else 'not known'})" if why else ""
-        by_server[f"{cell.server}{reason}"].append(axis.tick(cell.x))
-    return f"{'; '.join(f'{who} at {units.listed(at)}' for who, at in by_server.items())} {axis.title}"
+        by_server[f"{cell.server}{reason}"].append(setting.tick(cell.x))
+    return f"{'; '.join(f'{who} at {units.listed(at)}' for who, at in by_server.items())} {setting.title}"
 
 
 def _notes(found: Sequence[Cell], ranking: Ranking, *, arrow: str) -> Iterable[str]:
     """Say which cells have no number, and which are only a lower bound, at which loads."""
-    axis = ranking.sweep.axis
+    setting = ranking.sweep.setting
     if missing := [cell for cell in found if cell.missing]:
-        yield f"\N{MULTIPLICATION SIGN}  No number: {places(missing, axis, why=True)}."
+        yield f"\N{MULTIPLICATION SIGN}  No number: {places(missing, setting, why=True)}."
     if bounded := [cell for cell in found if cell.lower_bound]:
         limit = "At least this much, since the load generator was the limit"
-        yield f"{arrow}  {limit}: {places(bounded, axis)}."
+        yield f"{arrow}  {limit}: {places(bounded, setting)}."

@@ -19,7 +19,7 @@ from bench.analysis.estimates.wander import wander
 from bench.analysis.figures import gallery
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.figures.svg import inline
-from bench.analysis.report.tables import blocks, commands, doubts, facts, failures, leads, plan_text
+from bench.analysis.report.tables import commands, doubts, facts, failures, leads, load_tables, plan_text
 from bench.analysis.report.words import answer
 from bench.analysis.runs import run_folder
 from bench.errors import UsageError
@@ -73,13 +73,13 @@ def render(run: Run, found: Ranking, drawn: list[gallery.Picture]) -> str:
         answer=said,
         run=run.id,
         partial=_partial(run),
-        setting=_setting(run),
+        origin=_origin(run),
         level=units.share(LEVEL),
         question=found.question.noun,
         question_title=found.question.title,
         leads=leads(found),
         metrics=[metric.title for metric in metrics.TABLE],
-        blocks=blocks(run, found),
+        load_tables=load_tables(run, found),
         plots=[_figure(picture) for picture in sorted(drawn, key=lambda picture: picture.name not in first)],
         comparison=remarks.comparison(found),
         wandering=remarks.wandering(wander(run, found)),
@@ -115,7 +115,7 @@ def _partial(run: Run) -> str:
     return f"partial: it was interrupted, and {unseen} of {len(run.planned)} cells have no trial"
 
 
-def _setting(run: Run) -> str:
+def _origin(run: Run) -> str:
     """Say in a line when and where the run was made, and how much of it there is."""
     machine = run.info.get("machine", {})
     interpreters = sorted(set(run.trials["interpreter"].dropna()))

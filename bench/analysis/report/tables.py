@@ -62,7 +62,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class LoadTable:
     """The cells of one load, best first by what the run asks."""
 
     caption: str
@@ -93,7 +93,7 @@ class DoubtRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedTrials:
     """Trials of a cell that ended in the same way: their numbers, and the sentence with the tail of the log."""
 
     server: str
@@ -103,7 +103,7 @@ class Failure:
     detail: str
 
 
-def blocks(run: Run, ranking: Ranking) -> list[Block]:
+def load_tables(run: Run, ranking: Ranking) -> list[LoadTable]:
     """Return the estimates of every cell, by load."""
     doubts = _doubts_by_cell(run)
     best = {
@@ -121,7 +121,7 @@ def blocks(run: Run, ranking: Ranking) -> list[Block]:
         return Row(first.server, hues[first.server], remarks.trials(first), texts, codes, missing, found.is_level)
 
     return [
-        Block(
+        LoadTable(
             capital(ranking.sweep.phrase(panel, x).removeprefix("at ")),
             tuple(row(found, workload) for found in ranking.rows(workload)),
         )
@@ -186,7 +186,7 @@ def doubts(run: Run) -> list[DoubtRow]:
     return rows
 
 
-def failures(run: Run) -> list[Failure]:
+def failures(run: Run) -> list[FailedTrials]:
     """Return the trials that were not measured, those of a cell that ended alike together."""
     failed = run.trials[run.trials["status"] != Status.MEASURED]
     columns = failed[["server", "workload", "status", "status_detail", "trial"]].itertuples(index=False)
@@ -194,7 +194,7 @@ def failures(run: Run) -> list[Failure]:
     for server, workload, status, detail, trial in columns:
         alike[server, workload, status, detail].append(str(trial))
     return [
-        Failure(server, workload, status, ", ".join(numbers), detail)
+        FailedTrials(server, workload, status, ", ".join(numbers), detail)
         for (server, workload, status, detail), numbers in alike.items()
     ]
 

@@ -62,7 +62,7 @@ def _open_descriptors(process: psutil.Process) -> int:
 
 
 def wait_until(holds: Callable[[], bool], *, within_s: float) -> bool:
-    """Look again and again until the condition holds; return False if it does not in time."""
+    """Ask again and again until the condition holds; return False if it does not in time."""
     give_up_at = time.monotonic() + within_s
     while not holds():
         if time.monotonic() >= give_up_at:

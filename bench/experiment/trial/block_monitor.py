@@ -1,7 +1,7 @@
 """Watches a block from outside: what each of its servers, the generator and the machine used while the load ran.
 
-Looks are rarer than beside a trial alone, because each of them takes time from the server whose turn it is. The CPU of
-a slice is read by the generator, at the slice's edges.
+Samples are rarer than beside a trial alone, because each of them takes time from the server whose turn it is. The CPU
+of a slice is read by the generator, at the slice's edges.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class BlockMonitor(threading.Thread):
 
     def __enter__(self) -> Self:
         for side in self._sides:
-            side.look_up()
+            side.refresh()
         self._began_s, self._before = time.monotonic(), self._edge()
         self.start()
         return self
@@ -57,7 +57,7 @@ class BlockMonitor(threading.Thread):
         while not self._stopping.wait(wait_s):
             began_s = time.monotonic()
             for side in self._sides:
-                if seen := side.look():
+                if seen := side.sample():
                     self._samples[side].append({"at_s": began_s - self._began_s, "process": side.name, **seen})
             machine = self._machine.read()
             self._machine_samples.append(

@@ -90,7 +90,7 @@ class Side:
         self.is_lost = False
         self._tree: Tree | None = None
 
-    def look_up(self) -> None:
+    def refresh(self) -> None:
         """Find the members of the tree, or new ones."""
         if self._tree is not None:
             self.read("refresh")
@@ -117,7 +117,7 @@ class Side:
         vitals: Vitals | None = self.read("vitals")
         return vitals is not None and vitals.threads <= COUNTED_THREADS_MAX
 
-    def look(self) -> Mapping[str, Any]:
+    def sample(self) -> Mapping[str, Any]:
         """Return a sample by the column names of `schema.MONITOR`, and remember the largest; empty if it is lost."""
         vitals: Vitals | None = self.read("vitals")
         if vitals is None:
@@ -174,7 +174,7 @@ class Monitor(threading.Thread):
         if not self._wait_until(self._start_ns - LEAD_NS):
             return
         for side in self._sides:
-            side.look_up()
+            side.refresh()
         try:
             self._machine = MachineClock(self._cpus)
         except OSError:
@@ -183,7 +183,7 @@ class Monitor(threading.Thread):
         if not self._wait_until(self._start_ns):
             return
         before = self._edge()
-        if not self._sample(self._end_ns - LEAD_NS):
+        if not self._take_samples(self._end_ns - LEAD_NS):
             return
         last_ns, last = time.monotonic_ns(), self._counters()  # now: the threads end with their connections
         if not self._wait_until(self._end_ns):
@@ -203,22 +203,22 @@ class Monitor(threading.Thread):
         server, client = self._server.read("cpu"), self._client.read("cpu")
         return Edge(time.monotonic_ns(), server, client, time.process_time(), self._machine.read())
 
-    def _sample(self, end_ns: int) -> bool:
+    def _take_samples(self, end_ns: int) -> bool:
         """Take samples until then. False if the trial was given up before."""
         due_ns = self._start_ns
         while due_ns < end_ns:
             began_ns = time.monotonic_ns()
-            self._take(began_ns)
+            self._take_sample(began_ns)
             cost_ns = time.monotonic_ns() - began_ns
             due_ns = max(due_ns, began_ns) + max(INTERVAL_NS, int(cost_ns / SAMPLING_SHARE))
             if not self._wait_until(min(due_ns, end_ns)):
                 return False
         return True
 
-    def _take(self, at_ns: int) -> None:
+    def _take_sample(self, at_ns: int) -> None:
         at_s = (at_ns - self._start_ns) / 1e9
         for side in self._sides:
-            if seen := side.look():
+            if seen := side.sample():
                 self._samples.append({"at_s": at_s, "process": side.name, **seen})
         machine = self._machine.read()
         self._samples.append(

@@ -189,12 +189,12 @@ def _parse_ready(server: Server, line: str) -> tuple[str, int]:
 
 def free_port(host: str) -> int:
     """Return a TCP port that nothing on `host` used a moment ago. Raise UsageError if `host` is not here."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
         try:
-            probe.bind((host, 0))
+            sock.bind((host, 0))
         except OSError as error:
             raise UsageError(f"cannot listen on {host}: {error.strerror or error}") from error
-        port: int = probe.getsockname()[1]
+        port: int = sock.getsockname()[1]
         return port
 
 

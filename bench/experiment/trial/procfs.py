@@ -54,7 +54,7 @@ class Cpu(NamedTuple):
 
 
 class Vitals(NamedTuple):
-    """What one look at a process or a tree shows."""
+    """What one reading of a process or a tree shows."""
 
     cpu: Cpu
     rss_bytes: int

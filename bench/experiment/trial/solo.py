@@ -82,7 +82,7 @@ def _coordinate(
         window_start_ns = start_ns + round(workload.warmup_s * 1e9)
         window_ns = (window_start_ns, window_start_ns + round(workload.duration_s * 1e9))
         watched = judge.cores.server + judge.cores.client
-        # On the generator's core, each look of the monitor would be a pause in which requests fall due.
+        # On the generator's core, each sample of the monitor would be a pause in which requests fall due.
         with (
             bound_to(judge.cores.spare or judge.cores.server),
             Monitor(running.pid, generator.pid, window_ns, watched) as monitor,

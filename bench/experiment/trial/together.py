@@ -116,7 +116,7 @@ class _Load:
             monitor = BlockMonitor(
                 [running.pid for _, running in alive], client_pid, self._judge.cores.server + self._judge.cores.client
             )
-            # On the generator's core, each look of the monitor would be a pause in which requests fall due.
+            # On the generator's core, each sample of the monitor would be a pause in which requests fall due.
             with bound_to(self._judge.cores.spare or self._judge.cores.server), monitor:
                 self._generator.go(time.monotonic_ns() + START_LEAD_NS)
                 self._wait(len(alive))

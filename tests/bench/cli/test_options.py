@@ -33,10 +33,10 @@ def asked(arguments, **settings):
         found.append(workload_given(texts_given(given), arrivals=settings.get("arrivals", "constant")))
         assert given == {}
 
-    outcome = CliRunner().invoke(command, arguments)
-    if isinstance(outcome.exception, UsageError):
-        raise outcome.exception
-    assert outcome.exit_code == 0, outcome.output
+    ended = CliRunner().invoke(command, arguments)
+    if isinstance(ended.exception, UsageError):
+        raise ended.exception
+    assert ended.exit_code == 0, ended.output
     return found[0]
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench.analysis.runs import run_folder
 from bench.cli import summary
-from bench.cli.progress import outcome, watching
+from bench.cli.progress import line_of, watching
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Block, Server, Status, Trial, TrialResult
 from bench.experiment.store import Store
@@ -48,8 +48,8 @@ def result(
         ),
     ],
 )
-def test_an_outcome_is_one_line(given, text):
-    assert outcome(given) == text
+def test_what_a_trial_gave_is_one_line(given, text):
+    assert line_of(given) == text
 
 
 def said(results, **console):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.cli.search import conclusion
+from bench.cli.search import in_words
 from bench.errors import ExitCode
 from bench.experiment.model import StopReason
 from bench.experiment.search import Bracket, Found, Objective
@@ -40,7 +40,7 @@ KEPT = "p99 < 10 ms is kept at 8,000/s"
 )
 def test_a_search_says_what_it_found_and_why_it_ended(state, stopped, said, status):
     found = Found(bracket=Bracket(first_per_s=1000, **state), trials=7, stopped=stopped)
-    lines, got = conclusion(found, OBJECTIVE)
+    lines, got = in_words(found, OBJECTIVE)
     assert got is status
     assert len(lines) == len(said)
     assert all(line.startswith(start) for line, start in zip(lines, said, strict=True))

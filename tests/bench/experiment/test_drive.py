@@ -52,7 +52,7 @@ class Clock:
         return measured(block)
 
 
-def test_drive_sends_results_to_the_experiment_and_returns_its_outcome():
+def test_drive_sends_results_to_the_experiment_and_returns_its_conclusion():
     kept = []
     blocks = [block(1), block(2, of=3), block(5)]
     assert drive(count(blocks), measured, keep=lambda result: kept.append(result.trial.number)) == (
@@ -122,8 +122,8 @@ def test_what_the_experiment_or_the_disk_raises_is_raised():
 
 def test_drive_ends_before_the_block_that_would_be_late():
     clock = Clock()
-    outcome = drive(count([block(n) for n in range(1, 10)]), clock.measure, limit_s=3.5, clock=clock)
-    assert outcome == ([1, 2, 3], StopReason.TIME_IS_UP)
+    conclusion = drive(count([block(n) for n in range(1, 10)]), clock.measure, limit_s=3.5, clock=clock)
+    assert conclusion == ([1, 2, 3], StopReason.TIME_IS_UP)
     assert clock.now_s == 103.0
 
 
@@ -157,8 +157,8 @@ def _both_signals_raise():
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_in_a_block_loses_that_block_only(kill):
     kept = []
-    outcome = drive(count([block(1), block(2), block(3)]), interrupting(2, kill), keep=kept.append)
-    assert outcome == ([1], StopReason.INTERRUPTED)
+    conclusion = drive(count([block(1), block(2), block(3)]), interrupting(2, kill), keep=kept.append)
+    assert conclusion == ([1], StopReason.INTERRUPTED)
     assert [result.trial.number for result in kept] == [1]
 
 

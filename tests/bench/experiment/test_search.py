@@ -126,7 +126,7 @@ def test_a_trial_that_says_nothing_about_its_rate_ends_the_search(status):
 
 
 @pytest.mark.parametrize(
-    ("measured", "outcome"),
+    ("measured", "rating"),
     [
         (result(100.0, 5e6), Rating.KEPT),
         # Above the limit.
@@ -141,8 +141,8 @@ def test_a_trial_that_says_nothing_about_its_rate_ends_the_search(status):
         (result(100.0, 11e6, Doubt.GENERATOR_SATURATED), Rating.GENERATOR),
     ],
 )
-def test_what_keeps_an_objective(measured, outcome):
-    assert rated(measured, OBJECTIVE) is outcome
+def test_what_keeps_an_objective(measured, rating):
+    assert rated(measured, OBJECTIVE) is rating
 
 
 def test_an_objective_is_read_as_people_write_it():

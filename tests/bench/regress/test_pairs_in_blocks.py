@@ -158,7 +158,7 @@ def test_a_server_that_works_out_of_its_turn_is_invalid(arm, idle, expected):
 
 
 def stopped(after):
-    """Interrupt a comparison of two cells after some blocks, and return its outcome."""
+    """Interrupt a comparison of two cells after some blocks, and return what it found."""
     experiment = session(
         fakes.ask(cells=(fakes.cell("a"), fakes.cell("b")), pairs=40), Knowledge(pair_sd={}, trial_s={})
     )
@@ -173,10 +173,10 @@ def stopped(after):
 
 
 def test_what_was_interrupted_says_what_its_pairs_show():
-    outcome = stopped(after=30)
-    assert outcome.stopped is StopReason.INTERRUPTED
-    assert [cell.metrics[0].pairs for cell in outcome.comparison.cells] == [15, 15]
-    assert outcome.comparison.exit_code() is ExitCode.REGRESSED
+    compared = stopped(after=30)
+    assert compared.stopped is StopReason.INTERRUPTED
+    assert [cell.metrics[0].pairs for cell in compared.comparison.cells] == [15, 15]
+    assert compared.comparison.exit_code() is ExitCode.REGRESSED
 
 
 def test_a_cell_that_was_not_reached_is_inconclusive_and_says_why():
@@ -190,25 +190,25 @@ def test_what_was_interrupted_before_its_first_pair_has_nothing_to_say():
         stopped(after=0)
 
 
-def report(outcome, tmp_path, **fields):
-    question = fakes.ask(cells=outcome.plan.cells, pairs=12)
+def presentation(compared, tmp_path, **fields):
+    question = fakes.ask(cells=compared.plan.cells, pairs=12)
     arms = Prepared(cells=question.cells, baseline="old", candidate="new", same=False, same_interpreter=True)
     ledger = Ledger(tmp_path / "ledger")
-    made = conclude.report(outcome, question, arms, ledger, ["echobench"], seconds=60.0, allow=False)
+    made = conclude.presentation(compared, question, arms, ledger, ["echobench"], seconds=60.0, allow=False)
     return replace(made, **fields)
 
 
 def test_the_report_and_the_plan_say_what_was_measured_solo(tmp_path):
     cells = (fakes.cell("a"), fakes.cell("b", port=8000))
-    outcome = fakes.run(fakes.FakeHost(fakes.STILL), fakes.ask(cells=cells, pairs=12))
-    made = report(outcome, tmp_path)
-    assert f"b: {SOLO}" in outcome.plan.lines
+    compared = fakes.run(fakes.FakeHost(fakes.STILL), fakes.ask(cells=cells, pairs=12))
+    made = presentation(compared, tmp_path)
+    assert f"b: {SOLO}" in compared.plan.lines
     assert text(made).count(SOLO) == markdown(made).count(SOLO) == 1
     assert {cell["cell"]: cell["design"] for cell in made.comparison.to_json()["cells"]} == {"a": "block", "b": "solo"}
 
 
 def test_an_interrupted_report_says_so_and_keeps_its_exit_status(tmp_path):
-    lines = text(report(stopped(after=30), tmp_path)).splitlines()
+    lines = text(presentation(stopped(after=30), tmp_path)).splitlines()
     assert "interrupted: this is what the pairs until then show" in lines
     assert lines[-1] == "exit status 1"
 
@@ -217,16 +217,16 @@ def test_an_interrupted_report_says_so_and_keeps_its_exit_status(tmp_path):
 def test_a_host_that_others_use_is_a_doubt_and_no_refusal(tmp_path, used, said):
     crowd = {"machine_foreign_cpu_share": used}
     host = fakes.FakeHost(fakes.STILL, change=lambda result, *_: fakes.with_metrics(result, **crowd))
-    outcome = fakes.run(host, fakes.ask(pairs=12))
-    assert outcome.comparison.word is Word.OK
-    assert ("doubt: other processes took 50 % of the machine" in text(report(outcome, tmp_path))) is said
+    compared = fakes.run(host, fakes.ask(pairs=12))
+    assert compared.comparison.word is Word.OK
+    assert ("doubt: other processes took 50 % of the machine" in text(presentation(compared, tmp_path))) is said
 
 
 def test_noise_is_remembered_for_the_very_same_measurement_only(tmp_path):
     cell = fakes.cell(duration_s=0.5)
-    outcome = fakes.run(fakes.FakeHost(fakes.QUIET), fakes.ask(cells=(cell,), pairs=12))
+    compared = fakes.run(fakes.FakeHost(fakes.QUIET), fakes.ask(cells=(cell,), pairs=12))
     ledger = Ledger(tmp_path / "ledger")
-    ledger.append(entries(outcome.comparison, (cell,), at="now", machine="m", same=True, trial_s=2.0))
+    ledger.append(entries(compared.comparison, (cell,), at="now", machine="m", same=True, trial_s=2.0))
     others = [
         fakes.cell(duration_s=0.05),
         fakes.cell(duration_s=0.5, warmup_s=3.0),

@@ -1,4 +1,4 @@
-"""What the check promises of solo pairs, on a simulated noisy host, through the whole of it: plan to verdict.
+"""What a comparison promises of solo pairs, on a simulated noisy host, through the whole of it: plan to verdict.
 
 Pairs in blocks are in `test_regress_blocks.py`.
 
@@ -113,8 +113,8 @@ def _one_after_the_other(seed, disturb):
 @pytest.mark.parametrize("pairs", [10, 20, 40])
 def test_the_interval_holds_the_truth(pairs):
     def holds(seed):
-        outcome = fakes.run(fakes.FakeHost(fakes.NOISY, seed=seed, slower=0.05), fakes.ask(pairs=pairs, seed=seed))
-        rows = observations("threads", outcome.logs["threads"])
+        compared = fakes.run(fakes.FakeHost(fakes.NOISY, seed=seed, slower=0.05), fakes.ask(pairs=pairs, seed=seed))
+        rows = observations("threads", compared.pairs["threads"])
         found = judge(rows, cells=["threads"], looks=(pairs,), rules=(fakes.RPS,), alpha=0.01)
         slowdown = found.cells[0].metrics[0].slowdown
         return slowdown.low <= 0.05 <= slowdown.high

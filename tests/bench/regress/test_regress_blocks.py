@@ -1,4 +1,4 @@
-"""What the check promises of pairs in blocks, on a simulated host, by its defaults: rules, duration and warm-up.
+"""What a comparison promises of pairs in blocks, on a simulated host, by its defaults: rules, duration and warm-up.
 
 Every case prints its figure (`pytest -rP`); docs/verdict.md repeats them. Seeds are fixed, so a case that passes once
 passes always.
@@ -113,10 +113,10 @@ def test_a_much_slower_candidate_is_regressed_on_a_busy_machine():
     crowd = {"machine_foreign_cpu_share": 0.72}
     host = fakes.FakeHost(replace(fakes.SLICED, slices=slices), slower=1.52)
     host.change = lambda result, *_: fakes.with_metrics(result, **crowd)
-    outcome = fakes.run(host, fakes.ask(cells=(cell(),), rules=RULES, seconds=MINUTE_S))
-    change = outcome.comparison.cells[0].metrics[0].change
-    print(f"+152 % while others use 72 %: {outcome.comparison.word}, {change.value:+.0%}")
-    assert outcome.comparison.word is Word.REGRESSED
+    compared = fakes.run(host, fakes.ask(cells=(cell(),), rules=RULES, seconds=MINUTE_S))
+    change = compared.comparison.cells[0].metrics[0].change
+    print(f"+152 % while others use 72 %: {compared.comparison.word}, {change.value:+.0%}")
+    assert compared.comparison.word is Word.REGRESSED
     assert change.low < 1.52 < change.high
 
 
@@ -130,8 +130,8 @@ def test_pairs_in_a_random_order_need_no_batches():
 
     def fired(seed, slower):
         host = fakes.FakeHost(fakes.Host(drift_sd=0.15, drift_tau_s=60.0), seed=seed, slower=slower)
-        log = fakes.run(host, fakes.ask(pairs=40, seed=seed)).logs["threads"]
-        rates = np.array([[pair[arm].metrics["replies_per_s"] for arm in fakes.Arm] for pair in log.pairs])
+        pairs = fakes.run(host, fakes.ask(pairs=40, seed=seed)).pairs["threads"]
+        rates = np.array([[pair[arm].metrics["replies_per_s"] for arm in fakes.Arm] for pair in pairs.whole])
         d = np.log(rates[:, 0] / rates[:, 1])
         return [signed_rank_p(one) <= alpha for one in (d, batches(d)) for alpha in (0.01, ALPHA)]
 
@@ -151,6 +151,6 @@ def test_a_baseline_that_dies_in_a_block_is_no_baseline():
         return fakes.failed(result, Status.SKIPPED, "the other server of the block was not ready")
 
     host = fakes.FakeHost(fakes.SLICED, change=change)
-    outcome = fakes.run(host, fakes.ask(pairs=12))
-    assert outcome.comparison.word is Word.NO_BASELINE
-    assert "no module named x" in outcome.comparison.cells[0].reason
+    compared = fakes.run(host, fakes.ask(pairs=12))
+    assert compared.comparison.word is Word.NO_BASELINE
+    assert "no module named x" in compared.comparison.cells[0].reason

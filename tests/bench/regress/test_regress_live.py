@@ -198,8 +198,8 @@ def test_a_noise_that_begins_in_the_middle_is_not_a_regression(echo):
     for seed in range(10):
         with contextlib.ExitStack() as stack:
             watcher = BusyFromTheMiddle(stack)
-            outcome = in_process(both(echo()), watcher=watcher, rules=(rule,), seed=seed)
-        words[outcome.comparison.cells[0].word] += 1
+            compared = in_process(both(echo()), watcher=watcher, rules=(rule,), seed=seed)
+        words[compared.comparison.cells[0].word] += 1
         rows = [
             Observation(cell="c", pair=i % PAIRS, arm=list(Arm)[i // PAIRS], values={rule.metric: value})
             for i, value in enumerate(watcher.values)
@@ -211,10 +211,10 @@ def test_a_noise_that_begins_in_the_middle_is_not_a_regression(echo):
 
 def test_a_generator_that_is_the_limit_is_invalid(echo):
     workload = WORKLOAD.replace(pipeline=64, message_bytes=64)
-    outcome = in_process(both(echo()), rules=(_rule("replies_per_s"),), workload=workload)
-    print(f"live saturation: {outcome.comparison.host_problem or outcome.comparison.cells[0].reason}")
-    assert outcome.comparison.exit_code() is ExitCode.INVALID
-    assert outcome.comparison.host_problem or "load generator used" in outcome.comparison.cells[0].reason
+    compared = in_process(both(echo()), rules=(_rule("replies_per_s"),), workload=workload)
+    print(f"live saturation: {compared.comparison.host_problem or compared.comparison.cells[0].reason}")
+    assert compared.comparison.exit_code() is ExitCode.INVALID
+    assert compared.comparison.host_problem or "load generator used" in compared.comparison.cells[0].reason
 
 
 def test_a_project_not_written_here_with_a_slower_second_commit(project, regress):

@@ -22,8 +22,8 @@ from bench.verdict.pairs import Arm
 from bench.verdict.words import Word
 
 
-def only(outcome):
-    return outcome.comparison.cells[0]
+def only(compared):
+    return compared.comparison.cells[0]
 
 
 def arms_in_order(host):
@@ -60,8 +60,8 @@ def test_both_trials_of_a_pair_share_a_seed_and_pairs_do_not():
 def test_a_changed_cell_ends_and_one_that_looks_fine_goes_on():
     """More pairs may yet find a smaller slowdown than those that were excluded."""
     host = fakes.FakeHost(fakes.STILL, slower={"a": 0.5}, trials=400)
-    outcome = fakes.run(host, fakes.ask(cells=(fakes.cell("a"), fakes.cell("b")), pairs=40, looks=(20, 40)))
-    found = {cell.cell: (cell.word, cell.metrics[0].pairs) for cell in outcome.comparison.cells}
+    compared = fakes.run(host, fakes.ask(cells=(fakes.cell("a"), fakes.cell("b")), pairs=40, looks=(20, 40)))
+    found = {cell.cell: (cell.word, cell.metrics[0].pairs) for cell in compared.comparison.cells}
     assert found == {"a": (Word.REGRESSED, 20), "b": (Word.OK, 40)}
 
 
@@ -84,9 +84,9 @@ def test_a_server_that_is_known_not_to_run_is_not_tried():
     cell = fakes.cell()
     gone = dataclasses.replace(cell, servers={**cell.servers, Arm.BASELINE: Server(name="x", gap="it is not in base")})
     host = fakes.FakeHost()
-    outcome = fakes.run(host, fakes.ask(cells=(gone,), pairs=12))
-    assert outcome.comparison.exit_code() is ExitCode.NO_BASELINE
-    assert "it is not in base" in only(outcome).reason
+    compared = fakes.run(host, fakes.ask(cells=(gone,), pairs=12))
+    assert compared.comparison.exit_code() is ExitCode.NO_BASELINE
+    assert "it is not in base" in only(compared).reason
     assert host.calls == []
 
 
@@ -95,10 +95,10 @@ def test_a_lost_trial_is_measured_again_with_its_partner():
         return fakes.failed(result, Status.SERVER_DIED, "ended") if (arm, count) == (Arm.BASELINE, 4) else result
 
     host = fakes.FakeHost(change=change)
-    outcome = fakes.run(host, fakes.ask(pairs=12))
-    assert only(outcome).metrics[0].pairs == 12
+    compared = fakes.run(host, fakes.ask(pairs=12))
+    assert only(compared).metrics[0].pairs == 12
     assert len(host.calls) == 26
-    assert outcome.comparison.exit_code() is not ExitCode.INVALID
+    assert compared.comparison.exit_code() is not ExitCode.INVALID
 
 
 def test_more_than_five_percent_lost_is_invalid():
@@ -107,18 +107,18 @@ def test_more_than_five_percent_lost_is_invalid():
             fakes.failed(result, Status.SERVER_DIED, "segfault") if arm is Arm.CANDIDATE and count % 3 == 2 else result
         )
 
-    outcome = fakes.run(fakes.FakeHost(change=change), fakes.ask(pairs=20))
-    assert outcome.comparison.exit_code() is ExitCode.INVALID
-    assert "segfault" in only(outcome).reason
+    compared = fakes.run(fakes.FakeHost(change=change), fakes.ask(pairs=20))
+    assert compared.comparison.exit_code() is ExitCode.INVALID
+    assert "segfault" in only(compared).reason
 
 
 def test_wrong_bytes_are_invalid_at_once():
     def change(result, arm, count):
         return fakes.failed(result, Status.WRONG_ECHO, "byte 7") if (arm, count) == (Arm.CANDIDATE, 2) else result
 
-    outcome = fakes.run(fakes.FakeHost(change=change), fakes.ask(pairs=20))
-    assert outcome.comparison.exit_code() is ExitCode.INVALID
-    assert "wrong bytes" in only(outcome).reason
+    compared = fakes.run(fakes.FakeHost(change=change), fakes.ask(pairs=20))
+    assert compared.comparison.exit_code() is ExitCode.INVALID
+    assert "wrong bytes" in only(compared).reason
 
 
 GATES = {
@@ -133,9 +133,9 @@ GATES = {
 def test_a_cell_that_was_not_measured_is_invalid(gate):
     metrics, said = GATES[gate]
     host = fakes.FakeHost(change=lambda result, *_: fakes.with_metrics(result, **metrics))
-    outcome = fakes.run(host, fakes.ask(pairs=12))
-    assert outcome.comparison.exit_code() is ExitCode.INVALID
-    assert said in only(outcome).reason
+    compared = fakes.run(host, fakes.ask(pairs=12))
+    assert compared.comparison.exit_code() is ExitCode.INVALID
+    assert said in only(compared).reason
 
 
 def test_a_busy_generator_is_valid_where_server_cpu_decides():
@@ -150,16 +150,16 @@ def test_a_busy_generator_is_valid_where_server_cpu_decides():
 def test_a_load_that_was_not_offered_is_invalid():
     cell = fakes.cell(rate_per_s=1000.0, arrivals="poisson")
     host = fakes.FakeHost(change=lambda result, *_: fakes.with_metrics(result, offered_per_s=900.0))
-    outcome = fakes.run(host, fakes.ask(cells=(cell,), rules=(fakes.P50,), pairs=12))
-    assert "only 90 % of the asked load was offered" in only(outcome).reason
+    compared = fakes.run(host, fakes.ask(cells=(cell,), rules=(fakes.P50,), pairs=12))
+    assert "only 90 % of the asked load was offered" in only(compared).reason
 
 
 def test_the_chance_in_poisson_arrivals_is_let_be():
     cell = fakes.cell(rate_per_s=1000.0, arrivals="poisson", duration_s=0.5)
     draw = np.random.default_rng(1)
     host = fakes.FakeHost(change=lambda result, *_: fakes.with_metrics(result, offered_per_s=draw.poisson(500) / 0.5))
-    outcome = fakes.run(host, fakes.ask(cells=(cell,), rules=(fakes.P50,), pairs=12))
-    assert outcome.comparison.exit_code() is not ExitCode.INVALID
+    compared = fakes.run(host, fakes.ask(cells=(cell,), rules=(fakes.P50,), pairs=12))
+    assert compared.comparison.exit_code() is not ExitCode.INVALID
 
 
 @pytest.mark.parametrize("column", ["interpreter", "server_cpus"])
@@ -167,9 +167,9 @@ def test_arms_that_ran_elsewhere_are_invalid(column):
     def change(result, arm, _count):
         return fakes.with_metrics(result, **{column: "0" if arm is Arm.BASELINE else "1"})
 
-    outcome = fakes.run(fakes.FakeHost(change=change), fakes.ask(pairs=12))
-    assert outcome.comparison.exit_code() is ExitCode.INVALID
-    assert "was not the same in all trials: 0 / 1" in only(outcome).reason
+    compared = fakes.run(fakes.FakeHost(change=change), fakes.ask(pairs=12))
+    assert compared.comparison.exit_code() is ExitCode.INVALID
+    assert "was not the same in all trials: 0 / 1" in only(compared).reason
 
 
 @pytest.mark.parametrize(
@@ -179,10 +179,10 @@ def test_a_host_that_others_use_is_invalid_whatever_was_found(metric, said):
     host = fakes.FakeHost(
         fakes.STILL, slower=0.5, change=lambda result, *_: fakes.with_metrics(result, **{metric: 0.95})
     )
-    outcome = fakes.run(host, fakes.ask(pairs=12))
-    assert outcome.comparison.exit_code() is ExitCode.INVALID
-    assert only(outcome).word is Word.REGRESSED
-    assert said in outcome.comparison.host_problem
+    compared = fakes.run(host, fakes.ask(pairs=12))
+    assert compared.comparison.exit_code() is ExitCode.INVALID
+    assert only(compared).word is Word.REGRESSED
+    assert said in compared.comparison.host_problem
 
 
 def with_slices(result, rates):
@@ -192,9 +192,9 @@ def with_slices(result, rates):
 
 def test_a_rate_that_never_becomes_steady_is_invalid():
     host = fakes.FakeHost(change=lambda result, *_: with_slices(result, [70, 80, 90, 100, 110, 120]))
-    outcome = fakes.run(host, fakes.ask(pairs=12))
-    assert outcome.comparison.exit_code() is ExitCode.INVALID
-    assert "not steady" in only(outcome).reason
+    compared = fakes.run(host, fakes.ask(pairs=12))
+    assert compared.comparison.exit_code() is ExitCode.INVALID
+    assert "not steady" in only(compared).reason
 
 
 def test_arms_that_move_apart_within_the_window_are_invalid():
@@ -203,8 +203,8 @@ def test_arms_that_move_apart_within_the_window_are_invalid():
             result, [100, 100, 100, 101.5, 101.5, 101.5] if arm is Arm.BASELINE else [100, 100, 100, 98.8, 98.8, 98.8]
         )
 
-    outcome = fakes.run(fakes.FakeHost(change=change), fakes.ask(pairs=12))
-    assert "moved apart" in only(outcome).reason
+    compared = fakes.run(fakes.FakeHost(change=change), fakes.ask(pairs=12))
+    assert "moved apart" in only(compared).reason
 
 
 def test_noise_within_the_window_hardly_ever_refuses_a_cell():
@@ -219,40 +219,40 @@ def test_noise_within_the_window_hardly_ever_refuses_a_cell():
 
 
 def test_without_slices_nothing_is_said_about_steadiness():
-    outcome = fakes.run(fakes.FakeHost(), fakes.ask(pairs=12))
-    assert not_steady(outcome.logs["threads"]) == ""
+    compared = fakes.run(fakes.FakeHost(), fakes.ask(pairs=12))
+    assert not_steady(compared.pairs["threads"]) == ""
 
 
 def test_too_few_pairs_are_refused_before_a_trial():
     host = fakes.FakeHost()
-    outcome = fakes.run(host, fakes.ask(pairs=5))
-    assert outcome.comparison.exit_code() is ExitCode.INCONCLUSIVE
-    assert "5 pairs cannot decide anything among 1 test: at least 9 are needed" in only(outcome).reason
+    compared = fakes.run(host, fakes.ask(pairs=5))
+    assert compared.comparison.exit_code() is ExitCode.INCONCLUSIVE
+    assert "5 pairs cannot decide anything among 1 test: at least 9 are needed" in only(compared).reason
     assert host.calls == []
 
 
 def test_what_cannot_run_is_said_also_where_the_pairs_are_too_few():
     cell = fakes.cell()
     gone = dataclasses.replace(cell, servers={**cell.servers, Arm.BASELINE: Server(name="x", gap="it is not in base")})
-    outcome = fakes.run(fakes.FakeHost(), fakes.ask(cells=(gone,), pairs=5))
-    assert outcome.comparison.exit_code() is ExitCode.NO_BASELINE
+    compared = fakes.run(fakes.FakeHost(), fakes.ask(cells=(gone,), pairs=5))
+    assert compared.comparison.exit_code() is ExitCode.NO_BASELINE
 
 
 def test_time_becomes_pairs_at_the_remembered_pace():
     host = fakes.FakeHost(fakes.QUIET, trials=400)
     known = Knowledge(pair_sd={}, trial_s={"threads": fakes.SLOT_S})
-    outcome = fakes.run(host, fakes.ask(seconds=360.0), known)
-    assert outcome.plan.pairs == 60, "360 s of pairs of 6 s"
+    compared = fakes.run(host, fakes.ask(seconds=360.0), known)
+    assert compared.plan.pairs == 60, "360 s of pairs of 6 s"
     assert host.now_s <= 360
-    assert outcome.stopped is None
+    assert compared.stopped is None
 
 
 def test_when_time_runs_out_it_judges_what_there_is():
     host = fakes.FakeHost(fakes.NOISY, trials=400)
     known = Knowledge(pair_sd={}, trial_s={"threads": fakes.SLOT_S / 3})
-    outcome = fakes.run(host, fakes.ask(seconds=300.0), known)
-    assert outcome.stopped is StopReason.TIME_IS_UP
-    assert only(outcome).metrics[0].pairs == 50 < outcome.plan.pairs, "300 s of pairs of 6 s"
+    compared = fakes.run(host, fakes.ask(seconds=300.0), known)
+    assert compared.stopped is StopReason.TIME_IS_UP
+    assert only(compared).metrics[0].pairs == 50 < compared.plan.pairs, "300 s of pairs of 6 s"
     assert len(host.calls) == 100, "no pair is left without its second trial"
 
 
@@ -263,10 +263,10 @@ def test_an_interrupted_comparison_judges_what_there_is():
         return result
 
     host = fakes.FakeHost(fakes.STILL, slower=0.5, change=interrupt)
-    outcome = fakes.run(host, fakes.ask(pairs=30))
-    assert outcome.stopped is StopReason.INTERRUPTED
-    assert only(outcome).metrics[0].pairs == 15
-    assert outcome.comparison.word is Word.REGRESSED
+    compared = fakes.run(host, fakes.ask(pairs=30))
+    assert compared.stopped is StopReason.INTERRUPTED
+    assert only(compared).metrics[0].pairs == 15
+    assert compared.comparison.word is Word.REGRESSED
 
 
 def test_a_remembered_noise_says_before_the_start_what_will_not_be_seen(tmp_path):
@@ -295,11 +295,11 @@ def test_cells_are_left_out_only_if_that_is_allowed():
 def test_the_ledger_remembers_noise_per_machine_and_counts_false_alarms(tmp_path):
     path = tmp_path / "cache" / "ledger.jsonl"
     for seed in range(3):
-        outcome = fakes.run(
+        compared = fakes.run(
             fakes.FakeHost(fakes.QUIET, seed=seed, slower=0.5 if seed == 2 else 0.0), fakes.ask(pairs=12)
         )
-        cells = outcome.plan.cells
-        Ledger(path).append(entries(outcome.comparison, cells, at="now", machine="m", same=True, trial_s=2.0))
+        cells = compared.plan.cells
+        Ledger(path).append(entries(compared.comparison, cells, at="now", machine="m", same=True, trial_s=2.0))
     ledger = Ledger(path)
     known = ledger.knowledge([fakes.cell()], (fakes.RPS,), "m")
     assert 0.02 < known.pair_sd["threads", "replies_per_s"] < 0.2
@@ -312,8 +312,8 @@ def test_the_ledger_remembers_noise_per_machine_and_counts_false_alarms(tmp_path
 
 def test_a_torn_line_of_the_ledger_is_counted_and_the_rest_read(tmp_path):
     path = tmp_path / "ledger"
-    outcome = fakes.run(fakes.FakeHost(), fakes.ask(pairs=12))
-    entry = entries(outcome.comparison, outcome.plan.cells, at="now", machine="m", same=False, trial_s=2.0)
+    compared = fakes.run(fakes.FakeHost(), fakes.ask(pairs=12))
+    entry = entries(compared.comparison, compared.plan.cells, at="now", machine="m", same=False, trial_s=2.0)
     Ledger(path).append(entry)
     path.write_text(path.read_text() + '{"schema": 2, "at"')
     Ledger(path).append(entry)
@@ -329,8 +329,8 @@ def test_a_ledger_that_cannot_be_is_wrong_use(tmp_path):
 
 
 def test_a_metric_that_was_not_seen_is_not_a_noise_of_zero():
-    outcome = fakes.run(fakes.FakeHost(fakes.STILL), fakes.ask(pairs=12))
-    (entry,) = entries(outcome.comparison, outcome.plan.cells, at="now", machine="m", same=True, trial_s=2.0)
+    compared = fakes.run(fakes.FakeHost(fakes.STILL), fakes.ask(pairs=12))
+    (entry,) = entries(compared.comparison, compared.plan.cells, at="now", machine="m", same=True, trial_s=2.0)
     assert entry.pair_sd == {"replies_per_s": 0.0}
     assert not any(isinstance(value, float) and math.isnan(value) for value in dataclasses.asdict(entry).values())
 
@@ -344,7 +344,7 @@ def test_the_sensitivity_is_what_a_closed_loop_shows_of_the_servers_cpu():
 
     share = server_us * rate(server_us) / 1e6
     host = fakes.FakeHost(fakes.QUIET, change=lambda r, *_: fakes.with_metrics(r, server_cpu_share=share))
-    results = fakes.run(host, fakes.ask(pairs=12)).logs["threads"].measured(Arm.BASELINE)
+    results = fakes.run(host, fakes.ask(pairs=12)).pairs["threads"].measured(Arm.BASELINE)
     true = -math.log(rate(more * server_us) / rate(server_us)) / math.log(more)
     assert sensitivity(results).value == pytest.approx(true, rel=1e-3)
     assert sensitivity(results).value == pytest.approx(1 / 3)
@@ -353,16 +353,16 @@ def test_the_sensitivity_is_what_a_closed_loop_shows_of_the_servers_cpu():
 def test_no_sensitivity_is_stated_where_throughput_is_given_or_nothing_was_seen():
     open_loop = fakes.cell(rate_per_s=1000.0, arrivals="poisson")
     host = fakes.FakeHost(change=lambda r, *_: fakes.with_metrics(r, server_cpu_share=0.5, offered_per_s=1000.0))
-    outcome = fakes.run(host, fakes.ask(cells=(open_loop,), rules=(fakes.P50,), pairs=12))
-    assert sensitivity(outcome.logs["threads"].measured(Arm.BASELINE)) is None
+    compared = fakes.run(host, fakes.ask(cells=(open_loop,), rules=(fakes.P50,), pairs=12))
+    assert sensitivity(compared.pairs["threads"].measured(Arm.BASELINE)) is None
     blind = fakes.run(fakes.FakeHost(), fakes.ask(pairs=12))
-    assert sensitivity(blind.logs["threads"].measured(Arm.BASELINE)) is None
+    assert sensitivity(blind.pairs["threads"].measured(Arm.BASELINE)) is None
     assert sensitivity([]) is None
 
 
 def test_a_server_of_several_cores_shows_all_there_is_to_see():
     host = fakes.FakeHost(change=lambda r, *_: fakes.with_metrics(r, server_cpu_share=1.8))
-    assert sensitivity(fakes.run(host, fakes.ask(pairs=12)).logs["threads"].measured(Arm.BASELINE)).value == 1.0
+    assert sensitivity(fakes.run(host, fakes.ask(pairs=12)).pairs["threads"].measured(Arm.BASELINE)).value == 1.0
 
 
 def test_a_question_names_no_default_amount():

@@ -122,7 +122,7 @@ def test_a_planned_cell_that_was_never_run_is_missing(builder):
 
 def test_connections_are_the_axis_if_they_vary(article_run):
     found = sweep(article_run.trials)
-    assert found.axis.column == "connections"
+    assert found.setting.column == "connections"
     (panel,) = found.panels
     assert panel.places == {"c1": 1, "c16": 16, "c128": 128, "c1000": 1000}
     assert (panel.label, found.shared, found.open_loop) == ("", "1 KiB messages, closed loop", False)
@@ -153,18 +153,18 @@ def test_the_rate_is_the_axis_if_only_it_varies(builder):
         builder, connections=[8] * 8, rate_per_s=[1000.0 * n for n in range(1, 9)], arrivals=["poisson"] * 8
     )
     found = sweep(trials)
-    assert found.axis.column == "rate_per_s"
+    assert found.setting.column == "rate_per_s"
     assert (found.shared, found.open_loop) == ("1 KiB messages, 8 connections, open loop with poisson arrivals", True)
     assert found.phrase(found.panels[0], 2000) == "at 2,000/s offered"
 
 
 def test_message_size_and_pipeline_can_be_the_axis_too(builder):
     trials = varied(builder, connections=[8] * 8, message_bytes=[2**n for n in range(4, 12)])
-    assert sweep(trials).axis.column == "message_bytes"
+    assert sweep(trials).setting.column == "message_bytes"
     trials["message_bytes"] = 64
     trials["pipeline"] = trials["workload"].str[1:].astype("Int64")
     found = sweep(trials)
-    assert found.axis.column == "pipeline"
+    assert found.setting.column == "pipeline"
     assert found.shared == "64 B messages, 8 connections, closed loop"
 
 

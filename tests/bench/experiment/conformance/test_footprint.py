@@ -26,15 +26,15 @@ def held(descriptors):
 
 
 @pytest.fixture
-def looks(monkeypatch):
-    """Let each look at the server's process find the next of these numbers of descriptors, and the last for ever."""
+def counts(monkeypatch):
+    """Let each reading of the server's process give the next of these numbers of descriptors, and the last for ever."""
 
-    def find(*counts):
-        left = list(counts)
+    def given(*numbers):
+        left = list(numbers)
         monkeypatch.setattr(footprint, "measure", lambda _pid: held(left.pop(0) if len(left) > 1 else left[0]))
         return left
 
-    return find
+    return given
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is Linux that reserves one")
@@ -50,14 +50,14 @@ def test_the_descriptor_that_a_blocked_accept_reserves_is_not_counted():
             server.kill()
 
 
-def test_footprint_waits_for_what_is_given_back_late(looks):
-    left = looks(9, 9, 9, 5)
+def test_footprint_waits_for_what_is_given_back_late(counts):
+    left = counts(9, 9, 9, 5)
     assert wait_released(1, held(5), deadline=Deadline(60), within_s=30).descriptors == 5
     assert left == [5]
 
 
-def test_footprint_says_what_is_not_given_back_after_which_time(looks):
-    looks(6)
+def test_footprint_says_what_is_not_given_back_after_which_time(counts):
+    counts(6)
     with pytest.raises(BrokenError, match=r"^1 descriptors more than before are still held 0\.05 s after the clients"):
         wait_released(1, held(5), deadline=Deadline(60), within_s=0.05)
     with pytest.raises(BrokenError, match=r"are still held 0\.(1|0\d+) s after"):

@@ -233,12 +233,12 @@ def test_the_most_is_kept_when_less_is_held_later():
     with Running(f"{HOLD}\ndel block\nprint('freed', flush=True)\ninput()") as process:
         assert process.stdout.readline() == "held\n"
         side = Side("server", process.pid)
-        side.look_up()
-        held = side.look()["rss_bytes"]
+        side.refresh()
+        held = side.sample()["rss_bytes"]
         process.stdin.write("\n")
         process.stdin.flush()
         assert process.stdout.readline() == "freed\n"
-        assert side.look()["rss_bytes"] < held - (32 << 20)
+        assert side.sample()["rss_bytes"] < held - (32 << 20)
         assert side.maxima["rss_bytes"] == held
 
 
