@@ -14,10 +14,10 @@ from clients.recorder import RawRecorder
 
 if TYPE_CHECKING:
     from clients.clock import NowNs
-    from clients.gate import Gate
     from clients.kernel import Kernel
     from clients.recorder import Recorder
     from clients.target import Target
+    from clients.turnstile import Turnstile
     from clients.workload import Workload
 
 
@@ -43,7 +43,8 @@ class Common:
     """What all connections of a load have in common.
 
     `buffers` is None if the fast conversations do not suit the load. `is_alone` says that there is one connection only,
-    which keeps nobody waiting. `gate` says when the connections of a closed loop in a block may converse; None outside.
+    which keeps nobody waiting. `turnstile` says when the connections of a closed loop in a block may converse; None
+    outside.
     """
 
     target: Target
@@ -53,7 +54,7 @@ class Common:
     clock: NowNs
     buffers: Buffers | None
     is_alone: bool
-    gate: Gate | None = None
+    turnstile: Turnstile | None = None
 
 
 def in_common(
@@ -64,7 +65,7 @@ def in_common(
     recorder: Recorder,
     clock: NowNs,
     is_alone: bool,
-    gate: Gate | None = None,
+    turnstile: Turnstile | None = None,
 ) -> Common:
     """Return what the connections of such a load share."""
     return Common(
@@ -75,7 +76,7 @@ def in_common(
         clock=clock,
         buffers=Buffers.of(workload) if _is_fast(workload, target, recorder) else None,
         is_alone=is_alone,
-        gate=gate,
+        turnstile=turnstile,
     )
 
 

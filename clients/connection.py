@@ -48,7 +48,7 @@ class Connection:
         """Be busy from `start_ns` until cancelled: with what is dispatched, or in a closed loop."""
         self._dispatcher = dispatcher
         clock, in_flight = self._common.clock, self.in_flight
-        converse = self._converse if self._common.gate is None else self._converse_in_turn
+        converse = self._converse if self._common.turnstile is None else self._converse_in_turn
         await sleep_until(start_ns, clock)
         pause_ns = _PAUSE_FIRST_NS
         while True:
@@ -115,17 +115,17 @@ class Connection:
         return (closed_alone if common.is_alone else closed_fast)(sock, self.in_flight, common)
 
     async def _converse_in_turn(self, sock: socket.socket) -> None:
-        """Converse whenever the gate is open, until all requests of the connection are done."""
-        gate = self._common.gate
-        assert gate is not None
+        """Converse whenever the turnstile is open, until all requests of the connection are done."""
+        turnstile = self._common.turnstile
+        assert turnstile is not None
         while True:
-            await gate.turn(sock, self.in_flight)
-            gate.enter()
+            await turnstile.turn(sock, self.in_flight)
+            turnstile.enter()
             try:
                 await self._converse(sock)
             finally:
-                gate.leave()
-            if gate.is_open:
+                turnstile.leave()
+            if turnstile.is_open:
                 return
 
     def _fail(self, failure: Failure) -> None:

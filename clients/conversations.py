@@ -7,8 +7,8 @@
 | `open_fast` | an open loop of such requests |
 | `general` | all the rest: several in flight, think time, drawn sizes, TLS, raw samples |
 
-Each loop ends when all requests of the connection are done, or a closed one with its gate, or raises the fault of the
-server that ended it. The fast loops have the common case written out, and leave what is not common to
+Each loop ends when all requests of the connection are done, or a closed one with its turnstile. Or it raises the fault
+of the server that ended it. The fast loops have the common case written out, and leave what is not common to
 `InFlight.settle`.
 
 All connections of `closed_fast` and `open_fast` share one buffer, so it stays in the processor's cache. Before each
@@ -54,10 +54,10 @@ _CALL_WAITS_MAX_US = 20_000  # for so long a call of the only connection waits b
 
 
 def _requests(common: Common, in_flight: InFlight) -> Iterable[Any]:
-    """Return one item for each request that a connection may still carry, as long as its gate is open if it has one."""
+    """Return one item for each request that a connection may still carry, as long as its turnstile is open."""
     left = _left(common, in_flight)
     requests = repeat(None) if left is None else repeat(None, left)
-    return requests if common.gate is None else zip(common.gate.while_open(), requests, strict=False)
+    return requests if common.turnstile is None else zip(common.turnstile.while_open(), requests, strict=False)
 
 
 def _left(common: Common, in_flight: InFlight) -> int | None:
@@ -119,7 +119,7 @@ def closed_alone(sock: socket.socket, in_flight: InFlight, common: Common) -> Ge
     message, stamp, reply, send, receive = _equipment(sock, common)
     spare, spare_stamp, _ = Buffers.of(common.workload)
     now_ns, recorder, size = common.clock, common.recorder, len(message)
-    keeps_ns = _KEEPS_NS if common.gate is None else _KEEPS_IN_SLICE_NS
+    keeps_ns = _KEEPS_NS if common.turnstile is None else _KEEPS_IN_SLICE_NS
     turn_ns, took_ns = 0, None
     sent_ns = now_ns()
     stamp[0] = sent_ns - 1  # every later message is stamped with the time at which the one before it was sent
@@ -219,11 +219,11 @@ def general(
     """Send messages of any size when they fall due, up to `pipeline` of them in flight, over any transport."""
     workload, now_ns = common.workload, common.clock
     fd, think_ns = sock.fileno(), round(workload.think_s * 1e9)
-    gate, left = common.gate, sys.maxsize if (limit := _left(common, in_flight)) is None else limit
+    turnstile, left = common.turnstile, sys.maxsize if (limit := _left(common, in_flight)) is None else limit
     rests = False
     handed_ns: int | None = None
     while left or in_flight.outstanding:
-        if gate is not None and not gate.is_open:
+        if turnstile is not None and not turnstile.is_open:
             left = 0
             if not in_flight.outstanding:
                 return

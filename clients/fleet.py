@@ -11,12 +11,12 @@ from clients.common import in_common
 from clients.connection import Connection
 from clients.cpuclock import CpuClock
 from clients.dispatch import Dispatcher
-from clients.gate import Gate
 from clients.overdue import end_overdue
 from clients.pacing import Schedule, due_times_ns
 from clients.recorder import Recorder
 from clients.together import hang_up_all, open_all
 from clients.traps import sleep_until
+from clients.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class Fleet:
         self._workload, self._kernel, self._now_ns = workload, kernel, clock
         self._timeout_ns = round(workload.timeout_s * 1e9)
         self._recorder = new_recorder(open_loop=workload.is_open_loop)
-        self._gate = Gate(kernel, clock)
+        self._turnstile = Turnstile(kernel, clock)
         self._dispatcher: Dispatcher | None = None
         self._tasks: list[Task[None]] = []
         self.cpu = CpuClock(pid)
@@ -73,7 +73,7 @@ class Fleet:
             recorder=self._recorder,
             clock=clock,
             is_alone=workload.connections == 1,
-            gate=None if workload.is_open_loop else self._gate,  # an open loop's dispatcher pauses instead
+            turnstile=None if workload.is_open_loop else self._turnstile,  # an open loop's dispatcher pauses instead
         )
         self.connections = [Connection(number, common) for number in range(workload.connections)]
 
@@ -105,10 +105,10 @@ class Fleet:
     async def load(self, end_ns: int) -> int:
         """Load the server until `end_ns`, and return the moment at which its last reply was in."""
         if self._dispatcher is None:
-            self._gate.open()
+            self._turnstile.open()
             await sleep_until(end_ns, self._now_ns)
-            await self._gate.close()
-            return self._gate.rested_ns
+            await self._turnstile.close()
+            return self._turnstile.rested_ns
         self._dispatcher.resume(self._now_ns())
         self._kernel.set_timer(self._dispatcher)
         await sleep_until(end_ns, self._now_ns)

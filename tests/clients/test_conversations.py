@@ -57,7 +57,7 @@ class Pair:
             recorder=self.recorder,
             clock=self.clock,
             buffers=self.buffers,
-            gate=None,
+            turnstile=None,
         )
         self.conversation = self.begin(self.ours, self.in_flight, self.common)
         return self

@@ -148,11 +148,11 @@ def check_command(server: Server) -> None:
 def check_port(server: Server) -> None:
     """Raise UsageError if something listens on the port that the server is told to use."""
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    with closing(socket.socket(family)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with closing(socket.socket(family)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((server.host, server.port))
-            probe.listen(1)
+            sock.bind((server.host, server.port))
+            sock.listen(1)
         except OSError as error:
             raise UsageError(
                 f"{server.name}: port {server.port} on {server.host} cannot be used: {error.strerror}; "
@@ -168,9 +168,9 @@ def check_target(server: Server) -> None:
     host, port = split_address(server.target)
     try:
         if host.startswith(UNIX_PREFIX):
-            with closing(socket.socket(socket.AF_UNIX)) as probe:
-                probe.settimeout(CONNECT_TIMEOUT_S)
-                probe.connect(host.removeprefix(UNIX_PREFIX))
+            with closing(socket.socket(socket.AF_UNIX)) as sock:
+                sock.settimeout(CONNECT_TIMEOUT_S)
+                sock.connect(host.removeprefix(UNIX_PREFIX))
         else:
             socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:

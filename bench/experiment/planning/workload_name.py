@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from clients.workload import Workload
 
-Style = tuple[str, "Mapping[str, str]"]
+Notation = tuple[str, "Mapping[str, str]"]
 """What stands between the parts, and a template for each part, in their order."""
 
-PLAN: Style = (
+PLAN: Notation = (
     "-",
     {
         "connections": "c{}",
@@ -33,7 +33,7 @@ PLAN: Style = (
 )
 """`c64-1KiB`, `c64-1KiB-r20000-poisson`, `c1,8,64-64:9,16KiB:1-pipeline4`."""
 
-CELL: Style = (
+CELL: Notation = (
     "/",
     {
         "connections": "c{}",
@@ -48,9 +48,9 @@ CELL: Style = (
 """`c16/1024B`, `c16/1024B/p8/2000ps`: a rate has Poisson arrivals there unless the name says `constant`."""
 
 
-def workload_name(workload: Workload, style: Style = PLAN) -> str:
+def workload_name(workload: Workload, notation: Notation = PLAN) -> str:
     """Return a short name that says how a workload differs from a plain closed loop."""
-    separator, templates = style
+    separator, templates = notation
     parts = _parts(workload)
     return separator.join(template.format(parts[part]) for part, template in templates.items() if part in parts)
 

@@ -24,7 +24,7 @@ OTHER_KEYS = {"name": "text", "servers": "a list of names of servers"}
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class Choices:
     """The values of one key, each as fields of a Workload; `where` is what a person knows the key by."""
 
     where: str
@@ -40,7 +40,7 @@ class WorkloadTable:
 
     raw: Mapping[str, Any]
     where: str = field(compare=False, default="[[workload]]")
-    axes: Mapping[str, Axis] = field(compare=False, default_factory=dict)
+    choices: Mapping[str, Choices] = field(compare=False, default_factory=dict)
 
     @classmethod
     def read(cls, raw: Mapping[str, Any], where: str) -> WorkloadTable:
@@ -53,18 +53,20 @@ class WorkloadTable:
             raise UsageError(str(FieldError(f"{where}: name", label, OTHER_KEYS["name"])))
         if only is not None and not (isinstance(only, list) and all(isinstance(name, str) for name in only)):
             raise UsageError(str(FieldError(f"{where}: servers", only, OTHER_KEYS["servers"])))
-        return cls(raw, where, {key: _axis(key, raw[key], f"{where}: {key}") for key in raw if key in KEYS})
+        return cls(raw, where, {key: _choices(key, raw[key], f"{where}: {key}") for key in raw if key in KEYS})
 
     def overridden(self, options: WorkloadTable) -> WorkloadTable:
         """Return it with the keys that the command line gave in the place of its own."""
-        return WorkloadTable({**self.raw, **options.raw}, self.where, {**self.axes, **options.axes})
+        return WorkloadTable({**self.raw, **options.raw}, self.where, {**self.choices, **options.choices})
 
     def workloads(self) -> list[NamedWorkload]:
         """Return a workload for every combination of the values.
 
         Raises UsageError naming the key or option, and what is accepted.
         """
-        made = [self._workload(parts) for parts in itertools.product(*(axis.values for axis in self.axes.values()))]
+        made = [
+            self._workload(parts) for parts in itertools.product(*(choice.values for choice in self.choices.values()))
+        ]
         label, only = self.raw.get("name"), self.raw.get("servers")
         names = [workload_name(workload) for workload in made]
         if label is not None:
@@ -79,14 +81,14 @@ class WorkloadTable:
             return workload_from(parts)
         except FieldError as error:
             key = key_of(error.field).name
-            name = self.axes[key].where if key in self.axes else f"{self.where}: {key}"
+            name = self.choices[key].where if key in self.choices else f"{self.where}: {key}"
             raise UsageError(str(error.named(name))) from error
 
 
 def read_options(raw: Mapping[str, Any]) -> WorkloadTable:
     """Read what a command line gives in place of a table's keys. Raise UsageError naming the option."""
-    axes = {key: _axis(key, value, KEYS[key].option) for key, value in raw.items()}
-    return WorkloadTable(raw, "the command line", axes)
+    choices = {key: _choices(key, value, KEYS[key].option) for key, value in raw.items()}
+    return WorkloadTable(raw, "the command line", choices)
 
 
 def workloads_of(tables: Sequence[WorkloadTable], names: Mapping[str, Collection[str]]) -> tuple[NamedWorkload, ...]:
@@ -116,11 +118,11 @@ def _called(only: Collection[str], names: Mapping[str, Collection[str]]) -> froz
     return frozenset(called for name in only for called in names[name])
 
 
-def _axis(key: str, value: object, where: str) -> Axis:
+def _choices(key: str, value: object, where: str) -> Choices:
     values = value if isinstance(value, list) else [value]
     if not values:
         raise UsageError(str(FieldError(where, value, f"{KEYS[key].accepted}, or a list of such")))
-    return Axis(where, tuple(_fields(key, one, where) for one in values))
+    return Choices(where, tuple(_fields(key, one, where) for one in values))
 
 
 def _fields(key: str, value: object, where: str) -> Mapping[str, Any]:

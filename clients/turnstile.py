@@ -1,8 +1,8 @@
-"""When the connections of one server may converse: a gate that is open during a slice and closed between two.
+"""When the connections of one server may converse: a turnstile that is open during a slice and closed between two.
 
-A load of one server has no gate, and pays nothing for there being one. With a gate, a closed loop asks before each
-request whether the gate is open, in C and without a call of its own. A connection that finds it closed has its last
-reply: it leaves its conversation and waits here for the next turn. Who opens and closes belongs to `block.py`.
+A load of one server has no turnstile, and pays nothing for there being one. With one, a closed loop asks before each
+request whether it is open, in C and without a call of its own. A connection that finds it closed has its last reply: it
+leaves its conversation and waits here for the next turn. Who opens and closes belongs to `block.py`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 _TURN = object()
 
 
-class Gate:
+class Turnstile:
     """Lets connections converse, or has them wait. `rested_ns` is when the last of them came to rest."""
 
     def __init__(self, kernel: Kernel, clock: NowNs) -> None:
         self._kernel, self._now_ns = kernel, clock
-        self._open: list[None] = []  # holds one item while the gate is open: `list.__len__` is the cheapest question
+        self._open: list[
+            None
+        ] = []  # holds one item while the turnstile is open: `list.__len__` is the cheapest question
         self._waiting: dict[int, None] = {}
         self._conversing = 0
         self._resting: Task[None] | None = None
@@ -41,11 +43,11 @@ class Gate:
         return bool(self._open)
 
     def while_open(self) -> Iterator[int]:
-        """Return an iterator that ends when the gate is closed."""
+        """Return an iterator that ends when the turnstile is closed."""
         return iter(self._open.__len__, 0)
 
     async def turn(self, sock: socket.socket, in_flight: InFlight) -> None:
-        """Return when the gate is open. Raise Fault if the server says something meanwhile, or hangs up."""
+        """Return when the turnstile is open. Raise Fault if the server says something meanwhile, or hangs up."""
         fd = sock.fileno()
         while not self._open:
             self._waiting[fd] = None
