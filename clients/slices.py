@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from clients.workload import Workload
 
-SHORTEST_S, LONGEST_S = 0.020, 2.0
-ROUNDS = 15
+SHORTEST_S, LONGEST_S = 0.010, 2.0
+ROUNDS = 10
 """A slice lasts so many rounds of all its connections: its edges, where they fill and drain, are small beside it."""
 REQUEST_S = 10e-6
 """What a request costs a server and the generator together, roughly: it tells how long a round takes."""

@@ -38,16 +38,16 @@ def test_slicing_order_is_drawn_anew_in_each_pass_and_by_the_seed():
     ("workload", "slice_s", "passes", "warmup_passes"),
     [
         # Few connections: as short as a slice may be; the warm-up is rounded up to whole slices.
-        (Workload(connections=1, duration_s=0.5, warmup_s=0.1), SHORTEST_S, 25, 5),
-        (Workload(connections=64, duration_s=1.0, warmup_s=0.05), SHORTEST_S, 50, 3),
-        # 1,000 connections take 10 ms a round, so a slice of 15 rounds takes 150 ms.
-        (Workload(connections=1000, duration_s=1.5, warmup_s=0.3), 0.15, 10, 2),
-        # A window that is short beside that still has as many passes as a median needs.
-        (Workload(connections=10_000, duration_s=5.0, warmup_s=0.0), 1.0, PASSES_MIN, 0),
+        (Workload(connections=1, duration_s=0.5, warmup_s=0.1), SHORTEST_S, 50, 10),
+        (Workload(connections=64, duration_s=1.0, warmup_s=0.025), SHORTEST_S, 100, 3),
+        # 1,000 connections take 10 ms a round, so a slice of 10 rounds takes 100 ms.
+        (Workload(connections=1000, duration_s=1.5, warmup_s=0.3), 0.1, 15, 3),
+        # A window that is short beside that still has as many passes as a trimmed mean needs.
+        (Workload(connections=10_000, duration_s=4.0, warmup_s=0.0), 0.8, PASSES_MIN, 0),
         # A pipeline makes a round longer.
-        (Workload(connections=100, pipeline=10, duration_s=1.5, warmup_s=0.0), 0.15, 10, 0),
+        (Workload(connections=100, pipeline=10, duration_s=1.5, warmup_s=0.0), 0.1, 15, 0),
         # An open loop of few requests: a slice has some of them.
-        (Workload(rate_per_s=100.0, arrivals="constant", duration_s=3.0, warmup_s=0.0), 0.15, 20, 0),
+        (Workload(rate_per_s=100.0, arrivals="constant", duration_s=3.0, warmup_s=0.0), 0.1, 30, 0),
     ],
 )
 def test_slicing_of_follows_from_the_workload(workload, slice_s, passes, warmup_passes):
