@@ -1,11 +1,12 @@
 """`nox -s slices`: how noise and bias depend on the length of a slice, and what a slice's first instants are worth.
 
-A server is measured beside itself, so every difference is the instrument's. The block is loaded by `slice_block.py`,
-and what it comes to stands in `slices_table.py`.
+A server is measured beside itself, where every difference is the instrument's, and beside another one, whose ratio
+must not depend on the slices. `slice_block.py` loads the blocks, and `slices_table.py` has what they come to.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import resource
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from helpers.checkout import CHECKOUT
@@ -26,30 +27,33 @@ from bench.experiment.planning.catalog import catalog
 from bench.experiment.trial.process import RunningServer, launch_together
 from clients.workload import Workload
 
-CONNECTIONS, LENGTHS_MS = (1, 64, 1_000, 10_000), (5, 20, 80, 320, 1_000)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONNECTIONS, LENGTHS_MS = (1, 64, 1_000, 10_000), (5, 10, 20, 80, 320, 1_000)
 INSTANTS_SLICE_S = 0.32
 LAUNCHES, LOAD_S = 6, 1.0
 MINUTES = 9.5
 WARMUP_S = 0.2
-SERVER = "asyncio-protocol"
+SERVERS = ("asyncio-protocol", "asyncio-protocol", "threads")
 SPARE_DESCRIPTORS = 100
 BLOCK_TIMEOUT_S = 120.0
 
 
 def lacking(connections: int, hard: int) -> str | None:
-    """Say why so many connections to each of two servers cannot be opened; None if they can. `hard` is the limit."""
-    needed = 2 * connections + SPARE_DESCRIPTORS
+    """Say why so many connections to each server cannot be opened; None if they can. `hard` is the limit."""
+    needed = len(SERVERS) * connections + SPARE_DESCRIPTORS
     return f"{needed:,} descriptors are needed, {hard:,} are allowed" if needed > hard else None
 
 
 def block(
     connections: int, slice_s: float, *, seed: int, load_s: float, folder: Path, instants: bool
 ) -> dict[str, Any]:
-    """Launch a server twice and load both in turn. Raise MeasurementError if not all connections stand."""
-    cores, server = machine.cores(), catalog().server(SERVER)
+    """Launch SERVERS and load them in turn. Raise MeasurementError if not all connections stand."""
+    cores, servers = machine.cores(), [catalog().server(name) for name in SERVERS]
     workload = Workload(connections=connections, message_bytes=1024, warmup_s=WARMUP_S, duration_s=load_s, seed=seed)
-    logs = [folder / "a.log", folder / "b.log"]
-    with launch_together([server, server], logs=logs, seed=seed, cpus=cores.server) as launched:
+    logs = [folder / f"{number}.log" for number in range(len(servers))]
+    with launch_together(servers, logs=logs, seed=seed, cpus=cores.server) as launched:
         for one in launched:
             if not isinstance(one, RunningServer):
                 raise one
@@ -64,8 +68,9 @@ def block(
             "instants": instants,
         }
         found = _loaded(asked)
-    if sum(found["established"]) < 2 * connections:
-        raise MeasurementError(f"{sum(found['established']):,} of {2 * connections:,} connections stood")
+    established, wanted = sum(found["established"]), len(SERVERS) * connections
+    if established < wanted:
+        raise MeasurementError(f"{established:,} of {wanted:,} connections stood")
     if not all(found["slices"]):
         raise MeasurementError("no pass was whole in the time of a launch")
     return found
@@ -87,23 +92,37 @@ def _loaded(asked: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+class Row(NamedTuple):
+    """What is measured of one number of connections: a length of a slice, or the first instants of a long one."""
+
+    slice_s: float
+    instants: bool = False
+
+
 def launches(
-    connections: int, slice_s: float, number: int, load_s: float, *, until_s: float, instants: bool = False
-) -> list[Any] | str:
-    """Return what so many launches gave, fewer if the time is over, or why there is nothing."""
-    why = lacking(connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    if why is not None:
-        return why
+    connections: int, rows: Sequence[Row], number: int, load_s: float, *, until_s: float
+) -> dict[Row, list[dict[str, Any]] | str]:
+    """Return what so many launches of each row gave, fewer if the time is over, or why there is nothing.
+
+    The rows are measured in turn, so that what the machine does in the meantime falls on all of them.
+    """
+    if why := lacking(connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1]):
+        return dict.fromkeys(rows, why)
+    found: dict[Row, list[dict[str, Any]]] = {row: [] for row in rows}
+    faults: dict[Row, str] = {}
     with tempfile.TemporaryDirectory(prefix="echobench-slices-") as folder:
-        try:
-            found = [
-                block(connections, slice_s, seed=seed, load_s=load_s, folder=Path(folder), instants=instants)
-                for seed in range(1, number + 1)
-                if time.monotonic() < until_s
-            ]
-        except MeasurementError as error:
-            return " ".join(str(error).split())
-    return found or "the time was over"
+        for seed, row in itertools.product(range(1, number + 1), rows):
+            if time.monotonic() >= until_s or row in faults:
+                continue
+            try:
+                one = block(
+                    connections, row.slice_s, seed=seed, load_s=load_s, folder=Path(folder), instants=row.instants
+                )
+            except MeasurementError as error:
+                faults[row] = " ".join(str(error).split())
+            else:
+                found[row].append(one)
+    return {row: faults.get(row) or found[row] or "the time was over" for row in rows}
 
 
 def _integers(_context: click.Context, _option: click.Parameter, text: str) -> list[int]:
@@ -143,23 +162,25 @@ def _integers(_context: click.Context, _option: click.Parameter, text: str) -> l
 def slices(
     *, connections: list[int], lengths: list[int], number: int, load_s: float, minutes: float, summary: Path | None
 ) -> None:
-    """Measure a server beside itself in slices of several lengths.
+    """Measure a server beside itself, and beside another one, in slices of several lengths.
 
     Interrupted, or when the time is over, it shows what it has.
     """
     refuse_unwritable(summary)
-    until_s = time.monotonic() + 60 * minutes
-    rows: list[tuple[int, float, list[Any] | str]] = []
-    first: list[tuple[int, list[Any] | str]] = []
+    began_s = time.monotonic()
+    by_length: list[tuple[int, float, list[Any] | str]] = []
+    early: list[tuple[int, list[Any] | str]] = []
+    rows = [*(Row(length / 1e3) for length in lengths), Row(INSTANTS_SLICE_S, instants=True)]
     try:
-        for many in connections:
-            for length_ms in lengths:
-                click.echo(f"{many:,} connections, slices of {length_ms:,} ms", err=True)
-                rows.append((many, length_ms / 1e3, launches(many, length_ms / 1e3, number, load_s, until_s=until_s)))
-            early = launches(many, INSTANTS_SLICE_S, number, load_s, until_s=until_s, instants=True)
-            first.append((many, early if isinstance(early, str) else [one["instants"] for one in early]))
+        for index, many in enumerate(connections, 1):
+            click.echo(f"{many:,} connections", err=True)
+            until_s = began_s + 60 * minutes * index / len(connections)
+            found = launches(many, rows, number, load_s, until_s=until_s)
+            by_length += [(many, row.slice_s, found[row]) for row in rows[:-1]]
+            last = found[rows[-1]]
+            early.append((many, last if isinstance(last, str) else [one["instants"] for one in last]))
     finally:
-        shown = f"{lengths_table(rows)}\nRate of a slice's first instants, to its rest:\n\n{instants_table(first)}"
+        shown = f"{lengths_table(by_length)}\nRate of a slice's first instants, to its rest:\n\n{instants_table(early)}"
         click.echo(shown, nl=False)
         add_to_file(summary, shown)
 

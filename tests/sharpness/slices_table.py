@@ -1,4 +1,4 @@
-"""The tables of `nox -s slices`: what the slices of a server beside itself come to. Pure."""
+"""The tables of `nox -s slices`: what the slices of a server come to, beside itself and beside another one. Pure."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ COLUMNS = (
     "sd of a pass",
     "± after 1 s",
     "A/A ratio [95 %]",
+    "other / A [95 %]",
     "level",
 )
 """`passes` are those of all launches. `± after 1 s` is half of the 95 % interval that a launch's median has after a
@@ -50,24 +51,34 @@ def lengths_table(rows: Sequence[tuple[int, float, list[dict[str, Any]] | str]])
 
 
 def _cells(launches: list[dict[str, Any]], metric: str) -> list[str]:
-    ratios = [log_ratios(first, second, metric) for first, second in (launch["slices"] for launch in launches)]
-    every = [one for launch in launches for server in launch["slices"] for one in server]
+    ratios, others = _beside(launches, 1, metric), _beside(launches, 2, metric)
+    every = [one for launch in launches for server in launch["slices"][:2] for one in server]
     lasts_s = statistics.median(one["slice_s"] for one in every)
     replies = sum(one["replies"] for one in every)
     used_s = sum(one["slice_s"] if metric == RATE else one["server_cpu_s"] or math.nan for one in every)
     level = f"{replies / used_s:,.0f}/s" if metric == RATE else f"{1e6 * used_s / max(1, replies):.1f} µs"
     sd = spread(ratios)
     after_1_s = 1.96 * _TRIMMED_SE * sd * math.sqrt(2 * lasts_s)
-    bias = hodges_lehmann([location(one) for one in ratios if one], 0.95).map(math.exp)
     return [
         units.duration(lasts_s * 1e9),
         str(sum(map(len, ratios))),
         "throughput" if metric == RATE else "CPU per reply",
         f"{sd:.1%}".replace("%", " %"),
         f"{after_1_s:.1%}".replace("%", " %"),
-        _written(bias),
+        _over_launches(ratios),
+        _over_launches([[-one for one in launch] for launch in others]),
         level,
     ]
+
+
+def _beside(launches: list[dict[str, Any]], other: int, metric: str) -> list[list[float]]:
+    """Return the log ratios of the first server to another one, pass by pass, for each launch."""
+    every = [launch["slices"] for launch in launches]
+    return [log_ratios(servers[0], servers[other], metric) for servers in every if len(servers) > other]
+
+
+def _over_launches(ratios: list[list[float]]) -> str:
+    return _written(hodges_lehmann([location(one) for one in ratios if one], 0.95).map(math.exp))
 
 
 def spread(ratios: Sequence[Sequence[float]]) -> float:

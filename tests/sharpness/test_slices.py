@@ -15,7 +15,7 @@ from sharpness.slices_table import instants_table, lengths_table, spread
 
 
 def launch(ratios, slice_s=0.02):
-    """Return a launch whose first server is so many times as fast as the second, pass by pass."""
+    """Return a launch whose first server is so many times as fast as the second and third, pass by pass."""
     return {
         "slices": [
             [
@@ -28,7 +28,7 @@ def launch(ratios, slice_s=0.02):
                 }
                 for number, factor in enumerate(factors, 1)
             ]
-            for factors in (ratios, [1.0] * len(ratios))
+            for factors in (ratios, [1.0] * len(ratios), [1.0] * len(ratios))
         ]
     }
 
@@ -43,8 +43,10 @@ def test_a_bias_is_shown_with_its_interval():
     assert throughput[:5] == ["64", "20 ms", "20 ms", "24", "throughput"]
     assert throughput[7] == "1.100 [1.100, 1.100]"
     assert cpu[7] == "0.909 [0.909, 0.909]"
-    assert throughput[8] == "5,250/s"
-    assert cpu[8] == "95.2 µs"
+    assert throughput[8] == "0.909 [0.909, 0.909]"
+    assert cpu[8] == "1.100 [1.100, 1.100]"
+    assert throughput[9] == "5,250/s"
+    assert cpu[9] == "95.2 µs"
 
 
 def test_few_launches_have_no_interval():
@@ -74,28 +76,29 @@ def test_instants_are_rates_beside_the_rest():
 
 
 def test_connections_beyond_the_limit_are_said():
-    assert slices.lacking(10_000, 20_100) is None
+    assert slices.lacking(10_000, 30_100) is None
     why = slices.lacking(10_000, 20_000)
-    assert why == "20,100 descriptors are needed, 20,000 are allowed"
-    assert cells(lengths_table([(10_000, 0.02, why)])) == [["10,000", "20 ms", *["NA"] * 6, why]]
+    assert why == "30,100 descriptors are needed, 20,000 are allowed"
+    assert cells(lengths_table([(10_000, 0.02, why)])) == [["10,000", "20 ms", *["NA"] * 7, why]]
     assert cells(instants_table([(10_000, why)])) == [["10,000", "NA", "NA", why]]
 
 
 def test_a_session_without_time_left_measures_nothing_more():
-    assert slices.launches(1, 0.02, 1, 0.1, until_s=time.monotonic()) == "the time was over"
+    row = slices.Row(0.02)
+    assert slices.launches(1, [row], 1, 0.1, until_s=time.monotonic()) == {row: "the time was over"}
 
 
 @pytest.mark.parametrize("instants", [False, True])
-def test_a_block_of_two_equal_servers(tmp_path, monkeypatch, instants):
+def test_a_block_of_two_equal_servers_and_another(tmp_path, monkeypatch, instants):
     monkeypatch.chdir(CHECKOUT)
     monkeypatch.setenv("PYTHONPATH", "tests")
     found = slices.block(4, 0.02, seed=1, load_s=0.2, folder=tmp_path, instants=instants)
-    assert found["established"] == [4, 4]
-    first, second = found["slices"]
-    assert [one["pass"] for one in first] == [one["pass"] for one in second]
+    assert found["established"] == [4, 4, 4]
+    first, second, third = found["slices"]
+    assert [one["pass"] for one in first] == [one["pass"] for one in second] == [one["pass"] for one in third]
     assert len(first) >= 2
     assert all(one["slice_s"] >= 0.02 for one in first)
     if instants:
-        assert len(found["instants"]) == 2 * len(first)
-        replies = sorted(one["replies"] for one in first + second)
+        assert len(found["instants"]) == 3 * len(first)
+        replies = sorted(one["replies"] for one in first + second + third)
         assert sorted(row[len(INSTANTS_S) - 1] + row[-2] for row in found["instants"]) == replies
