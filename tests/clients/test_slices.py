@@ -38,8 +38,8 @@ def test_slicing_order_is_drawn_anew_in_each_pass_and_by_the_seed():
     ("workload", "slice_s", "passes", "warmup_passes"),
     [
         # Few connections: as short as a slice may be; the warm-up is rounded up to whole slices.
-        (Workload(connections=1, duration_s=0.5, warmup_s=0.1), SHORTEST_S, 50, 10),
-        (Workload(connections=64, duration_s=1.0, warmup_s=0.025), SHORTEST_S, 100, 3),
+        (Workload(connections=1, duration_s=0.5, warmup_s=0.1), SHORTEST_S, 100, 20),
+        (Workload(connections=50, duration_s=1.0, warmup_s=0.0125), SHORTEST_S, 200, 3),
         # 1,000 connections take 10 ms a round, so a slice of 10 rounds takes 100 ms.
         (Workload(connections=1000, duration_s=1.5, warmup_s=0.3), 0.1, 15, 3),
         # A window that is short beside that still has as many passes as a trimmed mean needs.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 SLICE_S = 0.01
+"""Longer than those of the default load, so that a pair has fewer passes here, and is no sharper than a real one."""
 OVERHEAD_S = 0.6
 
 
