@@ -32,7 +32,7 @@ def log_ratios(ours: Sequence[Slice], theirs: Sequence[Slice], column: str) -> l
     """Return log(ours / theirs) of a metric for each pass in which both have a value above zero, in their order."""
     value_of = VALUE_OF[column]
     by_pass = {one["pass"]: value_of(one) for one in theirs}
-    pairs = ((value_of(one), by_pass.get(one["pass"])) for one in ours)
+    pairs = [(value_of(one), by_pass.get(one["pass"])) for one in ours]
     return [math.log(a / b) for a, b in pairs if a is not None and b is not None and a > 0 and b > 0]
 
 

@@ -231,8 +231,14 @@ def _student(probability: float, freedom: float) -> float:
 
 
 def _walsh(x: Floats) -> Floats:
-    i, j = np.triu_indices(x.size)
+    i, j = _each_with_each(x.size)
     return (x[i] + x[j]) / 2
+
+
+@lru_cache(maxsize=64)
+def _each_with_each(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the positions of the first and the second of each pair among n, one with itself included."""
+    return np.triu_indices(n)
 
 
 def _present(values: Values) -> Floats:

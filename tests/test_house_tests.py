@@ -67,12 +67,12 @@ def test_at_the_last_attempt(test):
 
 
 def session(folder: Path, *options: str, tests: int, attempts: int) -> subprocess.CompletedProcess[str]:
-    """Run a session whose tests pass at a given attempt, in a process of its own."""
+    """Run a session whose tests pass at a given attempt, in a process of its own, with no plugin that it can lack."""
     (folder / "test_timed.py").write_text(PASSES_AT_LAST.format(tests=tests, attempts=attempts))
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "helpers.timing", "-p", "no:cacheprovider", *options, "test_timed.py"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT / "tests")},
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT / "tests"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -94,7 +94,7 @@ def test_timing_fails_a_test_at_its_last_attempt(tmp_path):
     assert f"{timing.ATTEMPTS}  test_timed.py" in done.stdout
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["alone", "workers"])
 @pytest.mark.parametrize(("over", "status"), [(0, 0), (1, 1)])
 def test_timing_fails_a_session_above_its_budget(tmp_path, over, status, options):
     """Every test passes at its second attempt."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bench.experiment.model import StopReason
     from bench.verdict.rules import Rule
     from bench.verdict.values import Comparison
+    from clients.workload import Workload
 
 ORDERS = 4
 """Pairs of a cell among which both orders are balanced."""
@@ -143,26 +144,33 @@ class _Session:
                 self.problems[cell.name] = Problem(Word.INCONCLUSIVE, "the check was stopped before it had a pair")
 
     def measure(self) -> Experiment[None]:
-        """Measure the live cells from look to look. A cell whose word is found stops there."""
+        """Measure the live cells from look to look. A cell whose word is found stops there.
+
+        A look asks only the rules that decide.
+        """
+        deciding = [rule for rule in self.plan.rules if rule.gating]
         for look in self.plan.looks:
             yield from self._grow(look)
             if self._live and look != self.plan.looks[-1]:
-                settled = {cell.cell for cell in self.judge().cells if cell.settled}
+                settled = {cell.cell for cell in self._judge(deciding).cells if cell.settled}
                 self._live = [cell for cell in self._live if cell.name not in settled]
 
     def judge(self) -> Comparison:
         """Return the verdict on the pairs that there are now."""
+        return self._judge(self.plan.rules)
+
+    def _judge(self, rules: Sequence[Rule]) -> Comparison:
         names = [cell.name for cell in self.plan.cells]
         problems = dict(self.problems)
         for name in names:
-            found = cell_problem(self.pairs[name], self.plan.rules, same_interpreter=self.question.same_interpreter)
+            found = cell_problem(self.pairs[name], rules, same_interpreter=self.question.same_interpreter)
             if found is not None:
                 problems.setdefault(name, found)
         return judge(
             [row for name in names for row in observations(name, self.pairs[name])],
             cells=names,
             looks=self.plan.looks,
-            rules=self.plan.rules,
+            rules=rules,
             alpha=ALPHA,
             problems=problems,
             host_problem=host_problem(self.pairs.values()),
@@ -178,12 +186,12 @@ class _Session:
 
     def _pair(self, cell: PairedCell) -> Experiment[None]:
         pairs, order = self.pairs[cell.name], self._order(cell)
-        seed = self._random.randrange(2**31)
+        workload = cell.workload.replace(seed=self._random.randrange(2**31))
         if cell.together:
-            results: Results = yield self._block(cell, order, seed)
+            results: Results = yield self._block(cell, order, workload)
         else:
-            first: Results = yield self._block(cell, order[:1], seed)
-            second: Results = yield self._block(cell, order[1:], seed, continues=True)
+            first: Results = yield self._block(cell, order[:1], workload)
+            second: Results = yield self._block(cell, order[1:], workload, continues=True)
             results = first + second
         if pairs.add(dict(zip(order, results, strict=True))):
             self._orders[cell.name].pop()
@@ -199,11 +207,11 @@ class _Session:
             self._random.shuffle(orders)
         return orders[-1]
 
-    def _block(self, cell: PairedCell, arms: Sequence[Arm], seed: int, *, continues: bool = False) -> Block:
+    def _block(self, cell: PairedCell, arms: Sequence[Arm], workload: Workload, *, continues: bool = False) -> Block:
         self._blocks += 1
-        return Block(trials=tuple(self._trial(cell, arm, seed) for arm in arms), continues=continues)
+        return Block(trials=tuple(self._trial(cell, arm, workload) for arm in arms), continues=continues)
 
-    def _trial(self, cell: PairedCell, arm: Arm, seed: int) -> Trial:
+    def _trial(self, cell: PairedCell, arm: Arm, workload: Workload) -> Trial:
         self.trials += 1
         return Trial(
             number=self.trials,
@@ -211,7 +219,7 @@ class _Session:
             block=self._blocks,
             server=cell.servers[arm],
             workload_name=cell.workload_name,
-            workload=cell.workload.replace(seed=seed),
+            workload=workload,
         )
 
 

@@ -142,10 +142,13 @@ def test_block_load_reads_the_cpu_of_each_server_and_of_its_children():
 def test_block_load_tells_a_server_that_works_out_of_turn(tmp_path):
     file = tmp_path / "busy.py"
     file.write_text(
-        "import sys, threading\n"
-        "sys.setswitchinterval(1e-4)\n"  # or each reply waits for the thread that burns
+        "import threading, time\n"
         "from servers.threads import serve as echo\n"
-        "def burn():\n    while True: pass\n"
+        "def burn():\n"
+        "    while True:\n"
+        "        until = time.perf_counter() + 0.002\n"
+        "        while time.perf_counter() < until: pass\n"
+        "        time.sleep(0.002)\n"  # or each reply waits for the thread that burns
         "def serve(listener):\n    threading.Thread(target=burn, daemon=True).start()\n    echo(listener)\n"
     )
     with serving("coroutines") as quiet, serving(file) as busy:

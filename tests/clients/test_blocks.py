@@ -14,6 +14,8 @@ from helpers.generator import serving
 
 from clients.workload import Workload
 
+pytestmark = pytest.mark.traced
+
 WORKLOAD = Workload(connections=2, message_bytes=64, duration_s=0.1, warmup_s=0.02, seed=1)
 
 

@@ -15,6 +15,8 @@ from helpers.generator import clients, known_bad, load, start_clients
 
 from clients.cli import main
 
+pytestmark = pytest.mark.traced
+
 # ---- wrong use
 
 

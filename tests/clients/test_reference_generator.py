@@ -13,7 +13,10 @@ from helpers.generator import clients, known_bad, load, start_clients
 
 from clients import reference
 
-pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on the PATH")
+pytestmark = [
+    pytest.mark.traced,
+    pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on the PATH"),
+]
 
 
 @pytest.mark.parametrize("load_model", [(), ("--rate", 2_000)])

@@ -12,6 +12,8 @@ import pytest
 from helpers.answering import answering, echo
 from helpers.generator import load, start_clients, wait_until
 
+pytestmark = pytest.mark.traced
+
 MILLISECOND_NS = 1_000_000
 
 

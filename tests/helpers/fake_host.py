@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from helpers import fake_slices
+from scipy.special import binom
 
 from bench.experiment.drive import drive
 from bench.experiment.model import Block, Results, Server, Status, Trial, TrialResult
@@ -163,6 +164,13 @@ def ask(**fields: Any) -> Question:
 def run(host: FakeHost, question: Question, knowledge: Knowledge = NOTHING_KNOWN, **fields: Any) -> Compared:
     """Ask the question on a host; a time limit runs on its clock."""
     return drive(session(question, knowledge), host, limit_s=question.seconds, clock=host.clock, **fields)
+
+
+def most(of: int, chance: float, tail: float = 0.001) -> int:
+    """Return the largest count that a checker of this error rate exceeds with less than the probability `tail`."""
+    hits = np.arange(of + 1)
+    mass = binom(of, hits) * chance**hits * (1 - chance) ** (of - hits)
+    return int(np.flatnonzero(mass[::-1].cumsum()[::-1] < tail)[0]) - 1
 
 
 def over_seeds(comparison: Callable[[int], Any], sessions: int) -> list[Any]:

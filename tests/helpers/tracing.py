@@ -1,16 +1,32 @@
-"""Where coverage is not measured: in child processes that are held to a time, and in simulations that take long."""
+"""Where coverage is not measured: in most child processes, and in simulations that take long.
+
+With coverage a child takes half as long again to start, and works several times more slowly. A test runs most of these
+lines in its own process too. So only the children of files marked `traced` are traced.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONFIG = "COVERAGE_PROCESS_CONFIG"  # by which coverage finds into a child
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "traced: the file's child processes run lines that no test runs itself")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _only_children_of_marked_files_are_traced(request: pytest.FixtureRequest) -> Iterator[None]:
+    with nullcontext() if request.node.get_closest_marker("traced") else untraced():
+        yield
 
 
 @contextmanager

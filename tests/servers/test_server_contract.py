@@ -12,6 +12,8 @@ from helpers.servers import launch
 
 from servers._catalog import entries
 
+pytestmark = pytest.mark.traced
+
 RUNNABLE = [entry.name for entry in entries().values() if entry.reason is None]
 NEVER_CLOSES = {  # rloop, 0.2 to 0.5, says that a connection is lost but leaves its descriptor open
     "rloop-streams",

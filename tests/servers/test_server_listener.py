@@ -15,6 +15,8 @@ from servers import _listener
 from servers._catalog import ServerError
 from servers._listener import bind, ready_line
 
+pytestmark = pytest.mark.traced
+
 TIMEOUT_S = 10.0
 
 

@@ -19,6 +19,8 @@ from servers import _catalog
 from servers._catalog import Entry, ServerError
 from servers._loops import LOOPS, EventLoop
 
+pytestmark = pytest.mark.traced
+
 ARTICLE = ("sequential", "threads", "generators", "coroutines", "asyncio-streams", "asyncio-protocol")
 STYLES = ("streams", "protocol", "buffered", "sockets")
 OTHERS = ("callbacks", "processes", "reference", "socketserver", "thread-pool", "anyio", "curio", "gevent", "trio")

@@ -183,7 +183,7 @@ def _rendered(plot: Plot, figure: Figure) -> Picture:
 def _pixels(figure: Figure) -> bytes:
     """Return the PNG in as many colours as one byte holds: a third of the size, without a visible difference."""
     full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png", dpi=PNG_DPI)
+    figure.savefig(full, format="png", dpi=PNG_DPI, pil_kwargs={"compress_level": 0})  # it is read at once
     few = Image.open(full).convert("RGB").quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     few.save(small, format="png", optimize=True)
     return small.getvalue()

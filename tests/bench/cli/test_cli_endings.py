@@ -10,6 +10,8 @@ import sys
 import pytest
 from helpers.checkout import CHECKOUT
 
+pytestmark = pytest.mark.traced
+
 MEASURING = [
     ("run", "smoke", "--server", "threads"),
     ("check", "threads"),

@@ -18,8 +18,10 @@ import pytest
 from helpers.checkout import CHECKOUT
 
 import bench
-from bench.cli import COMMANDS
+from bench.cli import COMMANDS, main
 from bench.experiment.schema import SCHEMA_VERSION
+
+pytestmark = pytest.mark.traced
 
 SHORT = ("--connections", "1", "--duration", "200ms", "--warmup", "50ms", "--trials", "1", "--seed", "3")
 PLAIN = (*SHORT, "--no-report")
@@ -36,8 +38,8 @@ def frozen(tmp_path_factory):
 
 @pytest.fixture
 def echobench(frozen, tmp_path):
-    """Run the command in a folder of its own, with nothing installed."""
-    env = {**os.environ, "PYTHONPATH": str(frozen), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    """Run the command in a folder of its own, with nothing installed. The generator in C is compiled once for all."""
+    env = {**os.environ, "PYTHONPATH": str(frozen), "XDG_CACHE_HOME": str(frozen / "cache")}
 
     def start(*arguments):
         return subprocess.Popen(
@@ -55,6 +57,21 @@ def echobench(frozen, tmp_path):
         return process.returncode, out, err
 
     run.start = start
+    return run
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys):
+    """Run the command in this process, in a folder of its own: for what ends before anything is measured."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["echobench", *map(str, arguments)])
+        status = main()
+        return status, *capsys.readouterr()
+
     return run
 
 
@@ -214,9 +231,9 @@ def test_a_terminated_run_ends_its_children_too(echobench, tmp_path):
         (["run", "--trials", "0"], "Invalid value for '--trials'"),
     ],
 )
-def test_wrong_use_is_one_sentence_and_status_2_before_any_trial(echobench, tmp_path, arguments, words):
+def test_wrong_use_is_one_sentence_and_status_2_before_any_trial(here, tmp_path, arguments, words):
     (tmp_path / "noserve.py").write_text("x = 1\n")
-    status, out, err = echobench(*arguments)
+    status, out, err = here(*arguments)
     assert status == 2
     assert words in err
     assert "Traceback" not in err

@@ -2,8 +2,9 @@
 
 Pairs in blocks are in `test_regress_blocks.py`.
 
-Every case prints its figure (`pytest -rP`). Seeds are fixed, so a case that passes once passes always; the limits are
-those that a checker of the promised error rate passes and one of three times that rate does not.
+Every case prints its figure (`pytest -rP`). Seeds are fixed, so a case that passes once passes always. A checker of
+the promised error rate gives more false alarms than the limit once in 1,000 times (`most`). With 400 sessions, one of
+ten times that rate is caught in five of six.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from helpers import fake_host as fakes
+from helpers.fake_host import most
 from helpers.tracing import paused
 from scipy.special import ndtri
 
@@ -25,6 +27,7 @@ from bench.verdict.pairs import Arm, Observation
 from bench.verdict.words import EXIT_CODES, Word
 
 LOOKS = (10, 20, 30, 40)
+SESSIONS = 400
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,8 +54,8 @@ def words():
 def test_equal_code_is_rarely_called_regressed(words):
     found = words(1000, fakes.NOISY, pairs=20)
     print(f"A/A, noisy, 20 pairs: {found[Word.REGRESSED]} REGRESSED, {found[Word.IMPROVED]} IMPROVED of 1000")
-    assert found[Word.REGRESSED] <= 21
-    assert found[Word.IMPROVED] <= 21
+    assert found[Word.REGRESSED] <= most(1000, ALPHA)
+    assert found[Word.IMPROVED] <= most(1000, ALPHA)
 
 
 def test_ten_percent_is_found_on_a_noisy_host(words):
@@ -86,11 +89,11 @@ TRAPS = {
 
 @pytest.mark.parametrize("trap", TRAPS)
 def test_drift_does_not_alarm(words, trap):
-    found = words(1000, fakes.NOISY, pairs=PAIRS_IN_TRAPS, disturb=TRAPS[trap])
-    in_turn = fakes.over_seeds(lambda seed: _one_after_the_other(seed, TRAPS[trap]), 1000).count(Word.REGRESSED)
-    print(f"{trap}: {found[Word.REGRESSED]} REGRESSED of 1000; all of one arm before the other: {in_turn}")
-    assert found[Word.REGRESSED] <= 21
-    assert in_turn > 50, "the trap does not bite, so passing it shows nothing"
+    found = words(SESSIONS, fakes.NOISY, pairs=PAIRS_IN_TRAPS, disturb=TRAPS[trap])
+    in_turn = fakes.over_seeds(lambda seed: _one_after_the_other(seed, TRAPS[trap]), SESSIONS).count(Word.REGRESSED)
+    print(f"{trap}: {found[Word.REGRESSED]} REGRESSED of {SESSIONS}; all of one arm before the other: {in_turn}")
+    assert found[Word.REGRESSED] <= most(SESSIONS, ALPHA)
+    assert in_turn > SESSIONS / 20, "the trap does not bite, so passing it shows nothing"
 
 
 def _one_after_the_other(seed, disturb):
@@ -110,7 +113,7 @@ def _one_after_the_other(seed, disturb):
     return judge(rows, cells=["c"], looks=(PAIRS_IN_TRAPS,), rules=(fakes.RPS,)).word
 
 
-@pytest.mark.parametrize("pairs", [10, 20, 40])
+@pytest.mark.parametrize("pairs", [10, 40])
 def test_the_interval_holds_the_truth(pairs):
     def holds(seed):
         compared = fakes.run(fakes.FakeHost(fakes.NOISY, seed=seed, slower=0.05), fakes.ask(pairs=pairs, seed=seed))
@@ -119,9 +122,9 @@ def test_the_interval_holds_the_truth(pairs):
         slowdown = found.cells[0].metrics[0].slowdown
         return slowdown.low <= 0.05 <= slowdown.high
 
-    inside = sum(fakes.over_seeds(holds, 1000))
-    print(f"coverage of the 98 % interval with {pairs} pairs: {inside} of 1000")
-    assert 963 <= inside <= 997
+    inside = sum(fakes.over_seeds(holds, 600))
+    print(f"coverage of the 98 % interval with {pairs} pairs: {inside} of 600")
+    assert 576 <= inside <= 598
 
 
 def test_twenty_four_cells_share_the_chance_of_one():
@@ -178,15 +181,15 @@ def test_a_trial_length_taken_from_four_pairs_is_a_gamble(launch_sd, second_sd, 
 
 
 def test_planned_looks_raise_no_more_alarms(words):
-    found = words(1000, fakes.NOISY, pairs=40, looks=LOOKS)
-    print(f"A/A, looks at {LOOKS}: {found[Word.REGRESSED]} REGRESSED of 1000")
-    assert found[Word.REGRESSED] <= 21
+    found = words(SESSIONS, fakes.NOISY, pairs=40, looks=LOOKS)
+    print(f"A/A, looks at {LOOKS}: {found[Word.REGRESSED]} REGRESSED of {SESSIONS}")
+    assert found[Word.REGRESSED] <= most(SESSIONS, ALPHA)
 
 
 def test_planned_looks_keep_the_power(words):
-    found = words(1000, fakes.NOISY, pairs=40, looks=LOOKS, slower=0.10)
-    print(f"+10 %, noisy, looks at {LOOKS}: {found[Word.REGRESSED]} of 1000 found")
-    assert found[Word.REGRESSED] >= 820
+    found = words(SESSIONS, fakes.NOISY, pairs=40, looks=LOOKS, slower=0.10)
+    print(f"+10 %, noisy, looks at {LOOKS}: {found[Word.REGRESSED]} of {SESSIONS} found")
+    assert found[Word.REGRESSED] >= 0.82 * SESSIONS
 
 
 def test_a_large_slowdown_ends_the_check_early():
@@ -194,12 +197,12 @@ def test_a_large_slowdown_ends_the_check_early():
         host = fakes.FakeHost(fakes.NOISY, seed=seed, slower=0.20)
         return fakes.run(host, fakes.ask(pairs=40, looks=LOOKS, seed=seed)).comparison.cells[0].metrics[0].pairs
 
-    pairs = fakes.over_seeds(measured, 300)
+    pairs = fakes.over_seeds(measured, 100)
     print(f"+20 %, noisy: {np.mean(pairs):.1f} pairs on average")
     assert np.mean(pairs) <= 22
 
 
-@pytest.mark.parametrize("pairs", [12, 20, 40])
+@pytest.mark.parametrize("pairs", [12, 40])
 def test_the_minimal_effect_it_prints_is_the_one_it_finds(pairs):
     def compared(seed, slower=0.0):
         return fakes.run(

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from helpers import fake_host as fakes
 from helpers import fake_slices
+from helpers.fake_host import most
 from helpers.fake_slices import Neighbour
 from helpers.tracing import paused
-from scipy.special import binom
 
 from bench.cli.regress import DEFAULTS, MINUTES_A_CELL
 from bench.experiment.model import Status
@@ -51,13 +51,6 @@ def check(seed, *, slower=0.0, seconds=MINUTE_S, neighbour=None, **workload):
 def words(sessions, **asked):
     found = fakes.over_seeds(lambda seed: check(seed, **asked), sessions)
     return Counter(word for word, _ in found), float(np.mean([seconds for _, seconds in found]))
-
-
-def most(of, chance, tail=0.001):
-    """Return the largest count that a checker of this error rate exceeds with less than the probability `tail`."""
-    hits = np.arange(of + 1)
-    mass = binom(of, hits) * chance**hits * (1 - chance) ** (of - hits)
-    return int(np.flatnonzero(mass[::-1].cumsum()[::-1] < tail)[0]) - 1
 
 
 @pytest.mark.timeout(300)

@@ -13,11 +13,13 @@ from helpers import fake_host as fakes
 
 from bench.errors import ExitCode, UsageError
 from bench.experiment.model import Server, Status, StopReason
+from bench.regress import session as sessions
 from bench.regress.conclude import sensitivity
 from bench.regress.ledger import Ledger, entries
 from bench.regress.planner import Knowledge, make_plan
 from bench.regress.session import Question, session
 from bench.regress.validity import not_steady
+from bench.verdict.judge import judge
 from bench.verdict.pairs import Arm
 from bench.verdict.words import Word
 
@@ -55,6 +57,21 @@ def test_both_trials_of_a_pair_share_a_seed_and_pairs_do_not():
     seeds = [trial.workload.seed for trial in host.calls]
     assert seeds[::2] == seeds[1::2]
     assert len(set(seeds)) == 12
+
+
+def test_a_look_asks_only_the_rules_that_decide(monkeypatch):
+    """The other metrics are judged at the end, when they are shown."""
+    asked = []
+
+    def listening(rows, **terms):
+        asked.append([rule.gating for rule in terms["rules"]])
+        return judge(rows, **terms)
+
+    monkeypatch.setattr(sessions, "judge", listening)
+    rules = (fakes.RPS, dataclasses.replace(fakes.CPU, gating=False))
+    outcome = fakes.run(fakes.FakeHost(fakes.STILL), fakes.ask(rules=rules, pairs=40, looks=(20, 30, 40)))
+    assert asked == [[True], [True], [True, False]]
+    assert [metric.pairs for metric in only(outcome).metrics] == [40, 40]
 
 
 def test_a_changed_cell_ends_and_one_that_looks_fine_goes_on():

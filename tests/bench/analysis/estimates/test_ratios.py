@@ -20,14 +20,18 @@ TRUTH = 1.25
 SPEEDS = {"threads": 40_000.0, "coroutines": TRUTH * 40_000.0}
 
 
-@pytest.fixture
-def blocks(tmp_path):
-    """Return a function that makes a run of the model, and loads it."""
+@pytest.fixture(scope="module")
+def blocks(tmp_path_factory):
+    """Return a function that makes a run of the model, and loads it; the same run if it is asked for again."""
+    made = {}
 
     def make(**how):
-        return run_folder.load(
-            BlockRun(**{"speeds": SPEEDS, **how}).write(tmp_path / f"run-{len(list(tmp_path.iterdir()))}")
-        )
+        asked = repr((sorted(how.items()), block_run.WANDER))
+        if asked not in made:
+            made[asked] = run_folder.load(
+                BlockRun(**{"speeds": SPEEDS, **how}).write(tmp_path_factory.mktemp("runs") / "a-run")
+            )
+        return made[asked]
 
     return make
 

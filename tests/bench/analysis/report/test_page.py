@@ -262,7 +262,8 @@ def test_an_out_folder_that_cannot_be_made_is_wrong_use(builder, tmp_path, monke
         report.build(builder.folder, tmp_path / "taken")
 
 
-def test_the_command_prints_where_the_report_is(builder, tmp_path):
+def test_the_command_prints_where_the_report_is(builder, tmp_path, monkeypatch):
+    monkeypatch.setattr(report.gallery, "draw", lambda *_: [])
     builder.run(connections=(1,), rounds=1)
     done = CliRunner().invoke(command, [str(builder.folder), "--out", str(tmp_path / "elsewhere")])
     assert done.exit_code == 0

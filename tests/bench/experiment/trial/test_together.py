@@ -125,8 +125,12 @@ def test_a_wrong_echo_fails_its_own_trial_only(bench, ours):
 def test_a_server_that_is_busy_out_of_turn_is_doubted(bench, ours, tmp_path):
     file = tmp_path / "busy.py"
     file.write_text(
-        "import threading\nfrom servers.threads import serve as echo\n"
-        "def burn():\n    while True: pass\n"
+        "import threading, time\nfrom servers.threads import serve as echo\n"
+        "def burn():\n"
+        "    while True:\n"
+        "        until = time.perf_counter() + 0.002\n"
+        "        while time.perf_counter() < until: pass\n"
+        "        time.sleep(0.002)\n"  # or each reply waits for the thread that burns
         "def serve(listener):\n    threading.Thread(target=burn, daemon=True).start()\n    echo(listener)\n"
     )
     calm, busy = bench(block(ours("coroutines"), catalog().file(file, label="busy")))
