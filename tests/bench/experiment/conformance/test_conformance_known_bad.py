@@ -16,7 +16,7 @@ MEANT_FOR = {
     "wrong_byte": ("bytes", r"byte 201 of 257 was sent as 0xc8 and came back as 0xc9"),
     "stale_echo": ("turns", r"in message 2 of 100: byte 14 of 15 was sent as 0x31 and came back as 0x30"),
     "short_reply": ("turns", r"in message 51 of 100: the server (closed|cut) the connection .*after 7 of 15"),
-    "early_close": ("turns", r"in message 51 of 100: the server (closed|cut) the connection .*after 0 of 15"),
+    "early_close": ("turns", r"in message 51 of 100: the server (closed|cut) the connection .*\b0 of 15"),
     "reset_mid_message": ("turns", r"in message 51 of 100: the server cut the connection off"),
     "reads_lines": ("splits", r"cut after byte 1 of 48: nothing happened"),
     "no_half_close_flush": ("half-close", r"the server closed the connection after [\d,]+ of [\d,]+ bytes"),

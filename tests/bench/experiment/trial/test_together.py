@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 from helpers.checkout import CHECKOUT
@@ -18,6 +19,7 @@ from bench.experiment.model import Block, BlockInterrupted, Server, Status, Tria
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.planning.plan import NamedWorkload, Plan
 from bench.experiment.rounds import rounds
+from bench.experiment.trial.block_generator import BlockGenerator
 from bench.experiment.trial.live import live_bench
 from bench.slices import log_ratio
 from clients.workload import Workload
@@ -167,6 +169,19 @@ def test_an_interrupted_block_keeps_its_whole_passes(bench, ours):
     assert {result.status for result in raised.value.results} == {Status.MEASURED}
 
 
+class Interrupted(BlockGenerator):
+    """A generator whose load is interrupted by Ctrl-C half a second after the word to go."""
+
+    def go(self, start_ns):
+        super().go(start_ns)
+        self.timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        self.timer.start()
+
+    def stop(self):
+        super().stop()
+        self.timer.join()
+
+
 def test_a_run_that_is_interrupted_in_a_block_keeps_what_was_whole(bench, ours):
     plan = Plan(
         name="p",
@@ -176,13 +191,8 @@ def test_a_run_that_is_interrupted_in_a_block_keeps_what_was_whole(bench, ours):
         seed=1,
     )
     kept = []
-    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        tally = drive(rounds(plan), bench, keep=kept.append)
-    finally:
-        timer.cancel()
-        timer.join()
+    with Interrupted(log=bench.logs / "generator.log", cpus=bench.cores.client) as generator:
+        tally = drive(rounds(plan), replace(bench, generator=generator), keep=kept.append)
     assert tally.was_interrupted
     assert [result.status for result in kept] == [Status.MEASURED] * 2
 
