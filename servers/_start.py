@@ -81,7 +81,7 @@ def _claim(text: str) -> Claim:
 
 def _ask_catalog(text: str) -> Claim:
     """Return the claim that holds. Raise ServerError, with the reason, if there is none or the server cannot run."""
-    from servers._catalog import find  # noqa: PLC0415 - it costs as much as all the rest of a launch
+    from servers._catalog import find  # noqa: PLC0415 - a launch would wait for it
 
     entry = find(text)
     return Claim(entry.name, str(entry.path), entry.loop)
