@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import signal
 import sys
+from functools import partial
+from typing import TYPE_CHECKING
 
-from servers._catalog import Entry, ServerError, entries, find, known, load
-from servers._injection import Injection
-from servers._listener import bind, ready_line
+from servers._errors import ServerError
+from servers._listener import Listener, bind, ready_line
+from servers._start import Server, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PORT_MAX = 65535
 _HOST = "127.0.0.1"
@@ -22,12 +26,11 @@ def main() -> int:
     try:
         _check(options)
         if options.server is None or options.json:
-            _list([*entries().values()] if options.server is None else [known(options.server)], as_json=options.json)
+            _list(options.server, as_json=options.json)
             return 0
-        entry = find(options.server)
-        injection = Injection(options.burn_us or 0.0, options.delay_us or 0.0, options.delay_every or 1)
-        new_listener = injection.new_listener(entry)
-        serve = load(entry)
+        server = load(options.server)
+        new_listener = _new_listener(server, options)
+        serve = server.prepare()
         _raise_descriptor_limit()
         listener = bind(options.host or _HOST, options.port or 0, new_listener)
     except ServerError as error:
@@ -44,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m servers",
         description="Run a TCP echo server, or list those there are.",
         epilog="example: python -m servers threads --port 5433, then: nc 127.0.0.1 5433",
+        formatter_class=partial(argparse.HelpFormatter, width=80),  # while options are added: see below
     )
     parser.add_argument("server", nargs="?", metavar="NAME|FILE.py", help="nothing: list them")
     parser.add_argument("--host", help=f"an address, a name, or unix:PATH (default {_HOST})")
@@ -53,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     slower.add_argument("--burn-us", type=amount, metavar="N", help="burn N us of CPU for every read")
     slower.add_argument("--delay-us", type=amount, metavar="N", help="sleep N us")
     slower.add_argument("--delay-every", type=count, metavar="K", help="... after every K-th read only")
+    # argparse makes a formatter for each option that is added. This one asks how wide the terminal is, with shutil, and
+    # shutil costs a launch 2 ms. So it is set when all options are there: from now on only help and errors are written.
+    parser.formatter_class = argparse.HelpFormatter
     return parser
 
 
@@ -89,7 +96,13 @@ def count(text: str) -> int:
     return number
 
 
-def _list(rows: list[Entry], *, as_json: bool) -> None:
+def _list(text: str | None, *, as_json: bool) -> None:
+    """List one server, or all. Raise ServerError if there is no such server, or two files claim one name."""
+    import json  # noqa: PLC0415 - a server that starts would wait for it
+
+    from servers._catalog import entries, known  # noqa: PLC0415 - as above
+
+    rows = [*entries().values()] if text is None else [known(text)]
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has had enough ends it quietly, as it ends cat
     if as_json:
         print(json.dumps([row.to_json() for row in rows], indent=1))
@@ -99,6 +112,15 @@ def _list(rows: list[Entry], *, as_json: bool) -> None:
         print(f"{row.name:{width}}  {row.summary}")
         if row.gap is not None:
             print(f"{'':{width}}  {row.gap}")
+
+
+def _new_listener(server: Server, options: argparse.Namespace) -> Callable[[int], Listener]:
+    """Return what makes the listener. Raise ServerError if the server is to be slower and would not notice."""
+    if not (options.burn_us or options.delay_us):
+        return Listener
+    from servers._injection import Injection  # noqa: PLC0415 - as above
+
+    return Injection(options.burn_us or 0.0, options.delay_us or 0.0, options.delay_every or 1).new_listener(server)
 
 
 def _raise_descriptor_limit() -> None:

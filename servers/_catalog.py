@@ -1,38 +1,31 @@
-"""Which servers there are, whether each can run here, and how to load one.
+"""Which servers there are, and whether each can run here.
 
 A listing must not fail because one library is missing, and it must not load all the others. So a server is found by
-listing this folder, and described by parsing its file. It is imported when it is to be run, and not before.
+listing this folder, and described by parsing its file; nothing is imported. `_start.py` imports one, to run it.
 """
 
 from __future__ import annotations
 
 import ast
-import importlib
+import difflib
+import importlib.metadata
 import importlib.util
-import os
-import platform
 import shlex
 import shutil
 import sys
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from servers._loops import LOOPS, EventLoop
+from servers._errors import ServerError
+from servers._names import claims, files, is_file
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Iterator
-    from types import ModuleType
+    from collections.abc import Iterator
 
-FOLDER = Path(__file__).parent
+    from servers._loops import EventLoop
+
 PACKAGES = {"cc": "gcc"}  # what Debian calls the package of a program
-_ON_ASYNCIO = "asyncio-"
-
-
-class ServerError(Exception):
-    """A server cannot be found, loaded or bound. The message is a sentence: what, why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +79,8 @@ class Entry:
         """Why this interpreter cannot run it, whatever is installed; None if it can."""
         if self.python_below is not None and sys.version_info >= self.python_below:
             return "its library does not run on Python {}.{} or later".format(*self.python_below)
-        only = None if self.loop is None else self.loop.implementation
-        if only not in {None, platform.python_implementation()}:
-            return f"{self.library} runs on {only} only"
+        if self.loop is not None and not self.loop.fits:
+            return f"{self.library} runs on {self.loop.implementation} only"
         return None
 
     @property
@@ -102,8 +94,6 @@ class Entry:
         """Return the row as plain JSON types; null is not known, or not the case."""
         version = None
         if self.library is not None and self.reason is None:
-            import importlib.metadata  # noqa: PLC0415 - a server that starts would wait for it, and never use it
-
             version = importlib.metadata.version(self.library)
         return {
             "name": self.name,
@@ -119,21 +109,21 @@ class Entry:
         }
 
 
-def entries(folder: Path = FOLDER) -> dict[str, Entry]:
-    """Return every server of the folder by its name. Raise ServerError if two files claim one name."""
+def entries() -> dict[str, Entry]:
+    """Return every server of this folder by its name. Raise ServerError if two files claim one name."""
     found: dict[str, Entry] = {}
-    for path in sorted(folder.glob("[!_]*.py")):
-        for entry in describe(path):
+    for path in files():
+        for entry in describe(Path(path)):
             if entry.name in found:
                 first = found[entry.name].path.name
-                raise ServerError(f"{path.name} and {first} both make a server named {entry.name!r}: rename one")
+                raise ServerError(f"{entry.path.name} and {first} both make a server named {entry.name!r}: rename one")
             found[entry.name] = entry
     return found
 
 
 def describe(path: Path) -> list[Entry]:
     """Parse a server file into its entry, and one more for every event loop it also runs on."""
-    name = path.stem.rstrip("_").replace("_", "-")
+    (name, _, _), *on_loops = claims(str(path))
     try:
         tree = ast.parse(path.read_bytes(), str(path))
     except SyntaxError as error:
@@ -152,14 +142,14 @@ def describe(path: Path) -> list[Entry]:
         refuses_beyond=stated.get("REFUSES_BEYOND", False),
         imports=tuple(dict.fromkeys(_imports(tree))),
     )
-    if not (name.startswith(_ON_ASYNCIO) and _takes_a_loop(tree)):
+    if not _takes_a_loop(tree):
         return [entry]
-    return [entry, *(_on_loop(entry, loop) for loop in LOOPS)]
+    return [entry, *(_on_loop(entry, name, loop) for name, _, loop in on_loops if loop is not None)]
 
 
-def _on_loop(entry: Entry, loop: EventLoop) -> Entry:
+def _on_loop(entry: Entry, name: str, loop: EventLoop) -> Entry:
     return Entry(
-        name=f"{loop.name}-{entry.name.removeprefix(_ON_ASYNCIO)}",
+        name=name,
         path=entry.path,
         summary=f"{entry.summary}, on {loop.name}'s event loop",
         library=loop.name,
@@ -216,12 +206,10 @@ def _takes_a_loop(tree: ast.Module) -> bool:
 
 def known(text: str) -> Entry:
     """Return the entry of a name or of a file, whether it can run here or not. Raise ServerError if there is none."""
-    if text.endswith(".py") or os.sep in text:
+    if is_file(text):
         return _of_file(Path(text))
     ours = entries()
     if text not in ours:
-        import difflib  # noqa: PLC0415 - as above
-
         near = difflib.get_close_matches(text, ours, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(ours)}"
         raise ServerError(f"unknown server {text!r}: {hint}")
@@ -241,31 +229,3 @@ def _of_file(path: Path) -> Entry:
         return describe(path)[0]
     except OSError as error:
         raise ServerError(f"cannot read {path}: {error.strerror}") from error
-
-
-def load(entry: Entry) -> Callable[[socket.socket], None]:
-    """Import the server's module and return its `serve`. Raise ServerError if it cannot be imported or prepared."""
-    try:
-        module = _module(entry.path)
-        prepare = getattr(module, "prepare", None)
-        if prepare is not None:
-            prepare()
-        if entry.loop is None:
-            serve: Callable[[socket.socket], None] = module.serve
-            return serve
-        return partial(module.serve, new_loop=entry.loop.load())
-    except (ImportError, OSError, RuntimeError) as error:
-        raise ServerError(f"{entry.name} cannot run here: {error}") from error
-
-
-def _module(path: Path) -> ModuleType:
-    if path.parent == FOLDER:
-        return importlib.import_module(f"servers.{path.stem}")
-    spec = importlib.util.spec_from_file_location(f"server_{path.stem}", path)
-    assert spec is not None  # the suffix is .py
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    sys.path.append(str(path.parent.resolve()))  # last: its neighbours can be imported, but shadow nothing
-    spec.loader.exec_module(module)
-    return module

@@ -9,31 +9,29 @@ from __future__ import annotations
 import itertools
 import socket
 import time
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from servers._catalog import Entry, ServerError
+from servers._errors import ServerError
 from servers._listener import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from servers._start import Server
 
-@dataclass(frozen=True)
-class Injection:
+
+class Injection(NamedTuple):
     """What is added to reads: `burn_us` of CPU to each, and `delay_us` of sleep to every `delay_every`-th."""
 
     burn_us: float = 0.0
     delay_us: float = 0.0
     delay_every: int = 1
 
-    def new_listener(self, entry: Entry) -> Callable[[int], Listener]:
+    def new_listener(self, server: Server) -> Callable[[int], Listener]:
         """Return what makes the listener. Raise ServerError if this server would not notice."""
-        if not (self.burn_us or self.delay_us):
-            return Listener
-        if entry.library is not None or entry.program is not None:
-            raise ServerError(f"{entry.name} does not read through Python's sockets, so it cannot be slowed there")
+        if not server.reads_in_python:
+            raise ServerError(f"{server.name} does not read through Python's sockets, so it cannot be slowed there")
         return partial(_SlowListener, self)
 
 

@@ -10,11 +10,10 @@ import os
 import socket
 import stat
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servers import BACKLOG
-from servers._catalog import ServerError
+from servers._errors import ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +74,7 @@ def bind(host: str, port: int, new_listener: Callable[[int], Listener] = Listene
     """
     try:
         if host.startswith("unix:"):
-            return _bind_unix(Path(host[len("unix:") :]), new_listener)
+            return _bind_unix(host.removeprefix("unix:"), new_listener)
         return _bind_tcp(host, port, new_listener)
     except socket.gaierror as error:
         raise ServerError(f"the host {host!r} is not known: {error.strerror}") from error
@@ -86,22 +85,26 @@ def bind(host: str, port: int, new_listener: Callable[[int], Listener] = Listene
 
 
 def _bind_tcp(host: str, port: int, new_listener: Callable[[int], Listener]) -> Listener:
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    name = host.encode() if host.isascii() else host  # text, even digits, would load a codec and a database of Unicode
+    family, _, _, _, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     listener = new_listener(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return _listen(listener, address)
 
 
-def _bind_unix(path: Path, new_listener: Callable[[int], Listener]) -> Listener:
-    if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _answers(path):
+def _bind_unix(name: str, new_listener: Callable[[int], Listener]) -> Listener:
+    from pathlib import Path  # noqa: PLC0415 - most servers listen on TCP, and would wait for it
+
+    path = Path(name)
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _answers(str(path)):
         path.unlink()  # left behind by a server that has ended
     return _listen(new_listener(socket.AF_UNIX), str(path))
 
 
-def _answers(path: Path) -> bool:
+def _answers(path: str) -> bool:
     with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(str(path)) == 0
+        return client.connect_ex(path) == 0
 
 
 def _listen(listener: Listener, address: tuple[Any, ...] | str) -> Listener:

@@ -7,16 +7,15 @@ a row here and an extra of the loop's name to pyproject.toml. A loop is imported
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
 
-@dataclass(frozen=True)
-class EventLoop:
+class EventLoop(NamedTuple):
     """An event loop that stands in for asyncio's own.
 
     `name` begins the names of its servers; it is also the distribution that pip installs, and the extra.
@@ -28,6 +27,11 @@ class EventLoop:
     """The function of the module that returns a new loop."""
     implementation: str | None = None
     """The only Python that it runs on, as `platform.python_implementation()` names it; None is any."""
+
+    @property
+    def fits(self) -> bool:
+        """Say whether this Python is one that it runs on."""
+        return self.implementation is None or self.implementation.lower() == sys.implementation.name
 
     def load(self) -> Callable[[], asyncio.AbstractEventLoop]:
         """Import the module and return the factory. Raise ImportError if either cannot be had."""

@@ -12,7 +12,7 @@ import pytest
 from helpers.servers import run
 
 from servers import _listener
-from servers._catalog import ServerError
+from servers._errors import ServerError
 from servers._listener import bind, ready_line
 
 pytestmark = pytest.mark.traced

@@ -16,6 +16,7 @@ from helpers.servers import run
         (["zzz"], "unknown server 'zzz': known: anyio, "),
         (["./zzz.py"], "cannot read zzz.py: No such file or directory"),
         (["threads", "--host", "nobody.invalid"], "the host 'nobody.invalid' is not known"),
+        (["threads", "--host", "two..dots"], "the host 'two..dots' is not known"),
         (["threads", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1 port 0: Cannot assign requested address"),
         (["threads", "--host", "unix:/nowhere/here"], "cannot listen on unix:/nowhere/here: No such file or directory"),
         (["threads", "--host", "unix:/tmp/" + "x" * 200], "too long"),
