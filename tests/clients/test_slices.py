@@ -42,6 +42,8 @@ def test_slicing_order_is_drawn_anew_in_each_pass_and_by_the_seed():
         (Workload(connections=50, duration_s=1.0, warmup_s=0.0125), SHORTEST_S, 200, 3),
         # 1,000 connections take 10 ms a round, so a slice of 10 rounds takes 100 ms.
         (Workload(connections=1000, duration_s=1.5, warmup_s=0.3), 0.1, 15, 3),
+        # A warm-up of one slice is one slice, whatever 1.2 / 12 is in binary.
+        (Workload(connections=1000, duration_s=1.2, warmup_s=0.1), 0.1, 12, 1),
         # A window that is short beside that still has as many passes as a trimmed mean needs.
         (Workload(connections=10_000, duration_s=4.0, warmup_s=0.0), 0.8, PASSES_MIN, 0),
         # A pipeline makes a round longer.
