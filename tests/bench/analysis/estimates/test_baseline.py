@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from helpers.block_run import BlockRun
-from helpers.checkout import CHECKOUT
 from helpers.run_folders import failed
 
 from bench.analysis.estimates import remarks
@@ -13,6 +14,8 @@ from bench.analysis.runs import run_folder
 from bench.errors import UsageError
 from bench.metrics import CPU, THROUGHPUT
 
+OF_SCHEMA_1 = Path(__file__).parents[1] / "schema_1"
+"""What a run of version 0.1 wrote before there were blocks, without its page and its logs."""
 SPEEDS = {"threads": 40_000.0, "generators": 52_000.0, "coroutines": 51_900.0, "trio": 20_000.0}
 
 
@@ -120,8 +123,8 @@ def test_a_run_of_solo_trials_says_so(builder):
     assert {cell.solo for cell in found.cells[THROUGHPUT.column]} == {3}
 
 
-def test_the_committed_run_of_the_first_schema_is_ranked_by_rounds():
-    found = rank(run_folder.load(CHECKOUT / "results" / "reference"))
+def test_a_run_of_the_first_schema_is_ranked_by_rounds():
+    found = rank(run_folder.load(OF_SCHEMA_1))
     assert {ratio.pairing.name for ratio in found.ratios.values()} == {"ROUNDS"}
     assert all(cell.solo == cell.measured for cells in found.cells.values() for cell in cells)
     assert all(cell.estimate.low > 0 for cells in found.cells.values() for cell in cells if cell.estimate.bounded)
