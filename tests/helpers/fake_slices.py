@@ -1,6 +1,6 @@
 """How the slices of a block come out on a fake host: what the machine, a launch, a slice and a neighbour do to them.
 
-The sizes are those of two asyncio servers on a virtual machine of two CPUs, 64 connections, slices of 10 ms: raw slices
+The sizes are those of two asyncio servers on a virtual machine of two CPUs, 64 connections, slices of 20 ms: raw slices
 vary by 20 to 40 %, because the machine changes its speed by 1.5 times within a second and because single slices stall.
 The log ratio of a block has a standard deviation of 1 to 1.5 % from its launches alone.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-SLICE_S = 0.01
+SLICE_S = 0.02
 """Longer than those of the default load, so that a pair has fewer passes here, and is no sharper than a real one."""
 OVERHEAD_S = 0.6
 

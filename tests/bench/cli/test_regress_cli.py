@@ -387,7 +387,19 @@ def test_json_junit_and_summary_say_the_same(project, run, tmp_path):
     files = ["--junit", str(tmp_path / "junit.xml"), "--summary", str(tmp_path / "summary.md")]
     (tmp_path / "summary.md").write_text("before\n")
     code, out = run(
-        project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "", "--json", *files
+        project.root,
+        "--base",
+        base,
+        "--command",
+        COMMAND,
+        "--pairs",
+        "12",
+        "--seed",
+        "1",
+        "--setup",
+        "",
+        "--json",
+        *files,
     )
     found = json.loads(out)
     assert (code, found["exit_code"], found["word"]) == (1, 1, "REGRESSED")
@@ -403,7 +415,8 @@ def test_json_junit_and_summary_say_the_same(project, run, tmp_path):
 def test_what_json_printed_can_be_exported_with_its_ratios(project, run, tmp_path):
     base = project.commit(0)
     project.commit(20)
-    _, out = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "", "--json")
+    given = ["--base", base, "--command", COMMAND, "--pairs", "12", "--seed", "1", "--setup", "", "--json"]
+    _, out = run(project.root, *given)
     (tmp_path / "regress.json").write_text(out)
     done = CliRunner().invoke(export, [str(tmp_path / "regress.json"), "--format", "bencher"], catch_exceptions=False)
     assert done.output == f"{tmp_path / 'export' / 'bencher.json'}\n"
