@@ -92,7 +92,7 @@ def test_a_session_without_time_left_measures_nothing_more():
 def test_a_block_of_two_equal_servers_and_another(tmp_path, monkeypatch, instants):
     monkeypatch.chdir(CHECKOUT)
     monkeypatch.setenv("PYTHONPATH", "tests")
-    found = slices.block(4, 0.02, seed=1, load_s=0.2, folder=tmp_path, instants=instants)
+    found = slices.block(4, 0.02, seed=1, load_s=0.5, folder=tmp_path, instants=instants)
     assert found["established"] == [4, 4, 4]
     first, second, third = found["slices"]
     assert [one["pass"] for one in first] == [one["pass"] for one in second] == [one["pass"] for one in third]
