@@ -46,16 +46,13 @@ def bench(session: nox.Session) -> None:
 
 
 def run_tests(session: nox.Session) -> None:
-    """Run the tests that need no quiet machine, and measure coverage; `-- -k word` runs some, without coverage.
-
-    Three run at a time also on two cores: a good part of a test is waiting.
-    """
+    """Run the tests that need no quiet machine, and measure coverage; `-- -k word` runs some, without coverage."""
     install(session, "test")
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs)
         return
     session.run("python", "-m", "coverage", "erase")
-    session.run("python", "-m", "coverage", "run", "-m", "pytest", "-n", "3", "--dist", "loadfile")
+    session.run("python", "-m", "coverage", "run", "-m", "pytest", "-n", "2", "--dist", "loadfile")
     session.run("python", "-m", "coverage", "combine", "--quiet")
     session.run("python", "-m", "coverage", "report")
 

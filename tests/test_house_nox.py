@@ -91,7 +91,7 @@ def test_tests_measures_coverage_unless_only_some_tests_are_asked_for(noxfile):
     noxfile.run_tests(some)
     assert [command[3:] for command in whole.ran] == [
         ("erase",),
-        ("run", "-m", "pytest", "-n", "3", "--dist", "loadfile"),
+        ("run", "-m", "pytest", "-n", "2", "--dist", "loadfile"),
         ("combine", "--quiet"),
         ("report",),
     ]

@@ -118,6 +118,7 @@ def test_block_load_keeps_churn_at_its_limit_across_slices():
         assert connections >= one.result.replies / 7
 
 
+@pytest.mark.timing
 def test_block_load_offers_an_open_loop_its_rate_in_its_slices():
     with witnesses(2) as servers:
         _, found = load(
