@@ -7,7 +7,7 @@
  *
  * It reads from standard input
  *
- *     SERVERS CONNECTIONS BYTES RATE_PER_S TIMEOUT_NS SLICE_NS SLICES
+ *     SERVERS CONNECTIONS BYTES RATE_PER_S TIMEOUT_NS SLICE_NS SLICES WARMUP_SLICES
  *     ADDRESS PORT PID           for each server: its first process, whose CPU time is read with its children's, or 0
  *     SERVER ...                 for each slice
  *     GO START_NS                in ns of CLOCK_MONOTONIC
@@ -20,25 +20,25 @@
 #include "reference_slice.h"
 
 static const int64_t LOOK_MIN_NS = 10000000, LOOK_MAX_NS = 250000000;
-static const int64_t REFRESH_NS = 500000000; /* looking for processes takes time from the load */
+static const int64_t REFRESH_NS = 500000000; /* to search for processes takes time from the load */
 
 /* `load_ns` is the planned length of its slices so far, which is how far the schedule of an open loop has come.
- * `after_ns` is its CPU time at the end of its last slice, `refresh_ns` when its processes are to be looked for again. */
+ * `after_ns` is its CPU time at the end of its last slice. */
 struct server {
     char address[INET6_ADDRSTRLEN + 1];
     int port;
     struct connection *connections;
     struct schedule schedule;
     int epoll, standing;
-    int64_t load_ns, after_ns, refresh_ns;
+    int64_t load_ns, after_ns;
     struct processes processes;
 };
 
 struct block {
-    int server_count, connections, slice_count;
+    int server_count, connections, slice_count, warmup_slices;
     size_t size;
     double rate_per_s;
-    int64_t timeout_ns, slice_ns, *order;
+    int64_t timeout_ns, slice_ns, refresh_due_ns, *order;
     struct server *servers;
     struct journal journal;
 };
@@ -158,14 +158,17 @@ static void load(struct block *b, struct server *s, struct slice *slice) {
     if (is_open && s->standing && slice->end_ns < due->end_ns) slice->end_ns = due->end_ns;
 }
 
+/* Find the processes that the servers have started: before the first slice that counts, and now and then. */
+static void find_processes(struct block *b, int64_t slices_done) {
+    if (slices_done != b->warmup_slices && now_ns(CLOCK_MONOTONIC) < b->refresh_due_ns) return;
+    for (int i = 0; i < b->server_count; i++) refresh(&b->servers[i].processes);
+    b->refresh_due_ns = now_ns(CLOCK_MONOTONIC) + REFRESH_NS;
+}
+
 /* Give a server its slice, with the CPU time of both sides read at its edges; return 0 if that was interrupted. */
 static int run_slice(struct block *b, struct slice *slice, int64_t number) {
     struct server *s = &b->servers[number];
     slice->server = number;
-    if (now_ns(CLOCK_MONOTONIC) >= s->refresh_ns) {
-        refresh(&s->processes);
-        s->refresh_ns = now_ns(CLOCK_MONOTONIC) + REFRESH_NS;
-    }
     int64_t before_ns = read_cpu_ns(&s->processes), client_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID);
     slice->idle_cpu_ns = between_ns(s->after_ns, before_ns);
     load(b, s, slice);
@@ -178,8 +181,8 @@ static int run_slice(struct block *b, struct slice *slice, int64_t number) {
 /* ---- the course of a block */
 
 static void read_block(struct block *b) {
-    if (scanf("%d %d %zu %lf %" SCNd64 " %" SCNd64 " %d", &b->server_count, &b->connections, &b->size, &b->rate_per_s,
-              &b->timeout_ns, &b->slice_ns, &b->slice_count) != 7) exit(2);
+    if (scanf("%d %d %zu %lf %" SCNd64 " %" SCNd64 " %d %d", &b->server_count, &b->connections, &b->size, &b->rate_per_s,
+              &b->timeout_ns, &b->slice_ns, &b->slice_count, &b->warmup_slices) != 8) exit(2);
     b->servers = allocate((size_t)b->server_count, sizeof *b->servers);
     for (struct server *s = b->servers; s < b->servers + b->server_count; s++) {
         pid_t pid;
@@ -246,11 +249,13 @@ int main(void) {
     make_room(&b.journal, largest);
     if (await_start() < 0) return 0;
     int64_t head[2] = {0};
+    find_processes(&b, 0);
     while (head[0] < b.slice_count && !interrupted && run_slice(&b, &slices[head[0]], b.order[head[0]])) {
         size_t came = b.journal.count - (size_t)head[1];
         head[0]++, head[1] += (int64_t)came;
         if (came > largest) largest = came;
         make_room(&b.journal, 2 * largest);
+        find_processes(&b, head[0]);
     }
     write_ns(head, 2);
     write_ns((int64_t *)slices, (size_t)head[0] * sizeof *slices / sizeof(int64_t));

@@ -97,9 +97,10 @@ class ReferenceBlock:
         workload, slicing = self._workload, self._slicing
         size = (len(self._targets), workload.connections, workload.message_bytes, workload.rate_per_s or 0)
         times_ns = (round(workload.timeout_s * 1e9), round(slicing.slice_s * 1e9))
+        warmup_slices = slicing.warmup_passes * len(self._targets)
         of_servers = zip(self._targets, self._pids, strict=True)
         servers = [(target.host, target.address[1], pid or 0) for target, pid in of_servers]
-        lines = [(*size, *times_ns, len(self._order)), *servers, [slot.server for slot in self._order]]
+        lines = [(*size, *times_ns, len(self._order), warmup_slices), *servers, [slot.server for slot in self._order]]
         return "".join(" ".join(map(str, line)) + "\n" for line in lines)
 
     # ---- what it gives
