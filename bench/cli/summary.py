@@ -36,7 +36,7 @@ def show(run: Run, console: Console) -> None:
     console.print(estimates(found))
     where = "Below a ratio: the geometric mean" if found.ratios else "Geometric means"
     console.print(f"{where} over trials, with its {units.share(LEVEL)} interval.", soft_wrap=True)
-    for line in [*remarks.comparison(found), remarks.wandering(wander(run, found))]:
+    for line in [*remarks.comparison(found), *remarks.sharpness(found), remarks.wandering(wander(run, found))]:
         if line:
             console.print(line, markup=False, soft_wrap=True)
     for line, style in [*failures(run), *((line, "yellow") for line in doubts(run))]:

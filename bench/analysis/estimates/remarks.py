@@ -6,9 +6,10 @@ The terminal and the page say it alike, so it stands here, in sentences. Compute
 from __future__ import annotations
 
 import math
+import statistics
 from typing import TYPE_CHECKING
 
-from bench import units
+from bench import metrics, units
 from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.estimates.ratios import Pairing
 from bench.metrics import THROUGHPUT
@@ -55,6 +56,22 @@ def comparison(ranking: Ranking) -> list[str]:
             f"Where {ranking.baseline} has no number, servers are ranked by their ratio to {units.listed(other)}."
         )
     return [*said, f"{LEVEL_SIGN} marks a server that is not told from the one above it.", *_solo(ranking)]
+
+
+def sharpness(ranking: Ranking) -> list[str]:
+    """Say per workload how narrow the ratios are: half of the interval's width on the log scale, over the servers."""
+    lines = []
+    for workload in dict.fromkeys(workload for _, workload, _ in ranking.ratios):
+        said = []
+        for metric in metrics.WATCHED:
+            found = [ratio.estimate for (*key, _), ratio in ranking.ratios.items() if key == [metric.column, workload]]
+            halves = [math.log(one.high / one.low) / 2 for one in found if one.bounded]
+            if halves:
+                middle, widest = units.share(statistics.median(halves)), units.share(max(halves))
+                said.append(f"{metric.noun} {middle} (widest {widest})")
+        if said:
+            lines.append(f"Half width of the ratios at {workload}, median over servers: {', '.join(said)}.")
+    return lines
 
 
 def pairings(ratios: Iterable[Ratio]) -> str:
