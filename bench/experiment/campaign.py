@@ -63,7 +63,7 @@ class Campaign:
         ) as bench:
             limit_s = None if self.plan.minutes is None else 60 * self.plan.minutes
             experiment = rounds(self.plan, self.done, self._earlier())
-            tally = drive(experiment, bench, keep=self.store.save, watcher=watcher, limit_s=limit_s)
+            tally = drive(experiment, bench, keep=self.store.save, watcher=watcher, limit_s=limit_s, overrun=0.5)
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
         self.store.finish(complete=not tally.was_interrupted, **so_far)
