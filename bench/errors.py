@@ -6,6 +6,7 @@ A message says what is wrong, where, and what to do. Imports nothing of ours.
 from __future__ import annotations
 
 import difflib
+import errno
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,21 @@ class NoBaselineError(BenchError):
     """There is nothing comparable to compare with."""
 
     exit_code = ExitCode.NO_BASELINE
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a file could not be written for want of room: the disk, a quota or a limit of this process is used up."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def unwritable(where: object, error: OSError, cure: str) -> BenchError:
+    """Return the error for a file or folder that cannot be written.
+
+    A full disk is no wrong use, whatever was being written: it is a MeasurementError, and the cure is to make room.
+    All else is a UsageError with its `cure`.
+    """
+    why = f"cannot write to {where}: {error.strerror or error}"
+    return MeasurementError(f"{why}; make room, or {cure}") if is_full(error) else UsageError(f"{why}; {cure}")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -59,6 +59,7 @@ EXPERIMENT_ORDER = (
     {"bench.experiment.conformance"},
     {"bench.experiment.instrument"},
     {"bench.experiment.inspection"},
+    {"bench.experiment.records"},
     {"bench.experiment.store"},
     {"bench.experiment.precision", "bench.experiment.rounds", "bench.experiment.search"},
     {"bench.experiment.campaign"},

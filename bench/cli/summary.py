@@ -39,7 +39,11 @@ def show(run: Run, console: Console) -> None:
     for line in [*remarks.comparison(found), remarks.wandering(wander(run, found))]:
         if line:
             console.print(line, markup=False, soft_wrap=True)
-    for line, style in [*failures(run), *((line, "yellow") for line in doubts(run))]:
+    for line, style in [
+        *((line, "red") for line in run.damage),
+        *failures(run),
+        *((line, "yellow") for line in doubts(run)),
+    ]:
         console.print(line, style=style, markup=False, soft_wrap=True)
 
 
