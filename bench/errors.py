@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ def unwritable(where: object, error: OSError, cure: str) -> BenchError:
     A full disk is no wrong use, whatever was being written: it is a MeasurementError, and the cure is to make room.
     All else is a UsageError with its `cure`.
     """
-    why = f"cannot write to {where}: {error.strerror or error}"
+    why = f"cannot write to {where}: {os.strerror(error.errno) if error.errno else error}"
     return MeasurementError(f"{why}; make room, or {cure}") if is_full(error) else UsageError(f"{why}; {cure}")
 
 

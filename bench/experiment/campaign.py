@@ -131,10 +131,11 @@ def _extended(store: Store, more: Mapping[str, Any]) -> PlanFile:
 
 def _check_same(store: Store, now: Mapping[str, Any]) -> None:
     """Raise UsageError if the rest of a run would not be measured as its beginning was."""
-    for name in ("machine", "interpreter", "interpreters", "libraries", "git", "cells"):
-        if store.info[name] != now[name]:
-            changed = _changed(store.info[name], now[name]) or name
-            raise UsageError(f"{store.path} cannot be resumed: {changed} is not what it was; start a new run")
+    for name in ("machine", "interpreter", "interpreters", "libraries", "git", "echobench_git", "cells"):
+        if name in store.info and (before := store.info[name]) != now[name]:
+            changed = " ".join(filter(None, (name, _changed(before, now[name]))))
+            cure = "go to the folder where it was begun, or start a new run" if name == "git" else "start a new run"
+            raise UsageError(f"{store.path} cannot be resumed: {changed} is not what it was; {cure}")
 
 
 def _changed(before: object, now: object) -> str:
