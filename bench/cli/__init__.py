@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench import __version__
+from bench.cli.output import carry_any_text
 from bench.errors import BenchError, ExitCode, unknown_name
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def main() -> int:
     """Run the command line and return its exit status. However it ends, no process that it started stays behind."""
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell has a background job ignore it
         signal.signal(number, signal.default_int_handler)
+    carry_any_text()
     try:
         try:
             return cli.main(prog_name="echobench", standalone_mode=False) or ExitCode.FINE

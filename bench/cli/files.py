@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from bench.errors import UsageError, unwritable
+from bench.files import UNDECODED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ def _write(path: Path | None, mode: Literal["w", "a"], text: str) -> None:
     if path is None:
         return
     try:
-        with path.open(mode, encoding="utf-8") as file:
+        with path.open(mode, encoding="utf-8", errors=UNDECODED) as file:
             file.write(text)
     except OSError as error:
         raise unwritable(path, error, "choose another file") from error

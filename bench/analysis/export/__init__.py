@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError, unknown_name, unwritable
+from bench.files import UNDECODED
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -94,7 +95,7 @@ def write(files: dict[str, str], folder: Path) -> list[Path]:
         for name, text in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8", errors=UNDECODED)
             paths.append(path)
     except OSError as error:
         raise unwritable(error.filename or folder, error, "choose another folder with --out") from error

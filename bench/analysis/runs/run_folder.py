@@ -80,8 +80,8 @@ def write_tables(run: Run) -> None:
     """Write the frames of a run to its parquet files. Raises UsageError, or MeasurementError if there is no room."""
     try:
         for name in schema.TABLES:
-            with replacing(run.path / f"{name}.parquet") as part:
-                getattr(run, name).to_parquet(part, index=False)
+            with replacing(run.path / f"{name}.parquet") as part, part.open("wb") as file:
+                getattr(run, name).to_parquet(file, index=False)
     except OSError as error:
         raise unwritable(run.path, error, "choose another folder for a report with --out") from error
 

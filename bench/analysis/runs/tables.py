@@ -15,6 +15,7 @@ from bench.errors import MeasurementError
 from bench.experiment import schema
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
+from bench.files import as_text
 from bench.metrics import P50, THROUGHPUT
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def of_records(run: str, records: Iterable[Mapping[str, Any]]) -> Tables:
     """
     rows: dict[str, list[Mapping[str, Any]]] = {name: [] for name in schema.TABLES}
     for record in records:
-        row = _trial_row(run, record)
+        row = {name: as_text(value) for name, value in _trial_row(run, record).items()}
         key = {"run": row["run"], "trial": row["trial"]}
         rows["trials"].append(row)
         rows["timeline"].extend({**piece, **key} for piece in record["timeline"])
@@ -110,7 +111,8 @@ def read(path: Path, columns: tuple[Column, ...], version: int) -> pd.DataFrame:
     """
     if not path.is_file() and all(column.since > version for column in columns):
         return _frame([], columns)  # a table that its version did not have yet
-    frame = pd.read_parquet(path)
+    with path.open("rb") as file:  # pyarrow takes no path that is no UTF-8
+        frame = pd.read_parquet(file)
     missing = [column.name for column in columns if column.since <= version and column.name not in frame]
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")

@@ -139,7 +139,7 @@ class Child:
 
     def note(self, line: str) -> None:
         """Put a line that was read from its stdout into its log, where the rest of what it says is."""
-        with self.log.open("a") as sink:
+        with self.log.open("a", encoding="utf-8") as sink:
             print(line, file=sink)
 
     def drain(self) -> None:

@@ -92,7 +92,7 @@ def test_a_run_with_nothing_left_to_measure_is_whole(begun):
     assert tally.is_whole
 
 
-def test_a_block_that_is_measured_again_takes_the_place_of_its_first_half(begun, disk_of):
+def test_a_block_measured_again_takes_the_place_of_its_first_half(begun, disk_of):
     ready = begun()
     with disk_of(8000), pytest.raises(MeasurementError, match="make room, then --resume it"):
         ready.measure(Silent(), door_of(too_long=4))

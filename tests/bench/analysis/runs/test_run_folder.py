@@ -170,7 +170,7 @@ def test_a_metric_that_nobody_documented_is_not_dropped_in_silence(builder):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"trial": {}}', '{"trial": 7}', "\0\0", None])
-def test_a_record_that_cannot_be_read_is_named_and_the_rest_is_used(builder, text):
+def test_a_torn_record_is_named_and_the_rest_is_used(builder, text):
     path = builder.run(rounds=1) / "trials" / "0002.json"
     path.unlink() if text is None else path.write_text(text)
     run = run_folder.load(builder.folder)
@@ -246,7 +246,7 @@ def test_a_torn_table_is_named_and_made_of_the_records(builder, name, content):
     assert run_folder.load(builder.folder).damage == ()
 
 
-def test_without_records_a_torn_table_is_named_and_the_others_are_used(builder):
+def test_a_torn_table_without_records_is_named_and_left_out(builder):
     run_folder.assemble(builder.run(rounds=1))
     shutil.rmtree(builder.folder / "trials")
     assert run_folder.load(builder.folder).damage == ()
@@ -281,6 +281,16 @@ def test_what_the_latency_log_lacks_is_named(builder):
     )
     log.unlink()
     assert run_folder.load(builder.folder).damage[0].startswith("latency.hlog is missing")
+
+
+def test_names_that_are_no_text_here_fail_no_table(builder):
+    """In the C locale every letter beyond ASCII is such a byte: of a folder, of a server's command."""
+    builder.folder = builder.folder.with_name("r\udcf6n")
+    builder.run(rounds=1, change=lambda record: record.update(detail="cannot start \udcf6"))
+    run_folder.assemble(builder.folder)
+    run = run_folder.load(builder.folder)
+    assert set(run.trials["status_detail"]) == {"cannot start \ufffd"}
+    assert set(run.slices["run"]) | set(run.trials["run"]) == {"r\ufffdn"}
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(builder):
