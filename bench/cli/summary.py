@@ -18,6 +18,7 @@ from bench.analysis.estimates.wander import wander
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
 from bench.metrics import THROUGHPUT
+from bench.text import cut_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ def failures(run: Run) -> list[tuple[str, str]]:
     for (server, status), rows in missing.groupby(["server", "status"], sort=False):
         where = ", ".join(dict.fromkeys(rows["workload"]))
         style = "yellow" if status == Status.SKIPPED else "red"
-        lines.append((f"{server} {where}: {status}: {rows['status_detail'].iloc[0]}", style))
+        lines.append((f"{server} {where}: {status}: {cut_lines(rows['status_detail'].iloc[0])}", style))
     return lines
 
 
