@@ -11,14 +11,13 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench import __version__
 from bench.cli.output import carry_any_text
-from bench.errors import BenchError, ExitCode, unknown_name
+from bench.errors import BenchError, ExitCode, tell_fault, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,10 +38,6 @@ COMMANDS = {
 
 INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 """The exit status of a program that its user interrupted, and of one whose output goes to a reader that has gone."""
-
-
-BROKEN = 70
-"""The exit status of a program with a fault in itself: EX_SOFTWARE of sysexits.h."""
 
 
 class ReaderGoneError(Exception):
@@ -123,9 +118,8 @@ def main() -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("echobench: interrupted", err=True)
         return INTERRUPTED
-    except Exception:  # noqa: BLE001 - a fault of ours is shown in full, and must not exit with 1: that means REGRESSED
-        traceback.print_exc()
-        return BROKEN
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not exit with 1: that means REGRESSED
+        return tell_fault(error)
 
 
 def _left_alone() -> int:
