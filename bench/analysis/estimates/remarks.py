@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bench import metrics, units
 from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.estimates.ratios import Pairing
-from bench.metrics import THROUGHPUT
+from bench.metrics import P50, P99, THROUGHPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +36,16 @@ def relative(ranking: Ranking, metric: Metric, cell: Cell) -> str:
         return "baseline" if ranking.ratios else ""
     ratio = ranking.ratios.get((metric.column, cell.workload, cell.server))
     return "" if ratio is None or not ratio.values else units.estimate(ratio.estimate, units.ratio)
+
+
+def unknown(ranking: Ranking, metric: Metric) -> tuple[str, str]:
+    """Say in a few words why no server has a number of a metric, and in a sentence what to do."""
+    if not any(cell.measured for cell in ranking.cells[metric.column]):
+        return "no trial could be measured", "The failed trials below say why."
+    if metric in (P50, P99):
+        cure = "Measure for longer (--duration) or at a higher rate. The table has what is known."
+        return "too few replies in every trial", cure
+    return "not known of any server", "The table has what is known."
 
 
 def trials(cell: Cell) -> str:
