@@ -35,8 +35,9 @@ from bench.experiment.trial.process import launch
 PASSED, FAILED, LIMITED, SKIPPED, UNTRIED = Outcome
 RUNNABLE = [name for name, entry in catalog().entries.items() if entry.runnable]
 RLOOP = ("rloop-streams", "rloop-protocol", "rloop-buffered")
-FAULTS = {name: {"half-close", "descriptors"} for name in RLOOP}
-"""rloop 0.5 does not close a transport after the end of file."""
+FAULTS = {name: {"half-close", "descriptors"} for name in RLOOP} | {"anyio": {"bounded-memory"}}
+"""rloop 0.5 does not close a transport after the end of file. anyio 4.16 pauses reading after a receive that waited."""
+BASIC = {case.name for case in cases_of(Group.BASIC)}
 AT_TIMES = {name: {"bounded-memory"} for name in RLOOP}
 """It may go on reading for a while when it is told to pause: how long depends on what is there to be read."""
 
@@ -57,7 +58,7 @@ def failed(results):
     return {result.case for result in results if result.outcome is FAILED}
 
 
-@pytest.mark.parametrize("name", [name for name in RUNNABLE if name not in FAULTS])
+@pytest.mark.parametrize("name", [name for name in RUNNABLE if not FAULTS.get(name, set()) & BASIC])
 def test_every_server_passes_the_basic_cases(name):
     results = basic(catalog().server(name))
     assert [result.case for result in results] == [START, *(case.name for case in cases_of(Group.BASIC))]
