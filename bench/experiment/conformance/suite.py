@@ -19,7 +19,7 @@ from bench.experiment.conformance.case import CASES, Access, BrokenError, Case, 
 from bench.experiment.conformance.crowds import verify_limit
 from bench.experiment.conformance.subject import Subject
 from bench.experiment.conformance.wire import Deadline
-from bench.experiment.planning.preflight import check_connections
+from bench.experiment.planning.preflight import check_connections, check_target
 from bench.experiment.trial.child import STOP_TIMEOUT_S
 from bench.experiment.trial.process import RunningServer, launch
 
@@ -181,6 +181,8 @@ class _Host:
 
     def _explained(self, broken: str) -> str:
         """Add what became of the process, if it has ended: then that is the news."""
+        if self.server.target is not None:
+            return broken if _answers(self.server) else f"{broken}; {_GONE}"
         child = self._running.child if self._running is not None else None
         if child is None or not child.ended_within(DYING_S):
             return broken
@@ -191,6 +193,21 @@ _CURES = {
     errno.EADDRNOTAVAIL: "no local port is free: wait a minute, or widen net.ipv4.ip_local_port_range",
     errno.EMFILE: "no descriptor is left: raise the limit with `ulimit -n`",
 }
+
+
+_GONE = (
+    "nothing listens there any more, so our own connection, or another client's, has ended it: start a server that"
+    " outlives its clients"
+)
+
+
+def _answers(server: Server) -> bool:
+    """Whether a server that runs already, and did answer, still accepts a connection."""
+    try:
+        check_target(server)
+    except UsageError:
+        return False
+    return True
 
 
 def _untried(error: Exception) -> str:

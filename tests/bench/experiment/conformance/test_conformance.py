@@ -30,6 +30,7 @@ from bench.experiment.conformance import (
 from bench.experiment.conformance.refusal import nonconformance
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog
+from bench.experiment.planning.preflight import check_target
 from bench.experiment.trial.process import launch
 
 PASSED, FAILED, LIMITED, SKIPPED, UNTRIED = Outcome
@@ -259,7 +260,19 @@ def test_a_name_with_several_addresses_is_that_of_the_one_that_answers(monkeypat
         assert outcome_of(Server(name="two", target="two.invalid:5433"), CASES["turns"]) == (PASSED, "")
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [rows[0], rows[0]])
         outcome, detail = outcome_of(Server(name="none", target="none.invalid:5433"), CASES["turns"])
-    assert (outcome, detail) == (FAILED, "the server refused a connection")
+    assert outcome is FAILED
+    assert detail.startswith("the server refused a connection")
+
+
+def test_a_target_that_our_own_probe_ended_is_told_so():
+    """It serves one client, as `nc -l` does, and that was us."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Server(name="once", target="{}:{}".format(*listener.getsockname()))
+        check_target(server)
+        listener.accept()[0].close()
+    outcome, detail = outcome_of(server, CASES["echo"])
+    assert outcome is FAILED
+    assert detail.startswith("the server refused a connection; nothing listens there any more")
 
 
 def test_bytes_that_were_never_sent_are_noticed():
