@@ -81,9 +81,10 @@ def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
         ]
         click.echo(json.dumps({"run": run.id, "baseline": baseline, "cells": cells}, indent=1))
         return
-    table = Table("server", "workload", *(metric.title for metric in metrics.TABLE), box=None, pad_edge=False)
+    shown = [metric for metric in metrics.TABLE if all(metric.column in row for row in rows.values())]
+    table = Table("server", "workload", *(metric.title for metric in shown), box=None, pad_edge=False)
     for (workload, server), row in rows.items():
-        table.add_row(server, workload, *(text(row[metric.column]) for metric in metrics.TABLE))
+        table.add_row(server, workload, *(text(row[metric.column]) for metric in shown))
     console = standard_output()
     made_of = pairings(one for row in rows.values() for one in row.values())
     console.print(f"{run.id}: ratio to {baseline} [95 % interval], {made_of}".removesuffix(", "), soft_wrap=True)

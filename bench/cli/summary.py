@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 def show(run: Run, console: Console) -> None:
     """Print the table, what it rests on, the failures and the doubts of a run."""
     found = rank(run)
+    for line in found.behind:
+        console.print(line, style="bold yellow", markup=False, soft_wrap=True)
     console.print(estimates(found))
     level = units.share(LEVEL)
     below = f"Below a ratio: the geometric mean over trials, with its {level} interval."

@@ -25,10 +25,15 @@ def metric_words(ranking: Ranking, metric: Metric, *, upwards: bool = True) -> W
     standing = ranking.headline(metric)
     notes = _notes(found, ranking, arrow="\N{UPWARDS ARROW}" if upwards else "\N{RIGHTWARDS ARROW}")
     return Words(
-        title=sentence(standing, ranking.sweep) if standing else f"{metric.title}: no trial could be measured",
+        title=sentence(standing, ranking.sweep) if standing else _nothing(found, metric),
         subtitle=" ".join([f"{capital(metric.axis)}.", *shared_load(ranking), _reading(found)]),
         notes=tuple(notes),
     )
+
+
+def _nothing(found: Sequence[Cell], metric: Metric) -> str:
+    is_measured = any(cell.measured for cell in found)
+    return f"{metric.title} is not known" if is_measured else f"{metric.title}: no trial could be measured"
 
 
 def ratio_words(ranking: Ranking, metric: Metric, *, upwards: bool) -> Words:

@@ -21,9 +21,14 @@ def answer(ranking: Ranking) -> tuple[str, list[str]]:
     """Return the answer of a run as its title, and the sentences that qualify it."""
     standing = ranking.headline(ranking.question)
     if standing is None:
-        return "No trial could be measured", ["The failed trials below say why."]
-    said = [_lead(standing), _unknown(standing), _price(ranking, standing), _others(ranking, standing)]
-    return sentence(standing, ranking.sweep), [words for words in said if words]
+        if not any(cell.measured for cell in ranking.cells[ranking.question.column]):
+            return "No trial could be measured", ["The failed trials below say why."]
+        too_few = f"Too few replies came for the {ranking.question.noun}"
+        return too_few, ["A longer duration has more of them.", *ranking.behind]
+    title, said = sentence(standing, ranking.sweep), [_price(ranking, standing)]
+    if not standing.is_overloaded:
+        said = [_lead(standing), _unknown(standing), *said, _others(ranking, standing)]
+    return title, [words for words in (*(one for one in ranking.behind if one != f"{title}."), *said) if words]
 
 
 def ratio(lead: Estimate) -> str:
@@ -69,6 +74,7 @@ def _price(ranking: Ranking, standing: Standing) -> str:
     parts = [
         f"{metric.words(cell.estimate.value)} of {metric.noun}"
         for metric in metrics.HEADLINE
+        if metric in ranking.sweep.metrics
         for cell in ranking.cells[metric.column]
         if metric != standing.metric and (cell.server, cell.workload) == there and not cell.missing
     ]
