@@ -103,8 +103,13 @@ def tell_fault(error: Exception) -> int:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Return the error for a name that is not known. It suggests the nearest known name, or lists them all."""
+    """Return the error for a name that is not known.
+
+    It names the family that the name is the beginning of (`asyncio`), or the nearest known name, or all of them.
+    """
     names = sorted(known)
+    family = [one for one in names if one.startswith(f"{name}-")]
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+    hint = f"choose one of {', '.join(family)}" if family else hint
     return UsageError(f"unknown {kind} {name!r}: {hint}")

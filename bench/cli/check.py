@@ -39,6 +39,7 @@ MARKS = {
     Outcome.FAILED: ("FAIL", "bold red"),
     Outcome.LIMITED: ("limit", "yellow"),
     Outcome.SKIPPED: ("-", "dim"),
+    Outcome.UNTRIED: ("untried", "bold yellow"),
 }
 COLUMN_PADDING = 3  # the characters that a column of the matrix takes beside its text
 
@@ -76,8 +77,8 @@ def check(
     """Run conformance cases against servers, and show which cases each server passes.
 
     SERVER is a name, a file with serve(listener), or NAME=COMMAND. Without one, every server that comes with echobench
-    is checked. If a server declares a limit, the limit is verified and shown. The exit status is 0 if no case fails,
-    and 4 if one does.
+    is checked. If a server declares a limit, the limit is verified and shown. The exit status is 4 if a case fails, and
+    3 if none fails but some could not be tried: what was not tried is not passed. It is 0 otherwise.
     """
     if as_list:
         _list()
@@ -91,8 +92,9 @@ def check(
         click.echo(json.dumps(to_json(results, cases), indent=1))
     else:
         show(results, cases, Console())
-    if any(result.outcome is Outcome.FAILED for result in _flat(results)):
-        sys.exit(ExitCode.INVALID)
+    status = conformance.exit_code(results.values())
+    if status is not ExitCode.FINE:
+        sys.exit(status)
 
 
 def choose(names: Sequence[str], *, quick: bool, every_case: bool) -> list[Case]:
@@ -148,11 +150,13 @@ def show(results: Results, cases: Sequence[Case], console: Console) -> None:
     rows = [conformance.START, *(case.name for case in cases)]
     for part in _parts(list(results), max(map(len, rows)), console.width):
         console.print(_matrix(rows, {name: results[name] for name in part}))
-    for outcome in (Outcome.FAILED, Outcome.LIMITED, Outcome.SKIPPED):
+    for outcome in (Outcome.FAILED, Outcome.UNTRIED, Outcome.LIMITED, Outcome.SKIPPED):
         for (server, detail), names in _said(results, outcome).items():
             mark, style = MARKS[outcome]
             console.print(Text.assemble((mark, style), f" {server}, {', '.join(names)}: {detail}"), soft_wrap=True)
     console.print(_summary(results))
+    if conformance.exit_code(results.values()) is ExitCode.INCONCLUSIVE:
+        console.print("This is no pass: not every case could be tried.", style="bold yellow")
 
 
 def _parts(servers: list[str], first_column: int, width: int) -> list[list[str]]:
@@ -213,12 +217,19 @@ def to_json(results: Results, cases: Sequence[Case]) -> dict[str, Any]:
 
 
 def to_junit(results: Results) -> str:
-    """Return the results as JUnit XML: a suite for each server; a verified limit is a pass that says so."""
+    """Return the results as JUnit XML: a suite for each server.
+
+    A verified limit is a pass that says so. A case that could not be tried is a failure, because it was not passed.
+    """
     return document({server: [_junit_case(server, result) for result in found] for server, found in results.items()})
 
 
 def _junit_case(server: str, result: CaseResult) -> JUnitCase:
-    bad: dict[Outcome, Literal["failure", "skipped"]] = {Outcome.FAILED: "failure", Outcome.SKIPPED: "skipped"}
+    bad: dict[Outcome, Literal["failure", "skipped"]] = {
+        Outcome.FAILED: "failure",
+        Outcome.UNTRIED: "failure",
+        Outcome.SKIPPED: "skipped",
+    }
     case = JUnitCase(name=result.case, classname=f"echobench.check.{server}", seconds=result.seconds)
     if result.outcome in bad:
         return dataclasses.replace(case, outcome=bad[result.outcome], kind=result.outcome, message=result.detail)

@@ -48,9 +48,10 @@ def compare(
 ) -> None:
     """Compare the servers of one run (with --baseline), two stored runs, or the history of more.
 
-    RUNS are the folders of runs. Two runs from different machines, interpreters, kernels or libraries are refused: each
-    field that differs is named, and the exit status is 5. If a server looks slower, or if the runs cannot tell, the
-    exit status is 3, because only `regress` can decide that.
+    RUNS are the folders of runs. Of two, the second is held against the first; of more, the newest against those
+    before. If a server looks slower, or if the runs cannot tell, the exit status is 3, because only `regress` can
+    decide that. It is 5 if a cell has nothing to be compared with, such as runs of the same machine, interpreter,
+    kernel and libraries: each field that differs is named. It is 0 otherwise. A change is seen in 8 runs or more.
     """
     if baseline is not None:
         if len(runs) > 1:
@@ -61,7 +62,10 @@ def compare(
     if len({run.resolve() for run in runs}) < max(_TWO, len(runs)):
         raise UsageError("compare needs two or more runs, each once, or one and --baseline SERVER")
     code = _two(loaded, as_json=as_json) if len(loaded) == _TWO else _many(loaded, as_json=as_json)
-    context.exit(int(ExitCode.FINE if allow_inconclusive and code is ExitCode.INCONCLUSIVE else code))
+    code = ExitCode.FINE if allow_inconclusive and code is ExitCode.INCONCLUSIVE else code
+    if not as_json:
+        click.echo(f"exit status {int(code)}")
+    context.exit(int(code))
 
 
 def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
@@ -76,9 +80,10 @@ def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
         ]
         click.echo(json.dumps({"run": run.id, "baseline": baseline, "cells": cells}, indent=1))
         return
-    table = Table("server", "workload", *(metric.title for metric in metrics.TABLE), box=None, pad_edge=False)
+    shown = [metric for metric in metrics.TABLE if all(metric.column in row for row in rows.values())]
+    table = Table("server", "workload", *(metric.title for metric in shown), box=None, pad_edge=False)
     for (workload, server), row in rows.items():
-        table.add_row(server, workload, *(text(row[metric.column]) for metric in metrics.TABLE))
+        table.add_row(server, workload, *(text(row[metric.column]) for metric in shown))
     console = standard_output()
     made_of = pairings(one for row in rows.values() for one in row.values())
     console.print(f"{run.id}: ratio to {baseline} [95 % interval], {made_of}".removesuffix(", "), soft_wrap=True)
@@ -103,28 +108,32 @@ def _impression_lines(found: StoredComparison) -> list[str]:
     lines += [
         f"{one.impression:<12}  {f'{one.server} {one.workload}':<{width}}  {one.reason}" for one in found.impressions
     ]
-    return [*lines, "", CAVEAT, f"exit status {int(found.exit_code)}"]
+    return [*lines, "", CAVEAT]
 
 
 def _many(runs: Sequence[Run], *, as_json: bool) -> ExitCode:
     from bench.analysis.comparing.many_runs import history  # noqa: PLC0415 - pandas only once it is needed
+    from bench.analysis.comparing.two_runs import exit_code  # noqa: PLC0415 - as above
 
     cells = history(runs)
+    code = exit_code(cell.impression for cell in cells)
     if as_json:
-        click.echo(json.dumps({"cells": [cell.to_json() for cell in cells]}, indent=1))
+        document = {"exit_code": int(code), "cells": [cell.to_json() for cell in cells]}
+        click.echo(json.dumps(document, indent=1))
     else:
-        click.echo("\n".join([*(line for cell in cells for line in _history_lines(cell)), "", CAVEAT]))
-    return ExitCode.FINE
+        lines = [line for cell in cells for line in _history_lines(cell)]
+        click.echo("\n".join([*lines, "", CAVEAT]))
+    return code
 
 
 def _history_lines(cell: CellHistory) -> list[str]:
-    lines = [f"{cell.server} {cell.workload} {cell.metric}: {len(cell.points)} runs"]
+    lines = [
+        f"{cell.impression:<12}  {cell.server} {cell.workload} {cell.metric}, {len(cell.points)} runs: {cell.reason}"
+    ]
     lines += [f"  not joined at {run}: {fields}" for run, fields in cell.breaks]
     lines += [f"  {percent(change.ratio - 1)} from {change.run} on (p {change.p:.2g})" for change in cell.changes]
     if cell.changes and cell.alike:
         lines.append(
             "  neighbouring runs are alike, so chance alone can look like a change here: these are places to look"
         )
-    if not cell.changes:
-        lines.append("  no change of level is seen")
     return lines

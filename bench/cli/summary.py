@@ -34,9 +34,13 @@ if TYPE_CHECKING:
 def show(run: Run, console: Console) -> None:
     """Print the table, what it rests on, the failures and the doubts of a run."""
     found = rank(run)
+    for line in found.behind:
+        console.print(line, style="bold yellow", markup=False, soft_wrap=True)
     console.print(estimates(found))
-    where = "Below a ratio: the geometric mean" if found.ratios else "Geometric means"
-    console.print(f"{where} over trials, with its {units.share(LEVEL)} interval.", soft_wrap=True)
+    level = units.share(LEVEL)
+    below = f"Below a ratio: the geometric mean over trials, with its {level} interval."
+    alone = f"Geometric means over trials, with their {level} intervals."
+    console.print(below if found.ratios else alone, soft_wrap=True)
     for line in [*remarks.comparison(found), *remarks.sharpness(found), remarks.wandering(wander(run, found))]:
         if line:
             console.print(line, markup=False, soft_wrap=True)

@@ -60,7 +60,7 @@ class Doubt(StrEnum):
     )
     NONCONFORMING = (
         "nonconforming",
-        "This server failed `bench check`: its numbers do not stand for a correct echo.",
+        "This server did not pass `echobench check`: its numbers do not stand for a correct echo.",
     )
     SERVER_KILLED = ("server-killed", "The server ignored its stop signal and was killed.")
     MONITOR_GAPS = ("monitor-gaps", "Some resource samples could not be taken: their maxima may be low.")

@@ -13,6 +13,7 @@ from helpers.servers import run
     [
         (["corutines"], "unknown server 'corutines': did you mean 'coroutines'?"),
         (["asyncio_streams"], "unknown server 'asyncio_streams': did you mean 'asyncio-streams'?"),
+        (["asyncio"], "unknown server 'asyncio': choose one of asyncio-buffered, asyncio-protocol, asyncio-"),
         (["zzz"], "unknown server 'zzz': known: anyio, "),
         (["./zzz.py"], "cannot read zzz.py: No such file or directory"),
         (["threads", "--host", "nobody.invalid"], "the host 'nobody.invalid' is not known"),

@@ -13,23 +13,35 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.analysis.comparing.two_runs import differences, trials_of
+from bench.analysis.comparing.two_runs import (
+    LOWER_BOUND,
+    Impression,
+    differences,
+    is_lower_bound,
+    rules_of,
+    trials_of,
+)
 from bench.errors import UsageError
-from bench.metrics import CPU, THROUGHPUT
 from bench.plain import plain
 from bench.stats import Estimate, Floats, is_correlated, median_interval
+from bench.units import percent, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.analysis.runs.run_folder import Run
-    from bench.metrics import Metric
+    from bench.verdict.rules import Rule
 
-FOLLOWED = (CPU, THROUGHPUT)
+Levels = list[tuple["Run", Estimate]]
+"""Runs that can be joined, oldest first, each with its median."""
+
 ALPHA = 0.01
 PERMUTATIONS = 1999
 FEWEST_RUNS = 8
 """Fewer runs have too few orders for a split to be rare."""
+
+OUTLYING = 3.0
+"""A newest run so many robust standard deviations from its level may be the first of a new one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +66,7 @@ class Change:
 class CellHistory:
     """One metric of one cell over the runs, oldest first.
 
+    `impression` is of the newest run against those before it that it can be joined with, and `reason` says why.
     `breaks` are the runs at which the fingerprint changes, with the fields. `alike` says that neighbouring runs are
     correlated. Chance alone can then look like a change, so the changes are only places to look.
     """
@@ -65,15 +78,20 @@ class CellHistory:
     changes: tuple[Change, ...]
     breaks: tuple[tuple[str, str], ...]
     alike: bool
+    impression: Impression
+    reason: str
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; a number that is not known is null."""
-        as_json: dict[str, Any] = plain(asdict(self))
+        fields = asdict(self)
+        as_json: dict[str, Any] = plain({"look": fields.pop("impression"), **fields})
         return as_json
 
 
 def history(runs: Sequence[Run]) -> list[CellHistory]:
-    """Follow the CPU per reply and the throughput of every cell through the runs, in the order in which they began.
+    """Follow every cell through the runs, in the order in which they began.
+
+    It is followed by what two runs are compared by: CPU per reply, and throughput or, in an open loop, median response.
 
     Raises UsageError if there are fewer than two runs, or one is given twice.
     """
@@ -85,7 +103,7 @@ def history(runs: Sequence[Run]) -> list[CellHistory]:
             pair for run in ordered for pair in run.measured[["server", "workload"]].itertuples(index=False, name=None)
         )
     )
-    return [_cell(ordered, cell, metric) for cell in cells for metric in FOLLOWED]
+    return [_cell(ordered, cell, rule) for cell in cells for rule in rules_of(ordered, cell)]
 
 
 def change_points(values: Floats, *, alpha: float = ALPHA, seed: int = 0) -> list[tuple[int, float]]:
@@ -118,11 +136,11 @@ def _cusum(rows: Floats) -> tuple[Any, Floats]:
     return size.argmax(axis=1) + 1, size.max(axis=1)
 
 
-def _cell(runs: Sequence[Run], cell: tuple[str, str], metric: Metric) -> CellHistory:
-    seen = [(run, median_interval(trials_of(run, cell)[metric.column].dropna().to_numpy(dtype=float))) for run in runs]
+def _cell(runs: Sequence[Run], cell: tuple[str, str], rule: Rule) -> CellHistory:
+    seen = [(run, median_interval(trials_of(run, cell)[rule.metric].dropna().to_numpy(dtype=float))) for run in runs]
     seen = [(run, median) for run, median in seen if median.value > 0]
     breaks: list[tuple[str, str]] = []
-    eras: list[list[tuple[Run, Estimate]]] = []
+    eras: list[Levels] = []
     for number, (run, median) in enumerate(seen):
         fields = differences(seen[number - 1][0].info, run.info) if number else []
         if fields:
@@ -132,15 +150,60 @@ def _cell(runs: Sequence[Run], cell: tuple[str, str], metric: Metric) -> CellHis
         eras[-1].append((run, median))
     logs = [np.array([math.log(median.value) for _, median in era]) for era in eras]
     found = [(era, values, change_points(values)) for era, values in zip(eras, logs, strict=True)]
+    changes = [_changes(era, values, splits) for era, values, splits in found]
+    if not seen or seen[-1][0] is not runs[-1]:
+        impression, reason = Impression.MISSING, f"{runs[-1].id} has no {rule.title} of this cell"
+    elif is_lower_bound([trials_of(run, cell) for run, _ in eras[-1]], rule):
+        impression, reason = Impression.CANNOT_TELL, LOWER_BOUND
+    else:
+        impression = look(logs[-1], [at for at, _ in found[-1][2]], rule)
+        reason = _reason(impression, eras[-1], changes[-1], rule)
     return CellHistory(
         server=cell[0],
         workload=cell[1],
-        metric=metric.column,
+        metric=rule.metric,
         points=tuple(Point(run=run.id, started_at=_began(run), median=median) for run, median in seen),
-        changes=tuple(change for era, values, splits in found for change in _changes(era, values, splits)),
+        changes=tuple(change for here in changes for change in here),
         breaks=tuple(breaks),
         alike=any(is_correlated(_residuals(values, splits)) for _, values, splits in found),
+        impression=impression,
+        reason=reason,
     )
+
+
+def look(values: Floats, splits: Sequence[int], rule: Rule) -> Impression:
+    """Return the impression of the newest of a series, whose levels begin at its first value and at `splits`.
+
+    `values` are logarithms of medians. The newest level looks slower if it is slower than the one before, or by the
+    rule's budget than any. If the newest value stands out from its level, it may be the first of another, and nobody
+    can tell. Fewer than 8 values cannot tell either, and one has nothing to be compared with.
+    """
+    if values.size < FEWEST_RUNS:
+        return Impression.CANNOT_TELL if values.size > 1 else Impression.MISSING
+    worse = -values if rule.larger_is_better else values
+    parts = np.split(worse, splits)
+    levels = [float(np.median(part)) for part in parts]
+    tolerance, budget = math.log1p(rule.tolerance), math.log1p(rule.budget)
+    steps = [levels[-1] - level for level in levels[:-1]]
+    if steps and (steps[-1] >= tolerance or max(steps) >= budget):
+        return Impression.LOOKS_SLOWER
+    spread = 1.4826 * float(np.median(np.abs(parts[-1] - levels[-1])))
+    if worse[-1] - levels[-1] > max(budget, OUTLYING * spread):
+        return Impression.CANNOT_TELL
+    return Impression.LOOKS_FASTER if steps and max(steps) <= -tolerance else Impression.LOOKS_ALIKE
+
+
+def _reason(impression: Impression, era: Levels, changes: Sequence[Change], rule: Rule) -> str:
+    """Say why the newest run, the last of its era, gives this impression."""
+    if impression is Impression.MISSING:
+        return "no earlier run can be joined with the newest"
+    if len(era) < FEWEST_RUNS:
+        return f"{plural(len(era), 'run')} can be joined, and a change is seen in {FEWEST_RUNS} or more"
+    if impression is Impression.CANNOT_TELL:
+        return f"{rule.title} of {era[-1][0].id} is unlike that of the runs before it: more runs will tell"
+    if impression is Impression.LOOKS_ALIKE:
+        return "no change of level is seen"
+    return f"{rule.title} {percent(changes[-1].ratio - 1)} from {changes[-1].run} on"
 
 
 def _changes(era: Sequence[tuple[Run, Estimate]], values: Floats, splits: list[tuple[int, float]]) -> list[Change]:

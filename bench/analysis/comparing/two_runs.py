@@ -20,7 +20,7 @@ from bench.units import estimate, percent
 from bench.verdict.rules import Rule, rule_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -53,6 +53,7 @@ _UNWRITTEN = {("plan", "generator"): "python"}
 """The value of a field of MUST_MATCH in an older run that does not have the field."""
 
 _OUR_LIBRARY = "echobench"
+LOWER_BOUND = "the load generator was the limit: a lower bound"
 
 
 class Impression(StrEnum):
@@ -88,11 +89,8 @@ class StoredComparison:
 
     @property
     def exit_code(self) -> ExitCode:
-        """NO_BASELINE comes before INCONCLUSIVE. It is never REGRESSED, because stored runs cannot show that."""
-        words = {one.impression for one in self.impressions}
-        if Impression.MISSING in words or not words:
-            return ExitCode.NO_BASELINE
-        return ExitCode.INCONCLUSIVE if words & {Impression.LOOKS_SLOWER, Impression.CANNOT_TELL} else ExitCode.FINE
+        """What the impressions come to."""
+        return exit_code(one.impression for one in self.impressions)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; a number that is not known is null."""
@@ -106,6 +104,17 @@ class StoredComparison:
         return as_json
 
 
+def exit_code(impressions: Iterable[Impression]) -> ExitCode:
+    """Return what impressions of two runs, or of many, come to.
+
+    NO_BASELINE comes before INCONCLUSIVE. It is never REGRESSED, because stored runs cannot show that.
+    """
+    words = set(impressions)
+    if Impression.MISSING in words or not words:
+        return ExitCode.NO_BASELINE
+    return ExitCode.INCONCLUSIVE if words & {Impression.LOOKS_SLOWER, Impression.CANNOT_TELL} else ExitCode.FINE
+
+
 def compare_runs(baseline: Run, candidate: Run) -> StoredComparison:
     """Compare every cell that either run has. Raises NoBaselineError naming every field that forbids it."""
     fields = differences(baseline.info, candidate.info)
@@ -116,7 +125,7 @@ def compare_runs(baseline: Run, candidate: Run) -> StoredComparison:
         )
     cells = list(dict.fromkeys([*_cells(baseline), *_cells(candidate)]))
     impressions = tuple(
-        _impression(baseline, candidate, cell, rule) for cell in cells for rule in _rules(baseline, candidate, cell)
+        _impression(baseline, candidate, cell, rule) for cell in cells for rule in rules_of((baseline, candidate), cell)
     )
     return StoredComparison(baseline=baseline.id, candidate=candidate.id, impressions=impressions)
 
@@ -149,10 +158,9 @@ def trials_of(run: Run, cell: tuple[str, str]) -> pd.DataFrame:
     return rows[(rows["server"] == cell[0]) & (rows["workload"] == cell[1])]
 
 
-def _rules(baseline: Run, candidate: Run, cell: tuple[str, str]) -> Sequence[Rule]:
+def rules_of(runs: Sequence[Run], cell: tuple[str, str]) -> Sequence[Rule]:
     """Return what is compared: CPU, and the throughput of a closed loop or the median response of an open one."""
-    rows = trials_of(candidate, cell)
-    rows = trials_of(baseline, cell) if rows.empty else rows
+    rows = next(rows for run in reversed(runs) if not (rows := trials_of(run, cell)).empty)
     second = THROUGHPUT if rows["rate_per_s"].isna().all() else P50
     return [rule_of(metric) for metric in (CPU, second)]
 
@@ -167,13 +175,8 @@ def _impression(baseline: Run, candidate: Run, cell: tuple[str, str], rule: Rule
         change = ratio_interval(values[1], values[0], LEVEL).map(lambda ratio: ratio - 1)
         impression = _word(change, rule)
         reason = f"{rule.title} {estimate(change, percent)}"
-        if rule.metric == THROUGHPUT.column and any(
-            rows["throughput_is_lower_bound"].fillna(value=False).any() for rows in sides
-        ):
-            impression, reason = (
-                Impression.CANNOT_TELL,
-                f"{reason}, but the load generator was the limit: a lower bound",
-            )
+        if is_lower_bound(sides, rule):
+            impression, reason = Impression.CANNOT_TELL, f"{reason}, but {LOWER_BOUND}"
     return CellImpression(
         server=cell[0],
         workload=cell[1],
@@ -183,6 +186,12 @@ def _impression(baseline: Run, candidate: Run, cell: tuple[str, str], rule: Rule
         change=change,
         trials=(len(values[0]), len(values[1])),
     )
+
+
+def is_lower_bound(sides: Sequence[pd.DataFrame], rule: Rule) -> bool:
+    """Say whether the load generator was the limit in any of these trials, so that a throughput is not known."""
+    held = (rows["throughput_is_lower_bound"].fillna(value=False).any() for rows in sides)
+    return rule.metric == THROUGHPUT.column and any(held)
 
 
 def _why_not(runs: tuple[Run, Run], workload: str, sides: Sequence[pd.DataFrame], rule: Rule) -> str:

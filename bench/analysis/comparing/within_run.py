@@ -18,14 +18,18 @@ Rows = dict[tuple[str, str], dict[str, Ratio]]
 
 
 def against(run: Run, baseline: str) -> Rows:
-    """Return every other server's ratios to `baseline` where that was measured. Raises UsageError if it never was."""
+    """Return every other server's ratios to `baseline` where that was measured, of every metric that is a result.
+
+    Raises UsageError if it never was.
+    """
     ratios = Ratios(run)
     ratios.require(baseline)
-    cells = cells_of(run.trials, sweep(run.trials), metrics.THROUGHPUT)
+    swept = sweep(run.trials)
+    cells = cells_of(run.trials, swept, metrics.THROUGHPUT)
     here = {cell.workload for cell in cells if cell.server == baseline and cell.measured}
     return {
         (cell.workload, cell.server): {
-            metric.column: ratios.of(metric, cell.workload, cell.server, baseline) for metric in metrics.TABLE
+            metric.column: ratios.of(metric, cell.workload, cell.server, baseline) for metric in swept.metrics
         }
         for cell in cells
         if cell.server != baseline and cell.workload in here

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench import units
+from bench import metrics, units
 from bench.experiment.model import Status
 from bench.stats import Estimate, geometric_mean_interval
 
@@ -75,6 +75,15 @@ class Sweep:
         """Say where a cell stands: `at 128 connections`, with the label of its panel if it has one."""
         where = f"at {self.setting.phrase(x)}"
         return f"{where} ({panel.label})" if panel.label else where
+
+    def place(self, panel: Panel, x: float) -> str:
+        """Say where a cell stands beside its rate, which is not said again."""
+        return self.phrase(panel, x) if self.setting.column != "rate_per_s" else f"({panel.label})" * bool(panel.label)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics that are results: those of every table, without the throughput where all rates were given."""
+        return tuple(one for one in metrics.TABLE if one is not metrics.THROUGHPUT or not self.open_loop)
 
 
 _ASKED = ("connections", "rate_per_s", "message_bytes", "pipeline", "arrivals")

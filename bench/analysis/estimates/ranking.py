@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bench import metrics, units
+from bench.analysis.estimates.carried import Carried, carried
 from bench.analysis.estimates.cells import Cell, Panel, Sweep, cells, sweep
 from bench.analysis.estimates.ratios import Ratio, Ratios
-from bench.metrics import P99, THROUGHPUT
+from bench.metrics import P50, P99, THROUGHPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bench.analysis.runs.run_folder import Run
     from bench.metrics import Metric
+
+
+OF_THE_LOAD = (THROUGHPUT, P50, P99)
+"""The metrics that say nothing of a server under an offered load that it does not keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,7 @@ class Standing:
     `level_with` are those that cannot be told from the best. Two are not told apart if the interval of their ratio
     holds 1 or is not known, or if the number of the lower one is only a lower bound. `lead` is the factor by which the
     best beats the runner-up: above 1 is better, whatever the metric's direction. It is None if there is no runner-up.
+    `carried` says how much of an offered load each server answered. It is None in a closed loop.
     """
 
     metric: Metric
@@ -45,6 +51,12 @@ class Standing:
     told_apart: tuple[bool, ...]
     level_with: tuple[str, ...]
     lead: Ratio | None
+    carried: Carried | None = None
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether it orders servers by response times or rates under an offered load that none of them kept."""
+        return self.metric in OF_THE_LOAD and self.carried is not None and self.carried.by_nobody
 
     @property
     def best(self) -> Cell:
@@ -74,13 +86,15 @@ class Ranked:
 class Ranking:
     """What a run shows: the load that it sweeps, its cells by metric, and the standing under each workload.
 
-    `baseline` is the server that ratios are to. It is None if no trial was measured.
+    `baseline` is the server that ratios are to. It is None if no trial was measured. `carried` has, by workload, how
+    much of an offered load was answered.
     """
 
     sweep: Sweep
     baseline: str | None
     cells: dict[str, tuple[Cell, ...]]
     standings: dict[str, tuple[Standing, ...]]
+    carried: Mapping[str, Carried] = field(default_factory=dict)
 
     @property
     def servers(self) -> list[str]:
@@ -106,6 +120,16 @@ class Ranking:
             for cell, ratio in zip(standing.cells, standing.ratios, strict=True)
             if cell.server != self.baseline
         }
+
+    @property
+    def behind(self) -> list[str]:
+        """A sentence for each offered load that some server did not keep: who answered which share."""
+        return [
+            f"{said}."
+            for panel in self.sweep.panels
+            for workload, x in panel.places.items()
+            if workload in self.carried and (said := self.carried[workload].sentence(self.sweep.place(panel, x)))
+        ]
 
     def rows(self, workload: str) -> list[Ranked]:
         """Return the servers under a workload, best first by what the run asks; those without a number last."""
@@ -151,16 +175,17 @@ def rank(run: Run, baseline: str | None = None) -> Ranking:
         ratios.require(baseline)
     asked = baseline or run.info.get("plan", {}).get("baseline")
     order = sorted(servers, key=lambda server: server != asked)
+    loads = carried(run.measured)
     standings = {
         metric.column: tuple(
-            _standing(here, panel, metric, order, ratios)
+            replace(_standing(here, panel, metric, order, ratios), carried=loads.get(workload))
             for panel in swept.panels
             for workload in panel.places
             if (here := [cell for cell in found[metric.column] if cell.workload == workload and not cell.missing])
         )
         for metric in metrics.TABLE
     }
-    return Ranking(swept, order[0] if order else None, found, standings)
+    return Ranking(swept, order[0] if order else None, found, standings, loads)
 
 
 def _by_coverage(run: Run, found: Sequence[Cell]) -> list[str]:
@@ -173,7 +198,12 @@ def _by_coverage(run: Run, found: Sequence[Cell]) -> list[str]:
 
 
 def sentence(standing: Standing, swept: Sweep) -> str:
-    """State the answer in one line: who, how much of the baseline and in the metric's own unit, where."""
+    """State the answer in one line: who, how much of the baseline and in the metric's own unit, where.
+
+    If nobody kept an offered load, that is the answer.
+    """
+    if standing.is_overloaded and standing.carried is not None:
+        return standing.carried.sentence(swept.place(standing.panel, standing.best.x))
     best, ratio = standing.best, standing.ratios[0]
     bound = "at least " if best.lower_bound else ""
     value = f"{standing.metric.words(best.estimate.value)} {swept.phrase(standing.panel, best.x)}"

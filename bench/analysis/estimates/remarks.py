@@ -30,8 +30,10 @@ LEVEL_SIGN = "\N{ALMOST EQUAL TO}"
 def relative(ranking: Ranking, metric: Metric, cell: Cell) -> str:
     """Write the ratio of a cell to the baseline with its interval, and nothing where there is none to compare.
 
-    The baseline itself is called so.
+    The baseline itself is called so. The throughput of an offered load is no result: the share that was answered is.
     """
+    if metric is THROUGHPUT and (load := ranking.carried.get(cell.workload)) is not None:
+        return f"{units.share(load.shares[cell.server])} answered" if cell.server in load.shares else ""
     if cell.server == ranking.baseline:
         return "baseline" if ranking.ratios else ""
     ratio = ranking.ratios.get((metric.column, cell.workload, cell.server))

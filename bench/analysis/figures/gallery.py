@@ -55,12 +55,19 @@ class Material:
 class Plot:
     """A row: the name of the files without suffix, some sentences on how to read the figure, and what draws it.
 
-    `draw` returns None where the run has no numbers for it.
+    `draw` returns None where the run has no numbers for it. `reading_open` takes the place of `reading` where all rates
+    were given.
     """
 
     name: str
     reading: str
     draw: Callable[[Material], Figure | None]
+    reading_open: str = ""
+
+
+def _in_a_closed_loop(draw: Callable[[Material], Figure | None]) -> Callable[[Material], Figure | None]:
+    """Draw nothing where all rates were given: throughput is what was asked for then, and no result."""
+    return lambda given: None if given.ranking.sweep.open_loop else draw(given)
 
 
 def _of_metric(metric: Metric) -> Callable[[Material], Figure | None]:
@@ -93,7 +100,7 @@ PLOTS = (
         "Higher is better. A line that stays level has met a limit: the server's core or, where an arrow rises from"
         " the point, the load generator. A bar holds all that the machine did from trial to trial. Servers whose bars"
         " overlap may still differ: see their ratio.",
-        _of_metric(THROUGHPUT),
+        _in_a_closed_loop(_of_metric(THROUGHPUT)),
     ),
     Plot(
         "cpu",
@@ -112,6 +119,8 @@ PLOTS = (
         "Lower is better. In a closed loop every connection waits for the others, so the response time of every server"
         " grows with their number. Compare servers at the same load.",
         _of_metric(P99),
+        reading_open="Lower is better. Requests fell due by the clock, whether or not the server kept up. For a server"
+        " that did not keep the rate, this says how long its queue grew, and not what a reply takes.",
     ),
     Plot(
         "memory",
@@ -123,7 +132,7 @@ PLOTS = (
         "throughput-over-time",
         "Level lines are good. A slope means that the warm-up was too short. A dip means that something else used the"
         " core.",
-        _over_time("throughput"),
+        _in_a_closed_loop(_over_time("throughput")),
     ),
     Plot(
         "p99-over-time",
@@ -141,6 +150,7 @@ class Picture:
 
     plot: Plot
     title: str
+    reading: str
     svg: str
     png: bytes
 
@@ -155,7 +165,8 @@ def draw(run: Run, ranking: Ranking) -> list[Picture]:
     given = Material(run, ranking, LIGHT, styles(ranking.servers))
     with drawing_style():
         drawn = [(plot, plot.draw(given)) for plot in PLOTS]
-        return [_rendered(plot, figure) for plot, figure in drawn if figure is not None]
+        is_open = ranking.sweep.open_loop
+        return [_rendered(plot, figure, is_open=is_open) for plot, figure in drawn if figure is not None]
 
 
 def write(pictures: list[Picture], folder: Path) -> None:
@@ -172,12 +183,13 @@ def write(pictures: list[Picture], folder: Path) -> None:
         write_atomically(folder / name, content)
 
 
-def _rendered(plot: Plot, figure: Figure) -> Picture:
+def _rendered(plot: Plot, figure: Figure, *, is_open: bool) -> Picture:
     title = " ".join(text.get_text() for text in figure.texts if text.get_fontweight() == "bold")
     title = title.replace("\N{NO-BREAK SPACE}", " ")
     vector = io.StringIO()
     figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return Picture(plot, title, tidy(vector.getvalue(), title), _pixels(figure))
+    reading = (is_open and plot.reading_open) or plot.reading
+    return Picture(plot, title, reading, tidy(vector.getvalue(), title), _pixels(figure))
 
 
 def _pixels(figure: Figure) -> bytes:

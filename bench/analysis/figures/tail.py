@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench import units
+from bench.analysis.estimates.ranking import sentence
 from bench.analysis.figures.canvas import (
     LABEL_POINTS,
     MARGIN,
@@ -125,7 +126,9 @@ def _words(spectra: Spectra, ranking: Ranking) -> Words:
     """Say of the server with the lowest p99, under the workload all titles speak of, how long its replies took."""
     standing = ranking.headline(P99)
     title = "How long replies take"
-    if standing and (best := spectra.get((standing.best.server, standing.best.workload))):
+    if standing and standing.is_overloaded:
+        title = sentence(standing, ranking.sweep)
+    elif standing and (best := spectra.get((standing.best.server, standing.best.workload))):
         half, most = (units.duration(float(best.value_ns[best.quantile <= q][-1])) for q in (0.5, 0.99))
         where = ranking.sweep.phrase(standing.panel, standing.best.x)
         title = f"{standing.best.server} answers half within {half} and 99 % within {most} {where}"

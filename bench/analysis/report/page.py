@@ -103,7 +103,7 @@ def _figure(picture: gallery.Picture) -> Mapping[str, Any]:
         "name": picture.name,
         "title": picture.title,
         "svg": inline(picture.svg, picture.name),
-        "reading": picture.plot.reading,
+        "reading": picture.reading,
     }
 
 

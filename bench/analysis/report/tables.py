@@ -111,6 +111,7 @@ def load_tables(run: Run, ranking: Ranking) -> list[LoadTable]:
         (metric, standing.best.workload, standing.best.server)
         for metric, standings in ranking.standings.items()
         for standing in standings
+        if standing.metric in ranking.sweep.metrics and not standing.is_overloaded
     }
     hues = {server: style.hue for server, style in styles(ranking.servers).items()}
 
@@ -141,7 +142,7 @@ def _text(ranking: Ranking, metric: Metric, cell: Cell, best: set[tuple[str, str
 
 
 def leads(ranking: Ranking) -> list[Lead]:
-    """Return who is best at each load, by what the run asks."""
+    """Return who is best at each load, by what the run asks. Nobody leads where nobody kept the rate."""
     by_cell = {
         (metric.column, cell.server, cell.workload): metric.words(cell.estimate.value)
         for metric in (CPU, P99)
@@ -159,6 +160,7 @@ def leads(ranking: Ranking) -> list[Lead]:
             p99=by_cell.get((P99.column, standing.best.server, standing.best.workload), ""),
         )
         for standing in ranking.standings[ranking.question.column]
+        if not standing.is_overloaded
     ]
 
 

@@ -23,9 +23,12 @@ def answer(ranking: Ranking) -> tuple[str, list[str]]:
     if standing is None:
         why, cure = remarks.unknown(ranking, ranking.question)
         is_nothing = ranking.baseline is None
-        return capital(why) if is_nothing else f"{ranking.question.title}: {why}", [cure]
-    said = [_lead(standing), _unknown(standing), _price(ranking, standing), _others(ranking, standing)]
-    return sentence(standing, ranking.sweep), [words for words in said if words]
+        title = capital(why) if is_nothing else f"{ranking.question.title}: {why}"
+        return title, [cure, *ranking.behind]
+    title, said = sentence(standing, ranking.sweep), [_price(ranking, standing)]
+    if not standing.is_overloaded:
+        said = [_lead(standing), _unknown(standing), *said, _others(ranking, standing)]
+    return title, [words for words in (*(one for one in ranking.behind if one != f"{title}."), *said) if words]
 
 
 def ratio(lead: Estimate) -> str:
@@ -71,6 +74,7 @@ def _price(ranking: Ranking, standing: Standing) -> str:
     parts = [
         f"{metric.words(cell.estimate.value)} of {metric.noun}"
         for metric in metrics.HEADLINE
+        if metric in ranking.sweep.metrics
         for cell in ranking.cells[metric.column]
         if metric != standing.metric and (cell.server, cell.workload) == there and not cell.missing
     ]

@@ -17,6 +17,6 @@ from bench.experiment.conformance import (  # noqa: F401 - to import them is to 
     pressure,
 )
 from bench.experiment.conformance.case import CASES, Case, CaseResult, Group, Outcome
-from bench.experiment.conformance.suite import START, basic, cases_of, check
+from bench.experiment.conformance.suite import START, basic, cases_of, check, exit_code
 
-__all__ = ["CASES", "START", "Case", "CaseResult", "Group", "Outcome", "basic", "cases_of", "check"]
+__all__ = ["CASES", "START", "Case", "CaseResult", "Group", "Outcome", "basic", "cases_of", "check", "exit_code"]

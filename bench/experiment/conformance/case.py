@@ -33,12 +33,17 @@ class Group(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a case ended. LIMITED: the server declares a limit below what the case needs, and it is exactly that."""
+    """How a case ended.
+
+    LIMITED: the server declares a limit below what the case needs, and it is exactly that. SKIPPED: the case is not for
+    this server, or needs one that did not pass. UNTRIED: this machine did not let us try, so nothing is known.
+    """
 
     PASSED = "passed"
     FAILED = "failed"
     LIMITED = "limited"
     SKIPPED = "skipped"
+    UNTRIED = "untried"
 
 
 class Access(StrEnum):

@@ -10,7 +10,7 @@ import psutil
 
 from bench.experiment.conformance.case import BrokenError
 from bench.experiment.trial.child import descendants
-from bench.experiment.trial.procfs import GONE, Tree
+from bench.experiment.trial.procfs import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bench.experiment.conformance.wire import Deadline
 
 POLL_S = 0.02
+_ENDED = (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError)
+"""What psutil and /proc raise for a process that has ended. Other errors are ours, and say nothing about the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,10 @@ def has_ended(pid: int) -> bool:
 
 
 def measure(pid: int) -> Footprint:
-    """Sum over a process and its descendants as they stand. Raise BrokenError if the server has ended."""
+    """Sum over a process and its descendants as they stand. Raise BrokenError if the server has ended.
+
+    Raises OSError or psutil.AccessDenied if we cannot look.
+    """
     try:
         vitals = Tree(pid).vitals()
         processes = [psutil.Process(pid), *descendants(pid)]
@@ -49,7 +54,7 @@ def measure(pid: int) -> Footprint:
             processes=len(processes),
             cpu_s=vitals.cpu.total_s,
         )
-    except GONE:
+    except _ENDED:
         raise BrokenError("the server's process has ended") from None
 
 
@@ -57,8 +62,12 @@ def _open_descriptors(process: psutil.Process) -> int:
     """Count those that are open, one by one: the kernel's own count includes the one that a blocked accept reserves."""
     try:
         return process.num_fds()
-    except GONE:  # it has ended meanwhile, or is a zombie
+    except _ENDED:
         return 0
+    except psutil.AccessDenied:  # what a zombie says to all but root
+        if has_ended(process.pid):
+            return 0
+        raise
 
 
 def wait_until(holds: Callable[[], bool], *, within_s: float) -> bool:

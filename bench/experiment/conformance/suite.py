@@ -5,23 +5,26 @@ A process is shared by cases until one fails or one asks for a fresh one. Values
 
 from __future__ import annotations
 
+import errno
 import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import ServerError, UsageError
+import psutil
+
+from bench.errors import ExitCode, ServerError, UsageError
 from bench.experiment.conformance.case import CASES, Access, BrokenError, Case, CaseResult, Group, Outcome, UntriedError
 from bench.experiment.conformance.crowds import verify_limit
 from bench.experiment.conformance.subject import Subject
 from bench.experiment.conformance.wire import Deadline
-from bench.experiment.planning.preflight import check_connections
+from bench.experiment.planning.preflight import check_connections, check_target
 from bench.experiment.trial.child import STOP_TIMEOUT_S
 from bench.experiment.trial.process import RunningServer, launch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Sequence
+    from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 
     from bench.experiment.model import Server
 
@@ -31,6 +34,24 @@ START = "start"
 PATIENCE_S = 5.0
 DYING_S = 0.2  # its sockets are closed a moment before its process is gone
 GOOD = (Outcome.PASSED, Outcome.LIMITED)
+
+
+def exit_code(results: Iterable[Sequence[CaseResult]]) -> ExitCode:
+    """Return what the results of some servers come to: what was not tried is not passed.
+
+    INVALID if a case failed. Else INCONCLUSIVE if a case could not be tried on this machine, or if a server that runs
+    was held to no case at all. A server that cannot run here has a gap, and decides nothing.
+    """
+    by_server = [{result.case: result.outcome for result in found} for found in results]
+    if any(Outcome.FAILED in outcomes.values() for outcomes in by_server):
+        return ExitCode.INVALID
+    is_sure = all(_was_tried(outcomes) for outcomes in by_server if outcomes[START] is not Outcome.SKIPPED)
+    return ExitCode.FINE if is_sure else ExitCode.INCONCLUSIVE
+
+
+def _was_tried(outcomes: Mapping[str, Outcome]) -> bool:
+    held = any(outcome in GOOD for case, outcome in outcomes.items() if case != START)
+    return held and Outcome.UNTRIED not in outcomes.values()
 
 
 def basic(server: Server) -> list[CaseResult]:
@@ -68,19 +89,19 @@ def check(
 def _skipped(server: Server, case: Case, bad: Collection[str]) -> CaseResult | None:
     """Return the result of a case that cannot be run, or None if it can be."""
     blocker = next((name for name in (START, *case.needs) if name in bad), None)
-    reason = _why_not(server, case) if blocker is None else f"needs {blocker}, which did not pass"
-    if reason is None:
+    reason = _why_not_for(server, case) if blocker is None else f"needs {blocker}, which did not pass"
+    if reason is not None:
+        return CaseResult(case=case.name, outcome=Outcome.SKIPPED, detail=reason, because_of=blocker)
+    reason = _too_many(case.connections)
+    return None if reason is None else CaseResult(case=case.name, outcome=Outcome.UNTRIED, detail=reason)
+
+
+def _why_not_for(server: Server, case: Case) -> str | None:
+    if case.access is Access.NONE or server.target is None:
         return None
-    return CaseResult(case=case.name, outcome=Outcome.SKIPPED, detail=reason, because_of=blocker)
-
-
-def _why_not(server: Server, case: Case) -> str | None:
-    if case.access is not Access.NONE and server.target is not None:
-        if case.access is Access.OWN:
-            return "not for a server that we did not start: it would be ended or restricted"
-        if server.pid is None:
-            return "needs the pid of the server"
-    return _too_many(case.connections)
+    if case.access is Access.OWN:
+        return "not for a server that we did not start: it would be ended or restricted"
+    return "needs the pid of the server" if server.pid is None else None
 
 
 def _too_many(connections: int) -> str | None:
@@ -112,6 +133,8 @@ class _Host:
             self._fit(fresh=False)
         except ServerError as error:
             return _ended(START, Outcome.FAILED, str(error), began_s)
+        except OSError as error:
+            return _ended(START, Outcome.UNTRIED, _untried(error), began_s)
         return _ended(START, Outcome.PASSED, "", began_s)
 
     def run(self, case: Case) -> CaseResult:
@@ -135,10 +158,10 @@ class _Host:
             detail = self._explained(str(error))
             self._discard()
             return _ended(case.name, Outcome.FAILED, detail, began_s)
-        except (UntriedError, OSError) as error:
-            # No ports or no descriptors left on our side: that says nothing about the server.
+        except (UntriedError, OSError, psutil.AccessDenied) as error:
+            # No ports or no descriptors left on our side, or no right to look: that says nothing about the server.
             self._discard()
-            return _ended(case.name, Outcome.SKIPPED, f"could not be tried here: {error}", began_s)
+            return _ended(case.name, Outcome.UNTRIED, _untried(error), began_s)
         if case.fresh:
             self._discard()
         return _ended(case.name, Outcome.PASSED, detail, began_s)
@@ -158,10 +181,38 @@ class _Host:
 
     def _explained(self, broken: str) -> str:
         """Add what became of the process, if it has ended: then that is the news."""
+        if self.server.target is not None:
+            return broken if _answers(self.server) else f"{broken}; {_GONE}"
         child = self._running.child if self._running is not None else None
         if child is None or not child.ended_within(DYING_S):
             return broken
         return f"{broken}; the server has ended with status {child.returncode}, {child.log_tail()}"
+
+
+_CURES = {
+    errno.EADDRNOTAVAIL: "no local port is free: wait a minute, or widen net.ipv4.ip_local_port_range",
+    errno.EMFILE: "no descriptor is left: raise the limit with `ulimit -n`",
+}
+
+
+_GONE = (
+    "nothing listens there any more, so our own connection, or another client's, has ended it: start a server that"
+    " outlives its clients"
+)
+
+
+def _answers(server: Server) -> bool:
+    """Whether a server that runs already, and did answer, still accepts a connection."""
+    try:
+        check_target(server)
+    except UsageError:
+        return False
+    return True
+
+
+def _untried(error: Exception) -> str:
+    cure = _CURES.get(error.errno or 0) if isinstance(error, OSError) else None
+    return f"could not be tried here: {cure or error}"
 
 
 def _ended(name: str, outcome: Outcome, detail: str, began_s: float) -> CaseResult:

@@ -25,7 +25,7 @@ from bench.errors import UsageError, unknown_name
 from bench.experiment.model import Server
 
 ROOT = Path(bench.__file__).resolve().parent.parent
-"""The folder that holds our packages: a checkout, or site-packages."""
+"""The folder that holds our rooms: a checkout, or `_rooms` of the installed package."""
 
 ANSWER_TIMEOUT_S = 30.0
 _SAFE_PATH_SINCE = (3, 11)  # the version of Python that knows -P
@@ -178,10 +178,7 @@ def _environment(interpreter: Interpreter, path: Path) -> dict[str, Any]:
 
 @functools.cache
 def _only_servers_of(root: Path) -> Path:
-    """Return a folder with nothing but `servers` in it.
-
-    If ours is installed, `root` is the site-packages of this interpreter, whose libraries are not for another one.
-    """
+    """Return a folder with nothing but `servers` in it: what else a checkout holds is not for another interpreter."""
     folder = Path(tempfile.mkdtemp(prefix="echobench-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "servers").symlink_to(root / "servers")

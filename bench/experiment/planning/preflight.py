@@ -75,7 +75,8 @@ def check_connections(connections: int, *, a_server: int | None = None) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise UsageError(
-            f"{connections} connections need {needed} descriptors, and the limit is {hard}: "
+            f"{units.plural(connections, 'connection')} need{'s' * (connections == 1)} {needed} descriptors, "
+            f"and the limit is {hard}: "
             f"raise it with `ulimit -Hn {needed}` (as root), or ask for fewer connections"
         )
     if soft != resource.RLIM_INFINITY and soft < needed:

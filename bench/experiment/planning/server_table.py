@@ -25,6 +25,9 @@ _NAMED = "letters, digits and . _ @ + -, beginning with a letter or a digit"
 _COMMAND = "a command line, or a list of words; {port} in it is filled in"
 _READY = '"line" (it prints READY HOST PORT), "port" (it listens on its port) or "either"'
 
+_OF_COMMANDS = {" ", "{", "/"}
+"""Characters that no name of a server has."""
+
 Name = Annotated[str, Meta(pattern=NAME, description=_NAMED)]
 Ready = Literal["line", "port", "either"]
 
@@ -116,7 +119,7 @@ class ServerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 def parse_server(text: str) -> str | ServerTable:
     """Read a `--server`: a known name, a file with `serve`, or NAME= before a file or a command line.
 
-    Paths are seen from the working directory. Raises UsageError.
+    Paths are seen from the working directory. Raises UsageError, also for a command without a name.
     """
     label, equals, rest = text.partition("=")
     if not equals or re.fullmatch(NAME, label) is None:
@@ -127,17 +130,34 @@ def parse_server(text: str) -> str | ServerTable:
         table = ServerTable(name=label or Path(rest).stem, file=rest)
     elif label:
         table = ServerTable(name=label, command=rest)
+    elif set(text) & _OF_COMMANDS:
+        raise UsageError(f'--server {text}: a command needs a name, by which tables call it: write "mine={text}"')
     else:
         return text
     return table.checked(f"--server {text}").placed(Path.cwd())
 
 
 def split_servers(texts: Sequence[str], known: Sequence[ServerTable]) -> tuple[list[str], list[ServerTable]]:
-    """Read several `--server`; a name of a known table stands for that. Return names and tables. Raises UsageError."""
+    """Read several `--server`; a name of a known table stands for that. Return names and tables.
+
+    Raises UsageError, also for a command that is not told its port.
+    """
     described = {table.name: table for table in known}
     chosen = [parse_server(text) for text in texts]
+    for text, one in zip(texts, chosen, strict=True):
+        if isinstance(one, ServerTable):
+            _require_port(one, text)
     found = [described.get(one, one) if isinstance(one, str) else one for one in chosen]
     return (
         [one for one in found if isinstance(one, str)],
         [one for one in found if isinstance(one, ServerTable)],
     )
+
+
+def _require_port(table: ServerTable, text: str) -> None:
+    """Raise UsageError for a command that is not told its port: nobody would know when it is ready, or where."""
+    if table.words and not table.knows_port:
+        raise UsageError(
+            f"--server {text}: {table.name} is not told its port: put {{port}} into the command. If it chooses one and"
+            ' prints READY HOST PORT, describe it in a plan, as a [[server]] with ready = "line"'
+        )

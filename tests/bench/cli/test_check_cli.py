@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import socket
 import sys
 from xml.etree import ElementTree as ET
 
@@ -109,6 +111,21 @@ def test_junit_keeps_limits_apart_from_failures_and_survives_any_log():
     assert [[child.tag for child in case] for case in suite] == [["system-out"], ["failure"], []]
     assert suite[0][0].text == "limited: serves 1"
     assert suite[1][0].get("message") == "died: \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[31m"
+
+
+def test_what_could_not_be_tried_is_no_pass(monkeypatch, tmp_path):
+    """With no local port left, a server that upper-cases would else be green."""
+
+    def no_ports(_socket, _address):
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    monkeypatch.setattr(socket.socket, "connect", no_ports)
+    done = run("threads", "--case", "echo", "--junit", str(tmp_path / "check.xml"))
+    assert done.exit_code == 3
+    assert "untried threads, echo: could not be tried here: no local port is free" in done.stdout
+    assert "This is no pass" in done.stdout
+    (suite,) = ET.parse(tmp_path / "check.xml").getroot()
+    assert suite.get("failures") == "1"
 
 
 def test_a_matrix_wider_than_the_terminal_is_cut_into_parts():

@@ -34,17 +34,33 @@ def test_the_command_compares_two(stored, run):
 
 def test_the_command_may_be_told_to_allow_it(stored, run):
     a, b = stored("a"), stored("b", slower=0.2, seed=2)
-    assert run(a, b, "--allow-inconclusive")[0] == 0
+    code, said = run(a, b, "--allow-inconclusive")
+    assert (code, said.splitlines()[-1]) == (0, "exit status 0")
     code, out = run(a, b, "--json")
     assert (code, json.loads(out)["exit_code"]) == (3, 3)
 
 
-def test_the_command_follows_several(stored, run):
-    runs = [stored(f"{n:02}", seed=n, rounds=3) for n in range(3)]
-    code, said = run(*runs)
-    assert code == 0
-    assert "no change of level is seen" in said
-    assert len(json.loads(run(*runs, "--json")[1])["cells"]) == 2
+@pytest.mark.parametrize(
+    ("slower", "code", "said"),
+    [
+        ([0.0] * 8, 0, "LOOKS-ALIKE   threads c16 server_cpu_us_per_reply, 8 runs: no change of level is seen"),
+        ([0.0] * 5 + [0.77] * 5, 3, "LOOKS-SLOWER  threads c16 server_cpu_us_per_reply, 10 runs"),
+        ([0.0] * 3, 3, "3 runs can be joined, and a change is seen in 8 or more"),
+    ],
+)
+def test_several_runs_exit_with_the_same_words_as_two(stored, run, slower, code, said):
+    runs = [stored(f"{n:02}", seed=n, rounds=2, slower=slow) for n, slow in enumerate(slower)]
+    got, text = run(*runs)
+    assert got == code
+    assert said in text
+    assert text.endswith(f"exit status {code}\n")
+
+
+def test_the_json_of_several_runs_has_their_exit_status(stored, run):
+    code, text = run(stored("a", rounds=2), stored("b", rounds=2), stored("c", rounds=2), "--json")
+    document = json.loads(text)
+    assert (code, document["exit_code"]) == (3, 3)
+    assert {cell["look"] for cell in document["cells"]} == {"CANNOT-TELL"}
 
 
 @pytest.mark.parametrize("names", [["a"], ["a", "a"], ["a", "nowhere"]])

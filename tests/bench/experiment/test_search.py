@@ -126,27 +126,75 @@ def test_a_trial_that_says_nothing_about_its_rate_ends_the_search(status):
 
 
 @pytest.mark.parametrize(
-    ("measured", "rating"),
+    ("measured", "rating", "why"),
     [
-        (result(100.0, 5e6), Rating.KEPT),
-        # Above the limit.
-        (result(100.0, 11e6), Rating.MISSED),
-        # Too few samples for the percentile: not known is not kept.
-        (result(100.0, None), Rating.MISSED),
-        # Fast, because it failed.
-        (result(100.0, 5e6, errors=1), Rating.MISSED),
-        # Fast, because it was asked less often than planned.
-        (result(100.0, 5e6, replies_per_s=90.0), Rating.MISSED),
-        (result(100.0, 5e6, status=Status.SERVER_DIED), Rating.MISSED),
-        (result(100.0, 11e6, Doubt.GENERATOR_SATURATED), Rating.GENERATOR),
+        (result(100.0, 5e6), Rating.KEPT, ""),
+        (result(100.0, 11e6), Rating.MISSED, "p99 above the limit"),
+        # Fast, because it failed, or because it was asked less often than planned.
+        (result(100.0, 5e6, errors=1), Rating.MISSED, "1 failed request"),
+        (result(100.0, 5e6, replies_per_s=90.0), Rating.MISSED, "90 % answered in time"),
+        (result(100.0, 11e6, Doubt.GENERATOR_SATURATED), Rating.GENERATOR, "p99 above the limit"),
+        # What is unknown is not missed, and not kept.
+        (result(100.0, None), Rating.UNKNOWN, "too few replies for p99"),
+        (result(100.0, None, status=Status.SERVER_DIED), Rating.UNKNOWN, "server-died"),
+        (result(100.0, None, status=Status.NO_REPLIES), Rating.UNKNOWN, "no-replies"),
+        (
+            result(100.0, 5e6, connections_requested=64, connections_established=10),
+            Rating.UNKNOWN,
+            "54 of 64 connections did not stand",
+        ),
+        # 63 of 64 connections stand in the backlog of a server that serves one at a time.
+        (
+            result(10_000.0, 5e6, in_flight=63, response_mean_ns=50e3),
+            Rating.UNKNOWN,
+            "63 requests unanswered at the end, as if some connections were not served",
+        ),
+        # As many are in flight where replies take so long.
+        (result(10_000.0, 9e6, in_flight=63, response_mean_ns=6e6), Rating.KEPT, ""),
     ],
 )
-def test_what_keeps_an_objective(measured, rating):
-    assert rated(measured, OBJECTIVE) is rating
+def test_what_keeps_an_objective(measured, rating, why):
+    assert rated(measured, OBJECTIVE) == (rating, why)
+
+
+def test_what_is_unknown_ends_the_search_with_what_was_found():
+    def answer(rate):
+        crashed = dataclasses.replace(result(rate, None), status=Status.SERVER_DIED, detail="mine ended with status 1")
+        return result(rate, 1e6) if rate < 1000 else crashed
+
+    found, probes = found_by(answer, first_per_s=100.0)
+    assert (found.bracket.kept_per_s, found.bracket.unknown_per_s) == (800.0, 1600.0)
+    assert [probe.rated.rating for probe in probes[-2:]] == [Rating.UNKNOWN] * 2
+    assert found.why_unknown == "mine ended with status 1"
+
+
+def test_the_doubts_of_trials_are_counted_and_told():
+    found, probes = found_by(lambda rate: result(rate, 50e6, Doubt.FOREIGN_CPU), first_per_s=2.0)
+    assert found.doubts == {Doubt.FOREIGN_CPU: len(probes)}
+    assert probes[0].lines[0].endswith("missed: p99 above the limit  (doubts: foreign-cpu)")
+
+
+def test_a_window_has_enough_requests_for_its_percentile_at_the_least_rate():
+    """The 99th percentile takes 368 of them, and a Poisson stream of 368 has fewer in half of the windows."""
+    assert OBJECTIVE.least_rate_per_s(2.0) == pytest.approx((368 + 3 * 368**0.5) / 2)
+    assert Objective(percentile="p50", limit_ns=1e6).least_rate_per_s(1.0) < 15
 
 
 def test_an_objective_is_read_as_people_write_it():
     assert parse_objective("p99<10ms") == OBJECTIVE
+    assert parse_objective("p99 < 10 ms") == OBJECTIVE
     assert parse_objective("p50 <= 500us") == Objective(percentile="p50", limit_ns=500e3)
-    with pytest.raises(UsageError, match="p99<10ms"):
-        parse_objective("p98<10ms")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("p98<10ms", "write p99<10ms"),
+        ("p99 < 10", "a time needs its unit"),
+        ("p99<10msec", "duration '10msec' is not understood"),
+        ("p99<0ms", "give a time above 0"),
+    ],
+)
+def test_an_objective_that_cannot_be_is_wrong_use(text, said):
+    with pytest.raises(UsageError, match=said):
+        parse_objective(text)

@@ -6,10 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from helpers.run_folders import Builder, saturated
 
-from bench.analysis.comparing.many_runs import change_points, history
+from bench.analysis.comparing.many_runs import change_points, history, look
+from bench.analysis.comparing.two_runs import LOWER_BOUND, Impression
 from bench.analysis.runs.run_folder import load
 from bench.errors import UsageError
+from bench.metrics import CPU, THROUGHPUT
+from bench.verdict.rules import rule_of
 
 
 @pytest.mark.parametrize("n", [8, 20, 60])
@@ -45,7 +49,63 @@ def test_a_history_names_the_run_from_which_it_is_slower(stored):
     assert change.run == "08"
     assert change.ratio == pytest.approx(1.2, abs=0.03)
     assert len(cell.points) == 14
-    assert json.loads(json.dumps(cell.to_json(), allow_nan=False))["changes"][0]["run"] == "08"
+    as_json = json.loads(json.dumps(cell.to_json(), allow_nan=False))
+    assert (as_json["changes"][0]["run"], as_json["look"]) == ("08", "LOOKS-SLOWER")
+
+
+@pytest.mark.parametrize("metric", [CPU, THROUGHPUT])
+@pytest.mark.parametrize(
+    ("slower", "impression"),
+    [
+        ([0.0] * 10, Impression.LOOKS_ALIKE),
+        # Two levels: back to the old one, or still above it.
+        ([0.0] * 9 + [0.5] * 9 + [0.0] * 9, Impression.LOOKS_ALIKE),
+        ([0.0] * 9 + [0.5] * 9 + [0.2] * 9, Impression.LOOKS_SLOWER),
+        ([0.0] * 6 + [0.77] * 6, Impression.LOOKS_SLOWER),
+        ([0.5] * 9 + [0.0] * 9, Impression.LOOKS_FASTER),
+        # One run, or two, are no level yet. They are no reason to be green either.
+        ([0.0] * 11 + [0.77], Impression.CANNOT_TELL),
+        ([0.0] * 10 + [0.77] * 2, Impression.CANNOT_TELL),
+        ([0.0] * 7, Impression.CANNOT_TELL),
+        ([0.0], Impression.MISSING),
+    ],
+)
+def test_an_impression_is_of_the_newest_level(metric, slower, impression):
+    worse = np.log1p(slower) + np.random.default_rng(1).normal(0, 0.005, size=len(slower))
+    values = -worse if metric.larger_is_better else worse
+    assert look(values, [at for at, _ in change_points(values)], rule_of(metric)) is impression
+
+
+def test_a_run_of_another_machine_has_nothing_to_be_compared_with(stored):
+    runs = [load(stored("a", rounds=2)), load(stored("b", rounds=2, machine__cpu_model="another"))]
+    assert {cell.impression for cell in history(runs)} == {Impression.MISSING}
+
+
+def test_a_cell_that_the_newest_run_lacks_is_missing(stored):
+    runs = [load(stored(f"{n:02}", seed=n, servers=("threads", "b")[: 2 - n], rounds=2)) for n in range(2)]
+    looks = {cell.server: cell.impression for cell in history(runs)}
+    assert looks == {"threads": Impression.CANNOT_TELL, "b": Impression.MISSING}
+
+
+def test_an_open_loop_is_followed_by_its_response_time(tmp_path):
+    """Its throughput is what was asked for, and no result."""
+    asked = {"rate_per_s": 1000.0, "arrivals": "poisson"}
+    folders = [
+        Builder(tmp_path / name).run(servers=("threads",), connections=(16,), rounds=2, workload=asked) for name in "ab"
+    ]
+    assert {cell.metric for cell in history([load(one) for one in folders])} == {
+        "server_cpu_us_per_reply",
+        "response_p50_ns",
+    }
+
+
+def test_a_throughput_that_the_generator_held_down_cannot_be_told(tmp_path):
+    folders = [
+        Builder(tmp_path / str(n)).run(servers=("threads",), connections=(16,), rounds=2, change=saturated)
+        for n in range(2)
+    ]
+    reasons = {cell.metric: cell.reason for cell in history([load(one) for one in folders])}
+    assert reasons["replies_per_s"] == LOWER_BOUND
 
 
 def test_runs_of_another_machine_are_not_joined(stored):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 from helpers.checkout import CHECKOUT
@@ -15,7 +17,7 @@ from bench.experiment.planning.plan_file import (
     plan_of,
     preset_names,
 )
-from bench.experiment.planning.server_table import ServerTable, parse_server
+from bench.experiment.planning.server_table import ServerTable, parse_server, split_servers
 from bench.experiment.planning.values import accepted
 from bench.experiment.planning.workload_name import CELL, workload_name
 from bench.experiment.planning.workload_table import WorkloadTable, read_options
@@ -183,9 +185,18 @@ def test_option_server_takes_a_name_a_file_or_a_command(text, expected, tmp_path
         assert found == ServerTable(**expected, cwd=str(tmp_path))
 
 
-def test_a_name_without_a_command_is_said():
-    with pytest.raises(UsageError, match="write a command, or a file with serve"):
-        parse_server("mine=")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mine=", "write a command, or a file with serve"),
+        ("python x.py {port}", 'a command needs a name, by which tables call it: write "mine=python x.py {port}"'),
+        ("./server", 'write "mine=./server"'),
+        ("mine=python x.py", "mine is not told its port: put {port} into the command"),
+    ],
+)
+def test_a_command_without_a_name_or_a_port_is_said_at_once(text, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        split_servers([text], [])
 
 
 PLAN = {

@@ -88,7 +88,7 @@ def test_the_soft_limit_of_descriptors_is_raised_as_far_as_is_needed(limits, con
 
 def test_too_few_descriptors_are_said_with_what_to_set(limits):
     with pytest.raises(
-        UsageError, match=r"5000 connections need 5100 descriptors, and the limit is 4096: .*ulimit -Hn 5100"
+        UsageError, match=r"5,000 connections need 5100 descriptors, and the limit is 4096: .*ulimit -Hn 5100"
     ):
         preflight.check_connections(5000)
 
