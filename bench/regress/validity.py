@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 STEADY_LEVEL = 0.999
 """Level of the interval that refuses a cell. Every cell is asked at every look, and noise must hardly ever refuse."""
 
-TOLD = (Doubt.DELAYED_ACK, Doubt.SLOW_CONNECTS)
-"""What a server does that hides its speed from every comparison, and that one line of it would mend."""
+TOLD = (Doubt.DELAYED_ACK, Doubt.SLOW_CONNECTS, Doubt.NONCONFORMING)
+"""What a server does that makes less of every comparison of it, and that its author would mend."""
 
 SAME_IN_BOTH_ARMS = {
     "interpreter": "the interpreter",
@@ -68,10 +68,10 @@ class CellPairs:
 
 
 def gap(servers: Mapping[Arm, Server]) -> Problem | None:
-    """Return the problem of a cell whose server is known not to run; None if both arms can run."""
+    """Return the problem of a cell with a server that is not measured; None if both arms are."""
     for arm, word in ((Arm.CANDIDATE, Word.INVALID), (Arm.BASELINE, Word.NO_BASELINE)):
         if servers[arm].gap is not None:
-            return Problem(word, f"the {arm} cannot run here: {servers[arm].gap}")
+            return Problem(word, f"the {arm} was not measured: {servers[arm].gap}")
     return None
 
 
