@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from clients import reference
+from clients.histogram import CAN_ENCODE
 from clients.keys import KEYS, SEED, texts_of, workload_of
 from clients.load import Shard
 from clients.target import Target, TargetError, parse_target
@@ -184,6 +185,8 @@ def _memory_bytes() -> int:
 
 def check_outputs(options: argparse.Namespace) -> None:
     """Raise WorkloadError if a file that was asked for cannot be written, before the load rather than after it."""
+    if options.hlog is not None and not CAN_ENCODE:
+        raise WorkloadError("--hlog writes HDR histograms, and needs hdrhistogram: python -m pip install hdrhistogram")
     if options.tag is not None:
         if options.hlog is None:
             raise WorkloadError("--tag names the lines of a log: give --hlog too")

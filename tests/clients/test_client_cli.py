@@ -177,6 +177,19 @@ def test_a_package_that_is_missing_is_named(tmp_path):
     assert run.err == "clients: the package numpy is not installed: python3 -m pip install -e .\n"
 
 
+def test_without_the_encoder_a_load_is_made_and_only_its_log_is_refused(echo_server, tmp_path):
+    """As on a Python or a machine that it has no wheels for."""
+    (tmp_path / "hdrh").mkdir()
+    (tmp_path / "hdrh/__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'hdrh'\", name='hdrh')")
+    load = (echo_server.address, "-c", 2, "--warmup", "0s", "-d", "0.1s", "--json")
+    made = clients(*load, beside=tmp_path)
+    assert (made.status, made.err) == (0, "")
+    assert made["replies"] > 0
+    refused = clients(*load, "--hlog", tmp_path / "log", beside=tmp_path)
+    assert (refused.status, refused.out) == (2, "")
+    assert "--hlog writes HDR histograms, and needs hdrhistogram: python -m pip install hdrhistogram" in refused.err
+
+
 def test_where_nothing_listens_it_says_so():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
