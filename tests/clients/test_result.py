@@ -149,6 +149,13 @@ def test_in_a_closed_loop_service_is_response():
     assert result.to_json()["lateness_p50_ns"] is None
 
 
+@pytest.mark.parametrize(("longest_ns", "told"), [(999_000_000, False), (1_000_000_000, True)])
+def test_connecting_for_a_second_names_the_backlog(longest_ns, told):
+    histograms = {kind: Histogram() for kind in KINDS}
+    result = Result(workload=Workload(), histograms={**histograms, "connect": filled([50_000, longest_ns])})
+    assert ("backlog is full: call listen() with a larger one" in summary.text(result, "127.0.0.1:1")) == told
+
+
 DURATIONS = [(None, "-"), (0, "0 ns"), (999, "999 ns"), (1_500, "1.5 us"), (2_340_000, "2.34 ms"), (5e9, "5 s")]
 
 
