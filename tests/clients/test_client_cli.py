@@ -177,7 +177,7 @@ def test_a_package_that_is_missing_is_named(tmp_path):
     assert run.err == "clients: the package numpy is not installed: python3 -m pip install -e .\n"
 
 
-def test_without_the_encoder_a_load_is_made_and_only_its_log_is_refused(echo_server, tmp_path):
+def test_without_the_encoder_only_the_log_of_a_load_is_refused(echo_server, tmp_path):
     """As on a Python or a machine that it has no wheels for."""
     (tmp_path / "hdrh").mkdir()
     (tmp_path / "hdrh/__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'hdrh'\", name='hdrh')")

@@ -50,7 +50,7 @@ def test_an_arm_that_fails_another_case_is_measured_with_a_doubt():
 
 
 @pytest.mark.parametrize(("outcome", "case"), [(Outcome.SKIPPED, "echo"), (Outcome.FAILED, "start")])
-def test_what_was_not_tried_or_did_not_start_is_left_to_the_trials(outcome, case):
+def test_what_was_not_tried_or_started_is_left_to_the_trials(outcome, case):
     seen = conforming([fakes.cell()], failing(case, Arm.CANDIDATE, outcome))
     assert (seen.cells, seen.doubted) == ((fakes.cell(),), frozenset())
 

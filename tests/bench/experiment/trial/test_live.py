@@ -120,7 +120,7 @@ def test_what_was_measured_stays_if_the_server_dies_at_the_end(bench):
     assert result.metrics["replies"] > 0
 
 
-def test_connections_that_a_server_closes_while_idle_are_a_column_and_no_errors(bench):
+def test_connections_closed_while_idle_are_a_column_and_no_errors(bench):
     answers_once = "def talk(client):\n    with client:\n        client.sendall(client.recv(65536))"
     asked = {"connections": 1, "rate_per_s": 20.0, "arrivals": "constant", "duration_s": 0.5}
     result = measured(bench, trial(server(setup=answers_once), **asked))
