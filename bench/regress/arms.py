@@ -1,7 +1,8 @@
 """The two arms of a comparison: for each an environment of its own, with a server in it for each cell.
 
-Nothing is measured here. If the baseline cannot be built, there is nothing to compare with. If the candidate cannot be
-built, the measurement is invalid. Either message has the end of the log.
+An arm runs its own files and touches no others: what would lead from it into the user's checkout is moved to the arm's
+tree, or refused. Nothing is measured here. If the baseline cannot be built, there is nothing to compare with. If the
+candidate cannot be built, the measurement is invalid. Either message has the end of the log.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench.errors import BenchError, MeasurementError, NoBaselineError, UsageError
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog, describe
+from bench.regress.checkout import Checkout
 from bench.regress.revisions import FOLDERS, Repository
 from bench.verdict.pairs import Arm
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 SETUP_TIMEOUT_S = 1800.0
 LOG_TAIL_LINES = 15
 OUR_NAME = "echobench"
+VENV = [sys.executable, "-m", "venv"]
 
 ERRORS: dict[Arm, type[BenchError]] = {Arm.BASELINE: NoBaselineError, Arm.CANDIDATE: MeasurementError}
 
@@ -54,42 +57,86 @@ class Environment:
         return self.env.get("PATH", os.environ.get("PATH", os.defpath))
 
 
-def default_setup(tree: Path) -> str | None:
-    """Return the command that installs a repository by default; None if there is nothing to install."""
+def setups(given: str | None, trees: Mapping[Arm, Path], prefix: Path) -> dict[Arm, str | None]:
+    """Return the set-up of each arm: the `given` one, or what each tree asks for by default. None makes no environment.
+
+    Both arms get an environment if either needs one. A revision that brings the first requirements would otherwise run
+    under another interpreter than the other one.
+    """
+    if given is not None:
+        return dict.fromkeys(trees, given or None)
+    found = {arm: default_setup(tree, prefix) for arm, tree in trees.items()}
+    return {arm: setup or "" for arm, setup in found.items()} if any(found.values()) else found
+
+
+def default_setup(tree: Path, prefix: Path = Path()) -> str | None:
+    """Return the command that installs a revision by default; None if there is nothing to install.
+
+    It installs the project that is nearest to the folder `prefix` of the tree, which is where the command will run.
+    """
     if is_ours(tree):
         return None
-    if (tree / "pyproject.toml").exists() or (tree / "setup.py").exists():
+    for place in (prefix, *prefix.parents):
+        if install := _install(tree / place):
+            up = os.path.relpath(tree / place, tree / prefix)
+            return install if up == os.curdir else f"cd {shlex.quote(up)} && {install}"
+    return None
+
+
+def _install(folder: Path) -> str | None:
+    """Return the command that installs the project in a folder; a pyproject with settings of tools only is none."""
+    if (folder / "setup.py").exists() or {"project", "build-system"} & _pyproject(folder).keys():
         return "python -m pip install -e ."
-    return "python -m pip install -r requirements.txt" if (tree / "requirements.txt").exists() else None
+    return "python -m pip install -r requirements.txt" if (folder / "requirements.txt").exists() else None
 
 
 def is_ours(tree: Path) -> bool:
     """Say whether a tree is this project, whose servers run from a checkout with nothing installed."""
-    file = tree / "pyproject.toml"
-    if not file.exists() or not (tree / "servers" / "__main__.py").exists():
-        return False
+    return (tree / "servers" / "__main__.py").exists() and _pyproject(tree).get("project", {}).get("name") == OUR_NAME
+
+
+def _pyproject(folder: Path) -> dict[str, Any]:
+    file = folder / "pyproject.toml"
     try:
-        project: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file} is not TOML: {error}") from error
-    return project.get("name") == OUR_NAME
 
 
 def build(arm: Arm, label: str, tree: Path, repository: Repository, setup: str | None) -> Environment:
     """Make the environment of one arm. The shell runs `setup` in the tree, in a fresh virtual environment.
 
-    Without `setup` the server runs in the environment that this command runs in. Raises NoBaselineError or
-    MeasurementError, with the end of the log, if the set-up fails.
+    Without `setup` the server runs in the environment that this command runs in. Variables that point into the checkout
+    point into the arm's tree. Raises UsageError where nothing that is installed could run, and for a link into the
+    checkout. Raises NoBaselineError or MeasurementError, with the end of the log, if the set-up fails.
     """
-    env = _moved_python_path(repository.root, tree)
-    plain = Environment(arm=arm, label=label, home=tree.parent, tree=tree, here=tree / repository.prefix, env=env)
-    if setup is None:
-        return plain
+    checkout = Checkout(repository.root)
+    variables = {name: checkout.moved(value, tree) for name, value in os.environ.items()}
+    env = {name: value for name, value in variables.items() if value != os.environ[name]}
+    ready = Environment(arm=arm, label=label, home=tree.parent, tree=tree, here=tree / repository.prefix, env=env)
+    if setup is not None:
+        ready = _set_up(ready, setup)
+    for link in checkout.links(ready.home):
+        raise UsageError(
+            f"{link.relative_to(ready.home)} of {label} is a link to {os.path.realpath(link)} in your checkout, which"
+            " is the same for both arms: make the link relative"
+        )
+    return ready
+
+
+def _set_up(plain: Environment, setup: str) -> Environment:
+    if os.statvfs(plain.home).f_flag & getattr(os, "ST_NOEXEC", 0):
+        raise UsageError(
+            f"{plain.home} is on a file system that is mounted noexec, so a set-up would run programs of your own"
+            " environment and change that: set TMPDIR to a folder elsewhere"
+        )
     venv = plain.home / "venv"
-    path = f"{venv / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    ready = replace(plain, venv=venv, env={**env, "VIRTUAL_ENV": str(venv), "PATH": path})
-    _run(plain, [sys.executable, "-m", "venv", str(venv)])
-    _run(ready, ["sh", "-ec", setup])
+    path = f"{venv / 'bin'}{os.pathsep}{plain.search_path}"
+    ready = replace(plain, venv=venv, env={**plain.env, "VIRTUAL_ENV": str(venv), "PATH": path})
+    _run(plain, [*VENV, str(venv)])
+    if setup:
+        guarded = {**ready.env, "PIP_REQUIRE_VIRTUALENV": "1"}  # a pip of the system refuses to change the system
+        _run(replace(ready, env=guarded), ["sh", "-ec", setup])
     return ready
 
 
@@ -118,7 +165,7 @@ def command_server(
     if not words:
         raise UsageError("--command is empty: say how to start the server, such as 'python -m myserver --port {port}'")
     for word in words:
-        if str(repository.root) in word:
+        if Checkout(repository.root).named(word):
             raise UsageError(
                 f"--command names {word}, which is the same file for both arms: write it relative to the repository"
             )
@@ -139,16 +186,6 @@ def command_server(
 
 def _name(name: str, arm: Arm) -> str:
     return f"{name}@{FOLDERS[arm]}"
-
-
-def _moved_python_path(root: Path, tree: Path) -> dict[str, str]:
-    """Return PYTHONPATH with its folders of the checkout moved to the arm, so that each arm imports its own code."""
-    given = os.environ.get("PYTHONPATH")
-    if not given:
-        return {}
-    entries = [Path(entry) for entry in given.split(os.pathsep) if entry]
-    moved = [tree / entry.relative_to(root) if entry.is_relative_to(root) else entry for entry in entries]
-    return {"PYTHONPATH": os.pathsep.join(map(str, moved))}
 
 
 def _run(where: Environment, command: list[str]) -> None:

@@ -110,9 +110,8 @@ def prepared(request: Request) -> Iterator[Prepared]:
 
 
 def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revision], trees: dict[Arm, Path]) -> Prepared:
-    built = {
-        arm: arms.build(arm, revisions[arm].label, tree, where, _setup(request, tree)) for arm, tree in trees.items()
-    }
+    setups = arms.setups(request.setup, trees, where.prefix)
+    built = {arm: arms.build(arm, revisions[arm].label, tree, where, setups[arm]) for arm, tree in trees.items()}
     if request.command:
         name = where.root.name
         servers = {
@@ -137,11 +136,6 @@ def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revisio
         may_leave_out=not request.servers,
         options={} if request.command else {cell.name: ("--server", name) for name, cell in cells.items()},
     )
-
-
-def _setup(request: Request, tree: Path) -> str | None:
-    """Return the command that installs an arm. None means that nothing is installed, as an empty --setup asks for."""
-    return arms.default_setup(tree) if request.setup is None else request.setup or None
 
 
 def _ours_or_gap(environment: arms.Environment, name: str) -> Server:

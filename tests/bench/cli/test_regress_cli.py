@@ -76,10 +76,7 @@ def bench(monkeypatch, tmp_path):
 def _without_pip(monkeypatch):
     """Leave pip out of the arms' environments: to put it there takes seconds, and no set-up here uses it."""
 
-    def as_asked(where, command, run=arms._run):
-        run(where, [*command, *(["--without-pip"] if command[:3] == [sys.executable, "-m", "venv"] else [])])
-
-    monkeypatch.setattr(arms, "_run", as_asked)
+    monkeypatch.setattr(arms, "VENV", [*arms.VENV, "--without-pip"])
 
 
 @pytest.fixture
