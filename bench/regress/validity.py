@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 STEADY_LEVEL = 0.999
 """Level of the interval that refuses a cell. Every cell is asked at every look, and noise must hardly ever refuse."""
 
-SAME_IN_BOTH_ARMS = {
-    "interpreter": "the interpreter",
-    "server_cpus": "the CPUs of the server",
-    "client_cpus": "the CPUs of the generator",
+SAME_IN_BOTH_ARMS = {  # as they were observed; what was not seen is no difference
+    "interpreter": "the interpreter was",
+    "server_cpus": "the CPUs of the server were",
+    "client_cpus": "the CPUs of the generator were",
 }
 
 
@@ -210,9 +210,9 @@ def _different(pairs: CellPairs, *, same_interpreter: bool) -> str:
     for column, title in SAME_IN_BOTH_ARMS.items():
         if column == "interpreter" and not same_interpreter:
             continue
-        seen = {str(result.metrics.get(column)) for pair in pairs.whole for result in pair.values()}
+        seen = {result.metrics.get(column) for pair in pairs.whole for result in pair.values()} - {None}
         if len(seen) > 1:
-            return f"{title} was not the same in all trials: {' / '.join(sorted(seen))}"
+            return f"{title} not the same in all trials: {' / '.join(sorted(map(str, seen)))}"
     return ""
 
 
