@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,26 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a text (as UTF-8) or bytes to a file, whole or not at all. Raise OSError if that fails."""
     with replacing(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def why_unwritable(path: Path) -> str:
+    """Say why a file cannot be written, by opening it to add to it; empty if it can be. Nothing in it changes.
+
+    A pipe or a device is not opened, because its reader would see the end of it.
+    """
+    if not path.absolute().parent.is_dir():
+        return f"there is no folder {path.parent}"
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            return "it is a folder" if path.is_dir() else "" if os.access(path, os.W_OK) else "permission denied"
+        is_new = not path.exists()
+        with path.open("ab"):
+            pass
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def cache_folder() -> Path:

@@ -60,7 +60,8 @@ def calibrate(
     shows what it has and keeps nothing.
     """
     effort = Effort(pairs=pairs, window_s=window_s, warmup_s=warmup_s)
-    refuse_unwritable(summary)
+    path = out or ceiling.default_path()
+    refuse_unwritable(summary, path if path.parent.is_dir() else None)
     console = Console(stderr=True) if as_json else standard_output()
     server, missing = fastest_server(catalog(), _no_reference())
     if missing:
@@ -81,7 +82,6 @@ def calibrate(
     if as_json:
         click.echo(json.dumps(document, indent=1))
     add_to_file(summary, markdown)
-    path = out or ceiling.default_path()
     ceiling.save(document, path)
     console.print(f"kept in {path}", soft_wrap=True)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from bench.errors import UsageError
 from bench.experiment.drive import drive
 from bench.regress import conclude
 from bench.regress.junit import render as junit
@@ -55,7 +56,10 @@ def run(
     again: Sequence[str],
     allow_inconclusive: bool,
 ) -> Presentation:
-    """Compare, and return what is to be shown. Raises what `prepared` and `Ledger` raise."""
+    """Compare, and return what is to be shown. Raises what `prepared` and `Ledger` raise, before anything is measured.
+
+    A ledger that cannot be written in the end is a line of what is shown.
+    """
     ledger = Ledger(ledger_path or default_path())
     with prepared(request) as arms, door() as bench:
         question = _question(arms, amount)
@@ -63,8 +67,13 @@ def run(
         began_s = time.monotonic()
         compared = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
         seconds = time.monotonic() - began_s
-    ledger.append(conclude.remembered(compared, question, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
-    return conclude.presentation(compared, question, arms, ledger, again, seconds=seconds, allow=allow_inconclusive)
+    forgotten = ""
+    try:
+        ledger.append(conclude.remembered(compared, question, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
+    except UsageError as error:
+        forgotten = f"this comparison is not remembered: {error}"
+    shown = conclude.presentation(compared, question, arms, ledger, again, seconds=seconds, allow=allow_inconclusive)
+    return replace(shown, forgotten=forgotten)
 
 
 def failure(error: BenchError) -> Comparison | None:

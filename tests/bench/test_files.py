@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.files import cache_folder, replacing, write_atomically
+from bench.files import cache_folder, replacing, why_unwritable, write_atomically
 
 
 def full(_descriptor):
@@ -43,3 +43,27 @@ def test_the_cache_is_where_the_user_keeps_caches(monkeypatch):
     assert cache_folder() == Path("/somewhere/echobench")
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     assert cache_folder() == Path.home() / ".cache" / "echobench"
+
+
+def test_a_file_that_can_be_written_is_looked_at_and_left_alone(tmp_path):
+    (tmp_path / "old").write_text("what stands there")
+    assert [why_unwritable(tmp_path / name) for name in ("old", "new")] == ["", ""]
+    assert (tmp_path / "old").read_text() == "what stands there"
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_pipe_is_not_opened_which_would_wait_for_its_reader(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert why_unwritable(tmp_path / "pipe") == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/no/such/x", "there is no folder /no/such"),
+        ("/proc/x", "No such file or directory"),
+        ("/proc", "it is a folder"),
+    ],
+)
+def test_why_a_file_cannot_be_written_is_said_in_words(path, why):
+    assert why_unwritable(Path(path)) == why

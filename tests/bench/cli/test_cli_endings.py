@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from helpers.checkout import CHECKOUT
@@ -69,3 +70,13 @@ def test_a_fault_of_ours_is_shown_and_does_not_end_as_regressed(echobench, tmp_p
     assert done.returncode == 70
     assert "Traceback" in done.stderr
     assert "RuntimeError: a fault" in done.stderr
+
+
+def test_a_verdict_on_a_full_disk_keeps_its_status_and_its_words(echobench, tmp_path):
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    with Path("/dev/full").open("w") as full:
+        done = echobench("regress", "--base", "gone", "--command", "x {port}", "--json", stdout=full)
+    assert done.returncode == 5
+    assert '"word": "NO-BASELINE"' in done.stderr
+    assert "standard output cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
