@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,16 @@ from bench.experiment.planning.server_table import parse_server
 from bench.experiment.planning.workload_name import CELL, workload_name
 from bench.regress import arms
 from bench.regress.planner import PairedCell
-from bench.regress.revisions import Repository, Revision, checked_out, repository, resolve, working_tree
+from bench.regress.revisions import (
+    Repository,
+    Revision,
+    checked_out,
+    refuse_placeholder,
+    repository,
+    require_folder,
+    resolve,
+    working_tree,
+)
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
@@ -97,16 +107,36 @@ def prepared(request: Request) -> Iterator[Prepared]:
     where = repository(request.here)
     if not arms.is_ours(where.root) and not request.command:
         raise UsageError("say how to start the server: --command 'python -m myserver --port {port}'")
-    revisions = {
-        Arm.BASELINE: resolve(where, request.base, NoBaselineError),
-        Arm.CANDIDATE: working_tree(where) if request.head is None else resolve(where, request.head, UsageError),
-    }
+    revisions = _resolved(request.base, request.head, where)
     workspace = Path(tempfile.mkdtemp(prefix="echobench-"))
     try:
         with checked_out(where, revisions, workspace) as trees:
             yield _revisions(request, where, revisions, trees)
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
+
+
+def _resolved(base: str, head: str | None, where: Repository) -> dict[Arm, Revision]:
+    """Find both revisions, each with the folder in which the user stands."""
+    for option, name in (("--base", base), ("--head", head)):
+        if name is not None:
+            refuse_placeholder(option, name)
+    found = {
+        Arm.BASELINE: resolve(where, base, NoBaselineError),
+        Arm.CANDIDATE: working_tree(where) if head is None else resolve(where, head, UsageError),
+    }
+    require_folder(where, found[Arm.CANDIDATE], UsageError)
+    require_folder(where, found[Arm.BASELINE], NoBaselineError)
+    return found
+
+
+def _require_files(command: str, built: Mapping[Arm, arms.Environment]) -> None:
+    """Raise NoBaselineError for a word of the command that is a file of the candidate, and not of the baseline."""
+    for word in shlex.split(command):
+        here = {arm: environment.here / word for arm, environment in built.items()}
+        if here[Arm.CANDIDATE].is_file() and not here[Arm.BASELINE].exists():
+            label = built[Arm.BASELINE].label
+            raise NoBaselineError(f"{label} has no file {word}, which --command names: it was moved, renamed or is new")
 
 
 def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revision], trees: dict[Arm, Path]) -> Prepared:
@@ -120,6 +150,7 @@ def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revisio
                 for arm, environment in built.items()
             }
         }
+        _require_files(request.command, built)
     else:
         servers = {
             name: {arm: _ours_or_gap(environment, name) for arm, environment in built.items()}

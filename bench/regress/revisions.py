@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -27,11 +28,24 @@ FOLDERS = {Arm.BASELINE: "base", Arm.CANDIDATE: "head"}
 WORKING_TREE = "working tree"
 _GITLINK = "160000"
 _NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
+_POINTING_ELSEWHERE = frozenset(
+    f"GIT_{name}"
+    for name in (
+        *("DIR", "WORK_TREE", "COMMON_DIR", "INDEX_FILE", "OBJECT_DIRECTORY", "ALTERNATE_OBJECT_DIRECTORIES"),
+        *("PREFIX", "NAMESPACE", "IMPLICIT_WORK_TREE", "SHALLOW_FILE", "GRAFT_FILE", "REPLACE_REF_BASE"),
+    )
+)
+"""Variables that a hook or an alias of git sets for its own repository. All others are the user's, and reach git."""
+_NO_COMMIT = re.compile(r"\s*|0{7,}")
 _IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "echobench"), ("EMAIL", "echobench@localhost"), ("DATE", "2000-01-01T00:00:00+0000"))
 }
+
+
+class GitError(UsageError):
+    """Git refused. The message has its own sentence, which says what to do better than we could."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +66,49 @@ class Revision:
 
 
 def repository(here: Path) -> Repository:
-    """Find the repository around a folder. Raise UsageError if there is none, or no git."""
+    """Find the repository around a folder. Raise UsageError if there is none, or git does not open it."""
     if shutil.which("git") is None:
         raise UsageError("git is not on the PATH: it is needed to compare revisions; --a and --b do without it")
     try:
         root, prefix = _git(here, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")[:2]
-    except subprocess.CalledProcessError as error:
-        raise UsageError(f"{here} is in no git repository: go to one, or compare with --a and --b") from error
+    except GitError as error:
+        if "not a git repository" in str(error):
+            raise UsageError(f"{here} is in no git repository: go to one, or compare with --a and --b") from error
+        raise
     return Repository(Path(root), Path(prefix))
+
+
+def refuse_placeholder(option: str, name: str) -> None:
+    """Raise UsageError for a name that stands for no commit: an empty variable, or the zeros of a new branch."""
+    if _NO_COMMIT.fullmatch(name):
+        given = f"is {name}, which stands for no commit" if name.strip() else "is empty"
+        raise UsageError(
+            f"{option} {given}. Pass what the event of your CI names: in a merge queue of GitHub "
+            "github.event.merge_group.base_sha, for a pull request HEAD^1 of its merge commit, after a push "
+            "github.event.before; for the first push of a branch, where that is zeros, pass origin/main"
+        )
 
 
 def resolve(where: Repository, name: str, error: type[BenchError]) -> Revision:
     """Find a commit by any name git understands. Raise `error` if there is no such commit here."""
     try:
         commit = _git(where.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
-    except subprocess.CalledProcessError as failed:
-        raise error(
-            f"there is no revision {name!r} in {where.root}: fetch it (a shallow clone in CI needs fetch-depth: 0)"
-        ) from failed
+    except GitError as failed:
+        is_shallow = _git(where.root, "rev-parse", "--is-shallow-repository").strip() == "true"
+        cure = "in this shallow clone: check out with fetch-depth: 0" if is_shallow else f"in {where.root}: fetch it"
+        raise error(f"there is no revision {name!r} {cure}") from failed
     label = commit[:8] if commit.startswith(name) else f"{name} ({commit[:8]})"
     return Revision(commit, _git(where.root, "rev-parse", f"{commit}^{{tree}}").strip(), label)
+
+
+def require_folder(where: Repository, revision: Revision, error: type[BenchError]) -> None:
+    """Raise `error` if a revision does not have the folder where the user stands: commands run in that folder."""
+    folder = where.prefix.as_posix()
+    if where.prefix != Path() and not _git(where.root, "ls-tree", "-d", revision.commit, "--", folder):
+        raise error(
+            f"{revision.label} has no folder {folder}, where this command was given: it was moved, renamed or is new, "
+            f"or git does not hold it. Go to a folder that both revisions have, such as {where.root}"
+        )
 
 
 def working_tree(where: Repository) -> Revision:
@@ -91,8 +128,8 @@ def working_tree(where: Repository) -> Revision:
         env = {"GIT_INDEX_FILE": str(index), **_IDENTITY}
         try:
             _git(where.root, "add", "--all", env=env)
-        except subprocess.CalledProcessError as failed:
-            raise UsageError(f"the working tree of {where.root} cannot be read: {failed.stderr.strip()}") from failed
+        except GitError as failed:
+            raise UsageError(f"the working tree of {where.root} cannot be read: {failed}") from failed
         tree = _git(where.root, "write-tree", env=env).strip()
         if tree == head.tree:
             return Revision(head.commit, tree, f"{WORKING_TREE} ({head.commit[:8]})")
@@ -112,14 +149,14 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
             error = NoBaselineError if arm is Arm.BASELINE else UsageError
             try:
                 _git(where.root, *_NO_HOOKS, "worktree", "add", "--detach", str(folders[arm]), revision.commit)
-            except subprocess.CalledProcessError as failed:
-                raise error(f"{revision.label} cannot be checked out: {failed.stderr.strip()}") from failed
+            except GitError as failed:
+                raise error(f"{revision.label} cannot be checked out: {failed}") from failed
             _fill_submodules(where.root, revision.commit, folders[arm], error)
         yield folders
     finally:
         for folder in folders.values():
             if folder.exists():
-                with contextlib.suppress(subprocess.CalledProcessError):  # never registered: goes with the workspace
+                with contextlib.suppress(GitError):  # never registered: goes with the workspace
                     _git(where.root, "worktree", "remove", "--force", "--force", str(folder))
 
 
@@ -133,7 +170,7 @@ def _fill_submodules(root: Path, commit: str, tree: Path, error: type[BenchError
         wanted = facts.split()[2]
         try:
             _git(local, "cat-file", "-e", f"{wanted}^{{commit}}")
-        except subprocess.CalledProcessError as failed:
+        except GitError as failed:
             raise error(f"submodule {path} has no commit {wanted[:8]} here: run git -C {path} fetch") from failed
         with tempfile.TemporaryDirectory() as scratch:
             env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
@@ -152,17 +189,15 @@ def _is_dirty_submodule(line: str) -> bool:
 
 
 def _git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-    """Run git without the GIT_ variables of a hook or an alias, which would point it elsewhere."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    try:
-        done = subprocess.run(
-            ["git", *arguments],  # noqa: S607 - the user's own git, as found on the PATH
-            cwd=where,
-            env={**clean, "LC_ALL": "C", **(env or {})},
-            capture_output=True,
-            check=True,
-        )
-    except subprocess.CalledProcessError as error:
-        error.stderr = error.stderr.decode(errors="replace")
-        raise
+    """Run git with the user's variables, but for those that point to another repository. Raise GitError if it fails."""
+    ours = {name: value for name, value in os.environ.items() if name not in _POINTING_ELSEWHERE}
+    done = subprocess.run(
+        ["git", *arguments],  # noqa: S607 - the user's own git, as found on the PATH
+        cwd=where,
+        env={**ours, "LC_ALL": "C", **(env or {})},
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise GitError(f"git failed in {where}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout.decode(errors="surrogateescape")

@@ -72,11 +72,14 @@ def gap(servers: Mapping[Arm, Server]) -> Problem | None:
 
 
 def lost(pairs: CellPairs, planned_pairs: int) -> Problem | None:
-    """Return the problem of a cell with a wrong echo, with an arm that never works, or with too many failed trials."""
+    """Return the problem of a cell with a wrong echo, with an arm that never works, or with too many failed trials.
+
+    Where no pair was whole yet, the second one that is lost is too many.
+    """
     for arm, result in pairs.failed:
         if result.status is Status.WRONG_ECHO:
             return Problem(Word.INVALID, f"the {arm} answered with wrong bytes: {result.detail}")
-    allowed = max(1, math.floor(limits.LOST_TRIALS.regress * 2 * planned_pairs))
+    allowed = max(1, math.floor(limits.LOST_TRIALS.regress * 2 * planned_pairs)) if pairs.whole else 1
     if pairs.lost <= allowed:
         return None
     arm, result = pairs.failed[-1]

@@ -175,6 +175,9 @@ def test_setup_runs_in_each_arms_own_environment(project, run, bench):
 BAD = [
     (["--base", "no-such-rev"], 5, "there is no revision 'no-such-rev'"),
     (["--base", "HEAD", "--head", "no-such-rev"], 2, "there is no revision 'no-such-rev'"),
+    (["--base", ""], 2, "--base is empty. Pass what the event of your CI names: in a merge queue"),
+    (["--base", "0" * 40], 2, "which stands for no commit. Pass what the event of your CI names"),
+    (["--base", "HEAD", "--head", " "], 2, "--head is empty"),
     (["--base", "HEAD", "--setup", "echo reading; echo 'no such wheel' >&2; exit 7"], 5, "no such wheel"),
     (["--base", "HEAD", "--command", "no-such-program --port {port}"], 5, "no program 'no-such-program'"),
     (["--base", "HEAD", "--command", ""], 2, "say how to start the server"),
