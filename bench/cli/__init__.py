@@ -18,6 +18,7 @@ import click
 
 from bench import __version__
 from bench.errors import BenchError, ExitCode, unknown_name
+from bench.interrupts import raise_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,8 +103,7 @@ def cli() -> None:
 
 def main() -> int:
     """Run the command line and return its exit status. However it ends, no process that it started stays behind."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell has a background job ignore it
-        signal.signal(number, signal.default_int_handler)
+    raise_interrupts()
     try:
         try:
             return cli.main(prog_name="echobench", standalone_mode=False) or ExitCode.FINE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from bench.experiment.instrument import ceiling
 from bench.experiment.instrument.calibrate import Effort, calibration
 from bench.experiment.instrument.reference import build_reference, fastest_server
 from bench.experiment.planning.catalog import catalog
+from bench.scratch import scratch
 
 if TYPE_CHECKING:
     from bench.analysis.calibration import CellAnswer, PaceAnswer
@@ -88,8 +88,8 @@ def calibrate(
 
 def _no_reference() -> str | None:
     """Build the reference generator. Return why that is not possible, or None if it is built."""
-    with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
-        return build_reference(Path(folder) / "compiler.log")
+    with scratch() as folder:
+        return build_reference(folder / "compiler.log")
 
 
 def _answers(found: Calibrated) -> tuple[list[CellAnswer], list[PaceAnswer]]:

@@ -10,8 +10,6 @@ import hashlib
 import os
 import re
 import shlex
-import shutil
-import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -36,6 +34,7 @@ from bench.regress.revisions import (
     resolve,
     working_tree,
 )
+from bench.scratch import end_processes, scratch
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
@@ -108,12 +107,11 @@ def prepared(request: Request) -> Iterator[Prepared]:
     if not arms.is_ours(where.root) and not request.command:
         raise UsageError("say how to start the server: --command 'python -m myserver --port {port}'")
     revisions = _resolved(request.base, request.head, where)
-    workspace = Path(tempfile.mkdtemp(prefix="echobench-"))
-    try:
-        with checked_out(where, revisions, workspace) as trees:
+    with scratch() as workspace, checked_out(where, revisions, workspace) as trees:
+        try:
             yield _revisions(request, where, revisions, trees)
-    finally:
-        shutil.rmtree(workspace, ignore_errors=True)
+        finally:
+            end_processes(workspace)  # of an interrupted set-up, and a daemon that a set-up started
 
 
 def _resolved(base: str, head: str | None, where: Repository) -> dict[Arm, Revision]:

@@ -11,12 +11,12 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, NoBaselineError, UsageError
+from bench.scratch import PREFIX, cleared, scratch
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FOLDERS = {Arm.BASELINE: "base", Arm.CANDIDATE: "head"}
 """Names of equal length, because the length of a path moves memory, which alone can change a speed."""
 
+TREE = "tree"
 WORKING_TREE = "working tree"
 _GITLINK = "160000"
 _NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
@@ -120,8 +121,8 @@ def working_tree(where: Repository) -> Revision:
     if dirty:
         raise UsageError(f"submodule {dirty[0]} has changes that are not committed: commit or discard them there first")
     head = resolve(where, "HEAD", UsageError)
-    with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
-        index = Path(folder) / "index"
+    with scratch() as folder:
+        index = folder / "index"
         ours = where.root / _git(where.root, "rev-parse", "--git-path", "index").strip()
         if ours.exists():
             shutil.copyfile(ours, index)
@@ -143,7 +144,8 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
 
     Raises NoBaselineError, or UsageError for the candidate, if git cannot.
     """
-    folders = {arm: workspace / FOLDERS[arm] / "tree" for arm in revisions}
+    _forget_left(where)
+    folders = {arm: workspace / FOLDERS[arm] / TREE for arm in revisions}
     try:
         for arm, revision in revisions.items():
             error = NoBaselineError if arm is Arm.BASELINE else UsageError
@@ -160,6 +162,16 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
                     _git(where.root, "worktree", "remove", "--force", "--force", str(folder))
 
 
+def _forget_left(where: Repository) -> None:
+    """Remove the worktrees of comparisons that were killed, and with them the folders that hold them."""
+    for line in _git(where.root, "worktree", "list", "--porcelain").splitlines():
+        tree = Path(line.removeprefix("worktree "))
+        is_ours = tree.name == TREE and tree.parent.name in FOLDERS.values() and tree.parents[1].name.startswith(PREFIX)
+        if line.startswith("worktree ") and is_ours and cleared(tree.parents[1]):
+            with contextlib.suppress(GitError):  # another comparison has just removed it
+                _git(where.root, "worktree", "remove", "--force", "--force", str(tree))
+
+
 def _fill_submodules(root: Path, commit: str, tree: Path, error: type[BenchError]) -> None:
     """Put the files of each submodule in place from its local clone. A submodule without a local clone stays empty."""
     for line in _git(root, "ls-tree", "-r", "-z", commit).split("\0"):
@@ -172,8 +184,8 @@ def _fill_submodules(root: Path, commit: str, tree: Path, error: type[BenchError
             _git(local, "cat-file", "-e", f"{wanted}^{{commit}}")
         except GitError as failed:
             raise error(f"submodule {path} has no commit {wanted[:8]} here: run git -C {path} fetch") from failed
-        with tempfile.TemporaryDirectory() as scratch:
-            env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+        with scratch() as folder:
+            env = {"GIT_INDEX_FILE": str(folder / "index")}
             _git(local, f"--work-tree={tree / path}", "read-tree", "--reset", "-u", wanted, env=env)
         _fill_submodules(local, wanted, tree / path, error)
 

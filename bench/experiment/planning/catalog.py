@@ -7,13 +7,13 @@ which of them an interpreter can run.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import msgspec
 import bench
 from bench.errors import UsageError, unknown_name
 from bench.experiment.model import Server
+from bench.scratch import scratch
 
 ROOT = Path(bench.__file__).resolve().parent.parent
 """The folder that holds our packages: a checkout, or site-packages."""
@@ -182,8 +183,9 @@ def _only_servers_of(root: Path) -> Path:
 
     If ours is installed, `root` is the site-packages of this interpreter, whose libraries are not for another one.
     """
-    folder = Path(tempfile.mkdtemp(prefix="echobench-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    until_the_end = contextlib.ExitStack()
+    atexit.register(until_the_end.close)
+    folder = until_the_end.enter_context(scratch())
     (folder / "servers").symlink_to(root / "servers")
     return folder
 

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Self
 import psutil
 
 from bench.errors import MeasurementError
+from bench.interrupts import acting
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -227,12 +228,8 @@ def _interrupts_put_off() -> Iterator[None]:
 
     A mask would be inherited by the child; handlers are not.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is ever interrupted
-        return
     came: list[tuple[int, FrameType | None]] = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    ours = {number: handler for number, handler in handlers.items() if callable(handler)}
+    ours = acting()
     for number in ours:
         signal.signal(number, lambda *call: came.append(call))
     try:

@@ -7,10 +7,8 @@ exception. Only an interrupt and a fault of our own are raised. How a trial is m
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.experiment.host import machine
@@ -19,9 +17,11 @@ from bench.experiment.trial.child import STOP_TIMEOUT_S
 from bench.experiment.trial.results import Judge
 from bench.experiment.trial.solo import measure_alone
 from bench.experiment.trial.together import measure_together
+from bench.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from bench.experiment.host.machine import Cores
     from bench.experiment.model import Block, Results
@@ -46,8 +46,8 @@ def live_bench(
     logs of the trials go into a folder that is removed at the end, because the results quote what matters of them.
     """
     cores = machine.cores(workers)
-    with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
-        kept = logs or Path(folder)
+    with scratch() as folder:
+        kept = logs or folder
         with BlockGenerator(log=kept / "block-generator.log", cpus=cores.client) as generator:
             yield LiveBench(
                 logs=kept,

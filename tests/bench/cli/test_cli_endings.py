@@ -41,11 +41,13 @@ def test_ctrl_c_while_the_command_line_is_loaded_is_no_traceback(echobench, tmp_
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-@pytest.mark.parametrize("arguments", MEASURING, ids=lambda arguments: arguments[0])
-def test_ctrl_c_while_servers_are_looked_up_is_a_word(echobench, tmp_path, arguments):
+@pytest.mark.parametrize(
+    ("arguments", "name"), [*((arguments, "SIGINT") for arguments in MEASURING), (MEASURING[0], "SIGHUP")]
+)
+def test_an_interrupt_while_servers_are_looked_up_is_a_word(echobench, tmp_path, arguments, name):
     """The first thing that any of them waits for is an answer of `python -m servers`."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import signal, subprocess\nsubprocess.run = lambda *_, **__: signal.raise_signal(signal.SIGINT)\n"
+        f"import signal, subprocess\nsubprocess.run = lambda *_, **__: signal.raise_signal(signal.{name})\n"
     )
     done = echobench(*arguments)
     assert (done.returncode, done.stdout) == (130, "")

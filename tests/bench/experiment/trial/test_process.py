@@ -19,6 +19,7 @@ from bench.experiment.planning.address import split_address
 from bench.experiment.trial import child
 from bench.experiment.trial.child import Child, ChildError
 from bench.experiment.trial.process import PADDING_NAME, free_port, is_listening, launch, layout
+from bench.interrupts import SIGNALS
 
 LISTEN = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
 READY = LISTEN + "print('READY', *s.getsockname()[:2], flush=True); "
@@ -211,7 +212,7 @@ def test_child_reads_lines_until_end_of_file_or_the_deadline(log):
             talker.write_line("anybody there?")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_an_interrupt_while_a_child_is_being_started_does_not_lose_it(log, monkeypatch, number):
     pids = []
     popen = subprocess.Popen
