@@ -8,6 +8,7 @@ candidate cannot be built, the measurement is invalid. Either message has the en
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -25,12 +26,14 @@ from bench.regress.revisions import FOLDERS, Repository
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 SETUP_TIMEOUT_S = 1800.0
 LOG_TAIL_LINES = 15
 OUR_NAME = "echobench"
 VENV = [sys.executable, "-m", "venv"]
+
+_PYTHON_TOOLS = re.compile(r"\b(python|pip|uv|poetry|pdm|pipenv|hatch|conda)")
 
 ERRORS: dict[Arm, type[BenchError]] = {Arm.BASELINE: NoBaselineError, Arm.CANDIDATE: MeasurementError}
 
@@ -103,9 +106,20 @@ def _pyproject(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{file} is not TOML: {error}") from error
 
 
-def build(arm: Arm, label: str, tree: Path, repository: Repository, setup: str | None) -> Environment:
+def needs_python(trees: Iterable[Path], *commands: str | None) -> bool:
+    """Say whether an arm needs an environment of Python: a tree has some Python, or a command speaks of it."""
+    if any(_PYTHON_TOOLS.search(command or "") for command in commands):
+        return True
+    files = (name for tree in trees for _, _, names in os.walk(tree) for name in names)
+    return any(name.endswith(".py") or name in {"pyproject.toml", "requirements.txt"} for name in files)
+
+
+def build(
+    arm: Arm, label: str, tree: Path, repository: Repository, setup: str | None, *, python: bool = True
+) -> Environment:
     """Make the environment of one arm. The shell runs `setup` in the tree, in a fresh virtual environment.
 
+    Without `python` there is no virtual environment, and the shell runs in the environment of this command.
     Without `setup` the server runs in the environment that this command runs in. Variables that point into the checkout
     point into the arm's tree. Raises UsageError where nothing that is installed could run, and for a link into the
     checkout. Raises NoBaselineError or MeasurementError, with the end of the log, if the set-up fails.
@@ -115,7 +129,7 @@ def build(arm: Arm, label: str, tree: Path, repository: Repository, setup: str |
     env = {name: value for name, value in variables.items() if value != os.environ[name]}
     ready = Environment(arm=arm, label=label, home=tree.parent, tree=tree, here=tree / repository.prefix, env=env)
     if setup is not None:
-        ready = _set_up(ready, setup)
+        ready = _set_up(ready, setup, python=python)
     for link in checkout.links(ready.home):
         raise UsageError(
             f"{link.relative_to(ready.home)} of {label} is a link to {os.path.realpath(link)} in your checkout, which"
@@ -124,20 +138,31 @@ def build(arm: Arm, label: str, tree: Path, repository: Repository, setup: str |
     return ready
 
 
-def _set_up(plain: Environment, setup: str) -> Environment:
+def _set_up(plain: Environment, setup: str, *, python: bool) -> Environment:
     if os.statvfs(plain.home).f_flag & getattr(os, "ST_NOEXEC", 0):
         raise UsageError(
             f"{plain.home} is on a file system that is mounted noexec, so a set-up would run programs of your own"
             " environment and change that: set TMPDIR to a folder elsewhere"
         )
-    venv = plain.home / "venv"
-    path = f"{venv / 'bin'}{os.pathsep}{plain.search_path}"
-    ready = replace(plain, venv=venv, env={**plain.env, "VIRTUAL_ENV": str(venv), "PATH": path})
-    _run(plain, [*VENV, str(venv)])
+    ready = _with_venv(plain) if python else plain
     if setup:
         guarded = {**ready.env, "PIP_REQUIRE_VIRTUALENV": "1"}  # a pip of the system refuses to change the system
         _run(replace(ready, env=guarded), ["sh", "-ec", setup])
     return ready
+
+
+def _with_venv(plain: Environment) -> Environment:
+    """Make a virtual environment. Raise UsageError if this Python cannot: that is no fault of an arm."""
+    venv = plain.home / "venv"
+    path = f"{venv / 'bin'}{os.pathsep}{plain.search_path}"
+    try:
+        _run(plain, [*VENV, str(venv)])
+    except BenchError as error:
+        raise UsageError(
+            f"{sys.executable} cannot make a virtual environment. Install its module venv (on Debian and Ubuntu: "
+            f"apt-get install python3-venv), or say --setup '' to install nothing.\n{error}"
+        ) from error
+    return replace(plain, venv=venv, env={**plain.env, "VIRTUAL_ENV": str(venv), "PATH": path})
 
 
 def our_server(where: Environment, name: str) -> Server:
@@ -172,6 +197,11 @@ def command_server(
     relative = os.sep in words[0] and not Path(words[0]).is_absolute()
     program = str(where.here / words[0]) if relative else words[0]
     found = shutil.which(program, path=where.search_path)
+    if found is None and relative and Path(program).is_file():
+        raise ERRORS[where.arm](
+            f"{words[0]} of {where.label} may not be executed: give it the mode (chmod +x), and if {where.home} is on a"
+            " file system that is mounted noexec, set TMPDIR to a folder elsewhere"
+        )
     if found is None:
         raise ERRORS[where.arm](f"there is no program {words[0]!r} in {where.label}: install it with --setup")
     return Server(
@@ -192,20 +222,22 @@ def _run(where: Environment, command: list[str]) -> None:
     """Run a step of the set-up in an arm, and write its output to the arm's log."""
     log = where.home / "setup.log"
     with log.open("ab") as output:
+        step = subprocess.Popen(
+            command,
+            cwd=where.here,
+            env={**os.environ, **where.env},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
         try:
-            done = subprocess.run(
-                command,
-                cwd=where.here,
-                env={**os.environ, **where.env},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=SETUP_TIMEOUT_S,
-                check=False,
-            )
-            ended = f"ended with status {done.returncode}" if done.returncode else ""
+            status = step.wait(SETUP_TIMEOUT_S)
+            ended = f"ended with status {status}" if status else ""
         except subprocess.TimeoutExpired:
             ended = f"did not end within {SETUP_TIMEOUT_S:g} s"
+        finally:  # what the step itself started ends with the folder of the comparison
+            step.kill()
+            step.wait()
     if ended:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:])
         raise ERRORS[where.arm](f"the set-up of {where.label} {ended}: {shlex.join(command)}\n{tail}")

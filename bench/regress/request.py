@@ -12,9 +12,9 @@ import re
 import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from bench.errors import BenchError, NoBaselineError, UsageError
+from bench.errors import BenchError, MeasurementError, NoBaselineError, UsageError
 from bench.experiment.host.machine import cores, facts
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog
@@ -38,9 +38,11 @@ from bench.scratch import end_processes, scratch
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from clients.workload import Workload
+
+T = TypeVar("T")
 
 GATE_SERVERS = ("asyncio-protocol", "threads", "coroutines")
 """The servers of this project that are compared by default: one for each way to wait, the most important first."""
@@ -128,6 +130,21 @@ def _resolved(base: str, head: str | None, where: Repository) -> dict[Arm, Revis
     return found
 
 
+def _each(make: Callable[[Arm], T], cure: str) -> dict[Arm, T]:
+    """Make something for each arm. Raise UsageError with the cure if it fails in both, else the arm's own error."""
+    made, failed = dict[Arm, T](), dict[Arm, BenchError]()
+    for arm in Arm:
+        try:
+            made[arm] = make(arm)
+        except (NoBaselineError, MeasurementError) as error:
+            failed[arm] = error
+    if len(failed) == len(Arm):
+        raise UsageError(f"it fails in both arms alike: {cure}\n{failed[Arm.CANDIDATE]}") from failed[Arm.CANDIDATE]
+    for of_one in failed.values():
+        raise of_one
+    return made
+
+
 def _require_files(command: str, built: Mapping[Arm, arms.Environment]) -> None:
     """Raise NoBaselineError for a word of the command that is a file of the candidate, and not of the baseline."""
     for word in shlex.split(command):
@@ -139,16 +156,19 @@ def _require_files(command: str, built: Mapping[Arm, arms.Environment]) -> None:
 
 def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revision], trees: dict[Arm, Path]) -> Prepared:
     setups = arms.setups(request.setup, trees, where.prefix)
-    built = {arm: arms.build(arm, revisions[arm].label, tree, where, setups[arm]) for arm, tree in trees.items()}
-    if request.command:
-        name = where.root.name
-        servers = {
-            name: {
-                arm: arms.command_server(environment, name, request.command, request.ready or "either", where)
-                for arm, environment in built.items()
-            }
-        }
-        _require_files(request.command, built)
+    python = arms.needs_python(trees.values(), request.setup, request.command)
+    built = _each(
+        lambda arm: arms.build(arm, revisions[arm].label, trees[arm], where, setups[arm], python=python),
+        cure="say with --setup how to install it, or with --setup '' that nothing is to be installed",
+    )
+    if command := request.command:
+        name, ready = where.root.name, request.ready or "either"
+        pair = _each(
+            lambda arm: arms.command_server(built[arm], name, command, ready, where),
+            cure="correct --command, or install the program with --setup",
+        )
+        servers = {name: pair}
+        _require_files(command, built)
     else:
         servers = {
             name: {arm: _ours_or_gap(environment, name) for arm, environment in built.items()}

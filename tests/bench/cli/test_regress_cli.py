@@ -178,8 +178,9 @@ BAD = [
     (["--base", ""], 2, "--base is empty. Pass what the event of your CI names: in a merge queue"),
     (["--base", "0" * 40], 2, "which stands for no commit. Pass what the event of your CI names"),
     (["--base", "HEAD", "--head", " "], 2, "--head is empty"),
-    (["--base", "HEAD", "--setup", "echo reading; echo 'no such wheel' >&2; exit 7"], 5, "no such wheel"),
-    (["--base", "HEAD", "--command", "no-such-program --port {port}"], 5, "no program 'no-such-program'"),
+    (["--base", "HEAD", "--setup", "echo reading; echo 'no such wheel' >&2; exit 7"], 2, "no such wheel"),
+    (["--base", "HEAD", "--setup", "exit 7"], 2, "it fails in both arms alike: say with --setup how"),
+    (["--base", "HEAD", "--command", "no-such-program --port {port}"], 2, "no program 'no-such-program'"),
     (["--base", "HEAD", "--command", ""], 2, "say how to start the server"),
     (["--base", "HEAD", "--command", "python 'x"], 2, "cannot be split into words: No closing quotation"),
     (["--base", "HEAD", "--minutes", "nan"], 2, "--minutes nan is no amount"),
@@ -278,9 +279,11 @@ def test_a_comparison_that_cannot_begin_reports_its_word_everywhere(project, run
     assert files["summary"].read_text().startswith("### NO-BASELINE\n")
 
 
-@pytest.mark.parametrize(("setup", "word", "code"), [("exit 1", "NO-BASELINE", 5), ("test ! -f broken", "INVALID", 4)])
+@pytest.mark.parametrize(
+    ("setup", "word", "code"), [("test -f broken", "NO-BASELINE", 5), ("test ! -f broken", "INVALID", 4)]
+)
 @pytest.mark.usefixtures("_without_pip")
-def test_json_has_its_object_for_what_could_not_begin(project, run, capsys, *, setup, word, code):
+def test_json_has_its_object_for_what_could_not_begin(project, run, setup, word, code):
     base = project.commit(0)
     (project.root / "broken").write_text("")
     project.commit()

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
 
-from bench.errors import BenchError, ExitCode
-from bench.regress import revisions
+import psutil
+import pytest
+from helpers.checkout import CHECKOUT
+
+from bench.errors import BenchError, ExitCode, UsageError
+from bench.regress import arms, revisions
 from bench.regress.request import Request, prepared
+from bench.scratch import MARK
 from clients.workload import Workload
 
 COMMAND = "python -m myserver --port {port}"
@@ -86,3 +99,104 @@ def test_git_that_fails_in_the_middle_is_wrong_use(project):
     code, said = refusal(project.root)
     assert code is ExitCode.WRONG_USE
     assert "index file" in said
+
+
+DAEMONS = "setsid sleep 600 & sleep 600 & "
+
+
+def started_in(scratch_folders):
+    """Return the processes alive that began in one of the folders, by what their environment says."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK, "").startswith(scratch_folders):
+                yield process
+
+
+@pytest.fixture
+def scratch_folders(tmp_path, monkeypatch):
+    """Return the folder in which this test has its temporary folders."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return str(folder)
+
+
+def interrupt_a_set_up(scratch_folders):
+    """Send Ctrl-C once the daemons run and the main thread waits for the set-up: no sooner, and so not by luck."""
+    main = threading.main_thread().ident
+    while True:
+        frame = sys._current_frames()[main]
+        while frame and frame.f_code is not subprocess.Popen.wait.__code__:
+            frame = frame.f_back
+        if frame and len(list(started_in(scratch_folders))) >= 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            return
+        time.sleep(0.01)  # nothing tells when a thread begins to wait
+
+
+def test_an_interrupted_set_up_ends_with_all_that_it_started(project, scratch_folders):
+    project.commit()
+    setup = f"{DAEMONS} sleep 600"
+    request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup=setup)
+    threading.Thread(target=interrupt_a_set_up, args=[scratch_folders], daemon=True).start()
+    with pytest.raises(KeyboardInterrupt), prepared(request):
+        pass
+    assert list(started_in(scratch_folders)) == []
+    assert os.listdir(scratch_folders) == []  # noqa: PTH208 - as a text
+    assert project.git("worktree", "list").count("\n") == 0
+
+
+def test_a_daemon_of_a_set_up_lives_as_long_as_the_comparison(project, scratch_folders):
+    project.commit()
+    request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup=DAEMONS)
+    with prepared(request) as arms:
+        assert len(list(started_in(scratch_folders))) == 4
+        assert [environment.command[0] for environment in arms.cells[0].servers.values()] == [shutil.which("sleep")] * 2
+    assert list(started_in(scratch_folders)) == []
+
+
+def test_the_next_comparison_clears_what_a_killed_one_left(project, scratch_folders):
+    project.commit()
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom bench.regress.request import Request, prepared\n"
+        "from clients.workload import Workload\n"
+        "here, setup = Path(sys.argv[1]), sys.argv[2]\n"
+        "with prepared(Request(here=here, workload=Workload(), base='HEAD', command='sleep {port}', setup=setup)):\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TMPDIR": scratch_folders}
+    subprocess.run([sys.executable, "-c", code, str(project.root), DAEMONS], env=env, check=False)
+    left = list(started_in(scratch_folders))
+    assert len(left) == 4
+    assert project.git("worktree", "list").count("\n") == 2
+    request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup="")
+    with prepared(request):
+        assert project.git("worktree", "list").count("\n") == 2, "its own"
+        assert list(started_in(scratch_folders)) == []
+    assert os.listdir(scratch_folders) == []  # noqa: PTH208 - as a text
+    assert project.git("worktree", "list").count("\n") == 0
+
+
+def test_a_python_without_venv_is_wrong_use_with_its_cure(project, monkeypatch):
+    project.commit(0)
+    monkeypatch.setattr(arms, "VENV", [sys.executable, "-m", "no_such_module"])
+    request = Request(here=project.root, workload=Workload(), base="HEAD", command=COMMAND, setup="true")
+    with pytest.raises(UsageError, match=r"(?s)apt-get install python3-venv.*--setup ''.*No module named no_such"):
+        prepared(request).__enter__()
+
+
+def test_only_a_repository_with_python_gets_a_virtual_environment(project):
+    project.commit()
+    assert not arms.needs_python([project.root], "make", "./echo --port {port}")
+    assert arms.needs_python([project.root], "python3 -m pip install x")
+    project.write(0)
+    assert arms.needs_python([project.root], "make", "./echo --port {port}")
+
+
+def test_a_program_that_may_not_be_executed_is_no_missing_program(project):
+    (project.root / "echo").write_text("#!/bin/sh\n")
+    project.commit()
+    code, said = refusal(project.root, command="./echo {port}")
+    assert code is ExitCode.WRONG_USE, "it is the same in both arms"
+    assert "./echo of working tree" in said
+    assert "may not be executed" in said
