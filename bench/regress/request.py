@@ -23,6 +23,7 @@ from bench.experiment.planning.preflight import check_server
 from bench.experiment.planning.selection import require_own_name, require_runnable
 from bench.experiment.planning.server_table import parse_server
 from bench.experiment.planning.workload_name import CELL, workload_name
+from bench.experiment.trial import lifeline
 from bench.regress import arms
 from bench.regress.planner import PairedCell
 from bench.regress.revisions import Repository, Revision, checked_out, repository, resolve, working_tree
@@ -103,6 +104,7 @@ def prepared(request: Request) -> Iterator[Prepared]:
     }
     workspace = Path(tempfile.mkdtemp(prefix="echobench-"))
     try:
+        lifeline.leave_nothing(workspace, worktrees=where.records_of_worktrees())
         with checked_out(where, revisions, workspace) as trees:
             yield _revisions(request, where, revisions, trees)
     finally:
