@@ -16,6 +16,7 @@ import sys
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import BenchError, MeasurementError, NoBaselineError, UsageError
@@ -115,18 +116,26 @@ def needs_python(trees: Iterable[Path], *commands: str | None) -> bool:
 
 
 def build(
-    arm: Arm, label: str, tree: Path, repository: Repository, setup: str | None, *, python: bool = True
+    arm: Arm,
+    label: str,
+    tree: Path,
+    repository: Repository,
+    setup: str | None,
+    *,
+    python: bool = True,
+    mark: Mapping[str, str] = MappingProxyType({}),
 ) -> Environment:
     """Make the environment of one arm. The shell runs `setup` in the tree, in a fresh virtual environment.
 
-    Without `python` there is no virtual environment, and the shell runs in the environment of this command.
+    Without `python` there is no virtual environment, and the shell runs in the environment of this command. The set-up
+    and all that it starts carry `mark` in their environment.
     Without `setup` the server runs in the environment that this command runs in. Variables that point into the checkout
     point into the arm's tree. Raises UsageError where nothing that is installed could run, and for a link into the
     checkout. Raises NoBaselineError or MeasurementError, with the end of the log, if the set-up fails.
     """
     checkout = Checkout(repository.root)
     variables = {name: checkout.moved(value, tree) for name, value in os.environ.items()}
-    env = {name: value for name, value in variables.items() if value != os.environ[name]}
+    env = {name: value for name, value in variables.items() if value != os.environ[name]} | dict(mark)
     ready = Environment(arm=arm, label=label, home=tree.parent, tree=tree, here=tree / repository.prefix, env=env)
     if setup is not None:
         ready = _set_up(ready, setup, python=python)

@@ -22,6 +22,7 @@ from bench.experiment.planning.preflight import check_server
 from bench.experiment.planning.selection import require_own_name, require_runnable
 from bench.experiment.planning.server_table import parse_server
 from bench.experiment.planning.workload_name import CELL, workload_name
+from bench.experiment.trial import lifeline
 from bench.regress import arms
 from bench.regress.planner import PairedCell
 from bench.regress.revisions import (
@@ -34,7 +35,7 @@ from bench.regress.revisions import (
     resolve,
     working_tree,
 )
-from bench.scratch import end_processes, scratch
+from bench.scratch import scratch
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
@@ -109,11 +110,10 @@ def prepared(request: Request) -> Iterator[Prepared]:
     if not arms.is_ours(where.root) and not request.command:
         raise UsageError("say how to start the server: --command 'python -m myserver --port {port}'")
     revisions = _resolved(request.base, request.head, where)
-    with scratch() as workspace, checked_out(where, revisions, workspace) as trees:
-        try:
-            yield _revisions(request, where, revisions, trees)
-        finally:
-            end_processes(workspace)  # of an interrupted set-up, and a daemon that a set-up started
+    with scratch() as workspace:
+        lifeline.leave_nothing(workspace, worktrees=where.records_of_worktrees())
+        with checked_out(where, revisions, workspace) as trees, lifeline.marking() as mark:
+            yield _revisions(request, where, revisions, trees, mark)
 
 
 def _resolved(base: str, head: str | None, where: Repository) -> dict[Arm, Revision]:
@@ -154,11 +154,17 @@ def _require_files(command: str, built: Mapping[Arm, arms.Environment]) -> None:
             raise NoBaselineError(f"{label} has no file {word}, which --command names: it was moved, renamed or is new")
 
 
-def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revision], trees: dict[Arm, Path]) -> Prepared:
+def _revisions(
+    request: Request,
+    where: Repository,
+    revisions: dict[Arm, Revision],
+    trees: dict[Arm, Path],
+    mark: Mapping[str, str],
+) -> Prepared:
     setups = arms.setups(request.setup, trees, where.prefix)
     python = arms.needs_python(trees.values(), request.setup, request.command)
     built = _each(
-        lambda arm: arms.build(arm, revisions[arm].label, trees[arm], where, setups[arm], python=python),
+        lambda arm: arms.build(arm, revisions[arm].label, trees[arm], where, setups[arm], python=python, mark=mark),
         cure="say with --setup how to install it, or with --setup '' that nothing is to be installed",
     )
     if command := request.command:

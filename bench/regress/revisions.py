@@ -56,6 +56,10 @@ class Repository:
     root: Path
     prefix: Path
 
+    def records_of_worktrees(self) -> Path:
+        """Return the folder in which git keeps a record of each worktree; it may not be there."""
+        return self.root / _git(self.root, "rev-parse", "--git-path", "worktrees").strip()
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:

@@ -15,6 +15,7 @@ from bench.experiment.conformance.crowds import verify_limit
 from bench.experiment.conformance.subject import Subject
 from bench.experiment.conformance.wire import Deadline
 from bench.experiment.planning.preflight import check_connections
+from bench.experiment.trial import lifeline
 from bench.experiment.trial.child import STOP_TIMEOUT_S
 from bench.experiment.trial.process import RunningServer, launch
 from bench.scratch import scratch
@@ -54,6 +55,7 @@ def check(
     for case in cases:
         _too_many(case.connections)  # before the server is started: it inherits the limit
     with scratch() as folder, ExitStack() as stack:
+        lifeline.leave_nothing(folder)
         host = _Host(server, folder / "server.log", stack, patience_s, stop_timeout_s)
         started = host.start()
         yield started

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.experiment.host import machine
+from bench.experiment.trial import lifeline
 from bench.experiment.trial.block_generator import BlockGenerator
 from bench.experiment.trial.child import STOP_TIMEOUT_S
 from bench.experiment.trial.results import Judge
@@ -47,6 +48,7 @@ def live_bench(
     """
     cores = machine.cores(workers)
     with scratch() as folder:
+        lifeline.leave_nothing(folder)
         kept = logs or folder
         with BlockGenerator(log=kept / "block-generator.log", cpus=cores.client) as generator:
             yield LiveBench(

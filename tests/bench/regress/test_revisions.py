@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from helpers.checkout import CHECKOUT
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.regress import arms, revisions
 from bench.regress.request import Request, prepared
-from bench.scratch import MARK
 from clients.workload import Workload
 
 COMMAND = "python -m myserver --port {port}"
@@ -101,34 +99,37 @@ def test_git_that_fails_in_the_middle_is_wrong_use(project):
     assert "index file" in said
 
 
-DAEMONS = "setsid sleep 600 & sleep 600 & "
-
-
-def started_in(scratch_folders):
-    """Return the processes alive that began in one of the folders, by what their environment says."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK, "").startswith(scratch_folders):
-                yield process
-
-
 @pytest.fixture
 def scratch_folders(tmp_path, monkeypatch):
     """Return the folder in which this test has its temporary folders."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return str(folder)
+    return folder
 
 
-def interrupt_a_set_up(scratch_folders):
+def starting_daemons(project):
+    """Return a set-up that starts two processes, one in a session of its own, which a variable tells."""
+    return f"export OF_A_TEST={project.root}; setsid sleep 600 & sleep 600 & "
+
+
+def daemons(project):
+    """Return the processes alive of such a set-up."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            is_ours = process.environ().get("OF_A_TEST") == str(project.root)
+            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+
+
+def interrupt_a_set_up(project):
     """Send Ctrl-C once the daemons run and the main thread waits for the set-up: no sooner, and so not by luck."""
     main = threading.main_thread().ident
     while True:
         frame = sys._current_frames()[main]
         while frame and frame.f_code is not subprocess.Popen.wait.__code__:
             frame = frame.f_back
-        if frame and len(list(started_in(scratch_folders))) >= 3:
+        if frame and len(list(daemons(project))) >= 3:
             os.kill(os.getpid(), signal.SIGINT)
             return
         time.sleep(0.01)  # nothing tells when a thread begins to wait
@@ -136,44 +137,48 @@ def interrupt_a_set_up(scratch_folders):
 
 def test_an_interrupted_set_up_ends_with_all_that_it_started(project, scratch_folders):
     project.commit()
-    setup = f"{DAEMONS} sleep 600"
+    setup = f"{starting_daemons(project)} sleep 600"
     request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup=setup)
-    threading.Thread(target=interrupt_a_set_up, args=[scratch_folders], daemon=True).start()
+    threading.Thread(target=interrupt_a_set_up, args=[project], daemon=True).start()
     with pytest.raises(KeyboardInterrupt), prepared(request):
         pass
-    assert list(started_in(scratch_folders)) == []
-    assert os.listdir(scratch_folders) == []  # noqa: PTH208 - as a text
+    assert list(daemons(project)) == []
+    assert list(scratch_folders.iterdir()) == []
     assert project.git("worktree", "list").count("\n") == 0
 
 
 def test_a_daemon_of_a_set_up_lives_as_long_as_the_comparison(project, scratch_folders):
     project.commit()
-    request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup=DAEMONS)
-    with prepared(request) as arms:
-        assert len(list(started_in(scratch_folders))) == 4
-        assert [environment.command[0] for environment in arms.cells[0].servers.values()] == [shutil.which("sleep")] * 2
-    assert list(started_in(scratch_folders)) == []
+    setup = starting_daemons(project)
+    request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup=setup)
+    with prepared(request):
+        assert len(list(daemons(project))) == 4
+    assert list(daemons(project)) == []
 
 
 def test_the_next_comparison_clears_what_a_killed_one_left(project, scratch_folders):
+    """As when a container or a session is killed as a whole: what would clear up at once was killed too."""
     project.commit()
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom bench.regress.request import Request, prepared\n"
+        "import os, sys\nfrom pathlib import Path\nimport psutil\n"
+        "from bench.experiment.trial import lifeline\nfrom bench.regress.request import Request, prepared\n"
         "from clients.workload import Workload\n"
-        "here, setup = Path(sys.argv[1]), sys.argv[2]\n"
-        "with prepared(Request(here=here, workload=Workload(), base='HEAD', command='sleep {port}', setup=setup)):\n"
+        "given = {'base': 'HEAD', 'command': 'sleep {port}', 'setup': ''}\n"
+        "with prepared(Request(here=Path(sys.argv[1]), workload=Workload(), **given)):\n"
+        "    token = lifeline._begun[0].token\n"
+        "    found = psutil.process_iter(['cmdline'])\n"
+        "    [one.kill() for one in found if any(token in word for word in one.info['cmdline'] or [])]\n"
         "    os.kill(os.getpid(), 9)\n"
     )
-    env = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TMPDIR": scratch_folders}
-    subprocess.run([sys.executable, "-c", code, str(project.root), DAEMONS], env=env, check=False)
-    left = list(started_in(scratch_folders))
-    assert len(left) == 4
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TMPDIR": str(scratch_folders)}
+    done = subprocess.run([sys.executable, "-c", code, str(project.root)], env=env, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = scratch_folders.iterdir()
     assert project.git("worktree", "list").count("\n") == 2
     request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup="")
     with prepared(request):
         assert project.git("worktree", "list").count("\n") == 2, "its own"
-        assert list(started_in(scratch_folders)) == []
-    assert os.listdir(scratch_folders) == []  # noqa: PTH208 - as a text
+        assert not left.exists()
     assert project.git("worktree", "list").count("\n") == 0
 
 
