@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,5 +58,28 @@ def why_unwritable(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder for what is kept between runs on this machine: `$XDG_CACHE_HOME/echobench`, or `~/.cache/…`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "echobench"
+    """Return the folder for what is kept between runs on this machine: `$XDG_CACHE_HOME/echobench`, or `~/.cache/…`.
+
+    If that cannot be written, as in a container whose user has no home, it is a folder of this user where temporary
+    files are. Then stderr says so once, and what this process starts has that folder too.
+    """
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "echobench"
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+            return folder
+        why = f"{folder} cannot be written"
+    except RuntimeError:
+        why = "this user has no home folder"
+    os.environ["XDG_CACHE_HOME"] = str(_temporary_cache())
+    folder = Path(os.environ["XDG_CACHE_HOME"]) / "echobench"
+    print(f"echobench: {why}, so {folder} is used; set XDG_CACHE_HOME to keep it elsewhere", file=sys.stderr)
+    return folder
+
+
+def _temporary_cache() -> Path:
+    """Return a folder that nobody but this user can write to: the same as the last time, if it is this user's."""
+    folder = Path(tempfile.gettempdir()) / f"echobench-cache-{os.geteuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    is_ours = not folder.is_symlink() and folder.stat().st_uid == os.geteuid() and not folder.stat().st_mode & 0o022
+    return folder if is_ours else Path(tempfile.mkdtemp(prefix="echobench-cache-"))

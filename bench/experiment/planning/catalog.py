@@ -23,6 +23,7 @@ import msgspec
 import bench
 from bench.errors import UsageError, unknown_name
 from bench.experiment.model import Server
+from bench.files import cache_folder
 from bench.scratch import scratch
 
 ROOT = Path(bench.__file__).resolve().parent.parent
@@ -145,6 +146,7 @@ class Catalog:
 @functools.cache
 def catalog(python: str = sys.executable, root: Path = ROOT) -> Catalog:
     """Ask an interpreter which servers of the folder `root` it can run. Raises UsageError if it cannot be asked."""
+    cache_folder()  # servers are compiled into it: if it is another than usual, they learn so from the environment
     interpreter = describe(python)
     path = root if python == sys.executable else _only_servers_of(root)
     place = _environment(interpreter, path)
