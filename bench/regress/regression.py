@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from bench.experiment.drive import drive
 from bench.regress import conclude
 from bench.regress.junit import render as junit
 from bench.regress.ledger import Ledger, default_path
+from bench.regress.proof import believed, prove
 from bench.regress.render import Presentation, markdown, text
 from bench.regress.request import Prepared, Request, machine_key, prepared
 from bench.regress.session import Question, session
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from bench.errors import BenchError
     from bench.experiment.drive import Watcher
     from bench.experiment.model import Door
+    from bench.regress.proof import Prover
 
-__all__ = ["Amount", "Request", "failure", "junit", "markdown", "run", "text"]
+__all__ = ["Amount", "Request", "failure", "junit", "markdown", "prove", "run", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +52,23 @@ def run(
     amount: Amount,
     *,
     door: Door,
+    prove: Prover,
     ledger_path: Path | None,
     watcher: Watcher,
     again: Sequence[str],
     allow_inconclusive: bool,
 ) -> Presentation:
-    """Compare, and return what is to be shown. Raises what `prepared` and `Ledger` raise."""
+    """Compare, and return what is to be shown. Raises what `prepared`, `prove` and `Ledger` raise."""
     ledger = Ledger(ledger_path or default_path())
-    with prepared(request) as arms, door() as bench:
+    with prepared(request) as arms:
+        unproven = prove(arms)
         question = _question(arms, amount)
         knowledge = ledger.knowledge(question.cells, question.rules, question.machine)
-        began_s = time.monotonic()
-        compared = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
-        seconds = time.monotonic() - began_s
+        with door() as bench:
+            began_s = time.monotonic()
+            compared = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
+            seconds = time.monotonic() - began_s
+    compared = replace(compared, comparison=believed(compared.comparison, unproven))
     ledger.append(conclude.remembered(compared, question, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
     return conclude.presentation(compared, question, arms, ledger, again, seconds=seconds, allow=allow_inconclusive)
 

@@ -25,7 +25,7 @@ from bench.experiment.planning.server_table import parse_server
 from bench.experiment.planning.workload_name import CELL, workload_name
 from bench.regress import arms
 from bench.regress.planner import PairedCell
-from bench.regress.revisions import Repository, Revision, checked_out, repository, resolve, working_tree
+from bench.regress.revisions import Repository, Revision, changed, checked_out, repository, resolve, working_tree
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 GATE_SERVERS = ("asyncio-protocol", "threads", "coroutines")
 """The servers of this project that are compared by default: one for each way to wait, the most important first."""
+
+OUR_SERVERS = "servers"
+"""The folder that the servers of this project are in: what changed elsewhere is no change of theirs."""
 
 STEADY_ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "33554432", "MALLOC_MMAP_THRESHOLD_": "33554432"}
 """Variables for both arms, unless the user's environment has them: glibc then keeps freed memory below 32 MiB.
@@ -70,7 +73,7 @@ class Prepared:
     """The cells that will be measured, the names of the arms, and whether both arms are the same code.
 
     `may_leave_out` says that cells may be dropped for lack of time. `options` are the command-line options that ask for
-    one cell alone, by the cell's name.
+    one cell alone, by the cell's name. Arms that were `built` of revisions differ in the files that `changed`.
     """
 
     cells: tuple[PairedCell, ...]
@@ -79,6 +82,8 @@ class Prepared:
     same: bool
     same_interpreter: bool
     may_leave_out: bool = False
+    built: Mapping[Arm, arms.Environment] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -116,7 +121,7 @@ def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revisio
         name = where.root.name
         servers = {
             name: {
-                arm: arms.command_server(environment, name, request.command, request.ready or "either", where)
+                arm: arms.command_server(environment, name, request.command, request.ready or "either")
                 for arm, environment in built.items()
             }
         }
@@ -134,6 +139,8 @@ def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revisio
         same=revisions[Arm.BASELINE].tree == revisions[Arm.CANDIDATE].tree,
         same_interpreter=True,
         may_leave_out=not request.servers,
+        built=built,
+        changed=changed(where, revisions, "." if request.command else OUR_SERVERS),
         options={} if request.command else {cell.name: ("--server", name) for name, cell in cells.items()},
     )
 
