@@ -83,6 +83,7 @@ class Checkout:
         text = pth.read_text(encoding="utf-8", errors="replace")
         finders = [pth.with_name(f"{name}.py") for name in _IMPORTED.findall(text)]
         inner = "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in finders if file.is_file())
-        lines = [place for line in text.splitlines() if line.startswith("/") and (place := self.code(line)) is not None]
-        packages = [place for path in _QUOTED.findall(inner) if (place := self.code(path)) is not None]
-        return lines + [package.parent for package in packages]
+        folders = [line for line in text.splitlines() if line.startswith("/")] + _QUOTED.findall(text)
+        packages = _QUOTED.findall(inner)
+        found = [place for path in folders if (place := self.code(path)) is not None]
+        return found + [place.parent for path in packages if (place := self.code(path)) is not None]

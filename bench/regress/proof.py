@@ -1,7 +1,7 @@
 """Proves, before anything is measured, that each arm of two revisions runs code of its own. Starts what `witness` does.
 
-An arm that leads into the user's checkout, or loads a file that the other arm's set-up wrote too, is refused. Arms that
-differ as revisions, and load the same, are measured. But what is equal there says nothing about the difference.
+An arm that leads into the user's checkout or the other arm, or loads a file that both set-ups wrote, is refused. Arms
+that differ as revisions, and load the same, are measured. But what is equal there says nothing of the difference.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _NAMES_SHOWN = 3
 def prove(arms: Prepared) -> dict[str, str]:
     """Look at the servers of both arms, and return the cells in which they load the same although they differ.
 
-    Raises UsageError, with the name of the file, where both arms run files of the checkout, or of another place that
-    both set-ups wrote to. Two servers that are no revisions (--a and --b) are not looked at.
+    Raises UsageError, with the name of the file, where an arm runs files of the checkout, of the other arm, or of
+    another place that both set-ups wrote to. Two servers that are no revisions (--a and --b) are not looked at.
     """
     found = {}
     for cell in arms.cells if arms.built else ():
@@ -65,9 +65,12 @@ def _believed(cell: CellVerdict, unproven: str | None) -> CellVerdict:
 
 
 def _refuse_checkout(where: Environment, seen: Loaded) -> None:
-    checkout = where.checkout
+    checkout, workspace = where.checkout, where.home.parent.resolve()
     ways = [(pth, place) for pth in seen.pths for place in checkout.added_by(pth)]
+    ways = [(pth, place) for pth, place in ways if not (checkout.root / place).resolve().is_relative_to(workspace)]
     for path in sorted(seen.others):
+        if path.is_relative_to(workspace):
+            raise UsageError(f"{where.label} loads {path}, which belongs to the other arm: {_CURE}")
         if checkout.code(path) is not None:
             pth = next((pth for pth, place in ways if path.is_relative_to(checkout.root / place)), None)
             by = f" ({pth} leads there)" if pth else ""

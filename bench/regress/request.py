@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 GATE_SERVERS = ("asyncio-protocol", "threads", "coroutines")
 """The servers of this project that are compared by default: one for each way to wait, the most important first."""
 
-OUR_SERVERS = "servers"
-"""The folder that the servers of this project are in: what changed elsewhere is no change of theirs."""
-
 STEADY_ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "33554432", "MALLOC_MMAP_THRESHOLD_": "33554432"}
 """Variables for both arms, unless the user's environment has them: glibc then keeps freed memory below 32 MiB.
 
@@ -73,7 +70,8 @@ class Prepared:
     """The cells that will be measured, the names of the arms, and whether both arms are the same code.
 
     `may_leave_out` says that cells may be dropped for lack of time. `options` are the command-line options that ask for
-    one cell alone, by the cell's name. Arms that were `built` of revisions differ in the files that `changed`.
+    one cell alone, by the cell's name. Arms that were `built` of revisions differ in the files that `changed`, which
+    nobody asks of the servers of this project.
     """
 
     cells: tuple[PairedCell, ...]
@@ -140,7 +138,7 @@ def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revisio
         same_interpreter=True,
         may_leave_out=not request.servers,
         built=built,
-        changed=changed(where, revisions, "." if request.command else OUR_SERVERS),
+        changed=changed(where, revisions) if request.command else (),  # ours import their own folder, and prove that
         options={} if request.command else {cell.name: ("--server", name) for name, cell in cells.items()},
     )
 

@@ -16,7 +16,7 @@ import tempfile
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from bench.errors import ServerError
 from bench.experiment.planning.address import UNIX_PREFIX
@@ -25,7 +25,7 @@ from bench.experiment.trial.process import RunningServer, launch_together
 from bench.experiment.trial.procfs import GONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import psutil
 
@@ -71,7 +71,7 @@ def look(
     with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
         for arms in [list(servers)] if together else [[arm] for arm in servers]:
             voices = [Path(folder) / f"{arm}.modules" for arm in arms]
-            begun = {arm: _put_back(homes[arm]) for arm in arms}
+            begun = {arm: _Reads.begin(homes[arm]) for arm in arms}
             talkative = [_talkative(servers[arm], voice) for arm, voice in zip(arms, voices, strict=True)]
             with launch_together(talkative, logs=[voice.with_suffix(".log") for voice in voices]) as launched:
                 for arm, voice, running in zip(arms, voices, launched, strict=True):
@@ -101,22 +101,21 @@ def _greet(running: RunningServer, size: int) -> None:
             size -= len(data)
 
 
-def _loaded(running: RunningServer, voice: Path, home: Path, begun: Sequence[Path]) -> Loaded:
+def _loaded(running: RunningServer, voice: Path, home: Path, reads: _Reads) -> Loaded:
     assert running.pid is not None
     said = voice.read_text(encoding="utf-8", errors="replace")
     modules = set(map(Path, _MODULE.findall(said)))
     touched = {path for process in processes_of(running.pid) for path in _touched(process)}
-    read = _read_since(begun)
-    files = {_source(path) for path in {*modules, *touched, *read}}
+    files = {_source(path) for path in {*modules, *touched, *reads.seen()}}
     real = {Path(os.path.realpath(path)) for path in files if os.path.isfile(path)}  # noqa: PTH113 - of any text
     inner = Path(os.path.realpath(home))
     return Loaded(
         own=frozenset(
-            (str(path.relative_to(inner)), _digest(path, home)) for path in real if path.is_relative_to(inner)
+            (str(path.relative_to(inner)), _digest(path, home, inner)) for path in real if path.is_relative_to(inner)
         ),
         others=frozenset(path for path in real if not path.is_relative_to(inner)),
         pths=tuple(sorted(set(map(Path, _PTH.findall(said))))),
-        is_whole=bool(modules) or _tells_reads(voice.parent),
+        is_whole=bool(modules) or reads.are_all_seen,
     )
 
 
@@ -129,9 +128,12 @@ def _source(path: Path) -> Path:
     return path
 
 
-def _digest(path: Path, home: Path) -> str:
+def _digest(path: Path, *homes: Path) -> str:
     """Return the hash of a file without the place of the arm, which scripts and programs hold in themselves."""
-    return hashlib.sha256(path.read_bytes().replace(os.fsencode(home), b"")).hexdigest()
+    content = path.read_bytes()
+    for home in homes:
+        content = content.replace(os.fsencode(home), b"")
+    return hashlib.sha256(content).hexdigest()
 
 
 def _touched(process: psutil.Process) -> Iterator[Path]:
@@ -147,15 +149,31 @@ def _touched(process: psutil.Process) -> Iterator[Path]:
             yield from map(Path, _MAPPED.findall(Path(f"/proc/{process.pid}/maps").read_text(errors="replace")))
 
 
-def _put_back(home: Path) -> list[Path]:
-    """Put the access times of an arm's files back, so that each read after this moves one, and return the files.
+class _Reads:
+    """The reads of an arm's files since `begin` put their access times back, which each first read moves again.
 
-    Most file systems move an access time only if it lies before that of the last change (relatime).
+    Most file systems move an access time only if it lies before that of the last change (relatime). A file with several
+    links may belong to a cache of the user, and is left alone.
     """
-    files = [path for path in _files(home) if os.access(path, os.W_OK)]
-    for path in files:
-        os.utime(path, ns=(0, path.stat().st_mtime_ns))
-    return files
+
+    def __init__(self, files: Sequence[Path], *, are_all_seen: bool) -> None:
+        self._files = files
+        self.are_all_seen = are_all_seen
+
+    @classmethod
+    def begin(cls, home: Path) -> Self:
+        files, is_whole = [], tells_reads(home)
+        for path in _files(home):
+            found = path.stat()
+            if found.st_nlink == 1 and os.access(path, os.W_OK):
+                os.utime(path, ns=(0, found.st_mtime_ns))
+                files.append(path)
+            else:
+                is_whole = False
+        return cls(files, are_all_seen=is_whole)
+
+    def seen(self) -> set[Path]:
+        return {path for path in self._files if _was_read(path)}
 
 
 def _files(home: Path) -> Iterator[Path]:
@@ -165,14 +183,15 @@ def _files(home: Path) -> Iterator[Path]:
         yield from (path for path in paths if path.is_file() and not path.is_symlink())
 
 
-def _read_since(files: Iterable[Path]) -> set[Path]:
-    return {path for path in files if path.exists() and path.stat().st_atime_ns}
+def _was_read(path: Path) -> bool:
+    return path.exists() and path.stat().st_atime_ns > 0
 
 
-def _tells_reads(folder: Path) -> bool:
-    """Find out whether a read moves an access time here: not on a file system that is mounted noatime."""
-    probe = folder / "probe"
-    probe.write_bytes(b"x")
-    os.utime(probe, ns=(0, probe.stat().st_mtime_ns))
-    probe.read_bytes()
-    return bool(_read_since([probe]))
+def tells_reads(folder: Path) -> bool:
+    """Find out whether a read moves an access time in a folder: not on a file system that is mounted noatime."""
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        probe = Path(file.name)
+        probe.write_bytes(b"x")
+        os.utime(probe, ns=(0, probe.stat().st_mtime_ns))
+        probe.read_bytes()
+        return _was_read(probe)

@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.regress import arms
 from bench.regress.proof import believed, prove
 from bench.regress.request import Request, prepared
-from bench.regress.witness import _tells_reads
+from bench.regress.witness import tells_reads
 from bench.verdict.values import CellVerdict, Comparison
 from bench.verdict.words import Word
 from clients.workload import Workload
@@ -100,6 +100,15 @@ def test_a_file_that_both_set_ups_wrote_is_refused(project, proven, tmp_path, mo
         proven(f"{PYTHON} {shared} --port {{port}}", f"cp myserver/__main__.py {shared}")
 
 
+def test_an_arm_that_runs_the_files_of_the_other_is_refused(project, proven, tmp_path, monkeypatch):
+    monkeypatch.setattr(arms, "VENV", [*arms.VENV, "--without-pip"])
+    project.commit(0)
+    project.commit(9)
+    current = tmp_path / "current"
+    with pytest.raises(UsageError, match=r"HEAD\^ .* loads \S+/head/tree/myserver/\S+, which belongs to the other arm"):
+        proven(f"{PYTHON} {current}/myserver/__main__.py --port {{port}}", f'ln -sfn "$PWD" {current}')
+
+
 def test_a_copy_that_both_arms_run_is_said(in_src, proven, monkeypatch, tmp_path):
     (tmp_path / "installed").mkdir()
     (in_src / "myserver").rename(tmp_path / "installed" / "myserver")
@@ -126,7 +135,7 @@ def test_equal_revisions_have_nothing_to_prove(project, proven):
 
 def test_any_file_that_an_arm_reads_is_a_difference(project, proven, tmp_path):
     """An isolated Python says nothing of its modules, as no other program does."""
-    if not _tells_reads(tmp_path):
+    if not tells_reads(tmp_path):
         pytest.skip("this file system keeps no access times")
     project.commit(0)
     code = (project.root / "myserver" / "__main__.py").read_text()
