@@ -44,7 +44,8 @@ class Environment:
     """Where the server of one arm runs.
 
     `home` holds everything of the arm. `tree` is the root of its files, and `here` is the folder in it where its
-    commands run. `env` adds to the variables of this process. `venv` is None if the arm was not set up.
+    commands run. `env` adds to the variables of this process. `venv` is None if the arm was not set up. `began_ns` lies
+    before the first set-up, in ns since the epoch, by the clock of the file system.
     """
 
     arm: Arm
@@ -53,6 +54,8 @@ class Environment:
     tree: Path
     here: Path
     env: Mapping[str, str]
+    checkout: Checkout
+    began_ns: int
     venv: Path | None = None
 
     @property
@@ -136,7 +139,16 @@ def build(
     checkout = Checkout(repository.root)
     variables = {name: checkout.moved(value, tree) for name, value in os.environ.items()}
     env = {name: value for name, value in variables.items() if value != os.environ[name]} | dict(mark)
-    ready = Environment(arm=arm, label=label, home=tree.parent, tree=tree, here=tree / repository.prefix, env=env)
+    ready = Environment(
+        arm=arm,
+        label=label,
+        home=tree.parent,
+        tree=tree,
+        here=tree / repository.prefix,
+        env=env,
+        checkout=checkout,
+        began_ns=tree.parent.stat().st_ctime_ns,
+    )
     if setup is not None:
         ready = _set_up(ready, setup, python=python)
     for link in checkout.links(ready.home):
@@ -184,9 +196,7 @@ def our_server(where: Environment, name: str) -> Server:
     return replace(server, name=_name(name, where.arm), env={**where.env, **server.env})
 
 
-def command_server(
-    where: Environment, name: str, command: str, ready: Literal["line", "port", "either"], repository: Repository
-) -> Server:
+def command_server(where: Environment, name: str, command: str, ready: Literal["line", "port", "either"]) -> Server:
     """Return the server that a command starts in an arm's environment.
 
     Raises UsageError for a command that names a file of the user's checkout, because both arms would run that same
@@ -199,7 +209,7 @@ def command_server(
     if not words:
         raise UsageError("--command is empty: say how to start the server, such as 'python -m myserver --port {port}'")
     for word in words:
-        if Checkout(repository.root).named(word):
+        if where.checkout.named(word):
             raise UsageError(
                 f"--command names {word}, which is the same file for both arms: write it relative to the repository"
             )

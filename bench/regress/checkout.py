@@ -76,9 +76,14 @@ class Checkout:
         return not target.is_relative_to(home) and self.code(target) is not None
 
     def added_by(self, pth: Path) -> list[Path]:
-        """Return where in the checkout a .pth file leads: by its lines, or by the editable finder that it imports."""
+        """Return the folders of the checkout that a .pth file makes importable.
+
+        Its lines name them, or the editable finder that it imports names the packages in them.
+        """
         text = pth.read_text(encoding="utf-8", errors="replace")
         finders = [pth.with_name(f"{name}.py") for name in _IMPORTED.findall(text)]
         inner = "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in finders if file.is_file())
-        paths = [line for line in text.splitlines() if line.startswith("/")] + _QUOTED.findall(text + inner)
-        return [place for path in paths if (place := self.code(path)) is not None]
+        folders = [line for line in text.splitlines() if line.startswith("/")] + _QUOTED.findall(text)
+        packages = _QUOTED.findall(inner)
+        found = [place for path in folders if (place := self.code(path)) is not None]
+        return found + [place.parent for path in packages if (place := self.code(path)) is not None]

@@ -12,6 +12,7 @@ from bench.experiment.drive import drive
 from bench.regress import conclude
 from bench.regress.junit import render as junit
 from bench.regress.ledger import Ledger, default_path
+from bench.regress.proof import believed, prove
 from bench.regress.render import Presentation, markdown, text
 from bench.regress.request import Prepared, Request, machine_key, prepared
 from bench.regress.session import Question, session
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from bench.errors import BenchError
     from bench.experiment.drive import Watcher
     from bench.experiment.model import Door
+    from bench.regress.proof import Prover
 
-__all__ = ["Amount", "Request", "failure", "junit", "markdown", "run", "text"]
+__all__ = ["Amount", "Request", "failure", "junit", "markdown", "prove", "run", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,22 +53,26 @@ def run(
     amount: Amount,
     *,
     door: Door,
+    prove: Prover,
     ledger_path: Path | None,
     watcher: Watcher,
     again: Sequence[str],
     allow_inconclusive: bool,
 ) -> Presentation:
-    """Compare, and return what is to be shown. Raises what `prepared` and `Ledger` raise, before anything is measured.
+    """Compare, and return what is to be shown. Raises what `prepared`, `prove` and `Ledger` raise, before it measures.
 
     A ledger that cannot be written in the end is a line of what is shown.
     """
     ledger = Ledger(ledger_path or default_path())
-    with prepared(request) as arms, door() as bench:
+    with prepared(request) as arms:
+        unproven = prove(arms)
         question = _question(arms, amount)
         knowledge = ledger.knowledge(question.cells, question.rules, question.machine)
-        began_s = time.monotonic()
-        compared = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
-        seconds = time.monotonic() - began_s
+        with door() as bench:
+            began_s = time.monotonic()
+            compared = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
+            seconds = time.monotonic() - began_s
+    compared = replace(compared, comparison=believed(compared.comparison, unproven))
     forgotten = ""
     try:
         ledger.append(conclude.remembered(compared, question, seconds, datetime.now(UTC).isoformat(timespec="seconds")))

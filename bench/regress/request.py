@@ -28,6 +28,7 @@ from bench.regress.planner import PairedCell
 from bench.regress.revisions import (
     Repository,
     Revision,
+    changed,
     checked_out,
     refuse_placeholder,
     repository,
@@ -82,7 +83,8 @@ class Prepared:
     """The cells that will be measured, the names of the arms, and whether both arms are the same code.
 
     `may_leave_out` says that cells may be dropped for lack of time. `options` are the command-line options that ask for
-    one cell alone, by the cell's name.
+    one cell alone, by the cell's name. Arms that were `built` of revisions differ in the files that `changed`, which
+    nobody asks of the servers of this project.
     """
 
     cells: tuple[PairedCell, ...]
@@ -91,6 +93,8 @@ class Prepared:
     same: bool
     same_interpreter: bool
     may_leave_out: bool = False
+    built: Mapping[Arm, arms.Environment] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -170,7 +174,7 @@ def _revisions(
     if command := request.command:
         name, ready = where.root.name, request.ready or "either"
         pair = _each(
-            lambda arm: arms.command_server(built[arm], name, command, ready, where),
+            lambda arm: arms.command_server(built[arm], name, command, ready),
             cure="correct --command, or install the program with --setup",
         )
         servers = {name: pair}
@@ -189,6 +193,8 @@ def _revisions(
         same=revisions[Arm.BASELINE].tree == revisions[Arm.CANDIDATE].tree,
         same_interpreter=True,
         may_leave_out=not request.servers,
+        built=built,
+        changed=changed(where, revisions) if request.command else (),  # ours import their own folder, and prove that
         options={} if request.command else {cell.name: ("--server", name) for name, cell in cells.items()},
     )
 

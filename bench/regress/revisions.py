@@ -142,6 +142,13 @@ def working_tree(where: Repository) -> Revision:
     return Revision(commit, tree, f"{WORKING_TREE} ({head.commit[:8]} with changes)")
 
 
+def changed(where: Repository, revisions: Mapping[Arm, Revision]) -> tuple[str, ...]:
+    """Return the names of the files in which the revisions differ."""
+    trees = (revisions[Arm.BASELINE].tree, revisions[Arm.CANDIDATE].tree)
+    names = _git(where.root, "diff-tree", "-r", "-z", "--name-only", *trees)
+    return tuple(filter(None, names.split("\0")))
+
+
 @contextlib.contextmanager
 def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace: Path) -> Iterator[dict[Arm, Path]]:
     """Check both arms out under `workspace`, submodules included, and remove them afterwards.

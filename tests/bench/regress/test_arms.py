@@ -44,8 +44,8 @@ def link(project, tmp_path):
     return path
 
 
-def command(arm, project, text):
-    return arms.command_server(arm, "mine", text, "port", revisions.repository(project.root))
+def command(arm, text):
+    return arms.command_server(arm, "mine", text, "port")
 
 
 def test_every_variable_of_the_checkout_points_into_the_arm(project, link, arm, monkeypatch):
@@ -92,7 +92,7 @@ def test_a_program_on_the_checkouts_path_is_the_arms_own(project, arm, monkeypat
     project.commit(0)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     built = arm()
-    assert command(built, project, "svc {port}").command[0] == str(built.tree / "bin" / "svc")
+    assert command(built, "svc {port}").command[0] == str(built.tree / "bin" / "svc")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_program_on_the_checkouts_path_is_the_arms_own(project, arm, monkeypat
 def test_a_command_that_leads_into_the_checkout_is_refused(project, link, arm, text):
     project.commit(0)
     with pytest.raises(UsageError, match="the same file for both arms"):
-        command(arm(), project, text.format(link=link))
+        command(arm(), text.format(link=link))
 
 
 def test_a_link_into_the_checkout_is_refused_by_name(project, arm):
@@ -140,7 +140,7 @@ def test_both_arms_get_an_environment_if_one_needs_it(tmp_path):
 def test_an_environment_without_a_set_up_is_one_of_the_arms_own(project, arm):
     project.commit(0)
     built = arm("")
-    assert command(built, project, "python -m myserver").command[0] == str(built.home / "venv" / "bin" / "python")
+    assert command(built, "python -m myserver").command[0] == str(built.home / "venv" / "bin" / "python")
 
 
 def test_a_set_up_cannot_install_into_what_is_not_its_own(project, arm):
