@@ -59,10 +59,9 @@ def binary(source: Path = SOURCE) -> Path:
         raise CompilerError("there is no C compiler: install one (apt-get install gcc), or name it in CC")
     texts = [path.read_bytes() for path in (source, *_HEADERS)]
     key = hashlib.sha256(b"\0".join([*texts, compiler.encode(), *map(str.encode, _FLAGS)])).hexdigest()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "echobench"
+    cache = _cache()
     built = cache / f"{source.stem.replace('_', '-')}-generator-{key[:16]}"
     if not built.exists():
-        cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
             fresh = Path(scratch) / "reference"
             done = subprocess.run(
@@ -76,6 +75,15 @@ def binary(source: Path = SOURCE) -> Path:
                 raise CompilerError(f"{compiler} cannot build {source}:\n{done.stderr.strip()}")
             fresh.rename(built)  # atomic: two runs at once end with one whole file
     return built
+
+
+def _cache() -> Path:
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "echobench"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (RuntimeError, OSError) as error:  # RuntimeError: this user has no home
+        raise CompilerError(f"the compiled generator cannot be kept: {error}; set XDG_CACHE_HOME") from error
+    return folder
 
 
 class Program:

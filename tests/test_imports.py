@@ -40,6 +40,7 @@ CLIENTS_VALUES = {
 # Within bench, a module imports from its own line or from those above it. docs/architecture.md draws this.
 BENCH_ORDER = (
     {"bench.errors", "bench.units", "bench.text", "bench.junit", "bench.files", "bench.plain"},
+    {"bench.interrupts", "bench.scratch"},
     {"bench.metrics", "bench.limits", "bench.steadiness", "bench.slices"},
     {"bench.stats"},
     {"bench.experiment"},

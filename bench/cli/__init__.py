@@ -18,6 +18,7 @@ import click
 from bench import __version__
 from bench.cli.output import carry_any_text
 from bench.errors import BenchError, ExitCode, tell_fault, unknown_name
+from bench.interrupts import raise_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,8 +99,7 @@ def cli() -> None:
 
 def main() -> int:
     """Run the command line and return its exit status. However it ends, no process that it started stays behind."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell has a background job ignore it
-        signal.signal(number, signal.default_int_handler)
+    raise_interrupts()
     carry_any_text()
     try:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from bench.experiment.instrument import ceiling
 from bench.experiment.instrument.calibrate import Effort, calibration
 from bench.experiment.instrument.reference import build_reference, fastest_server
 from bench.experiment.planning.catalog import catalog
+from bench.scratch import scratch
 
 if TYPE_CHECKING:
     from bench.analysis.calibration import CellAnswer, PaceAnswer
@@ -60,7 +60,8 @@ def calibrate(
     shows what it has and keeps nothing.
     """
     effort = Effort(pairs=pairs, window_s=window_s, warmup_s=warmup_s)
-    refuse_unwritable(summary)
+    path = out or ceiling.default_path()
+    refuse_unwritable(summary, path if path.parent.is_dir() else None)
     console = Console(stderr=True) if as_json else standard_output()
     server, missing = fastest_server(catalog(), _no_reference())
     if missing:
@@ -81,15 +82,14 @@ def calibrate(
     if as_json:
         click.echo(json.dumps(document, indent=1))
     add_to_file(summary, markdown)
-    path = out or ceiling.default_path()
     ceiling.save(document, path)
     console.print(f"kept in {path}", soft_wrap=True)
 
 
 def _no_reference() -> str | None:
     """Build the reference generator. Return why that is not possible, or None if it is built."""
-    with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
-        return build_reference(Path(folder) / "compiler.log")
+    with scratch() as folder:
+        return build_reference(folder / "compiler.log")
 
 
 def _answers(found: Calibrated) -> tuple[list[CellAnswer], list[PaceAnswer]]:

@@ -19,6 +19,7 @@ from rich.text import Text
 from bench import units
 from bench.cli.files import refuse_unwritable, write_file
 from bench.cli.options import json_option, pid_option, pythons_option, target_option
+from bench.cli.terminal import put_out
 from bench.errors import ExitCode, UsageError, unknown_name
 from bench.experiment import conformance
 from bench.experiment.conformance import CASES, Case, CaseResult, Group, Outcome
@@ -87,11 +88,14 @@ def check(
     chosen = find(servers, pythons=pythons, target=target, pid=pid)
     refuse_unwritable(junit)
     results = _run(chosen, cases)
-    write_file(junit, to_junit(results))
     if as_json:
-        click.echo(json.dumps(to_json(results, cases), indent=1))
+        put_out(f"{json.dumps(to_json(results, cases), indent=1)}\n")
     else:
-        show(results, cases, Console())
+        console = Console()
+        with console.capture() as shown:
+            show(results, cases, console)
+        put_out(shown.get())
+    write_file(junit, to_junit(results))
     status = conformance.exit_code(results.values())
     if status is not ExitCode.FINE:
         sys.exit(status)

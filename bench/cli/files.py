@@ -1,6 +1,6 @@
 """Files that a command line names: a run is read, and what is torn in it is told; others are written.
 
-Those are refused before anything is measured, and written afterwards.
+Those are refused before anything is measured, and written after the result is out.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from bench.errors import UsageError, unwritable
-from bench.files import UNDECODED
+from bench.errors import UsageError
+from bench.files import UNDECODED, why_unwritable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,19 +29,19 @@ def read_run(path: Path) -> Run:
 
 
 def refuse_unwritable(*paths: Path | None) -> None:
-    """Raise UsageError for a file, if one was asked for, whose folder does not exist."""
+    """Raise UsageError for a file, if one was asked for, that cannot be written."""
     for path in paths:
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+        if path is not None and (why := why_unwritable(path)):
+            raise UsageError(f"cannot write {path}: {why}")
 
 
 def write_file(path: Path | None, text: str) -> None:
-    """Write a file anew, if one was asked for. Raise UsageError, or MeasurementError if there is no room."""
+    """Write a file anew, if one was asked for. If that cannot be, say so on stderr: the result and its status stand."""
     _write(path, "w", text)
 
 
 def add_to_file(path: Path | None, text: str) -> None:
-    """Add to a file, if one was asked for. Raise UsageError, or MeasurementError if there is no room."""
+    """Add to a file, if one was asked for. If that cannot be, say so on stderr: the result and its status stand."""
     _write(path, "a", text)
 
 
@@ -52,4 +52,4 @@ def _write(path: Path | None, mode: Literal["w", "a"], text: str) -> None:
         with path.open(mode, encoding="utf-8", errors=UNDECODED) as file:
             file.write(text)
     except OSError as error:
-        raise unwritable(path, error, "choose another file") from error
+        click.echo(f"echobench: cannot write {path}: {error.strerror or error}", err=True)

@@ -23,11 +23,13 @@ from bench.cli.options import (
     workload_options,
 )
 from bench.cli.progress import watching
+from bench.cli.terminal import put_out
 from bench.errors import BenchError, UsageError
 from bench.metrics import GATES
 from bench.verdict.rules import TOLERANCE
 
 if TYPE_CHECKING:
+    from bench.verdict.values import Comparison
     from clients.workload import Arrivals
 
 MINUTES_A_CELL = 1.0
@@ -119,6 +121,7 @@ def regress(context: click.Context, /, **given: Any) -> None:
                 regression.Amount(**amount),
                 door=door_of(context),
                 check=(lambda _server: []) if has_own_door(context) else regression.basic,
+                prove=(lambda _arms: {}) if has_own_door(context) else regression.prove,
                 ledger_path=given["ledger"],
                 watcher=watcher,
                 again=_again(context),
@@ -128,14 +131,24 @@ def regress(context: click.Context, /, **given: Any) -> None:
         verdict = regression.failure(error)
         if verdict is None:
             raise
-        write_file(given["junit"], regression.junit(verdict, 0.0))
-        add_to_file(given["summary"], f"### {verdict.word}\n\n```text\n{error}\n```\n")
+        _give(given, verdict, markdown=f"### {verdict.word}\n\n```text\n{error}\n```\n")
         raise type(error)(f"{verdict.word}: {error}") from error
     comparison = shown.comparison
-    click.echo(json.dumps(comparison.to_json(), indent=1) if given["as_json"] else regression.text(shown), nl=False)
-    write_file(given["junit"], regression.junit(comparison, shown.seconds))
-    add_to_file(given["summary"], regression.markdown(shown))
+    _give(given, comparison, text=regression.text(shown), markdown=regression.markdown(shown), seconds=shown.seconds)
     context.exit(int(comparison.exit_code(allow_inconclusive=given["allow_inconclusive"])))
+
+
+def _give(
+    given: dict[str, Any], comparison: Comparison, *, markdown: str, text: str = "", seconds: float = 0.0
+) -> None:
+    """Print the verdict, and then write the files. The files are written also if nobody reads what is printed."""
+    from bench.regress.regression import junit  # noqa: PLC0415 - as above
+
+    try:
+        put_out(f"{json.dumps(comparison.to_json(), indent=1)}\n" if given["as_json"] else text)
+    finally:
+        write_file(given["junit"], junit(comparison, seconds))
+        add_to_file(given["summary"], markdown)
 
 
 def _check(given: dict[str, Any]) -> None:

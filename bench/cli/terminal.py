@@ -1,9 +1,11 @@
-"""The console that commands print on: a terminal in its own width, or a file. Nothing is printed here."""
+"""Standard output as commands print on it: a terminal in its own width, or a file. What is printed is not made here."""
 
 from __future__ import annotations
 
+import os
 import sys
 
+import click
 from rich.console import Console
 
 WIDE = 160
@@ -13,3 +15,20 @@ WIDE = 160
 def standard_output() -> Console:
     """Return a console on standard output."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+
+
+def put_out(text: str) -> None:
+    """Print a result on standard output. If that cannot be written, print it on standard error instead.
+
+    So a result is not lost to a full disk, and neither is the exit status that follows it. Raises BrokenPipeError if
+    nobody reads standard output any more.
+    """
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # what is still in Python's buffer would fail once more at the end
+        os.close(nowhere)
+        click.echo(f"{text}echobench: standard output cannot be written: {error.strerror or error}", err=True)

@@ -7,11 +7,11 @@ order and until when is the experiment's business; how it is measured is the doo
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from bench import interrupts
 from bench.errors import BenchError
 from bench.experiment.model import Block, BlockInterrupted, News, Status, Stop, StopReason, TrialResult
 
@@ -61,9 +61,9 @@ def drive(
 ) -> T:
     """Measure what the experiment asks for until it returns, and return that.
 
-    `keep` is called with every result before the experiment hears of it. When Ctrl-C or SIGTERM comes, or the next
-    block would end later than `limit_s` seconds after the beginning, the experiment is asked to stop and returns what
-    it has. A part of that block, `overrun`, may lie beyond the limit: with a half, the end is as often late as early.
+    `keep` is called with every result before the experiment hears of it. When an interrupt comes, or the next block
+    would end later than `limit_s` seconds after the beginning, the experiment is asked to stop and returns what it has.
+    A part of that block, `overrun`, may lie beyond the limit: with a half, the end is as often late as early.
     Of the block under way only what is whole is kept. Raises KeyboardInterrupt if it has nothing to return, and
     whatever the experiment or `keep` raises.
     """
@@ -148,7 +148,11 @@ class _Held:
 
     def hold(self) -> None:
         for number in self._handlers:
-            signal.signal(number, lambda number, _frame: self.heard.append(number))
+            signal.signal(number, self._hear)
+
+    def _hear(self, number: int, _frame: object) -> None:
+        interrupts.heard(number)
+        self.heard.append(number)
 
     def let_go(self) -> None:
         for number, handler in self._handlers.items():
@@ -168,10 +172,8 @@ class _Held:
 
 @contextmanager
 def _interrupts_held() -> Iterator[_Held]:
-    """Hold SIGINT and SIGTERM back, so that neither an experiment nor a file is left half-way through a step."""
-    is_main = threading.current_thread() is threading.main_thread()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} if is_main else {}
-    held = _Held({number: handler for number, handler in handlers.items() if handler is not None})
+    """Hold interrupts back, so that neither an experiment nor a file is left half-way through a step."""
+    held = _Held(interrupts.acting())
     held.hold()
     try:
         yield held

@@ -7,7 +7,6 @@ trial of the plan.
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from bench.experiment.instrument import reference
 from bench.experiment.instrument.ceilings_here import ceilings_for
 from bench.experiment.planning import preflight
 from bench.experiment.planning.catalog import ROOT, catalog
+from bench.scratch import scratch
 
 if TYPE_CHECKING:
     from bench.experiment.instrument.ceiling import Ceilings
@@ -75,7 +75,7 @@ def _revisions(here: Path, ours: Path) -> dict[str, Any]:
 
 def _check_reference_generator() -> None:
     """Raise UsageError if the reference generator cannot be built here."""
-    with tempfile.TemporaryDirectory(prefix="echobench-") as logs:
-        why = reference.build_reference(Path(logs) / "build.log")
+    with scratch() as logs:
+        why = reference.build_reference(logs / "build.log")
     if why is not None:
         raise UsageError(why)

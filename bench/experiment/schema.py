@@ -70,7 +70,7 @@ TRIALS: tuple[Column, ...] = (
     Column("status", "string", "measured, or why there are no numbers"),
     Column("status_detail", "string", "one sentence, with the tail of the server's log where it helps"),
     *(Column(metric.column, metric.dtype, metric.meaning, metric.since) for metric in metrics.ALL),
-    Column("server_cpus", "string", "CPUs the server was bound to, comma separated"),
+    Column("server_cpus", "string", "CPUs the server was bound to in the end, also by itself, comma separated"),
     Column("client_cpus", "string", "CPUs the generator was bound to, comma separated"),
     Column("throughput_is_lower_bound", "boolean", "true if the generator was the limit"),
     Column("doubts", "string", "codes of the doubts about this trial, comma separated; empty if there are none"),

@@ -1,12 +1,14 @@
 """The two arms of a comparison: for each an environment of its own, with a server in it for each cell.
 
-Nothing is measured here. If the baseline cannot be built, there is nothing to compare with. If the candidate cannot be
-built, the measurement is invalid. Either message has the end of the log.
+An arm runs its own files and touches no others: what would lead from it into the user's checkout is moved to the arm's
+tree, or refused. Nothing is measured here. If the baseline cannot be built, there is nothing to compare with. If the
+candidate cannot be built, the measurement is invalid. Either message has the end of the log.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -14,20 +16,25 @@ import sys
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import BenchError, MeasurementError, NoBaselineError, UsageError
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog, describe
+from bench.regress.checkout import Checkout
 from bench.regress.revisions import FOLDERS, Repository
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 SETUP_TIMEOUT_S = 1800.0
 LOG_TAIL_LINES = 15
 OUR_NAME = "echobench"
+VENV = [sys.executable, "-m", "venv"]
+
+_PYTHON_TOOLS = re.compile(r"\b(python|pip|uv|poetry|pdm|pipenv|hatch|conda)")
 
 ERRORS: dict[Arm, type[BenchError]] = {Arm.BASELINE: NoBaselineError, Arm.CANDIDATE: MeasurementError}
 
@@ -37,7 +44,8 @@ class Environment:
     """Where the server of one arm runs.
 
     `home` holds everything of the arm. `tree` is the root of its files, and `here` is the folder in it where its
-    commands run. `env` adds to the variables of this process. `venv` is None if the arm was not set up.
+    commands run. `env` adds to the variables of this process. `venv` is None if the arm was not set up. `began_ns` lies
+    before the first set-up, in ns since the epoch, by the clock of the file system.
     """
 
     arm: Arm
@@ -46,6 +54,8 @@ class Environment:
     tree: Path
     here: Path
     env: Mapping[str, str]
+    checkout: Checkout
+    began_ns: int
     venv: Path | None = None
 
     @property
@@ -54,43 +64,126 @@ class Environment:
         return self.env.get("PATH", os.environ.get("PATH", os.defpath))
 
 
-def default_setup(tree: Path) -> str | None:
-    """Return the command that installs a repository by default; None if there is nothing to install."""
+def setups(given: str | None, trees: Mapping[Arm, Path], prefix: Path) -> dict[Arm, str | None]:
+    """Return the set-up of each arm: the `given` one, or what each tree asks for by default. None makes no environment.
+
+    Both arms get an environment if either needs one. A revision that brings the first requirements would otherwise run
+    under another interpreter than the other one.
+    """
+    if given is not None:
+        return dict.fromkeys(trees, given or None)
+    found = {arm: default_setup(tree, prefix) for arm, tree in trees.items()}
+    return {arm: setup or "" for arm, setup in found.items()} if any(found.values()) else found
+
+
+def default_setup(tree: Path, prefix: Path = Path()) -> str | None:
+    """Return the command that installs a revision by default; None if there is nothing to install.
+
+    It installs the project that is nearest to the folder `prefix` of the tree, which is where the command will run.
+    """
     if is_ours(tree):
         return None
-    if (tree / "pyproject.toml").exists() or (tree / "setup.py").exists():
+    for place in (prefix, *prefix.parents):
+        if install := _install(tree / place):
+            up = os.path.relpath(tree / place, tree / prefix)
+            return install if up == os.curdir else f"cd {shlex.quote(up)} && {install}"
+    return None
+
+
+def _install(folder: Path) -> str | None:
+    """Return the command that installs the project in a folder; a pyproject with settings of tools only is none."""
+    if (folder / "setup.py").exists() or {"project", "build-system"} & _pyproject(folder).keys():
         return "python -m pip install -e ."
-    return "python -m pip install -r requirements.txt" if (tree / "requirements.txt").exists() else None
+    return "python -m pip install -r requirements.txt" if (folder / "requirements.txt").exists() else None
 
 
 def is_ours(tree: Path) -> bool:
     """Say whether a tree is this project, whose servers run from a checkout with nothing installed."""
-    file = tree / "pyproject.toml"
-    if not file.exists() or not (tree / "servers" / "__main__.py").exists():
-        return False
+    return (tree / "servers" / "__main__.py").exists() and _pyproject(tree).get("project", {}).get("name") == OUR_NAME
+
+
+def _pyproject(folder: Path) -> dict[str, Any]:
+    file = folder / "pyproject.toml"
     try:
-        project: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file} is not TOML: {error}") from error
-    return project.get("name") == OUR_NAME
 
 
-def build(arm: Arm, label: str, tree: Path, repository: Repository, setup: str | None) -> Environment:
+def needs_python(trees: Iterable[Path], *commands: str | None) -> bool:
+    """Say whether an arm needs an environment of Python: a tree has some Python, or a command speaks of it."""
+    if any(_PYTHON_TOOLS.search(command or "") for command in commands):
+        return True
+    files = (name for tree in trees for _, _, names in os.walk(tree) for name in names)
+    return any(name.endswith(".py") or name in {"pyproject.toml", "requirements.txt"} for name in files)
+
+
+def build(
+    arm: Arm,
+    label: str,
+    tree: Path,
+    repository: Repository,
+    setup: str | None,
+    *,
+    python: bool = True,
+    mark: Mapping[str, str] = MappingProxyType({}),
+) -> Environment:
     """Make the environment of one arm. The shell runs `setup` in the tree, in a fresh virtual environment.
 
-    Without `setup` the server runs in the environment that this command runs in. Raises NoBaselineError or
-    MeasurementError, with the end of the log, if the set-up fails.
+    Without `python` there is no virtual environment, and the shell runs in the environment of this command. The set-up
+    and all that it starts carry `mark` in their environment.
+    Without `setup` the server runs in the environment that this command runs in. Variables that point into the checkout
+    point into the arm's tree. Raises UsageError where nothing that is installed could run, and for a link into the
+    checkout. Raises NoBaselineError or MeasurementError, with the end of the log, if the set-up fails.
     """
-    env = _moved_python_path(repository.root, tree)
-    plain = Environment(arm=arm, label=label, home=tree.parent, tree=tree, here=tree / repository.prefix, env=env)
-    if setup is None:
-        return plain
-    venv = plain.home / "venv"
-    path = f"{venv / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    ready = replace(plain, venv=venv, env={**env, "VIRTUAL_ENV": str(venv), "PATH": path})
-    _run(plain, [sys.executable, "-m", "venv", str(venv)])
-    _run(ready, ["sh", "-ec", setup])
+    checkout = Checkout(repository.root)
+    variables = {name: checkout.moved(value, tree) for name, value in os.environ.items()}
+    env = {name: value for name, value in variables.items() if value != os.environ[name]} | dict(mark)
+    ready = Environment(
+        arm=arm,
+        label=label,
+        home=tree.parent,
+        tree=tree,
+        here=tree / repository.prefix,
+        env=env,
+        checkout=checkout,
+        began_ns=tree.parent.stat().st_ctime_ns,
+    )
+    if setup is not None:
+        ready = _set_up(ready, setup, python=python)
+    for link in checkout.links(ready.home):
+        raise UsageError(
+            f"{link.relative_to(ready.home)} of {label} is a link to {os.path.realpath(link)} in your checkout, which"
+            " is the same for both arms: make the link relative"
+        )
     return ready
+
+
+def _set_up(plain: Environment, setup: str, *, python: bool) -> Environment:
+    if os.statvfs(plain.home).f_flag & getattr(os, "ST_NOEXEC", 0):
+        raise UsageError(
+            f"{plain.home} is on a file system that is mounted noexec, so a set-up would run programs of your own"
+            " environment and change that: set TMPDIR to a folder elsewhere"
+        )
+    ready = _with_venv(plain) if python else plain
+    if setup:
+        guarded = {**ready.env, "PIP_REQUIRE_VIRTUALENV": "1"}  # a pip of the system refuses to change the system
+        _run(replace(ready, env=guarded), ["sh", "-ec", setup])
+    return ready
+
+
+def _with_venv(plain: Environment) -> Environment:
+    """Make a virtual environment. Raise UsageError if this Python cannot: that is no fault of an arm."""
+    venv = plain.home / "venv"
+    path = f"{venv / 'bin'}{os.pathsep}{plain.search_path}"
+    try:
+        _run(plain, [*VENV, str(venv)])
+    except BenchError as error:
+        raise UsageError(
+            f"{sys.executable} cannot make a virtual environment. Install its module venv (on Debian and Ubuntu: "
+            f"apt-get install python3-venv), or say --setup '' to install nothing.\n{error}"
+        ) from error
+    return replace(plain, venv=venv, env={**plain.env, "VIRTUAL_ENV": str(venv), "PATH": path})
 
 
 def our_server(where: Environment, name: str) -> Server:
@@ -103,9 +196,7 @@ def our_server(where: Environment, name: str) -> Server:
     return replace(server, name=_name(name, where.arm), env={**where.env, **server.env})
 
 
-def command_server(
-    where: Environment, name: str, command: str, ready: Literal["line", "port", "either"], repository: Repository
-) -> Server:
+def command_server(where: Environment, name: str, command: str, ready: Literal["line", "port", "either"]) -> Server:
     """Return the server that a command starts in an arm's environment.
 
     Raises UsageError for a command that names a file of the user's checkout, because both arms would run that same
@@ -118,13 +209,18 @@ def command_server(
     if not words:
         raise UsageError("--command is empty: say how to start the server, such as 'python -m myserver --port {port}'")
     for word in words:
-        if str(repository.root) in word:
+        if where.checkout.named(word):
             raise UsageError(
                 f"--command names {word}, which is the same file for both arms: write it relative to the repository"
             )
     relative = os.sep in words[0] and not Path(words[0]).is_absolute()
     program = str(where.here / words[0]) if relative else words[0]
     found = shutil.which(program, path=where.search_path)
+    if found is None and relative and Path(program).is_file():
+        raise ERRORS[where.arm](
+            f"{words[0]} of {where.label} may not be executed: give it the mode (chmod +x), and if {where.home} is on a"
+            " file system that is mounted noexec, set TMPDIR to a folder elsewhere"
+        )
     if found is None:
         raise ERRORS[where.arm](f"there is no program {words[0]!r} in {where.label}: install it with --setup")
     return Server(
@@ -141,34 +237,26 @@ def _name(name: str, arm: Arm) -> str:
     return f"{name}@{FOLDERS[arm]}"
 
 
-def _moved_python_path(root: Path, tree: Path) -> dict[str, str]:
-    """Return PYTHONPATH with its folders of the checkout moved to the arm, so that each arm imports its own code."""
-    given = os.environ.get("PYTHONPATH")
-    if not given:
-        return {}
-    entries = [Path(entry) for entry in given.split(os.pathsep) if entry]
-    moved = [tree / entry.relative_to(root) if entry.is_relative_to(root) else entry for entry in entries]
-    return {"PYTHONPATH": os.pathsep.join(map(str, moved))}
-
-
 def _run(where: Environment, command: list[str]) -> None:
     """Run a step of the set-up in an arm, and write its output to the arm's log."""
     log = where.home / "setup.log"
     with log.open("ab") as output:
+        step = subprocess.Popen(
+            command,
+            cwd=where.here,
+            env={**os.environ, **where.env},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
         try:
-            done = subprocess.run(
-                command,
-                cwd=where.here,
-                env={**os.environ, **where.env},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=SETUP_TIMEOUT_S,
-                check=False,
-            )
-            ended = f"ended with status {done.returncode}" if done.returncode else ""
+            status = step.wait(SETUP_TIMEOUT_S)
+            ended = f"ended with status {status}" if status else ""
         except subprocess.TimeoutExpired:
             ended = f"did not end within {SETUP_TIMEOUT_S:g} s"
+        finally:  # what the step itself started ends with the folder of the comparison
+            step.kill()
+            step.wait()
     if ended:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:])
         raise ERRORS[where.arm](f"the set-up of {where.label} {ended}: {shlex.join(command)}\n{tail}")

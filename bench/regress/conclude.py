@@ -92,8 +92,8 @@ def sensitivity(results: Sequence[TrialResult]) -> Estimate | None:
 
 def _settled(cell: CellVerdict, again: Sequence[str]) -> CellVerdict:
     """Add the command that asks for enough pairs, if more pairs would settle the cell."""
-    if cell.word is not Word.INCONCLUSIVE:
-        return cell
+    if cell.word is not Word.INCONCLUSIVE or all(metric.reason != cell.reason for metric in cell.metrics):
+        return cell  # settled, or for a reason that more pairs do not change
     asked = [metric.pairs_to_settle for metric in cell.metrics if metric.rule.gating and metric.word is cell.word]
     pairs = max((number for number in asked if number is not None), default=None)
     return cell if pairs is None else replace(cell, settle=shlex.join([*again, "--pairs", str(pairs)]))

@@ -1,6 +1,7 @@
 """A verdict as JUnit XML, for the test tab of a CI service: one case for each cell. Nothing is decided here.
 
-A red cell is a failure whose type is its word. An open cell is skipped, with the reason as the message.
+A cell that regressed, and one that was not measured, is a failure whose type is its word. An open cell is skipped, with
+the reason as the message.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 OUTCOMES: Mapping[Word, Literal["passed", "failure", "skipped"]] = {
     Word.REGRESSED: "failure",
     Word.INVALID: "failure",
-    Word.NO_BASELINE: "skipped",
+    Word.NO_BASELINE: "failure",
     Word.INCONCLUSIVE: "skipped",
     Word.IMPROVED: "passed",
     Word.OK: "passed",

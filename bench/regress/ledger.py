@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
-from bench.files import cache_folder
+from bench.files import cache_folder, why_unwritable
 from bench.plain import plain
 from bench.regress.planner import Knowledge, PairedCell
 from bench.stats import Estimate, clopper_pearson
@@ -81,6 +81,8 @@ class Ledger:
             text = path.read_text(encoding="utf-8") if path.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"the ledger {path} cannot be used: {error}; name another with --ledger") from error
+        if why := why_unwritable(path):
+            raise UsageError(f"the ledger {path} cannot be written: {why}; name another with --ledger")
         for line in text.splitlines():
             try:
                 self.entries += _parse(line)
@@ -88,8 +90,12 @@ class Ledger:
                 self.unreadable += 1
 
     def append(self, entries: Iterable[LedgerEntry]) -> None:
-        """Add entries with a single write, so that two comparisons at once do not mix their lines."""
+        """Add entries with a single write, so that two comparisons at once do not mix their lines.
+
+        Raises UsageError if the file cannot be written; the entries count all the same.
+        """
         fresh = list(entries)
+        self.entries.extend(fresh)
         text = "".join(
             json.dumps({"schema": SCHEMA_VERSION, **asdict(entry)}, sort_keys=True) + "\n" for entry in fresh
         )
@@ -98,10 +104,7 @@ class Ledger:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write("\n" + text if torn else text)
         except OSError as error:
-            raise UsageError(
-                f"the ledger {self.path} cannot be written: {error}; name another with --ledger"
-            ) from error
-        self.entries.extend(fresh)
+            raise UsageError(f"the ledger {self.path} cannot be written: {error.strerror or error}") from error
 
     def knowledge(self, cells: Sequence[PairedCell], rules: Sequence[Rule], machine: str) -> Knowledge:
         """Return the noise and the pace of these measurements on this machine, as far as they are remembered."""

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bench.errors import UsageError
 from bench.experiment.conformance import basic
 from bench.experiment.drive import drive
 from bench.regress import conclude
 from bench.regress.conforming import conforming
 from bench.regress.junit import render as junit
 from bench.regress.ledger import Ledger, default_path
+from bench.regress.proof import believed, prove
 from bench.regress.render import Presentation, markdown, text
 from bench.regress.request import Prepared, Request, machine_key, prepared
 from bench.regress.session import Question, session
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
     from bench.experiment.drive import Watcher
     from bench.experiment.model import Door
     from bench.regress.conforming import Check
+    from bench.regress.proof import Prover
 
-__all__ = ["Amount", "Request", "basic", "failure", "junit", "markdown", "run", "text"]
+__all__ = ["Amount", "Request", "basic", "failure", "junit", "markdown", "prove", "run", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,19 +58,23 @@ def run(
     *,
     door: Door,
     check: Check,
+    prove: Prover,
     ledger_path: Path | None,
     watcher: Watcher,
     again: Sequence[str],
     allow_inconclusive: bool,
 ) -> Presentation:
-    """Compare, and return what is to be shown. `check` asks whether a server echoes.
+    """Compare, and return what is to be shown.
 
-    Raises what `prepared` and `Ledger` raise.
+    `check` asks whether a server echoes, and `prove` whether the arms are what they are said to be. Raises what
+    `prepared`, `prove` and `Ledger` raise, before it measures. A ledger that cannot be written in the end is a line of
+    what is shown.
     """
     ledger = Ledger(ledger_path or default_path())
     with prepared(request) as asked:
         seen = conforming(asked.cells, check)
         arms = replace(asked, cells=seen.cells)
+        unproven = prove(arms)
         question = _question(arms, amount)
         knowledge = ledger.knowledge(question.cells, question.rules, question.machine)
         opened = partial(door, nonconforming=seen.doubted) if seen.doubted else door
@@ -75,8 +82,14 @@ def run(
             began_s = time.monotonic()
             compared = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
             seconds = time.monotonic() - began_s
-    ledger.append(conclude.remembered(compared, question, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
-    return conclude.presentation(compared, question, arms, ledger, again, seconds=seconds, allow=allow_inconclusive)
+    compared = replace(compared, comparison=believed(compared.comparison, unproven))
+    forgotten = ""
+    try:
+        ledger.append(conclude.remembered(compared, question, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
+    except UsageError as error:
+        forgotten = f"this comparison is not remembered: {error}"
+    shown = conclude.presentation(compared, question, arms, ledger, again, seconds=seconds, allow=allow_inconclusive)
+    return replace(shown, forgotten=forgotten)
 
 
 def failure(error: BenchError) -> Comparison | None:

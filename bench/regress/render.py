@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
-    """A comparison with what a reader needs beside it. `baseline` and `candidate` are the names of the arms."""
+    """A comparison with what a reader needs beside it. `baseline` and `candidate` are the names of the arms.
+
+    `forgotten` says why the ledger does not remember this comparison; it is empty if it does.
+    """
 
     comparison: Comparison
     baseline: str
@@ -33,6 +36,7 @@ class Presentation:
     false_alarms: FalseAlarms
     stopped: StopReason | None = None
     unreadable: int = 0
+    forgotten: str = ""
     allow_inconclusive: bool = False
 
     @property
@@ -54,6 +58,8 @@ class Presentation:
             lines.insert(0, "interrupted: this is what the pairs until then show")
         if self.unreadable:
             lines.append(f"{self.unreadable} lines of the ledger could not be read")
+        if self.forgotten:
+            lines.append(self.forgotten)
         return [*lines, f"exit status {int(code)}"]
 
 

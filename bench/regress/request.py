@@ -9,13 +9,12 @@ import contextlib
 import hashlib
 import os
 import re
-import shutil
-import tempfile
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from bench.errors import BenchError, NoBaselineError, UsageError
+from bench.errors import BenchError, MeasurementError, NoBaselineError, UsageError
 from bench.experiment.host.machine import cores, facts
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog
@@ -23,15 +22,29 @@ from bench.experiment.planning.preflight import check_server
 from bench.experiment.planning.selection import require_own_name, require_runnable
 from bench.experiment.planning.server_table import parse_server
 from bench.experiment.planning.workload_name import CELL, workload_name
+from bench.experiment.trial import lifeline
 from bench.regress import arms
 from bench.regress.planner import PairedCell
-from bench.regress.revisions import Repository, Revision, checked_out, repository, resolve, working_tree
+from bench.regress.revisions import (
+    Repository,
+    Revision,
+    changed,
+    checked_out,
+    refuse_placeholder,
+    repository,
+    require_folder,
+    resolve,
+    working_tree,
+)
+from bench.scratch import scratch
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from clients.workload import Workload
+
+T = TypeVar("T")
 
 GATE_SERVERS = ("asyncio-protocol", "threads", "coroutines")
 """The servers of this project that are compared by default: one for each way to wait, the most important first."""
@@ -70,7 +83,8 @@ class Prepared:
     """The cells that will be measured, the names of the arms, and whether both arms are the same code.
 
     `may_leave_out` says that cells may be dropped for lack of time. `options` are the command-line options that ask for
-    one cell alone, by the cell's name.
+    one cell alone, by the cell's name. Arms that were `built` of revisions differ in the files that `changed`, which
+    nobody asks of the servers of this project.
     """
 
     cells: tuple[PairedCell, ...]
@@ -79,6 +93,8 @@ class Prepared:
     same: bool
     same_interpreter: bool
     may_leave_out: bool = False
+    built: Mapping[Arm, arms.Environment] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -97,30 +113,72 @@ def prepared(request: Request) -> Iterator[Prepared]:
     where = repository(request.here)
     if not arms.is_ours(where.root) and not request.command:
         raise UsageError("say how to start the server: --command 'python -m myserver --port {port}'")
-    revisions = {
-        Arm.BASELINE: resolve(where, request.base, NoBaselineError),
-        Arm.CANDIDATE: working_tree(where) if request.head is None else resolve(where, request.head, UsageError),
-    }
-    workspace = Path(tempfile.mkdtemp(prefix="echobench-"))
-    try:
-        with checked_out(where, revisions, workspace) as trees:
-            yield _revisions(request, where, revisions, trees)
-    finally:
-        shutil.rmtree(workspace, ignore_errors=True)
+    revisions = _resolved(request.base, request.head, where)
+    with scratch() as workspace:
+        lifeline.leave_nothing(workspace, worktrees=where.records_of_worktrees())
+        with checked_out(where, revisions, workspace) as trees, lifeline.marking() as mark:
+            yield _revisions(request, where, revisions, trees, mark)
 
 
-def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revision], trees: dict[Arm, Path]) -> Prepared:
-    built = {
-        arm: arms.build(arm, revisions[arm].label, tree, where, _setup(request, tree)) for arm, tree in trees.items()
+def _resolved(base: str, head: str | None, where: Repository) -> dict[Arm, Revision]:
+    """Find both revisions, each with the folder in which the user stands."""
+    for option, name in (("--base", base), ("--head", head)):
+        if name is not None:
+            refuse_placeholder(option, name)
+    found = {
+        Arm.BASELINE: resolve(where, base, NoBaselineError),
+        Arm.CANDIDATE: working_tree(where) if head is None else resolve(where, head, UsageError),
     }
-    if request.command:
-        name = where.root.name
-        servers = {
-            name: {
-                arm: arms.command_server(environment, name, request.command, request.ready or "either", where)
-                for arm, environment in built.items()
-            }
-        }
+    require_folder(where, found[Arm.CANDIDATE], UsageError)
+    require_folder(where, found[Arm.BASELINE], NoBaselineError)
+    return found
+
+
+def _each(make: Callable[[Arm], T], cure: str) -> dict[Arm, T]:
+    """Make something for each arm. Raise UsageError with the cure if it fails in both, else the arm's own error."""
+    made, failed = dict[Arm, T](), dict[Arm, BenchError]()
+    for arm in Arm:
+        try:
+            made[arm] = make(arm)
+        except (NoBaselineError, MeasurementError) as error:
+            failed[arm] = error
+    if len(failed) == len(Arm):
+        raise UsageError(f"it fails in both arms alike: {cure}\n{failed[Arm.CANDIDATE]}") from failed[Arm.CANDIDATE]
+    for of_one in failed.values():
+        raise of_one
+    return made
+
+
+def _require_files(command: str, built: Mapping[Arm, arms.Environment]) -> None:
+    """Raise NoBaselineError for a word of the command that is a file of the candidate, and not of the baseline."""
+    for word in shlex.split(command):
+        here = {arm: environment.here / word for arm, environment in built.items()}
+        if here[Arm.CANDIDATE].is_file() and not here[Arm.BASELINE].exists():
+            label = built[Arm.BASELINE].label
+            raise NoBaselineError(f"{label} has no file {word}, which --command names: it was moved, renamed or is new")
+
+
+def _revisions(
+    request: Request,
+    where: Repository,
+    revisions: dict[Arm, Revision],
+    trees: dict[Arm, Path],
+    mark: Mapping[str, str],
+) -> Prepared:
+    setups = arms.setups(request.setup, trees, where.prefix)
+    python = arms.needs_python(trees.values(), request.setup, request.command)
+    built = _each(
+        lambda arm: arms.build(arm, revisions[arm].label, trees[arm], where, setups[arm], python=python, mark=mark),
+        cure="say with --setup how to install it, or with --setup '' that nothing is to be installed",
+    )
+    if command := request.command:
+        name, ready = where.root.name, request.ready or "either"
+        pair = _each(
+            lambda arm: arms.command_server(built[arm], name, command, ready),
+            cure="correct --command, or install the program with --setup",
+        )
+        servers = {name: pair}
+        _require_files(command, built)
     else:
         servers = {
             name: {arm: _ours_or_gap(environment, name) for arm, environment in built.items()}
@@ -135,13 +193,10 @@ def _revisions(request: Request, where: Repository, revisions: dict[Arm, Revisio
         same=revisions[Arm.BASELINE].tree == revisions[Arm.CANDIDATE].tree,
         same_interpreter=True,
         may_leave_out=not request.servers,
+        built=built,
+        changed=changed(where, revisions) if request.command else (),  # ours import their own folder, and prove that
         options={} if request.command else {cell.name: ("--server", name) for name, cell in cells.items()},
     )
-
-
-def _setup(request: Request, tree: Path) -> str | None:
-    """Return the command that installs an arm. None means that nothing is installed, as an empty --setup asks for."""
-    return arms.default_setup(tree) if request.setup is None else request.setup or None
 
 
 def _ours_or_gap(environment: arms.Environment, name: str) -> Server:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, NoBaselineError, UsageError
+from bench.scratch import PREFIX, cleared, scratch
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
@@ -24,14 +25,28 @@ if TYPE_CHECKING:
 FOLDERS = {Arm.BASELINE: "base", Arm.CANDIDATE: "head"}
 """Names of equal length, because the length of a path moves memory, which alone can change a speed."""
 
+TREE = "tree"
 WORKING_TREE = "working tree"
 _GITLINK = "160000"
 _NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
+_POINTING_ELSEWHERE = frozenset(
+    f"GIT_{name}"
+    for name in (
+        *("DIR", "WORK_TREE", "COMMON_DIR", "INDEX_FILE", "OBJECT_DIRECTORY", "ALTERNATE_OBJECT_DIRECTORIES"),
+        *("PREFIX", "NAMESPACE", "IMPLICIT_WORK_TREE", "SHALLOW_FILE", "GRAFT_FILE", "REPLACE_REF_BASE"),
+    )
+)
+"""Variables that a hook or an alias of git sets for its own repository. All others are the user's, and reach git."""
+_NO_COMMIT = re.compile(r"\s*|0{7,}")
 _IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "echobench"), ("EMAIL", "echobench@localhost"), ("DATE", "2000-01-01T00:00:00+0000"))
 }
+
+
+class GitError(UsageError):
+    """Git refused. The message has its own sentence, which says what to do better than we could."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +55,10 @@ class Repository:
 
     root: Path
     prefix: Path
+
+    def records_of_worktrees(self) -> Path:
+        """Return the folder in which git keeps a record of each worktree; it may not be there."""
+        return self.root / _git(self.root, "rev-parse", "--git-path", "worktrees").strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +71,49 @@ class Revision:
 
 
 def repository(here: Path) -> Repository:
-    """Find the repository around a folder. Raise UsageError if there is none, or no git."""
+    """Find the repository around a folder. Raise UsageError if there is none, or git does not open it."""
     if shutil.which("git") is None:
         raise UsageError("git is not on the PATH: it is needed to compare revisions; --a and --b do without it")
     try:
         root, prefix = _git(here, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")[:2]
-    except subprocess.CalledProcessError as error:
-        raise UsageError(f"{here} is in no git repository: go to one, or compare with --a and --b") from error
+    except GitError as error:
+        if "not a git repository" in str(error):
+            raise UsageError(f"{here} is in no git repository: go to one, or compare with --a and --b") from error
+        raise
     return Repository(Path(root), Path(prefix))
+
+
+def refuse_placeholder(option: str, name: str) -> None:
+    """Raise UsageError for a name that stands for no commit: an empty variable, or the zeros of a new branch."""
+    if _NO_COMMIT.fullmatch(name):
+        given = f"is {name}, which stands for no commit" if name.strip() else "is empty"
+        raise UsageError(
+            f"{option} {given}. Pass what the event of your CI names: in a merge queue of GitHub "
+            "github.event.merge_group.base_sha, for a pull request HEAD^1 of its merge commit, after a push "
+            "github.event.before; for the first push of a branch, where that is zeros, pass origin/main"
+        )
 
 
 def resolve(where: Repository, name: str, error: type[BenchError]) -> Revision:
     """Find a commit by any name git understands. Raise `error` if there is no such commit here."""
     try:
         commit = _git(where.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
-    except subprocess.CalledProcessError as failed:
-        raise error(
-            f"there is no revision {name!r} in {where.root}: fetch it (a shallow clone in CI needs fetch-depth: 0)"
-        ) from failed
+    except GitError as failed:
+        is_shallow = _git(where.root, "rev-parse", "--is-shallow-repository").strip() == "true"
+        cure = "in this shallow clone: check out with fetch-depth: 0" if is_shallow else f"in {where.root}: fetch it"
+        raise error(f"there is no revision {name!r} {cure}") from failed
     label = commit[:8] if commit.startswith(name) else f"{name} ({commit[:8]})"
     return Revision(commit, _git(where.root, "rev-parse", f"{commit}^{{tree}}").strip(), label)
+
+
+def require_folder(where: Repository, revision: Revision, error: type[BenchError]) -> None:
+    """Raise `error` if a revision does not have the folder where the user stands: commands run in that folder."""
+    folder = where.prefix.as_posix()
+    if where.prefix != Path() and not _git(where.root, "ls-tree", "-d", revision.commit, "--", folder):
+        raise error(
+            f"{revision.label} has no folder {folder}, where this command was given: it was moved, renamed or is new, "
+            f"or git does not hold it. Go to a folder that both revisions have, such as {where.root}"
+        )
 
 
 def working_tree(where: Repository) -> Revision:
@@ -83,21 +125,28 @@ def working_tree(where: Repository) -> Revision:
     if dirty:
         raise UsageError(f"submodule {dirty[0]} has changes that are not committed: commit or discard them there first")
     head = resolve(where, "HEAD", UsageError)
-    with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
-        index = Path(folder) / "index"
+    with scratch() as folder:
+        index = folder / "index"
         ours = where.root / _git(where.root, "rev-parse", "--git-path", "index").strip()
         if ours.exists():
             shutil.copyfile(ours, index)
         env = {"GIT_INDEX_FILE": str(index), **_IDENTITY}
         try:
             _git(where.root, "add", "--all", env=env)
-        except subprocess.CalledProcessError as failed:
-            raise UsageError(f"the working tree of {where.root} cannot be read: {failed.stderr.strip()}") from failed
+        except GitError as failed:
+            raise UsageError(f"the working tree of {where.root} cannot be read: {failed}") from failed
         tree = _git(where.root, "write-tree", env=env).strip()
         if tree == head.tree:
             return Revision(head.commit, tree, f"{WORKING_TREE} ({head.commit[:8]})")
         commit = _git(where.root, "commit-tree", tree, "-p", head.commit, "-m", WORKING_TREE, env=env).strip()
     return Revision(commit, tree, f"{WORKING_TREE} ({head.commit[:8]} with changes)")
+
+
+def changed(where: Repository, revisions: Mapping[Arm, Revision]) -> tuple[str, ...]:
+    """Return the names of the files in which the revisions differ."""
+    trees = (revisions[Arm.BASELINE].tree, revisions[Arm.CANDIDATE].tree)
+    names = _git(where.root, "diff-tree", "-r", "-z", "--name-only", *trees)
+    return tuple(filter(None, names.split("\0")))
 
 
 @contextlib.contextmanager
@@ -106,21 +155,32 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
 
     Raises NoBaselineError, or UsageError for the candidate, if git cannot.
     """
-    folders = {arm: workspace / FOLDERS[arm] / "tree" for arm in revisions}
+    _forget_left(where)
+    folders = {arm: workspace / FOLDERS[arm] / TREE for arm in revisions}
     try:
         for arm, revision in revisions.items():
             error = NoBaselineError if arm is Arm.BASELINE else UsageError
             try:
                 _git(where.root, *_NO_HOOKS, "worktree", "add", "--detach", str(folders[arm]), revision.commit)
-            except subprocess.CalledProcessError as failed:
-                raise error(f"{revision.label} cannot be checked out: {failed.stderr.strip()}") from failed
+            except GitError as failed:
+                raise error(f"{revision.label} cannot be checked out: {failed}") from failed
             _fill_submodules(where.root, revision.commit, folders[arm], error)
         yield folders
     finally:
         for folder in folders.values():
             if folder.exists():
-                with contextlib.suppress(subprocess.CalledProcessError):  # never registered: goes with the workspace
+                with contextlib.suppress(GitError):  # never registered: goes with the workspace
                     _git(where.root, "worktree", "remove", "--force", "--force", str(folder))
+
+
+def _forget_left(where: Repository) -> None:
+    """Remove the worktrees of comparisons that were killed, and with them the folders that hold them."""
+    for line in _git(where.root, "worktree", "list", "--porcelain").splitlines():
+        tree = Path(line.removeprefix("worktree "))
+        is_ours = tree.name == TREE and tree.parent.name in FOLDERS.values() and tree.parents[1].name.startswith(PREFIX)
+        if line.startswith("worktree ") and is_ours and cleared(tree.parents[1]):
+            with contextlib.suppress(GitError):  # another comparison has just removed it
+                _git(where.root, "worktree", "remove", "--force", "--force", str(tree))
 
 
 def _fill_submodules(root: Path, commit: str, tree: Path, error: type[BenchError]) -> None:
@@ -133,10 +193,10 @@ def _fill_submodules(root: Path, commit: str, tree: Path, error: type[BenchError
         wanted = facts.split()[2]
         try:
             _git(local, "cat-file", "-e", f"{wanted}^{{commit}}")
-        except subprocess.CalledProcessError as failed:
+        except GitError as failed:
             raise error(f"submodule {path} has no commit {wanted[:8]} here: run git -C {path} fetch") from failed
-        with tempfile.TemporaryDirectory() as scratch:
-            env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+        with scratch() as folder:
+            env = {"GIT_INDEX_FILE": str(folder / "index")}
             _git(local, f"--work-tree={tree / path}", "read-tree", "--reset", "-u", wanted, env=env)
         _fill_submodules(local, wanted, tree / path, error)
 
@@ -152,17 +212,15 @@ def _is_dirty_submodule(line: str) -> bool:
 
 
 def _git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-    """Run git without the GIT_ variables of a hook or an alias, which would point it elsewhere."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    try:
-        done = subprocess.run(
-            ["git", *arguments],  # noqa: S607 - the user's own git, as found on the PATH
-            cwd=where,
-            env={**clean, "LC_ALL": "C", **(env or {})},
-            capture_output=True,
-            check=True,
-        )
-    except subprocess.CalledProcessError as error:
-        error.stderr = error.stderr.decode(errors="replace")
-        raise
+    """Run git with the user's variables, but for those that point to another repository. Raise GitError if it fails."""
+    ours = {name: value for name, value in os.environ.items() if name not in _POINTING_ELSEWHERE}
+    done = subprocess.run(
+        ["git", *arguments],  # noqa: S607 - the user's own git, as found on the PATH
+        cwd=where,
+        env={**ours, "LC_ALL": "C", **(env or {})},
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise GitError(f"git failed in {where}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout.decode(errors="surrogateescape")

@@ -34,10 +34,10 @@ STEADY_LEVEL = 0.999
 TOLD = (Doubt.DELAYED_ACK, Doubt.SLOW_CONNECTS, Doubt.NONCONFORMING)
 """What a server does that makes less of every comparison of it, and that its author would mend."""
 
-SAME_IN_BOTH_ARMS = {
-    "interpreter": "the interpreter",
-    "server_cpus": "the CPUs of the server",
-    "client_cpus": "the CPUs of the generator",
+SAME_IN_BOTH_ARMS = {  # as they were observed; what was not seen is no difference
+    "interpreter": "the interpreter was",
+    "server_cpus": "the CPUs of the server were",
+    "client_cpus": "the CPUs of the generator were",
 }
 
 
@@ -76,11 +76,14 @@ def gap(servers: Mapping[Arm, Server]) -> Problem | None:
 
 
 def lost(pairs: CellPairs, planned_pairs: int) -> Problem | None:
-    """Return the problem of a cell with a wrong echo, with an arm that never works, or with too many failed trials."""
+    """Return the problem of a cell with a wrong echo, with an arm that never works, or with too many failed trials.
+
+    Where no pair was whole yet, the second one that is lost is too many.
+    """
     for arm, result in pairs.failed:
         if result.status is Status.WRONG_ECHO:
             return Problem(Word.INVALID, f"the {arm} answered with wrong bytes: {result.detail}")
-    allowed = max(1, math.floor(limits.LOST_TRIALS.regress * 2 * planned_pairs))
+    allowed = max(1, math.floor(limits.LOST_TRIALS.regress * 2 * planned_pairs)) if pairs.whole else 1
     if pairs.lost <= allowed:
         return None
     arm, result = pairs.failed[-1]
@@ -243,9 +246,9 @@ def _different(pairs: CellPairs, *, same_interpreter: bool) -> str:
     for column, title in SAME_IN_BOTH_ARMS.items():
         if column == "interpreter" and not same_interpreter:
             continue
-        seen = {str(result.metrics.get(column)) for pair in pairs.whole for result in pair.values()}
+        seen = {result.metrics.get(column) for pair in pairs.whole for result in pair.values()} - {None}
         if len(seen) > 1:
-            return f"{title} was not the same in all trials: {' / '.join(sorted(seen))}"
+            return f"{title} not the same in all trials: {' / '.join(sorted(map(str, seen)))}"
     return ""
 
 

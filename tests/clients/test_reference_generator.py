@@ -145,6 +145,13 @@ def test_without_a_compiler_it_says_what_to_install(echo_server, tmp_path, monke
     assert "there is no C compiler" in run.err
 
 
+def test_without_a_home_it_says_where_to_keep_what_it_compiles(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", "/dev/null")
+    with pytest.raises(reference.CompilerError, match="set XDG_CACHE_HOME"):
+        reference.binary()
+
+
 def test_an_interrupt_ends_the_window(echo_server):
     with start_clients(echo_server.address, "-d", "20s", "--reference", "--coordinated") as process:
         assert process.stdout.readline() == "CONNECTED 64 64\n"

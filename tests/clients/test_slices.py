@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import statistics
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.slices import LONGEST_S, PASSES_MIN, SHORTEST_S, Slicing
+from clients.slices import LONGEST_S, PASSES_MIN, SHORTEST_S, Slicing, Slot
 from clients.workload import Workload
 
 
@@ -31,6 +34,35 @@ def test_slicing_order_is_drawn_anew_in_each_pass_and_by_the_seed():
     }
     assert max(Counter(orders).values()) < 2 * 200 / 6
     assert list(slicing.order(3, 1)) == list(slicing.order(3, 1)) != list(slicing.order(3, 2))
+
+
+def apparent(slots, slow):
+    """Return the difference that two equal servers seem to have where slices are slowed by a pattern that recurs."""
+    cost = {slot: slow[at % len(slow)] for at, slot in enumerate(slots)}
+    return statistics.mean(cost[Slot(number, 1)] - cost[Slot(number, 0)] for number, server in cost if server)
+
+
+@pytest.mark.parametrize("slow", [(1, 0), (1, 0, 0), (1, 0, 0, 1), (1, 1, 0, 1), (1, 0, 0, 0, 0, 0, 0, 0)])
+def test_slicing_order_keeps_step_with_no_period_in_a_block_of_two(slow):
+    slicing = Slicing(slice_s=0.005, passes=100, warmup_passes=40)
+    found = [apparent(slicing.order(2, seed), slow) for seed in range(400)]
+    assert max(map(abs, found)) < 0.5, "half of what the disturbance does"
+    assert abs(statistics.mean(found)) < 4 * statistics.stdev(found) / math.sqrt(len(found))
+
+
+def test_an_order_that_is_not_drawn_would_be_in_step():
+    """The test above can fail: what alternates gives one arm the whole of a disturbance, in two slices or in four."""
+    in_turn = [Slot(number, server) for number in range(100) for server in (0, 1)]
+    mirrored = [Slot(number, server) for number in range(100) for server in ((0, 1) if number % 2 else (1, 0))]
+    assert apparent(in_turn, (1, 0)) == -1
+    assert apparent(mirrored, (1, 0, 0, 1)) == 1
+
+
+def test_slicing_order_gives_either_server_of_two_the_first_turn_equally_often():
+    slots = Slicing(slice_s=0.005, passes=10_000, warmup_passes=0).order(2, 1)
+    first = Counter(slot.server for slot in itertools.islice(slots, 0, None, 2))
+    assert first.total() == 10_000
+    assert abs(first[0] - first[1]) < 4 * math.sqrt(10_000)
 
 
 # A slice is long beside a round of all connections, and short beside the moods of the machine.

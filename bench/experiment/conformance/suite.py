@@ -6,10 +6,8 @@ A process is shared by cases until one fails or one asks for a fresh one. Values
 from __future__ import annotations
 
 import errno
-import tempfile
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -20,11 +18,14 @@ from bench.experiment.conformance.crowds import verify_limit
 from bench.experiment.conformance.subject import Subject
 from bench.experiment.conformance.wire import Deadline
 from bench.experiment.planning.preflight import check_connections, check_target
+from bench.experiment.trial import lifeline
 from bench.experiment.trial.child import STOP_TIMEOUT_S
 from bench.experiment.trial.process import RunningServer, launch
+from bench.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from bench.experiment.model import Server
 
@@ -74,8 +75,9 @@ def check(
     """
     for case in cases:
         _too_many(case.connections)  # before the server is started: it inherits the limit
-    with tempfile.TemporaryDirectory(prefix="echobench-check-") as folder, ExitStack() as stack:
-        host = _Host(server, Path(folder) / "server.log", stack, patience_s, stop_timeout_s)
+    with scratch() as folder, ExitStack() as stack:
+        lifeline.leave_nothing(folder)
+        host = _Host(server, folder / "server.log", stack, patience_s, stop_timeout_s)
         started = host.start()
         yield started
         bad = set() if started.outcome is Outcome.PASSED else {START}

@@ -7,13 +7,13 @@ which of them an interpreter can run.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ import msgspec
 import bench
 from bench.errors import UsageError, unknown_name
 from bench.experiment.model import Server
+from bench.files import cache_folder
+from bench.scratch import scratch
 
 ROOT = Path(bench.__file__).resolve().parent.parent
 """The folder that holds our rooms: a checkout, or `_rooms` of the installed package."""
@@ -144,6 +146,7 @@ class Catalog:
 @functools.cache
 def catalog(python: str = sys.executable, root: Path = ROOT) -> Catalog:
     """Ask an interpreter which servers of the folder `root` it can run. Raises UsageError if it cannot be asked."""
+    cache_folder()  # servers are compiled into it: if it is another than usual, they learn so from the environment
     interpreter = describe(python)
     path = root if python == sys.executable else _only_servers_of(root)
     place = _environment(interpreter, path)
@@ -179,8 +182,9 @@ def _environment(interpreter: Interpreter, path: Path) -> dict[str, Any]:
 @functools.cache
 def _only_servers_of(root: Path) -> Path:
     """Return a folder with nothing but `servers` in it: what else a checkout holds is not for another interpreter."""
-    folder = Path(tempfile.mkdtemp(prefix="echobench-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    until_the_end = contextlib.ExitStack()
+    atexit.register(until_the_end.close)
+    folder = until_the_end.enter_context(scratch())
     (folder / "servers").symlink_to(root / "servers")
     return folder
 

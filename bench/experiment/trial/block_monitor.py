@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bench.experiment.trial.monitor import SAMPLING_SHARE, Side, Usage, counted
+from bench.experiment.trial.observed import observed
 from bench.experiment.trial.procfs import MachineClock
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class BlockMonitor(threading.Thread):
         self._after = self._edge()
         for side in self._servers:
             side.note_uss()
+        self._observed = {side: observed(side.pid) for side in self._servers}
 
     def usages(self, slicing: Mapping[str, Any]) -> list[Usage]:
         """Return what was seen of each server, in their order; counters are scaled to the passes that count."""
@@ -87,7 +89,7 @@ class BlockMonitor(threading.Thread):
         common = [*self._samples[self._client], *self._machine_samples]
         usages = []
         for side in self._servers:
-            metrics = machine | client | self._metrics_of(side, after, share)
+            metrics = machine | client | self._metrics_of(side, after, share) | self._observed[side]
             usages.append(Usage(metrics, (*self._samples[side], *common), has_gaps=side.is_lost))
         return usages
 

@@ -1,6 +1,7 @@
 """A child process: started without a shell, read line by line, and ended with all that it started.
 
-It lives in a session of its own, so that its whole group can be ended. Nothing here may know what a server is.
+It lives in a session of its own, so that its whole group can be ended, and carries a mark by which whatever left the
+group is found. Nothing here may know what a server is.
 """
 
 from __future__ import annotations
@@ -8,18 +9,18 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import sys
-import threading
 import time
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self
 
 import psutil
 
 from bench.errors import MeasurementError
-from bench.text import TAIL_BYTES, quoted
+from bench.experiment.trial import lifeline
+from bench.experiment.trial.child_output import ChildLog, ChildOutput
+from bench.interrupts import acting
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 STOP_TIMEOUT_S = 3.0
 POLL_S = 0.01
+BACKGROUND = "processes of it are still running: a server that goes into the background must be told to stay in front"
 
 
 class ChildError(MeasurementError):
@@ -35,7 +37,7 @@ class ChildError(MeasurementError):
 
 
 class Child:
-    """A process of ours: its stdout is read here line by line, its stderr goes to the end of `log`.
+    """A process of ours: its stdout is read here line by line, its stderr goes to the end of `log` (see `ChildLog`).
 
     `cpus` binds it from its first instruction on. With `stdin` it can be written to; otherwise it reads end of file.
     Raises ChildError when the command cannot be started. As a context manager it is stopped at the end, by
@@ -55,21 +57,22 @@ class Child:
     ) -> None:
         self.log = log
         self._stop_signal = stop_signal
-        self._buffer = bytearray()
-        self._drain: threading.Thread | None = None
         self._was_asked = False
         self._started: list[psutil.Process] = []
+        self._mark = lifeline.new_mark()
         try:
-            with log.open("ab") as sink, bound_to(cpus), _interrupts_put_off():
+            kept = ChildLog(log)
+            with bound_to(cpus), _interrupts_put_off():
                 self._process = subprocess.Popen(
                     list(command),
                     stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
-                    stderr=sink,
-                    env=None if env is None else dict(env),
+                    stderr=subprocess.PIPE,
+                    env={**(os.environ if env is None else env), **self._mark},
                     cwd=cwd,
                     start_new_session=True,
                 )
+                self._output = ChildOutput(self._process, kept)
                 _running.add(self)
         except OSError as error:
             raise ChildError(f"cannot start {command[0]}: {error.strerror or error}") from error
@@ -77,7 +80,6 @@ class Child:
             if self in _running:
                 self.stop()
             raise
-        os.set_blocking(self._stdout.fileno(), False)
 
     def __enter__(self) -> Self:
         return self
@@ -89,11 +91,6 @@ class Child:
     def pid(self) -> int:
         """Its process id, which is that of its group too."""
         return self._process.pid
-
-    @property
-    def _stdout(self) -> IO[bytes]:
-        assert self._process.stdout is not None
-        return self._process.stdout
 
     @property
     def returncode(self) -> int | None:
@@ -109,23 +106,7 @@ class Child:
 
     def read_line(self, deadline_s: float) -> str | None:
         """Return the next line of stdout; None at end of file or when `time.monotonic()` passes the deadline."""
-        while b"\n" not in self._buffer:
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0 or not self._fill(left_s):
-                return None
-        line, _, rest = self._buffer.partition(b"\n")
-        self._buffer = rest
-        return line.decode(errors="replace")
-
-    def _fill(self, timeout_s: float) -> bool:
-        """Wait for output and take it in. False: end of file."""
-        select.select([self._stdout], [], [], timeout_s)
-        try:
-            chunk = os.read(self._stdout.fileno(), 1 << 16)
-        except BlockingIOError:
-            return True
-        self._buffer += chunk
-        return bool(chunk)
+        return self._output.read_line(deadline_s)
 
     def write_line(self, line: str) -> None:
         """Send one line to its stdin. Raise ChildError if it does not listen any more."""
@@ -138,41 +119,39 @@ class Child:
 
     def note(self, line: str) -> None:
         """Put a line that was read from its stdout into its log, where the rest of what it says is."""
-        with self.log.open("a", encoding="utf-8") as sink:
-            print(line, file=sink)
+        self._output.note(line)
 
     def drain(self) -> None:
-        """Send the rest of its stdout to the log, so that a talkative child never blocks on a full pipe."""
-        self._drain = threading.Thread(target=self._copy_stdout, name=f"drain-{self.pid}", daemon=True)
-        self._drain.start()
-
-    def _copy_stdout(self) -> None:
-        os.set_blocking(self._stdout.fileno(), True)
-        with self._stdout, self.log.open("ab", buffering=0) as sink:
-            sink.write(self._buffer)
-            while chunk := os.read(self._stdout.fileno(), 1 << 16):
-                sink.write(chunk)
+        """Send the rest of what it says to the log, so that a talkative child never blocks on a full pipe."""
+        self._output.drain(name=f"drain-{self.pid}")
 
     def log_tail(self) -> str:
-        """Return the last lines of its log, as the end of a sentence."""
-        with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - TAIL_BYTES))
-            lines = quoted(file.read(), self.log)
-        return f"its log ends:\n{lines}" if lines else "its log is empty"
+        """Return the last lines of its log, as the end of a sentence; before them, that it went into the background."""
+        has_ended = self.returncode is not None
+        tail = self._output.last_lines(has_ended=has_ended)
+        return f"{BACKGROUND}; {tail}" if has_ended and not self._was_asked and self._marked() else tail
 
     def ended_within(self, timeout_s: float) -> bool:
         """Wait for its end, at most so long, and say whether it has come."""
-        try:
-            self._process.wait(max(0.0, timeout_s))
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.0, deadline_s - time.monotonic())
+            try:
+                self._process.wait(left_s if self._output.is_drained else min(left_s, POLL_S))
+            except subprocess.TimeoutExpired:
+                if not left_s:
+                    return False
+            else:
+                return True
+            finally:
+                self._output.hear()
 
     def ask_to_end(self) -> None:
         """Tell it to end, and do not wait for that: `stop` does."""
         if not self._was_asked:
             self._was_asked = True
-            self._started = descendants(self.pid)  # while it is there: those that left its group outlive it unseen
+            # Now, while it is there: what has left its group outlives it unseen.
+            self._started = [*{*descendants(self.pid), *self._marked()}]
             self._close_stdin()
             self._signal_group(self._stop_signal)
 
@@ -185,14 +164,21 @@ class Child:
             outlived = not (self.ended_within(grace_s) and _all_gone(self._started, deadline_s))
         finally:
             self._signal_group(signal.SIGKILL)
-            for process in self._started:  # those that left the group
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
+            _kill(self._started)  # those that left the group
             self._process.wait()
+            _kill(late := self._marked())  # those that came meanwhile
             _running.discard(self)
-            _all_gone(self._started, time.monotonic() + STOP_TIMEOUT_S)
-            self._close()
+            _all_gone([*self._started, *late], time.monotonic() + STOP_TIMEOUT_S)
+            self._output.close()
         return outlived
+
+    def _marked(self) -> list[psutil.Process]:
+        """Return what lives of all that it started, wherever that went."""
+        found = []
+        for pid in lifeline.marked(self._mark):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.append(psutil.Process(pid))
+        return [process for process in found if process.pid != self.pid]
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; on macOS: only zombies are left
@@ -202,12 +188,6 @@ class Child:
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
-
-    def _close(self) -> None:
-        if self._drain is None:
-            self._stdout.close()
-        else:
-            self._drain.join(timeout=1.0)  # a grandchild in a session of its own may still hold the pipe
 
 
 _running: set[Child] = set()
@@ -226,12 +206,8 @@ def _interrupts_put_off() -> Iterator[None]:
 
     A mask would be inherited by the child; handlers are not.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is ever interrupted
-        return
     came: list[tuple[int, FrameType | None]] = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    ours = {number: handler for number, handler in handlers.items() if callable(handler)}
+    ours = acting()
     for number in ours:
         signal.signal(number, lambda *call: came.append(call))
     try:
@@ -263,6 +239,12 @@ def descendants(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _all_gone(processes: Sequence[psutil.Process], deadline_s: float) -> bool:

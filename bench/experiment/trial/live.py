@@ -7,23 +7,24 @@ exception. Only an interrupt and a fault of our own are raised. How a trial is m
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
 from bench.experiment.host import machine
+from bench.experiment.trial import lifeline
 from bench.experiment.trial.block_generator import BlockGenerator
 from bench.experiment.trial.child import STOP_TIMEOUT_S
 from bench.experiment.trial.results import Judge
 from bench.experiment.trial.solo import measure_alone
 from bench.experiment.trial.together import measure_together
+from bench.scratch import scratch
 from clients.histogram import CAN_ENCODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from bench.experiment.host.machine import Cores
     from bench.experiment.model import Block, Results
@@ -55,8 +56,9 @@ def live_bench(
             " build it with a C compiler (python -m pip install hdrhistogram); servers run without it"
         )
     cores = machine.cores(workers)
-    with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
-        kept = logs or Path(folder)
+    with scratch() as folder:
+        lifeline.leave_nothing(folder)
+        kept = logs or folder
         with BlockGenerator(log=kept / "block-generator.log", cpus=cores.client) as generator:
             yield LiveBench(
                 logs=kept,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import psutil
 
+from bench.experiment.trial.observed import observed
 from bench.experiment.trial.procfs import GONE, Counters, Cpu, Machine, MachineClock, Tree, Vitals
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class Monitor(threading.Thread):
             return
         after = self._edge()
         self._server.note_uss()
-        self._metrics.update(edge_metrics(before, after))
+        self._metrics.update(edge_metrics(before, after) | observed(self._server.pid))
         self._note_counters(first, last, (after.at_ns - before.at_ns) / (last_ns - first_ns))
         self._note_maxima()
         self._is_whole = True

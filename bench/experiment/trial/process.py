@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from bench.experiment.model import Server
 
+LOOK_S = 0.1
+"""So often it is asked whether a silent server has ended: its end shows in no pipe that what it started holds open."""
 PADDING_BYTES_MAX = 4095
 PADDING_NAME = "ECHOBENCH_PADDING"
 
@@ -156,12 +158,12 @@ def _await_ready(server: Server, child: Child, port: int) -> tuple[str, int]:
     listening = None if server.ready == "line" else Listening(server.host, port, child.pid)
     deadline_s = time.monotonic() + server.ready_timeout_s
     while True:
-        line = child.read_line(time.monotonic() + POLL_S if listening is not None else deadline_s)
+        line = child.read_line(min(deadline_s, time.monotonic() + (LOOK_S if listening is None else POLL_S)))
         if line is not None:
-            if server.ready != "port" and line.startswith("READY "):
+            if server.ready != "port" and line.startswith("READY ") and child.returncode is None:
                 return _parse_ready(server, line)
             child.note(line)
-        if listening is not None and (host := listening.at()) is not None:
+        if listening is not None and child.returncode is None and (host := listening.at()) is not None:
             return host, port
         if time.monotonic() > deadline_s:
             raise ServerError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import ServerError
 from bench.experiment import schema
 from bench.experiment.doubts import Doubt
-from bench.experiment.host.machine import join_cpus
+from bench.experiment.host.machine import join_cpus, parse_cpu_list
 from bench.experiment.model import Status, Trial, TrialResult
 from bench.experiment.trial.examine import Circumstances, doubts, without_unseen_cpu
 from bench.metrics import ERROR_CLASSES, OUR_FAULTS
@@ -61,7 +61,7 @@ class Judge:
         """Return the result of a trial of which the generator gave the object `given`, after its server was stopped."""
         metrics = trial_metrics(given, usage)
         known = Circumstances(
-            cores_shared=self.cores.shared,
+            cores_shared=self.cores.shared or (running.child is not None and self._is_beside(metrics)),
             was_killed=running.was_killed,
             has_monitor_gaps=usage.has_gaps,
             is_nonconforming=trial.server.name in self.nonconforming,
@@ -73,7 +73,6 @@ class Judge:
         metrics = without_unseen_cpu(metrics)
         metrics["throughput_is_lower_bound"] = Doubt.GENERATOR_SATURATED in found
         metrics["client_cpus"] = join_cpus(self.cores.client)
-        metrics["server_cpus"] = join_cpus(self.cores.server) if running.child is not None else None
         status, detail = ending(given, running)
         return TrialResult(
             trial=trial,
@@ -87,6 +86,10 @@ class Judge:
             slices=tuple(slices),
             hlog=hlog,
         )
+
+    def _is_beside(self, metrics: Mapping[str, Any]) -> bool:
+        """Whether the server was seen to be bound to a CPU of the generator, which it may have chosen itself."""
+        return not set(parse_cpu_list(metrics.get("server_cpus", ""))).isdisjoint(self.cores.client)
 
 
 def failed(trial: Trial, error: ServerError | ChildError, started_at: str) -> TrialResult:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from helpers.checkout import CHECKOUT
@@ -42,11 +43,13 @@ def test_ctrl_c_while_the_command_line_is_loaded_is_no_traceback(echobench, tmp_
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-@pytest.mark.parametrize("arguments", MEASURING, ids=lambda arguments: arguments[0])
-def test_ctrl_c_while_servers_are_looked_up_is_a_word(echobench, tmp_path, arguments):
+@pytest.mark.parametrize(
+    ("arguments", "name"), [*((arguments, "SIGINT") for arguments in MEASURING), (MEASURING[0], "SIGHUP")]
+)
+def test_an_interrupt_while_servers_are_looked_up_is_a_word(echobench, tmp_path, arguments, name):
     """The first thing that any of them waits for is an answer of `python -m servers`."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import signal, subprocess\nsubprocess.run = lambda *_, **__: signal.raise_signal(signal.SIGINT)\n"
+        f"import signal, subprocess\nsubprocess.run = lambda *_, **__: signal.raise_signal(signal.{name})\n"
     )
     done = echobench(*arguments)
     assert (done.returncode, done.stdout) == (130, "")
@@ -101,3 +104,13 @@ def test_a_fault_of_ours_is_shown_and_does_not_end_as_regressed(echobench, tmp_p
     assert done.returncode == 70
     assert "Traceback" in done.stderr
     assert "RuntimeError: a fault" in done.stderr
+
+
+def test_a_verdict_on_a_full_disk_keeps_its_status_and_its_words(echobench, tmp_path):
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    with Path("/dev/full").open("w") as full:
+        done = echobench("regress", "--base", "gone", "--command", "x {port}", "--json", stdout=full)
+    assert done.returncode == 5
+    assert '"word": "NO-BASELINE"' in done.stderr
+    assert "standard output cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr

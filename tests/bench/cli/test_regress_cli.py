@@ -76,15 +76,15 @@ def bench(monkeypatch, tmp_path):
 def _without_pip(monkeypatch):
     """Leave pip out of the arms' environments: to put it there takes seconds, and no set-up here uses it."""
 
-    def as_asked(where, command, run=arms._run):
-        run(where, [*command, *(["--without-pip"] if command[:3] == [sys.executable, "-m", "venv"] else [])])
-
-    monkeypatch.setattr(arms, "_run", as_asked)
+    monkeypatch.setattr(arms, "VENV", [*arms.VENV, "--without-pip"])
 
 
 @pytest.fixture
 def run(bench, monkeypatch, capsys):
-    """Return a function that runs the command in a folder and gives its exit status and what it printed."""
+    """Return a function that runs the command in a folder and gives its exit status and what it printed.
+
+    What it said on stderr is its `said_aside`.
+    """
 
     def invoke(folder, *arguments):
         monkeypatch.chdir(folder)
@@ -101,7 +101,9 @@ def run(bench, monkeypatch, capsys):
         except click.UsageError as error:
             code = error.exit_code
             print(error.format_message())
-        return int(code or 0), capsys.readouterr().out
+        captured = capsys.readouterr()
+        invoke.said_aside = captured.err
+        return int(code or 0), captured.out
 
     return invoke
 
@@ -174,8 +176,12 @@ def test_setup_runs_in_each_arms_own_environment(project, run, bench):
 BAD = [
     (["--base", "no-such-rev"], 5, "there is no revision 'no-such-rev'"),
     (["--base", "HEAD", "--head", "no-such-rev"], 2, "there is no revision 'no-such-rev'"),
-    (["--base", "HEAD", "--setup", "echo reading; echo 'no such wheel' >&2; exit 7"], 5, "no such wheel"),
-    (["--base", "HEAD", "--command", "no-such-program --port {port}"], 5, "no program 'no-such-program'"),
+    (["--base", ""], 2, "--base is empty. Pass what the event of your CI names: in a merge queue"),
+    (["--base", "0" * 40], 2, "which stands for no commit. Pass what the event of your CI names"),
+    (["--base", "HEAD", "--head", " "], 2, "--head is empty"),
+    (["--base", "HEAD", "--setup", "echo reading; echo 'no such wheel' >&2; exit 7"], 2, "no such wheel"),
+    (["--base", "HEAD", "--setup", "exit 7"], 2, "it fails in both arms alike: say with --setup how"),
+    (["--base", "HEAD", "--command", "no-such-program --port {port}"], 2, "no program 'no-such-program'"),
     (["--base", "HEAD", "--command", ""], 2, "say how to start the server"),
     (["--base", "HEAD", "--command", "python 'x"], 2, "cannot be split into words: No closing quotation"),
     (["--base", "HEAD", "--minutes", "nan"], 2, "--minutes nan is no amount"),
@@ -270,8 +276,23 @@ def test_a_comparison_that_cannot_begin_reports_its_word_everywhere(project, run
     assert said.startswith("echobench: NO-BASELINE: there is no revision 'gone'")
     assert junit_fault(files["junit"].read_text()) == ""
     (suite,) = junitparser.JUnitXml.fromstring(files["junit"].read_bytes())
-    assert (suite.tests, suite.skipped) == (1, 1)
+    assert (suite.tests, suite.failures) == (1, 1), "what was not compared is not green"
     assert files["summary"].read_text().startswith("### NO-BASELINE\n")
+
+
+@pytest.mark.parametrize(
+    ("setup", "word", "code"), [("test -f broken", "NO-BASELINE", 5), ("test ! -f broken", "INVALID", 4)]
+)
+@pytest.mark.usefixtures("_without_pip")
+def test_json_has_its_object_for_what_could_not_begin(project, run, setup, word, code):
+    base = project.commit(0)
+    (project.root / "broken").write_text("")
+    project.commit()
+    given = ["--base", base, "--command", COMMAND, "--setup", setup, "--json"]
+    found, out = run(project.root, *given)
+    document = json.loads(out[: out.index("\nechobench: ")])
+    assert (found, document["word"], document["exit_code"]) == (code, word, code)
+    assert document["cells"][0]["reason"].startswith("the set-up of ")
 
 
 def test_a_server_that_the_baseline_does_not_have_is_no_baseline(project, run):
@@ -372,7 +393,7 @@ def test_a_submodule_commit_that_is_not_here_is_no_baseline(with_submodule, tmp_
 def test_an_inconclusive_answer_says_what_would_settle_it_and_may_be_allowed(project, run, bench):
     project.commit(0)
     bench.host = fakes.FakeHost(fakes.NOISY, trials=2000)
-    given = ["--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", ""]
+    given = ["--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", "", "--seed", "1"]
     code, said = run(project.root, *given)
     assert code == 3
     (line,) = [line for line in said.splitlines() if "to settle it" in line]
@@ -426,14 +447,40 @@ def test_what_json_printed_can_be_exported_with_its_ratios(project, run, tmp_pat
     assert 1.15 < ratio["lower_value"] < ratio["value"] < ratio["upper_value"] < 1.25
 
 
-def test_a_file_that_cannot_be_written_is_wrong_use(project, run, tmp_path):
+@pytest.mark.parametrize(
+    ("option", "where"),
+    [*((option, "/proc/ours") for option in ("--junit", "--summary", "--ledger")), ("--junit", "/proc/ours/junit.xml")],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_measuring(project, run, bench, option, where):
     project.commit(0)
-    where = str(tmp_path / "no" / "such" / "junit.xml")
-    code, said = run(
-        project.root, "--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", "", "--junit", where
-    )
+    given = ["--base", "HEAD", "--command", COMMAND, "--pairs", "12", "--setup", ""]
+    code, said = run(project.root, *given, option, where)
     assert code == 2
-    assert "cannot write" in said
+    assert "cannot" in said
+    assert where in said
+    assert bench.trials == []
+
+
+def test_a_verdict_outlives_files_that_can_no_longer_be_written(project, run, bench, tmp_path):
+    """A folder takes the place of each file while it measures, as no permission would stop root."""
+    base = project.commit(0)
+    project.commit(20)
+    files = {f"--{name}": tmp_path / name for name in ("junit", "summary", "ledger")}
+
+    def change(result, count):
+        if count == 1:
+            for path in files.values():
+                path.unlink(missing_ok=True)
+                path.mkdir()
+        return result
+
+    bench.change = change
+    given = [word for option, path in files.items() for word in (option, str(path))]
+    code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "", *given)
+    assert code == 1
+    assert "REGRESSED     somebody/c16/1024B" in said
+    assert "this comparison is not remembered: the ledger" in said
+    assert run.said_aside.count(": Is a directory") == 2
 
 
 def test_the_default_set_up_is_read_from_the_tree(tmp_path):

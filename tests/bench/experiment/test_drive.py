@@ -10,6 +10,7 @@ import pytest
 from bench.errors import MeasurementError, ServerError
 from bench.experiment.drive import Silent, drive
 from bench.experiment.model import Block, News, Server, Status, Stop, StopReason, Trial, TrialResult
+from bench.interrupts import SIGNALS
 from clients.workload import Workload
 
 
@@ -163,13 +164,14 @@ def interrupting(number, kill=signal.SIGINT):
 
 
 @pytest.fixture(autouse=True)
-def _both_signals_raise():
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _all_signals_raise():
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kill", SIGNALS)
 def test_an_interrupt_in_a_block_loses_that_block_only(kill):
     kept = []
     conclusion = drive(count([block(1), block(2), block(3)]), interrupting(2, kill), keep=kept.append)

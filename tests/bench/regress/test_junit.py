@@ -15,7 +15,7 @@ def test_junit_is_read_and_counts():
     text = junit.render(Comparison(cells=cells, looks=(10,), alpha=0.01), 12.3456)
     assert junit_fault(text) == ""
     (suite,) = junitparser.JUnitXml.fromstring(text.encode())
-    assert (suite.tests, suite.failures, suite.skipped, suite.errors) == (6, 2, 2, 0)
+    assert (suite.tests, suite.failures, suite.skipped, suite.errors) == (6, 3, 1, 0)
     results = {case.name: case.result for case in suite}
     assert results["REGRESSED/c16"][0].type == "REGRESSED"
     assert "because <INVALID>" in results["INVALID/c16"][0].message

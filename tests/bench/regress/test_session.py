@@ -98,6 +98,12 @@ def test_a_server_that_works_in_one_arm_only():
         assert "no module named x" in found.cells[0].reason
 
 
+def test_an_arm_that_never_works_is_tried_twice_and_no_more():
+    host = fakes.FakeHost(change=lambda result, *_: fakes.failed(result, Status.NOT_READY, "no such file"))
+    assert fakes.run(host, fakes.ask(pairs=100)).comparison.exit_code() is ExitCode.INVALID
+    assert len(host.calls) == 4
+
+
 def test_a_server_that_is_known_not_to_run_is_not_tried():
     cell = fakes.cell()
     gone = dataclasses.replace(cell, servers={**cell.servers, Arm.BASELINE: Server(name="x", gap="it is not in base")})
@@ -227,7 +233,7 @@ def test_arms_that_ran_elsewhere_are_invalid(column):
 
     compared = fakes.run(fakes.FakeHost(change=change), fakes.ask(pairs=12))
     assert compared.comparison.exit_code() is ExitCode.INVALID
-    assert "was not the same in all trials: 0 / 1" in only(compared).reason
+    assert "not the same in all trials: 0 / 1" in only(compared).reason
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from bench.experiment.doubts import Doubt
 from bench.experiment.host import machine
 from bench.experiment.host.machine import Cores, usable_cpus
 from bench.experiment.model import Block, Server, Status, Trial
+from bench.experiment.planning.catalog import describe
 from bench.experiment.trial.live import LiveBench, live_bench
 from bench.experiment.trial.monitor import Usage
 from bench.experiment.trial.results import interval_lines, trial_metrics
@@ -81,6 +82,7 @@ def test_a_right_server_is_measured_with_everything_that_was_asked(bench, tmp_pa
     )
     assert metrics["connections_established"] == 2
     assert (metrics["server_cpus"], metrics["client_cpus"]) == (str(usable_cpus()[0]), str(usable_cpus()[-1]))
+    assert metrics["interpreter"] == describe(sys.executable).description
     assert metrics["throughput_is_lower_bound"] == (Doubt.GENERATOR_SATURATED in result.doubts)
     assert set(metrics) <= {column.name for column in schema.TRIALS}
     assert sum(piece["replies"] for piece in result.timeline) == metrics["replies"]
@@ -89,6 +91,13 @@ def test_a_right_server_is_measured_with_everything_that_was_asked(bench, tmp_pa
     assert "Tag=0007.response," in result.hlog
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0007-client.log", "0007-server.log"]
     json.dumps([metrics, result.timeline, result.samples])
+
+
+@pytest.mark.skipif(len(usable_cpus()) < 2, reason="there is no CPU to move to")
+def test_a_server_that_binds_itself_is_recorded_where_it_ran(bench):
+    result = measured(bench, trial(server(setup=f"os.sched_setaffinity(0, {{{usable_cpus()[-1]}}})")))
+    assert result.metrics["server_cpus"] == result.metrics["client_cpus"]
+    assert Doubt.CORES_SHARED in result.doubts
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,8 +19,11 @@ from bench.experiment.model import Server
 from bench.experiment.planning.address import split_address
 from bench.experiment.trial import child
 from bench.experiment.trial.child import Child, ChildError
+from bench.experiment.trial.child_output import HEAD_BYTES, TAIL_BYTES
 from bench.experiment.trial.listening import listeners
 from bench.experiment.trial.process import PADDING_NAME, free_port, launch, layout
+from bench.experiment.trial.results import ServerDiedError, check_alive
+from bench.interrupts import SIGNALS
 
 LISTEN = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
 READY = LISTEN + "print('READY', *s.getsockname()[:2], flush=True); "
@@ -68,6 +72,68 @@ def test_a_server_that_says_much_is_logged_and_never_blocked(log):
     assert done.exists()
     assert log.read_text().startswith("hello\n")
     assert log.stat().st_size > 300_000
+
+
+TALKS = """
+for number in range(30_000):
+    print("%07d" % number + "." * 92)
+    print("%07d" % number + "!" * 92, file=sys.stderr)
+open(sys.argv[2], 'w').close()
+"""
+
+
+def test_the_log_of_a_talkative_server_keeps_head_and_tail(log):
+    done = log.with_name("done")
+    with launch(python(READY + TALKS + FOREVER, "0", str(done)), log=log):
+        deadline = time.monotonic() + 20
+        while not done.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)  # the server is not our child's reader: its file is all that tells
+    text = log.read_bytes()
+    left_out = int(re.search(rb"\[(\d+) bytes left out\]", text)[1])
+    assert len(text) == HEAD_BYTES + TAIL_BYTES + len(f"\n[{left_out} bytes left out]\n")
+    assert len(text) + left_out - len(f"\n[{left_out} bytes left out]\n") == 2 * 30_000 * 100
+    assert b"0000000" in text[:HEAD_BYTES]
+    assert b"0029999" in text[-TAIL_BYTES:]
+
+
+DAEMON = """
+import os
+told, tell = os.pipe()
+if os.fork():
+    os.read(told, 1)
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+print(os.getpid(), file=sys.stderr, flush=True)
+os.write(tell, b".")
+"""
+
+
+def daemon_has_ended(log):
+    """Say whether the process that a server in the background said it is has ended, or ends soon."""
+    pid = int(log.read_text().split()[0])
+    return not psutil.pid_exists(pid) or is_gone(psutil.Process(pid))
+
+
+@pytest.mark.parametrize(("code", "ready"), [(FOREVER, "line"), (LISTEN + FOREVER, "port"), (READY + FOREVER, "line")])
+def test_a_server_in_the_background_is_told_so_and_ended(log, code, ready):
+    code = "import sys, time\n" + DAEMON + code
+    server = python(code, "{port}", ready=ready)
+    with pytest.raises(ServerError) as caught, launch(server, log=log, stop_timeout_s=0.1):
+        pytest.fail("what was started has ended")
+    assert "mine ended with status 0 before it was ready; processes of it are still running" in str(caught.value)
+    assert "must be told to stay in front; its log" in str(caught.value)
+    assert daemon_has_ended(log)
+
+
+def test_a_server_that_goes_into_the_background_later_is_ended(log):
+    code = READY + "line = 1\n" + DAEMON + FOREVER
+    with launch(python(code, "0"), log=log, stop_timeout_s=0.1) as running:
+        assert running.child.ended_within(10)
+        with pytest.raises(ServerDiedError, match="status 0 in mid-trial; processes of it are still running"):
+            check_alive(running)
+    assert daemon_has_ended(log)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +278,7 @@ def test_child_reads_lines_until_end_of_file_or_the_deadline(log):
             talker.write_line("anybody there?")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_an_interrupt_while_a_child_is_being_started_does_not_lose_it(log, monkeypatch, number):
     pids = []
     popen = subprocess.Popen

@@ -15,6 +15,7 @@ from helpers.checkout import CHECKOUT
 from bench.experiment import schema
 from bench.experiment.doubts import Doubt
 from bench.experiment.drive import drive
+from bench.experiment.host.machine import join_cpus
 from bench.experiment.model import Block, BlockInterrupted, Server, Status, Trial
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.planning.plan import NamedWorkload, Plan
@@ -86,6 +87,8 @@ def test_a_block_measures_every_server_with_everything_that_was_asked(bench, our
         assert metrics["server_ctx_voluntary_per_reply"] >= 0
         assert metrics["server_idle_cpu_share"] >= 0
         assert 0 < metrics["client_cpu_share"] < 2
+        assert metrics["interpreter"] == result.trial.server.interpreter
+        assert metrics["server_cpus"] == join_cpus(bench.cores.server)
         assert [one["pass"] for one in result.slices] == list(range(1, len(result.slices) + 1))
         assert set(result.slices[0]) <= {column.name for column in schema.SLICES}
         assert all(line.startswith(f"Tag={result.trial.number:04}.") for line in result.hlog.splitlines())

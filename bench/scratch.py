@@ -1,0 +1,65 @@
+"""Folders for as long as a command runs. Each has an owner, and what a dead owner left is cleared by the next command.
+
+The owner holds a lock on a file in the folder, which no end of it can leave locked. What a folder is for belongs to its
+users, and the processes that were started in it to `bench/experiment/trial/lifeline.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PREFIX = "echobench-"
+_OWNER = "owner"
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Yield a fresh folder, and remove it at the end. First remove those that commands left which were killed.
+
+    Raises OSError if no folder can be made.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        cleared(left)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    try:
+        with _owned(folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def cleared(folder: Path) -> bool:
+    """Remove a folder that nobody alive owns. Say whether it is gone now.
+
+    A folder of another user, or one that never had an owner, is let be.
+    """
+    if not os.path.lexists(folder):
+        return True
+    try:
+        if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+            return False
+        with (folder / _OWNER).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError:  # it is owned, or has no owner's file, or its file system has no locks
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    """Hold the lock. The file gets its name when it is locked, so that nobody finds it unlocked before."""
+    with (folder / f"{_OWNER}.new").open("wb") as file:
+        with contextlib.suppress(OSError):  # a file system without locks: nobody will clear this folder
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            Path(file.name).rename(folder / _OWNER)
+        yield

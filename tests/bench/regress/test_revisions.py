@@ -1,0 +1,207 @@
+"""What a comparison of two revisions refuses before it builds anything, and what git itself says of a repository."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import psutil
+import pytest
+from helpers.checkout import CHECKOUT
+
+from bench.errors import BenchError, ExitCode, UsageError
+from bench.regress import arms, revisions
+from bench.regress.request import Request, prepared
+from clients.workload import Workload
+
+COMMAND = "python -m myserver --port {port}"
+
+
+def refusal(here, *, base="HEAD", command=COMMAND):
+    """Ask for a comparison in a folder, and return the error with which it is refused before anything is measured."""
+    request = Request(here=here, workload=Workload(), base=base, command=command, setup="")
+    with pytest.raises(BenchError) as raised, prepared(request):
+        pass
+    return raised.value.exit_code, str(raised.value)
+
+
+@pytest.mark.parametrize("folder", ["services/echo", "services"])
+def test_a_folder_that_the_baseline_lacks_is_no_baseline_at_once(project, folder):
+    base = project.commit(0)
+    (project.root / "services" / "echo").mkdir(parents=True)
+    (project.root / "myserver").rename(project.root / "services" / "echo" / "myserver")
+    project.commit()
+    code, said = refusal(project.root / folder, base=base)
+    assert code is ExitCode.NO_BASELINE
+    assert f"has no folder {folder}, where this command was given" in said
+
+
+def test_a_folder_that_git_does_not_hold_is_wrong_use(project):
+    project.commit(0)
+    (project.root / "empty").mkdir()
+    code, said = refusal(project.root / "empty")
+    assert code is ExitCode.WRONG_USE
+    assert "has no folder empty" in said
+
+
+def test_a_file_that_the_baseline_lacks_is_no_baseline_at_once(project):
+    base = project.commit(0)
+    (project.root / "services").mkdir()
+    (project.root / "services" / "echo.py").write_text("")
+    project.commit()
+    code, said = refusal(project.root, base=base, command="python services/echo.py --port {port}")
+    assert code is ExitCode.NO_BASELINE
+    assert "has no file services/echo.py, which --command names" in said
+    assert project.git("worktree", "list").count("\n") == 0
+
+
+def test_only_a_shallow_clone_is_told_that_it_is_one(project, tmp_path):
+    base = project.commit(0)
+    project.commit(1)
+    project.git("clone", "--quiet", "--depth=1", f"file://{project.root}", str(tmp_path / "clone"))
+    assert "in this shallow clone: check out with fetch-depth: 0" in refusal(tmp_path / "clone", base=base)[1]
+    assert refusal(project.root, base="gone")[1] == f"there is no revision 'gone' in {project.root}: fetch it"
+
+
+def test_git_that_refuses_a_repository_is_quoted(project, monkeypatch):
+    """As in a container whose user does not own the checkout; the variable is of git's own tests."""
+    project.commit(0)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    code, said = refusal(project.root)
+    assert code is ExitCode.WRONG_USE
+    assert "detected dubious ownership" in said
+    assert f"git config --global --add safe.directory {project.root}" in said
+
+
+def test_variables_reach_git_unless_they_point_elsewhere(project, monkeypatch, tmp_path):
+    project.commit(0)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    for name, value in {"COUNT": "1", "KEY_0": "safe.directory", "VALUE_0": "*"}.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    for name in ("DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "COMMON_DIR"):  # as a hook of git has them
+        monkeypatch.setenv(f"GIT_{name}", str(tmp_path / "of-another-repository"))
+    where = revisions.repository(project.root)
+    assert where.root == project.root
+    assert revisions.working_tree(where).label.startswith("working tree (")
+
+
+def test_git_that_fails_in_the_middle_is_wrong_use(project):
+    project.commit(0)
+    (project.root / ".git" / "index").write_bytes(b"this is no index")
+    code, said = refusal(project.root)
+    assert code is ExitCode.WRONG_USE
+    assert "index file" in said
+
+
+@pytest.fixture
+def scratch_folders(tmp_path, monkeypatch):
+    """Return the folder in which this test has its temporary folders."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def starting_daemons(project):
+    """Return a set-up that starts two processes, one in a session of its own, which a variable tells."""
+    return f"export OF_A_TEST={project.root}; setsid sleep 600 & sleep 600 & "
+
+
+def daemons(project):
+    """Return the processes alive of such a set-up."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            is_ours = process.environ().get("OF_A_TEST") == str(project.root)
+            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+
+
+def interrupt_a_set_up(project):
+    """Send Ctrl-C once the daemons run and the main thread waits for the set-up: no sooner, and so not by luck."""
+    main = threading.main_thread().ident
+    while True:
+        frame = sys._current_frames()[main]
+        while frame and frame.f_code is not subprocess.Popen.wait.__code__:
+            frame = frame.f_back
+        if frame and len(list(daemons(project))) >= 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            return
+        time.sleep(0.01)  # nothing tells when a thread begins to wait
+
+
+def test_an_interrupted_set_up_ends_with_all_that_it_started(project, scratch_folders):
+    project.commit()
+    setup = f"{starting_daemons(project)} sleep 600"
+    request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup=setup)
+    threading.Thread(target=interrupt_a_set_up, args=[project], daemon=True).start()
+    with pytest.raises(KeyboardInterrupt), prepared(request):
+        pass
+    assert list(daemons(project)) == []
+    assert list(scratch_folders.iterdir()) == []
+    assert project.git("worktree", "list").count("\n") == 0
+
+
+def test_a_daemon_of_a_set_up_lives_as_long_as_the_comparison(project, scratch_folders):
+    project.commit()
+    setup = starting_daemons(project)
+    request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup=setup)
+    with prepared(request):
+        assert len(list(daemons(project))) == 4
+    assert list(daemons(project)) == []
+
+
+def test_the_next_comparison_clears_what_a_killed_one_left(project, scratch_folders):
+    """As when a container or a session is killed as a whole: what would clear up at once was killed too."""
+    project.commit()
+    code = (
+        "import os, sys\nfrom pathlib import Path\nimport psutil\n"
+        "from bench.experiment.trial import lifeline\nfrom bench.regress.request import Request, prepared\n"
+        "from clients.workload import Workload\n"
+        "given = {'base': 'HEAD', 'command': 'sleep {port}', 'setup': ''}\n"
+        "with prepared(Request(here=Path(sys.argv[1]), workload=Workload(), **given)):\n"
+        "    token = lifeline._begun[0].token\n"
+        "    found = psutil.process_iter(['cmdline'])\n"
+        "    [one.kill() for one in found if any(token in word for word in one.info['cmdline'] or [])]\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TMPDIR": str(scratch_folders)}
+    done = subprocess.run([sys.executable, "-c", code, str(project.root)], env=env, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = scratch_folders.iterdir()
+    assert project.git("worktree", "list").count("\n") == 2
+    request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup="")
+    with prepared(request):
+        assert project.git("worktree", "list").count("\n") == 2, "its own"
+        assert not left.exists()
+    assert project.git("worktree", "list").count("\n") == 0
+
+
+def test_a_python_without_venv_is_wrong_use_with_its_cure(project, monkeypatch):
+    project.commit(0)
+    monkeypatch.setattr(arms, "VENV", [sys.executable, "-m", "no_such_module"])
+    request = Request(here=project.root, workload=Workload(), base="HEAD", command=COMMAND, setup="true")
+    with pytest.raises(UsageError, match=r"(?s)apt-get install python3-venv.*--setup ''.*No module named no_such"):
+        prepared(request).__enter__()
+
+
+def test_only_a_repository_with_python_gets_a_virtual_environment(project):
+    project.commit()
+    assert not arms.needs_python([project.root], "make", "./echo --port {port}")
+    assert arms.needs_python([project.root], "python3 -m pip install x")
+    project.write(0)
+    assert arms.needs_python([project.root], "make", "./echo --port {port}")
+
+
+def test_a_program_that_may_not_be_executed_is_no_missing_program(project):
+    (project.root / "echo").write_text("#!/bin/sh\n")
+    project.commit()
+    code, said = refusal(project.root, command="./echo {port}")
+    assert code is ExitCode.WRONG_USE, "it is the same in both arms"
+    assert "./echo of working tree" in said
+    assert "may not be executed" in said

@@ -1,0 +1,59 @@
+"""A temporary folder has an owner, and what a dead owner left is cleared by the next one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from helpers.checkout import CHECKOUT
+
+from bench.scratch import cleared, scratch
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.fixture
+def left(tmp_path):
+    """Return the folder of a command that was killed while it had it."""
+    code = (
+        "import os\nfrom bench.scratch import scratch\n"
+        "with scratch() as folder:\n"
+        "    print(folder, flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    return Path(done.stdout.strip())
+
+
+def test_what_a_killed_command_left_is_cleared_by_the_next(left):
+    assert left.exists()
+    with scratch() as folder:
+        assert not left.exists()
+        assert folder.exists()
+    assert not folder.exists()
+
+
+def test_a_folder_with_an_owner_alive_is_let_be(tmp_path):
+    with scratch() as folder:
+        assert not cleared(folder)
+        with scratch():
+            assert folder.exists()
+    (tmp_path / "echobench-of-an-earlier-version").mkdir()
+    assert not cleared(tmp_path / "echobench-of-an-earlier-version")
+    assert cleared(tmp_path / "echobench-gone")
+
+
+def test_a_link_with_our_name_is_not_followed(tmp_path, left):
+    (tmp_path / "echobench-link").symlink_to(left)
+    assert not cleared(tmp_path / "echobench-link")
+    assert left.exists()
