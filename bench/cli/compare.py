@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from bench import metrics
+from bench.cli.files import read_run
 from bench.cli.terminal import standard_output
 from bench.errors import ExitCode, UsageError
 from bench.units import percent
@@ -52,14 +53,12 @@ def compare(
     decide that. It is 5 if a cell has nothing to be compared with, such as runs of the same machine, interpreter,
     kernel and libraries: each field that differs is named. It is 0 otherwise. A change is seen in 8 runs or more.
     """
-    from bench.analysis.runs.run_folder import load  # noqa: PLC0415 - pandas only once it is needed
-
     if baseline is not None:
         if len(runs) > 1:
             raise UsageError("--baseline compares the servers of one run: name one")
-        _servers(load(runs[0]), baseline, as_json=as_json)
+        _servers(read_run(runs[0]), baseline, as_json=as_json)
         return
-    loaded = [load(run) for run in runs]
+    loaded = [read_run(run) for run in runs]
     if len({run.resolve() for run in runs}) < max(_TWO, len(runs)):
         raise UsageError("compare needs two or more runs, each once, or one and --baseline SERVER")
     code = _two(loaded, as_json=as_json) if len(loaded) == _TWO else _many(loaded, as_json=as_json)

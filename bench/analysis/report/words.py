@@ -21,10 +21,10 @@ def answer(ranking: Ranking) -> tuple[str, list[str]]:
     """Return the answer of a run as its title, and the sentences that qualify it."""
     standing = ranking.headline(ranking.question)
     if standing is None:
-        if not any(cell.measured for cell in ranking.cells[ranking.question.column]):
-            return "No trial could be measured", ["The failed trials below say why."]
-        too_few = f"Too few replies came for the {ranking.question.noun}"
-        return too_few, ["A longer duration has more of them.", *ranking.behind]
+        why, cure = remarks.unknown(ranking, ranking.question)
+        is_nothing = ranking.baseline is None
+        title = capital(why) if is_nothing else f"{ranking.question.title}: {why}"
+        return title, [cure, *ranking.behind]
     title, said = sentence(standing, ranking.sweep), [_price(ranking, standing)]
     if not standing.is_overloaded:
         said = [_lead(standing), _unknown(standing), *said, _others(ranking, standing)]

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Self
 import psutil
 
 from bench.errors import MeasurementError
+from bench.text import TAIL_BYTES, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 STOP_TIMEOUT_S = 3.0
 POLL_S = 0.01
-LOG_TAIL_LINES = 12
-LOG_TAIL_CHARS = 2000
 
 
 class ChildError(MeasurementError):
@@ -139,7 +138,7 @@ class Child:
 
     def note(self, line: str) -> None:
         """Put a line that was read from its stdout into its log, where the rest of what it says is."""
-        with self.log.open("a") as sink:
+        with self.log.open("a", encoding="utf-8") as sink:
             print(line, file=sink)
 
     def drain(self) -> None:
@@ -157,9 +156,9 @@ class Child:
     def log_tail(self) -> str:
         """Return the last lines of its log, as the end of a sentence."""
         with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - LOG_TAIL_CHARS))
-            lines = file.read().decode(errors="replace").strip().splitlines()[-LOG_TAIL_LINES:]
-        return "its log ends:\n" + "\n".join(f"  | {line}" for line in lines) if lines else "its log is empty"
+            file.seek(max(0, self.log.stat().st_size - TAIL_BYTES))
+            lines = quoted(file.read(), self.log)
+        return f"its log ends:\n{lines}" if lines else "its log is empty"
 
     def ended_within(self, timeout_s: float) -> bool:
         """Wait for its end, at most so long, and say whether it has come."""
