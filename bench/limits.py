@@ -97,6 +97,40 @@ OFFERED = Limit(
     regress=0.99,
     why="Arms that got different loads cannot be compared. A trial keeps `offered_per_s` beside `rate_per_s` instead.",
 )
+OUR_FAULTS = Limit(
+    question="connections that this machine could not make, as a share of the requests",
+    trial=0.0,
+    regress=0.001,
+    why="They are no fault of the server, and the load was another than was asked for. The judges differ as they do"
+    " about failures.",
+)
+CLOSES = Limit(
+    question="connections that the server ended, per reply",
+    trial=0.9,
+    why="A server that closes after each reply ends one for each. Some are still open when the window ends. One that"
+    " closes after two replies or more ends half as many at most.",
+)
+SLOW_CONNECT_NS = Limit(
+    question="longest time to connect, in ns",
+    trial=1e9,
+    why="Linux sends a lost SYN again after 1 s. Nothing is lost on a healthy network but where the queue of"
+    " connections that wait to be accepted is full.",
+)
+DELAYED_ACK_NS = Limit(
+    question="median service time, in ns, from where on it may be a delayed ACK",
+    trial=39e6,
+    why="Linux delays an ACK for 40 ms, and its clock of 1 ms to 4 ms adds to that.",
+)
+DELAYED_ACK_END_NS = Limit(
+    question="median service time, in ns, up to which it may be a delayed ACK",
+    trial=50e6,
+    why="40 ms, a step of the slowest clock that a kernel has (10 ms), less than which an echo takes.",
+)
+IDLE_SIDE = Limit(
+    question="share of a core below which a side of the load counts as idle",
+    trial=0.5,
+    why="Where neither side is busy, a queue in front of one is no reason for 40 ms.",
+)
 LOST_TRIALS = Limit(
     question="share of the planned trials that failed",
     regress=0.05,

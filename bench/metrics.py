@@ -198,6 +198,9 @@ MEMORY = Metric(
 STEAL = Metric("machine_steal_share", "Float64", "share of the machine's CPU time that the hypervisor took away")
 FOREIGN_CPU = Metric("machine_foreign_cpu_share", "Float64", "share of the machine's CPU time used by neither side")
 
+OUR_FAULTS = ("no_local_port", "no_descriptor")
+"""Classes of failures that are this machine's and say nothing about the server. They are not among `errors`."""
+
 ERROR_CLASSES = ("refused", "reset", "closed_early", "short_reply", "timeout", "stalled", "mismatch", "unsent")
 
 _STATISTICS = {
@@ -232,8 +235,13 @@ ALL: tuple[Metric, ...] = (
     *_times("connect", "time to connect"),
     Metric("connections_requested", "Int64", "connections the generator tried to open"),
     Metric("connections_established", "Int64", "connections that were established when the load began"),
-    Metric("errors", "Int64", "failures of all classes in the window"),
+    Metric("idle_closed", "Int64", "connections that the server closed while they were idle: no failures", since=4),
+    Metric("errors", "Int64", "failures of the server, of all classes, in the window"),
     *(Metric(f"errors_{name}", "Int64", f"failures of class {name.replace('_', ' ')}") for name in ERROR_CLASSES),
+    *(
+        Metric(f"errors_{name}", "Int64", f"connections not made because this machine had {words} left", since=4)
+        for name, words in zip(OUR_FAULTS, ("no local port", "no descriptor"), strict=True)
+    ),
     Metric("server_cpu_s", "Float64", "CPU seconds of the server's processes in the window"),
     Metric("server_cpu_user_s", "Float64", "of these, in user mode"),
     Metric("server_cpu_system_s", "Float64", "of these, in the kernel"),

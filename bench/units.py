@@ -34,6 +34,9 @@ class Bounded(Protocol):
 _TENTH = 0.1
 """Below this two decimals of a ratio say next to nothing."""
 
+_THOUSANDTH = 0.001
+"""Below this three decimals of a ratio would be those of nothing."""
+
 
 def estimate(found: Bounded | None, write: Callable[[float], str]) -> str:
     """Write a point with its interval: `1.24 [1.10, 1.40]`. `write` writes each of the three numbers.
@@ -77,9 +80,14 @@ def share(fraction: float) -> str:
 
 
 def ratio(number: float) -> str:
-    """Write a ratio with two decimals: `0.97`; with three below a tenth: `0.097`; `unknown` for NaN."""
+    """Write a ratio with two decimals: `0.97`; with three below a tenth: `0.097`; `unknown` for NaN.
+
+    What is above zero is never written as zero: below a thousandth it has three digits.
+    """
     if math.isnan(number):
         return "unknown"
+    if 0 < abs(number) < _THOUSANDTH:
+        return _three_digits(number)
     return f"{number:.3f}" if abs(number) < _TENTH else f"{number:.2f}"
 
 

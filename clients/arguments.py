@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from clients import reference
+from clients.histogram import CAN_ENCODE
 from clients.keys import KEYS, SEED, texts_of, workload_of
 from clients.load import Shard
 from clients.target import Target, TargetError, parse_target
@@ -22,7 +23,9 @@ from clients.workload import Workload, WorkloadError, parse_workload
 _DEFAULTS = texts_of(Workload(connections=64, warmup_s=1.0))
 """What this command line means if it does not say."""
 _SHOWN = {**_DEFAULTS, "arrivals": "constant"}
+TAG = "load"
 _SPARE_DESCRIPTORS = 32
+_WORKERS_PER_CPU = 8
 _RATE_MAX_PER_S = 1_000_000
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _EXAMPLES = """\
@@ -56,9 +59,9 @@ def parser() -> argparse.ArgumentParser:
     add("--insecure", action="store_true", help="with --tls: trust any certificate")
     add("--json", action="store_true", help="print one JSON object")
     add("--hlog", type=Path, metavar="FILE", help="write an HDR interval log")
-    add("--tag", default="load", metavar="TAG", help="tag of the log's lines (load)")
+    add("--tag", metavar="TAG", help=f"with --hlog: tag of the log's lines ({TAG})")
     add("--samples", type=Path, metavar="FILE.parquet", help="write due, sent and done of every reply")
-    add("--coordinated", action="store_true", help="print CONNECTED, then wait for `GO start_ns` on standard input")
+    add("--coordinated", action="store_true", help="print CONNECTED, wait on stdin for `GO start_ns` (monotonic clock)")
     add("--shard", type=_shard, help=argparse.SUPPRESS)
     add("--parts", type=Path, help=argparse.SUPPRESS)
     add("--via", help=argparse.SUPPRESS)
@@ -92,11 +95,11 @@ def _text_of(given: str) -> str:
 
 def worker_arguments(options: argparse.Namespace, workload: Workload, target: Target, parts: Path) -> list[str]:
     """Return the arguments of a worker process that carries a shard of this load, its files going to `parts`."""
-    words = [options.target, "--workload", json.dumps(workload.to_json()), "--parts", str(parts), "--tag", options.tag]
+    words = [options.target, "--workload", json.dumps(workload.to_json()), "--parts", str(parts)]
     words += ["--via", target.host] if target.is_tcp else []
-    for name in ("coordinated", "tls", "insecure"):
+    for name in ("coordinated", "json", "tls", "insecure"):
         words += [f"--{name}"] if getattr(options, name) else []
-    for name in ("cafile", "hlog", "samples"):
+    for name in ("cafile", "hlog", "tag", "samples"):
         words += [f"--{name}", str(getattr(options, name))] if getattr(options, name) is not None else []
     return words
 
@@ -108,6 +111,8 @@ def target_of(options: argparse.Namespace, timeout_s: float) -> Target:
     """
     if (options.cafile or options.insecure) and not options.tls:
         raise TargetError("--cafile and --insecure are about TLS: give --tls too")
+    if options.cafile and options.insecure:
+        raise TargetError("--insecure trusts any certificate: leave --cafile out")
     trust = {"cafile": options.cafile, "insecure": options.insecure}
     named = parse_target(options.target, tls=options.tls, via=options.via, **trust)
     if options.shard is not None:
@@ -134,7 +139,10 @@ def preflight(workload: Workload, target: Target, workers: int, descriptors: int
     if workers < 1:
         raise WorkloadError(f"--workers is {workers}, and must be 1 or more")
     if workers > workload.connections:
-        raise WorkloadError(f"{workers} workers cannot share {workload.connections} connections: use fewer workers")
+        raise WorkloadError(
+            f"--workers is {workers}, and {workers} workers cannot share {workload.connections} connections:"
+            " use fewer workers"
+        )
     per_worker = -(-workload.connections // workers)
     if per_worker + _SPARE_DESCRIPTORS > descriptors:
         raise WorkloadError(
@@ -148,9 +156,11 @@ def preflight(workload: Workload, target: Target, workers: int, descriptors: int
         )
     needed, there_are = workload.connections * workload.pipeline * workload.message_bytes, _memory_bytes()
     if needed > there_are // 2:
+        option = "--pipeline" if workload.pipeline > 1 else "--message-bytes"
         raise WorkloadError(
-            f"messages of {workload.message_bytes:,} B on {workload.connections} connections, {workload.pipeline} in "
-            f"flight on each, are {needed / 2**30:,.1f} GiB, and the machine has {there_are / 2**30:,.1f} GiB of memory"
+            f"{option} is too large: messages of {workload.message_bytes:,} B on {workload.connections} connections, "
+            f"{workload.pipeline} in flight on each, are {needed / 2**30:,.1f} GiB, and the machine has "
+            f"{there_are / 2**30:,.1f} GiB of memory"
         )
     if target.is_tcp and _PORT_RANGE.exists():
         first, last = map(int, _PORT_RANGE.read_text().split())
@@ -159,6 +169,14 @@ def preflight(workload: Workload, target: Target, workers: int, descriptors: int
                 f"{workload.connections} connections to one address need as many local ports, and there are "
                 f"{last - first + 1} ({_PORT_RANGE}): widen the range or use fewer connections"
             )
+    if workers > (most := _WORKERS_PER_CPU * _cpus()):
+        raise WorkloadError(
+            f"--workers is {workers}, and must be {most} or less: each keeps a CPU busy, and there are {_cpus()}"
+        )
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory_bytes() -> int:
@@ -167,8 +185,13 @@ def _memory_bytes() -> int:
 
 def check_outputs(options: argparse.Namespace) -> None:
     """Raise WorkloadError if a file that was asked for cannot be written, before the load rather than after it."""
-    if "," in options.tag or " " in options.tag:
-        raise WorkloadError(f"tag {options.tag!r} must have no comma and no space")
+    if options.hlog is not None and not CAN_ENCODE:
+        raise WorkloadError("--hlog writes HDR histograms, and needs hdrhistogram: python -m pip install hdrhistogram")
+    if options.tag is not None:
+        if options.hlog is None:
+            raise WorkloadError("--tag names the lines of a log: give --hlog too")
+        if "," in options.tag or " " in options.tag:
+            raise WorkloadError(f"tag {options.tag!r} must have no comma and no space")
     for path in (options.hlog, options.samples):
         if path is not None:
             try:

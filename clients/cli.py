@@ -1,6 +1,6 @@
 """The command line of the load generator: arguments in, a frozen workload inward, text or JSON out. No load logic.
 
-Exit status: 0 if something was measured and every reply was right, 2 for wrong use, 4 otherwise.
+Exit status: 0 if something was measured, the load was made and every reply was right; 2 for wrong use; 4 otherwise.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from clients import hlog, memory, samples, summary
 from clients.arguments import (
+    TAG,
     check_outputs,
     check_reference,
     parser,
@@ -64,8 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LoadError as error:
         print(f"clients: {error}", file=sys.stderr)
         return INVALID
+    blank = summary.why_blank(result, target.text)
     if options.json or options.coordinated:
         print(json.dumps({"address": target.where, **result.to_json()}), flush=True)
+    elif blank:
+        print(f"clients: {blank}", file=sys.stderr)
     else:
         print(summary.text(result, target.text if target.text == target.where else f"{target.text} at {target.where}"))
     if result.workers_lost:
@@ -125,11 +129,18 @@ def _run(
     with nullcontext() if log is None else log.open("w") as stream:
         if stream is not None and options.shard is None:
             stream.write(hlog.header(time.time()))
-        interval_log = None if stream is None else hlog.IntervalLog(stream, options.tag)
+        interval_log = None if stream is None else hlog.IntervalLog(stream, options.tag or TAG)
         if options.reference:
             load: Load | ReferenceLoad = ReferenceLoad(target, workload, log=interval_log)
         else:
-            load = Load(target, workload, shard=shard, recorder=recorder, log=interval_log)
+            load = Load(
+                target,
+                workload,
+                shard=shard,
+                recorder=recorder,
+                log=interval_log,
+                gives_up=not (options.coordinated or options.json),  # programs get the window that they asked for
+            )
         with interruptible(load.interrupt) as interrupts:
             is_told = options.coordinated or options.shard is not None
             result = load.run(partial(coordinated, interrupts) if is_told else soon)

@@ -79,7 +79,9 @@ class Connection:
         try:
             sock = await self._standing()
             self._common.kernel.unwatch(sock.fileno())  # the opener goes on, and must not be woken by this one
-        except (Fault, OSError):
+        except Fault as fault:
+            self._fail(fault.failure)
+        except OSError:
             self._fail(Failure.REFUSED)
 
     async def hang_up(self) -> None:

@@ -12,8 +12,13 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from clients.clock import now_ns
+from clients.workload import WorkloadError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_AHEAD_MAX_NS = 3_600_000_000_000  # more is a time of another clock, such as the seconds since the epoch
 
 
 @contextmanager
@@ -35,12 +40,28 @@ def interruptible(interrupt: Callable[[], None]) -> Iterator[socket.socket]:
 
 
 def coordinated(interrupts: socket.socket, established: int, requested: int) -> int | None:
-    """Say that the connections stand; wait for the word to go. None if there will be none: stdin ended, or Ctrl-C."""
+    """Say that the connections stand; wait for the word to go. None if there will be none: stdin ended, or Ctrl-C.
+
+    Raise WorkloadError for a word without a time that can be.
+    """
     print(f"CONNECTED {established} {requested}", flush=True)
     with selectors.PollSelector() as either:
         either.register(sys.stdin, selectors.EVENT_READ)
         either.register(interrupts, selectors.EVENT_READ)
         if any(key.fileobj is interrupts for key, _ in either.select()):
             return None
-    words = sys.stdin.readline().split()
-    return int(words[1]) if words[:1] == ["GO"] else None
+    return _start_ns(sys.stdin.readline().split())
+
+
+def _start_ns(words: list[str]) -> int | None:
+    """Return the start that the words name, None if they are not the word to go. Raise WorkloadError."""
+    if words[:1] != ["GO"]:
+        return None
+    time_ns = now_ns()
+    is_time = len(words) == len(("GO", "START_NS")) and words[1].isdecimal()
+    if is_time and int(words[1]) <= time_ns + _AHEAD_MAX_NS:
+        return int(words[1])
+    raise WorkloadError(
+        f"{' '.join(words)!r} is no word to go: write `GO start_ns`, where start_ns is a time of this machine's "
+        f"monotonic clock (time.monotonic_ns() of Python), an hour ahead at most; it is {time_ns} now"
+    )

@@ -7,7 +7,7 @@ import os
 import ssl
 from typing import TYPE_CHECKING
 
-from clients.faults import Failure, Fault
+from clients.faults import Failure, Fault, why_not_connected
 from clients.traps import alarm, sleep_until, watch
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
 async def dial(target: Target, kernel: Kernel, clock: NowNs, deadline_ns: int) -> socket.socket:
     """Return a non-blocking socket that is connected to the target.
 
-    If connecting had to wait, the calling task watches the socket afterwards. Raise Fault(REFUSED) if there is no
-    connection by the deadline.
+    If connecting had to wait, the calling task watches the socket afterwards. Raise Fault if there is no connection by
+    the deadline: REFUSED, or one of `OURS`.
     """
     try:
         sock = target.open()
     except OSError as error:
-        raise Fault(Failure.REFUSED) from error
+        raise Fault(why_not_connected(error)) from error
     try:
         await _connect(sock, target, kernel, clock, deadline_ns)
         if target.tls is not None:
@@ -41,7 +41,7 @@ async def dial(target: Target, kernel: Kernel, clock: NowNs, deadline_ns: int) -
         kernel.unwatch(sock.fileno())
         sock.close()
         if isinstance(reason, OSError):
-            raise Fault(Failure.REFUSED) from reason
+            raise Fault(why_not_connected(reason)) from reason
         raise
     return sock
 

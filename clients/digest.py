@@ -11,6 +11,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from clients.faults import of_server
 from clients.histogram import Compact, Histogram, counted
 from clients.result import KINDS, Interval, Result, side_by_side
 
@@ -82,7 +83,7 @@ class Digest:
         taken, at_ns = self._undigested.popleft()
         if taken.failures:
             self._result.failures.update(taken.failures)
-            self._interval.errors += taken.failures.total()
+            self._interval.errors += of_server(taken.failures)
         yield
         for kind, histogram in self._second.items():
             for values_ns in self._pieces(taken.durations(kind)):

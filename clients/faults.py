@@ -1,8 +1,16 @@
-"""What a server can do wrong, each with a name. Faults of this program are ordinary exceptions and end the run."""
+"""What can go wrong with a request or a connection, each with a name. A fault of this program is an exception instead.
+
+Most are the server's. Those in `OURS` are not: this machine had nothing left to connect with.
+"""
 
 from __future__ import annotations
 
+import errno
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Failure(StrEnum):
@@ -24,10 +32,34 @@ class Failure(StrEnum):
     """A byte of the reply was wrong, or came unasked."""
     UNSENT = "unsent"
     """The request was due, and no connection was free for it within the timeout or until the end."""
+    NO_LOCAL_PORT = "no_local_port"
+    """Ours: no local port or address was left to connect from."""
+    NO_DESCRIPTOR = "no_descriptor"
+    """Ours: this process, or this machine, could open no more sockets."""
+
+
+OURS = frozenset({Failure.NO_LOCAL_PORT, Failure.NO_DESCRIPTOR})
+"""Failures that say nothing about the server: this machine could not even ask."""
+
+_BY_ERRNO = {
+    errno.EADDRNOTAVAIL: Failure.NO_LOCAL_PORT,
+    errno.EMFILE: Failure.NO_DESCRIPTOR,
+    errno.ENFILE: Failure.NO_DESCRIPTOR,
+}
+
+
+def why_not_connected(error: OSError) -> Failure:
+    """Return whose fault it is that there is no connection: ours where it is in `OURS`, else the server refused it."""
+    return _BY_ERRNO.get(error.errno or 0, Failure.REFUSED)
+
+
+def of_server(failures: Mapping[Failure, int]) -> int:
+    """Return how many of these failures are the server's."""
+    return sum(count for failure, count in failures.items() if failure not in OURS)
 
 
 class Fault(Exception):  # noqa: N818  # the word of this field: a fault of the server, not an error of ours
-    """The server failed in this way; the connection ends and the requests in flight on it fail with it."""
+    """It failed in this way; the connection ends and the requests in flight on it fail with it."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.value)

@@ -15,8 +15,15 @@ import zlib
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from hdrh.codec import HdrCookieException, HdrLengthException
-from hdrh.histogram import HdrHistogram
+
+try:
+    from hdrh.codec import HdrCookieException, HdrLengthException
+    from hdrh.histogram import HdrHistogram
+except ModuleNotFoundError:  # there are no wheels for free-threaded Pythons, nor for Linux on ARM
+    CAN_ENCODE = False
+else:
+    CAN_ENCODE = True
+"""Whether histograms can be written to a log and read from one. Without, they can be filled and told all the same."""
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -24,7 +31,7 @@ HIGHEST_NS = 3_600_000_000_000
 DIGITS = 3
 # Linear sub-buckets of an octave: 2048 resolve three digits, and the lower half of each is the octave before.
 _HALF = 1024
-_COUNTS = HdrHistogram(1, HIGHEST_NS, DIGITS).counts_len
+_COUNTS = (HIGHEST_NS.bit_length() - 9) * _HALF  # up to the octave of the highest
 
 # Both ends of the 95 % order-statistic interval of a quantile q must lie within the sample of n values. That is so if
 # all of them lie below the quantile with a chance of at most 2.5 %: q ** n <= 0.025. Source: Le Boudec, Performance

@@ -19,7 +19,7 @@ from clients.grammar import (
     write_duration_s,
 )
 from clients.shapes import Constant, Shape, parse_shape
-from clients.workload import Arrivals, FieldError, Workload
+from clients.workload import PIPELINE_MAX, Arrivals, FieldError, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -157,7 +157,12 @@ _ROWS = (
         parse=lambda text: {"arrivals": text},
         write=lambda workload: workload.arrivals if workload.is_open_loop else None,
     ),
-    _whole("pipeline", metavar="K", about="requests in flight per connection"),
+    _whole(
+        "pipeline",
+        metavar="K",
+        about="requests in flight per connection",
+        accepted=f"a whole number from 1 to {PIPELINE_MAX}",
+    ),
     _whole("requests_per_connection", metavar="N", about="replace a connection after so many requests"),
     _time("think_s", about="closed loop: pause between a reply and the next request"),
     _time("warmup_s", about="load before the window, which is not counted"),

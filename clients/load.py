@@ -77,9 +77,12 @@ class Load:
         shard: Shard = Shard(),  # frozen
         recorder: Recorder | None = None,
         log: IntervalLog | None = None,
+        gives_up: bool = False,
         clock: NowNs = now_ns,
     ) -> None:
+        """Take what is loaded, and with what. `gives_up` ends a load early that no reply will come to."""
         self._workload, self._shard, self._now_ns = workload, shard, clock
+        self._gives_up = gives_up
         self._timeout_ns = round(workload.timeout_s * 1e9)
         self._recorder = recorder or Recorder(open_loop=workload.is_open_loop)
         batch = _OPEN_LOOP_BATCH if workload.is_open_loop else _CLOSED_LOOP_BATCH
@@ -116,22 +119,39 @@ class Load:
 
     async def _measure(self, announce: Announce) -> Result:
         self._connections = [Connection(number, self._common) for number in self._numbers]
-        await open_all(
-            self._connections, kernel=self._kernel, clock=self._now_ns, is_interrupted=lambda: self._result.interrupted
-        )
+        try:
+            await self._open()
+            await self._begin(announce)
+            self._conclude()
+        finally:
+            for connection in self._connections:
+                connection.close()
+        return self._result
+
+    async def _begin(self, announce: Announce) -> None:
+        """Ask for the start, and load; or do not, after an interrupt, or if nothing stands and the load gives up."""
+        result = self._result
+        is_vain = self._gives_up and not result.connections_established and result.failures
+        if not result.interrupted and not is_vain:
+            start_ns = announce(result.connections_established, len(self._numbers))
+            if start_ns is not None:
+                await self._converse(start_ns)
+                return
+            result.interrupted = True
+        self._digest.finish()
+
+    async def _open(self) -> None:
+        """Open the connections that are busy from the start. Those of a ramp are opened when their turn comes."""
+        first = [
+            connection
+            for number, connection in zip(self._numbers, self._connections, strict=True)
+            if not start_delay_s(self._workload, number)
+        ]
+        await open_all(first, kernel=self._kernel, clock=self._now_ns, is_interrupted=lambda: self._result.interrupted)
         opened = self._recorder.drain()
         self._digest.add_opened(opened.durations("connect"))
         self._result.failures.update(opened.failures)
-        established = sum(connection.stands for connection in self._connections)
-        self._result.connections_established = established
-        start_ns = None if self._result.interrupted else announce(established, len(self._numbers))
-        if start_ns is None:
-            self._result.interrupted = True
-            self._digest.finish()
-        else:
-            await self._converse(start_ns)
-        self._conclude()
-        return self._result
+        self._result.connections_established = sum(connection.stands for connection in first)
 
     async def _converse(self, start_ns: int) -> None:
         window_ns = start_ns + round(self._workload.warmup_s * 1e9)
@@ -163,10 +183,19 @@ class Load:
         return [*tasks, self._kernel.spawn(limit)]
 
     async def _warm_up(self, end_ns: int) -> None:
-        """Let the load run until then, or an interruption, and forget what it recorded."""
+        """Let the load run until then, or an interruption, and forget what it recorded. End early if it is in vain."""
         while not self._result.interrupted and (time_ns := self._now_ns()) < end_ns:
             await sleep_until(next_tick_ns(time_ns, end_ns, _TICK_NS), self._now_ns)
-            self._drain()
+            _, forgotten = self._drain()
+            if self._is_vain():
+                self._result.failures.update(forgotten.failures)
+                return
+
+    def _is_vain(self) -> bool:
+        """Say whether no reply will come: every connection has failed, and none was ever answered."""
+        return self._gives_up and all(
+            connection.in_flight.failed and not connection.in_flight.answered for connection in self._connections
+        )
 
     async def _window(self, planned_ns: int) -> None:
         begin_ns = self._now_ns()
@@ -176,17 +205,26 @@ class Load:
         self._digest.begin(begin_ns, end_ns)
         before = self._totals(begin_ns)
         at_ns, taken = begin_ns, self._recorder.drain()
-        while not self._result.interrupted and at_ns < end_ns:
+        while not self._result.interrupted and at_ns < end_ns and not self._is_vain():
             for _ in self._digest.take(taken, at_ns):
                 if self._workload.is_open_loop:
                     await sleep_until(self._now_ns() + _BREATH_NS, self._now_ns)
             await sleep_until(next_tick_ns(self._now_ns(), end_ns, _TICK_NS), self._now_ns)
             at_ns, taken = self._drain()
+        self._result.connections_established += self._joined()
         after = self._totals(at_ns)  # before anything is digested, which takes time that is not the window's
         for _ in self._digest.take(taken, at_ns):
             pass
         self._digest.finish()
         self._sum_up(before, after)
+
+    def _joined(self) -> int:
+        """Return how many connections of a ramp have stood that did not from the start."""
+        if self._workload.connections_profile is None:
+            return 0
+        late = (number for number in self._numbers if start_delay_s(self._workload, number))
+        standing = dict(zip(self._numbers, self._connections, strict=True))
+        return sum(standing[number].stands or standing[number].in_flight.sent > 0 for number in late)
 
     def _drain(self) -> tuple[int, Recorded]:
         """Return the time, and what was recorded until then."""
@@ -229,7 +267,6 @@ class Load:
         result = self._result
         for connection in self._connections:
             connection.in_flight.check_conservation()
-            connection.close()
         self._digest.write_log()
         assert result.sent == result.replies + result.failed + result.in_flight, (
             f"the recorder and the connections disagree: {result.sent} sent, {result.replies} replies, "

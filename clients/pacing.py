@@ -88,7 +88,10 @@ def _counts(workload: Workload, worker: int, workers: int) -> Iterator[float]:
 
 
 def start_delay_s(workload: Workload, number: int) -> float:
-    """Return how long after the start connection `number` begins to be busy, by the profile of connections."""
+    """Return how long after the start connection `number` is opened and busy, by the profile of connections.
+
+    It begins when the level is nearer to it than to one connection less, so that the last of a ramp has a turn too.
+    """
     if workload.connections_profile is None:
         return 0.0
     elapsed_s = workload.warmup_s
@@ -96,7 +99,7 @@ def start_delay_s(workload: Workload, number: int) -> float:
         if number < start:
             return elapsed_s if position else 0.0
         if number < end:
-            return elapsed_s + share * workload.duration_s * (number - start + 1) / (end - start)
+            return elapsed_s + share * workload.duration_s * (number - start + 0.5) / (end - start)
         elapsed_s += share * workload.duration_s
     return elapsed_s
 

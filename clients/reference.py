@@ -82,7 +82,8 @@ class Program:
     """One run of a program of the generator.
 
     `interrupted` says whether it was asked to end early. `established` are its connections that stand, as it counts
-    them, and `start_ns` is when it was told to begin; both are set by `run`.
+    them, and `portless` those that this machine had no local port for. `start_ns` is when it was told to begin. These
+    three are set by `run`.
     """
 
     def __init__(self, *command: object) -> None:
@@ -90,6 +91,7 @@ class Program:
         self._child: subprocess.Popen[bytes] | None = None
         self.interrupted = False
         self.established: list[int] = []
+        self.portless: list[int] = []
         self.start_ns = 0
 
     def interrupt(self) -> None:
@@ -114,7 +116,9 @@ class Program:
             word, *counts = self._child.stdout.readline().split() or [b""]
             start_ns: int | None = None
             if word == b"CONNECTED":
-                self.established = [*map(int, counts)]
+                pairs = [count.partition(b":") for count in counts]
+                self.established = [int(standing) for standing, _, _ in pairs]
+                self.portless = [int(portless or 0) for _, _, portless in pairs]
                 start_ns = None if self.interrupted else announce(sum(self.established), requested)
                 if start_ns is None:
                     self.interrupted = True

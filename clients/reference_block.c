@@ -12,8 +12,8 @@
  *     SERVER ...                 for each slice
  *     GO START_NS                in ns of CLOCK_MONOTONIC
  *
- * with a rate of 0 for a closed loop. Before the word to go it prints `CONNECTED` and how many connections to each
- * server stand. When all slices are over, or it is sent SIGINT, it writes int64: how many slices are whole and how many
+ * with a rate of 0 for a closed loop. Before the word to go it prints `CONNECTED` and for each server `STANDING:PORTLESS`:
+ * how many connections to it stand, and how many were not made because this machine had no local port left. When all slices are over, or it is sent SIGINT, it writes int64: how many slices are whole and how many
  * replies came in them, then each `struct slice`, then the response times and, in an open loop, the service times of
  * all replies in their order. The connections stand until standard input ends.
  */
@@ -29,7 +29,7 @@ struct server {
     int port;
     struct connection *connections;
     struct schedule schedule;
-    int epoll, standing;
+    int epoll, standing, portless;
     int64_t load_ns, after_ns;
     struct processes processes;
 };
@@ -205,7 +205,10 @@ static void connect_all(struct block *b) {
             struct connection *c = &s->connections[number];
             c->message = first->message, c->reply = first->reply;
             c->fd = connect_to(s->address, s->port, patience);
-            if (c->fd < 0) continue;
+            if (c->fd < 0) {
+                s->portless += errno == EADDRNOTAVAIL;
+                continue;
+            }
             watch(c, c->fd, s->epoll);
             come_free(&s->schedule, c), s->standing++;
         }
@@ -223,7 +226,7 @@ static void stand(struct block *b) {
     }
     connect_all(b);
     printf("CONNECTED");
-    for (int i = 0; i < b->server_count; i++) printf(" %d", b->servers[i].standing);
+    for (int i = 0; i < b->server_count; i++) printf(" %d:%d", b->servers[i].standing, b->servers[i].portless);
     printf("\n");
 }
 

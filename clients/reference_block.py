@@ -86,7 +86,9 @@ class ReferenceBlock:
         """
         requested = len(self._targets) * self._workload.connections
         given = self._program.run(announce, requested, told=self._text(), loaded=loaded)
-        self.opened = [self._opened(established) for established in self._program.established or [0] * len(self._pids)]
+        none = [0] * len(self._pids)
+        made = zip(self._program.established or none, self._program.portless or none, strict=True)
+        self.opened = [self._opened(established, portless) for established, portless in made]
         if given is not None:
             self._take(given)
 
@@ -105,9 +107,10 @@ class ReferenceBlock:
 
     # ---- what it gives
 
-    def _opened(self, established: int) -> Opened:
-        refused = Counter({Failure.REFUSED: self._workload.connections - established})
-        return Opened(established, Recorded(array("q"), array("q"), array("q"), +refused))
+    def _opened(self, established: int, portless: int) -> Opened:
+        refused = self._workload.connections - established - portless
+        failures = Counter({Failure.REFUSED: refused, Failure.NO_LOCAL_PORT: portless})
+        return Opened(established, Recorded(array("q"), array("q"), array("q"), +failures))
 
     def _take(self, given: bytes) -> None:
         head = np.frombuffer(given, _HEAD, 1)[0]

@@ -11,13 +11,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from clients.faults import Failure
+from clients.faults import OURS, Failure
 from clients.histogram import Compact, Histogram
 from clients.workload import Workload
 
 KINDS = ("response", "service", "lateness", "connect")
 LATE_NS = 1_000_000
 """A request that was sent so long after it was due, or longer, was caught up."""
+
+NOT_MADE_MAX = 0.01
+"""Of what was asked for. A request or two may wait at the end of a window that kept its rate."""
 
 
 def side_by_side(workload: Workload, recorded: dict[str, Histogram]) -> dict[str, Histogram]:
@@ -113,10 +116,20 @@ class Result:
         self.timeline = timeline
 
     @property
+    def not_made(self) -> int:
+        """How much of the load was not made: requests that were never sent, and connections that failed through us."""
+        return sum(self.failures[failure] for failure in (Failure.UNSENT, *OURS))
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the load was as it was asked for, but for a share of `NOT_MADE_MAX`."""
+        return self.not_made <= NOT_MADE_MAX * (self.sent + self.not_made)
+
+    @property
     def is_right(self) -> bool:
-        """Whether something was measured and no reply was wrong."""
+        """Whether something was measured, the load was made, and no reply was wrong."""
         wrong = self.failures[Failure.MISMATCH] + self.failures[Failure.SHORT_REPLY]
-        return self.replies > 0 and not wrong and not self.workers_lost
+        return self.replies > 0 and self.is_made and not wrong and not self.workers_lost
 
     def to_json(self) -> dict[str, Any]:
         """Return counts, rates and percentiles, each with its unit in its name; None where it is not known."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from clients.faults import Failure
+from clients.faults import Failure, of_server
 from clients.histogram import Histogram
 from clients.result import KINDS, Interval, Result, side_by_side
 
@@ -97,7 +97,7 @@ def _timeline(own: Sequence[SliceRecord]) -> list[Interval]:
         response, length_ns = Histogram(), sum(record.end_ns - record.begin_ns for record in part)
         for record in part:
             response.add(record.recorded.durations("response"))
-        errors = sum(record.recorded.failures.total() for record in part)
+        errors = sum(of_server(record.recorded.failures) for record in part)
         timeline.append(Interval(at_ns, length_ns, errors, response.compact()))
         at_ns += length_ns
     return timeline
@@ -112,7 +112,7 @@ def _row(record: SliceRecord, block_begin_ns: int) -> dict[str, Any]:
         "replies": record.counts.answered,
         "server_cpu_s": None if record.server_cpu_ns is None else record.server_cpu_ns / 1e9,
         "response_p50_ns": float(np.median(response)) if response.size else None,
-        "errors": record.recorded.failures.total(),
+        "errors": of_server(record.recorded.failures),
     }
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from clients.result import Result
 
+_SYN_AGAIN_NS = 1_000_000_000  # Linux sends a lost SYN again after a second
+_CLOSES_PER_REPLY = 0.9  # some are still open when the window ends
 _UNITS_NS = (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0))
 
 
@@ -64,13 +66,57 @@ def text(result: Result, target: str) -> str:
     return "\n".join(lines)
 
 
+def why_blank(result: Result, target: str) -> str:
+    """Return in a sentence why there was no reply, and what to do. Empty if there was one, or if nobody waited for it.
+
+    It stands in the place of a table that would have no number in it.
+    """
+    if result.replies or result.interrupted or result.workers_lost:
+        return ""
+    seen = {failure for failure, count in result.failures.items() if count}
+    if ours := _our_fault(result):
+        return ours
+    if not result.connections_established:
+        return f"nothing accepts connections at {target}: start the server first"
+    only_echo = "only a server that echoes what it gets can be measured"
+    if seen & {Failure.MISMATCH, Failure.SHORT_REPLY}:
+        return f"{target} answered with other bytes than it was sent: {only_echo}"
+    if seen & {Failure.CLOSED_EARLY, Failure.RESET}:
+        return f"{target} accepted connections and hung up without a reply: wait until it serves; {only_echo}"
+    return f"{target} accepted connections and sent no reply in time (--timeout, --duration): {only_echo}"
+
+
+def _our_fault(result: Result) -> str:
+    if result.failures[Failure.NO_LOCAL_PORT]:
+        return (
+            "this machine had no local port left to connect from: make fewer new connections (a lower --rate, more"
+            " --requests-per-connection), wait a minute, or widen net.ipv4.ip_local_port_range"
+        )
+    if result.failures[Failure.NO_DESCRIPTOR]:
+        return "the load generator had no descriptor left: raise the limit (ulimit -n), or use fewer connections"
+    return ""
+
+
 def _remarks(result: Result) -> Iterator[str]:
     """Yield what a reader of such a table should know, or do."""
     if result.interrupted and not result.replies:
         yield "interrupted before anything was measured"
-    elif not result.connections_established and result.failures[Failure.REFUSED]:
-        yield "nothing accepts connections there: is the server running?"
-    elif result.failures[Failure.UNSENT]:
+        return
+    if ours := _our_fault(result):
+        yield ours
+    if result.failures[Failure.UNSENT]:
         yield "the rate was not kept: lower it, or use more connections, or --workers if the generator's core is busy"
-    elif result.replies and not result.workload.is_open_loop:
+    if not result.is_made:
+        share = result.not_made / (result.sent + result.not_made)
+        yield f"{share:.0%} of the load was not made, so this is not what was asked for: exit status 4"
+    if _closes_after_reply(result):
+        yield "the server closes each connection after a reply: give --requests-per-connection 1"
+    if (result.histograms["connect"].max_ns or 0) >= _SYN_AGAIN_NS:
+        yield "connecting took a second or more, as when the server's backlog is full: call listen() with a larger one"
+    if result.replies and not result.workload.is_open_loop:
         yield "closed loop: a slow server is asked less often, so these times flatter it; use --rate to see"
+
+
+def _closes_after_reply(result: Result) -> bool:
+    ended = result.failures[Failure.CLOSED_EARLY] + result.failures[Failure.RESET] + result.idle_closed
+    return result.replies > 0 and ended >= _CLOSES_PER_REPLY * result.replies

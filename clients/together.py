@@ -22,6 +22,8 @@ async def open_all(
     connections: Sequence[Connection], *, kernel: Kernel, clock: NowNs, is_interrupted: Callable[[], bool]
 ) -> None:
     """Open every connection, or stop where it is when `is_interrupted` says so. Failures are counted by each."""
+    if not connections:
+        return
     waiting = iter(connections)
 
     async def open_next(waiting: Iterator[Connection]) -> None:

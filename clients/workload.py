@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from clients.grammar import GrammarError, largest, parse_sizes
-from clients.shapes import Constant, Shape, shape_from_json
+from clients.shapes import Constant, Shape, Steps, shape_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Arrivals = Literal["closed", "constant", "poisson"]
 
 MESSAGE_MAX_BYTES = 2**30
+PIPELINE_MAX = 10_000
 PLAIN = "a closed loop or a constant rate of messages of one size, one in flight per connection, on lasting connections"
 """What `Workload.is_plain` says of a load, in words."""
 _PROFILES = ("connections_profile", "rate_profile")
@@ -71,7 +72,7 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "rate_per_s": _number(above_0=True),
     "rate_profile": (_changes, "a shape that changes, and absent where the level is constant"),
     "arrivals": (lambda value: value in ("closed", "constant", "poisson"), '"constant" or "poisson"'),
-    "pipeline": _whole(1),
+    "pipeline": _whole(1, PIPELINE_MAX),
     "requests_per_connection": _whole(1),
     "think_s": _number(above_0=False, unit=" of seconds"),
     "warmup_s": _number(above_0=False, unit=" of seconds"),
@@ -131,13 +132,15 @@ class Workload:
         rate, crowd = self.rate_profile, self.connections_profile
         if rate is not None:
             yield "rate_profile", min(rate.levels) >= 0, "0 or more in every part"
+            ends_in_0 = isinstance(rate, Steps) and not rate.levels[-1]
+            yield "rate_profile", not ends_in_0, "above 0 in its last step (a decimal has a point, as in 1.0)"
             mean_per_s = math.nan if self.rate_per_s is None else self.rate_per_s
             agrees = math.isclose(rate.mean, mean_per_s, rel_tol=1e-9)
             yield "rate_profile", agrees, f"a shape whose mean is rate_per_s, {self.rate_per_s}"
         if crowd is not None:
             levels = crowd.levels
-            rises = levels == sorted(levels) and levels[0] >= 0
-            yield "connections_profile", rises, "a number that only grows, as in 1..64 or 1,8,64"
+            yield "connections_profile", levels == sorted(levels), "a number that only grows, as in 1..64 or 1,8,64"
+            yield "connections_profile", levels[0] >= 1, "1 or more from the start, as in 1..64 or 1,8,64"
             agrees = levels[-1] == self.connections
             yield "connections_profile", agrees, f"a shape that ends at connections, {self.connections}"
 

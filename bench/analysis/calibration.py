@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.plain import flat, plain
-from bench.stats import Estimate, hodges_lehmann, mean_interval, median_interval
+from bench.stats import Estimate, geometric_mean_interval, hodges_lehmann, median_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -81,7 +81,7 @@ def _answer_pace(paces: Sequence[Pace]) -> PaceAnswer:
         generator=paces[0].generator,
         share=paces[0].share,
         offered_per_s=median_interval([pace.offered_per_s for pace in paces], LEVEL),
-        achieved_ratio=mean_interval([pace.achieved_per_s / pace.offered_per_s for pace in paces], LEVEL),
+        achieved_ratio=geometric_mean_interval([pace.achieved_per_s / pace.offered_per_s for pace in paces], LEVEL),
         lateness_p50_ns=_median(pace.lateness_p50_ns for pace in paces),
         lateness_p99_ns=_median(pace.lateness_p99_ns for pace in paces),
         steal_share=_median(pace.steal_share for pace in paces),

@@ -53,6 +53,26 @@ class Doubt(StrEnum):
         "Requests left later than planned: lower the rate, or use more connections or workers.",
     )
     ERRORS = ("errors", "Some requests failed; they are counted apart and never enter a latency.")
+    CLOSES_AFTER_REPLY = (
+        "closes-after-reply",
+        "The server closed the connection after each reply: load it with --requests-per-connection 1.",
+    )
+    NO_LOCAL_PORT = (
+        "no-local-port",
+        "Ours, not the server's: no local port was left. Make fewer new connections, or widen ip_local_port_range.",
+    )
+    NO_DESCRIPTOR = (
+        "no-descriptor",
+        "Ours, not the server's: no descriptor was left. Raise the limit (ulimit -n), or use fewer connections.",
+    )
+    SLOW_CONNECTS = (
+        "slow-connects",
+        "Connecting took 1 s or more, as when the server's backlog is full: call listen() with a larger one.",
+    )
+    DELAYED_ACK = (
+        "delayed-ack",
+        "The median reply took the 40 ms of a delayed ACK, and both sides were idle: set TCP_NODELAY in the server.",
+    )
     FEW_SAMPLES = ("few-samples", "Too few replies for the high percentiles: lengthen duration_s.")
     CONNECTIONS_MISSING = (
         "connections-missing",

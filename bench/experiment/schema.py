@@ -6,6 +6,7 @@ SCHEMA_VERSION is the newest `since` of any column, so a new column makes a new 
   1  first version
   2  trials: requests_per_connection, think_s; NA in the tables of an older run
   3  trials: block; slices
+  4  trials: idle_closed, and failures of our own, which are no longer among the errors
 
 A column is never renamed or given another meaning without a new version. NA means not known; zero means zero.
 `results/README.md` shows what `document` returns, and a test holds it to that. To write its tables anew:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+from bench.experiment.conformance import basic
 from bench.experiment.drive import drive
 from bench.regress import conclude
+from bench.regress.conforming import conforming
 from bench.regress.junit import render as junit
 from bench.regress.ledger import Ledger, default_path
 from bench.regress.render import Presentation, markdown, text
@@ -26,8 +29,9 @@ if TYPE_CHECKING:
     from bench.errors import BenchError
     from bench.experiment.drive import Watcher
     from bench.experiment.model import Door
+    from bench.regress.conforming import Check
 
-__all__ = ["Amount", "Request", "failure", "junit", "markdown", "run", "text"]
+__all__ = ["Amount", "Request", "basic", "failure", "junit", "markdown", "run", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +54,27 @@ def run(
     amount: Amount,
     *,
     door: Door,
+    check: Check,
     ledger_path: Path | None,
     watcher: Watcher,
     again: Sequence[str],
     allow_inconclusive: bool,
 ) -> Presentation:
-    """Compare, and return what is to be shown. Raises what `prepared` and `Ledger` raise."""
+    """Compare, and return what is to be shown. `check` asks whether a server echoes.
+
+    Raises what `prepared` and `Ledger` raise.
+    """
     ledger = Ledger(ledger_path or default_path())
-    with prepared(request) as arms, door() as bench:
+    with prepared(request) as asked:
+        seen = conforming(asked.cells, check)
+        arms = replace(asked, cells=seen.cells)
         question = _question(arms, amount)
         knowledge = ledger.knowledge(question.cells, question.rules, question.machine)
-        began_s = time.monotonic()
-        compared = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
-        seconds = time.monotonic() - began_s
+        opened = partial(door, nonconforming=seen.doubted) if seen.doubted else door
+        with opened() as bench:
+            began_s = time.monotonic()
+            compared = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
+            seconds = time.monotonic() - began_s
     ledger.append(conclude.remembered(compared, question, seconds, datetime.now(UTC).isoformat(timespec="seconds")))
     return conclude.presentation(compared, question, arms, ledger, again, seconds=seconds, allow=allow_inconclusive)
 

@@ -70,6 +70,7 @@ def text(shown: Presentation) -> str:
             lines.append(f"{'':13} {_hidden(cell)}")
         if cell.sensitivity is not None:
             lines.append(f"{'':13} {_sensitivity(cell.sensitivity)}")
+        lines += [f"{'':13} doubt: {doubt}" for doubt in cell.doubts]
         if cell.settle:
             lines.append(f"{'':13} to settle it: {cell.settle}")
     return "\n".join([*lines, "", *shown.footer, ""])
@@ -88,6 +89,7 @@ def markdown(shown: Presentation) -> str:
         lines += [_row(cell, metric) for metric in cell.metrics]
     lines += [f"\n{_escape(cell.cell)}: {SOLO}." for cell in comparison.cells if cell.design == "solo"]
     lines += [f"\n{_escape(cell.cell)}: {_escape(_hidden(cell))}." for cell in comparison.cells if cell.hidden]
+    lines += [f"\n{_escape(cell.cell)}: doubt: {_escape(doubt)}" for cell in comparison.cells for doubt in cell.doubts]
     for cell in comparison.cells:
         if cell.word not in {Word.OK, Word.IMPROVED}:
             lines += ["", f"**{cell.word}** {_escape(cell.cell)}: {_escape(cell.reason)}."]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench import limits, metrics
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Server, Status, TrialResult
 from bench.stats import hodges_lehmann
 from bench.steadiness import drift, is_beyond
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 STEADY_LEVEL = 0.999
 """Level of the interval that refuses a cell. Every cell is asked at every look, and noise must hardly ever refuse."""
+
+TOLD = (Doubt.DELAYED_ACK, Doubt.SLOW_CONNECTS, Doubt.NONCONFORMING)
+"""What a server does that makes less of every comparison of it, and that its author would mend."""
 
 SAME_IN_BOTH_ARMS = {
     "interpreter": "the interpreter",
@@ -64,10 +68,10 @@ class CellPairs:
 
 
 def gap(servers: Mapping[Arm, Server]) -> Problem | None:
-    """Return the problem of a cell whose server is known not to run; None if both arms can run."""
+    """Return the problem of a cell with a server that is not measured; None if both arms are."""
     for arm, word in ((Arm.CANDIDATE, Word.INVALID), (Arm.BASELINE, Word.NO_BASELINE)):
         if servers[arm].gap is not None:
-            return Problem(word, f"the {arm} cannot run here: {servers[arm].gap}")
+            return Problem(word, f"the {arm} was not measured: {servers[arm].gap}")
     return None
 
 
@@ -131,6 +135,20 @@ def host_doubt(steal_share: float, foreign_share: float) -> str:
     return f"doubt: {' and '.join(seen)}; the arms bear it alike, and the intervals are wider for it" if seen else ""
 
 
+def cell_doubts(pairs: CellPairs) -> tuple[str, ...]:
+    """Return what most trials of an arm, or of both, show that a person can mend: a sentence each."""
+    said = []
+    for doubt in TOLD:
+        arms = [arm for arm in Arm if _is_usual(doubt, pairs.measured(arm))]
+        if arms:
+            said.append(f"{doubt}, {' and '.join(arms)}: {doubt.advice}")
+    return tuple(said)
+
+
+def _is_usual(doubt: Doubt, results: Sequence[TrialResult]) -> bool:
+    return 2 * sum(doubt in result.doubts for result in results) > len(results)
+
+
 def mean(results: Iterable[TrialResult], metric: str) -> float:
     """Return the mean of a metric where it was seen; NaN if it never was."""
     numbers = _numbers(results, metric)
@@ -163,9 +181,14 @@ def _errors(pairs: CellPairs) -> str:
         if _sum(results, "errors_mismatch"):
             return f"the {arm} answered with wrong bytes"
         sent, errors = _sum(results, "sent"), _sum(results, "errors")
+        for name, doubt in (("no_local_port", Doubt.NO_LOCAL_PORT), ("no_descriptor", Doubt.NO_DESCRIPTOR)):
+            if _sum(results, f"errors_{name}") > limits.OUR_FAULTS.regress * sent:
+                return f"the load on the {arm} was not made whole. {doubt.advice}"
         if errors > limits.ERRORS.regress * sent:
-            failed = share(errors / sent) if sent else "all"
-            return f"{failed} of the requests of the {arm} failed (limit {share(limits.ERRORS.regress)})"
+            asked = sent + _sum(results, "errors_unsent") + _sum(results, "errors_refused")  # these were never sent
+            failed = share(errors / asked) if asked else "all"
+            cure = f". {doubt.advice}" if (doubt := Doubt.CLOSES_AFTER_REPLY) in results[-1].doubts else ""
+            return f"{failed} of the requests of the {arm} failed (limit {share(limits.ERRORS.regress)}){cure}"
     return ""
 
 

@@ -26,6 +26,8 @@ from bench.stats import Estimate
         (units.ratio(0.9666), "0.97"),
         (units.ratio(10.314), "10.31"),
         (units.ratio(0.0968), "0.097"),
+        (units.ratio(0.0004), "0.0004"),
+        (units.ratio(0.0), "0.000"),
         (units.ratio(math.nan), "unknown"),
         (units.number(1234.5), "1,230"),
         (units.number(0.12345), "0.123"),

@@ -10,6 +10,7 @@ import subprocess
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from helpers.answering import answering
 from helpers.checkout import CHECKOUT
 from helpers.generator import clients, known_bad, load, start_clients
 
@@ -44,6 +45,7 @@ WRONG = [
     (["--arrivals", "poisson"], '--arrivals is \'poisson\', and must be "constant" or "poisson" with a rate'),
     (["--rate", "5", "--arrivals", "bursts"], "--arrivals is 'bursts', and must be"),
     (["--think", "1s", "--rate", "5"], "--think is 1.0, and must be 0 with a rate: it is the pause of a closed loop"),
+    (["--rate", "1,0"], "--rate is '1,0', and must be above 0 in its last step (a decimal has a point, as in 1.0)"),
     # sizes that cannot be
     (["-s", "0"], "--message-bytes is '0', and must be a size of 1 byte or more, such as 64 or 1KiB"),
     (["-s", "-1"], "--message-bytes is '-1', and must be a size"),
@@ -58,29 +60,36 @@ WRONG = [
     (["-c", "1.5"], "--connections is '1.5', and must be a whole number"),
     (["-c", "64..1"], "--connections is '64..1', and must be a number that only grows, as in 1..64 or 1,8,64"),
     (["-c", "1,64,8"], "--connections is '1,64,8', and must be a number that only grows"),
+    (["-c", "0..5"], "--connections is '0..5', and must be 1 or more from the start, as in 1..64"),
+    (["-c", "0,5"], "--connections is '0,5', and must be 1 or more from the start"),
     (["-c", "200000", "--workers", "4000"], "need as many local ports"),
     # the rest of a workload
-    (["--pipeline", "0"], "--pipeline is 0, and must be a whole number, 1 or more"),
-    (["--pipeline", "many"], "--pipeline is 'many', and must be a whole number, 1 or more"),
+    (["--pipeline", "0"], "--pipeline is 0, and must be a whole number from 1 to 10000"),
+    (["--pipeline", "many"], "--pipeline is 'many', and must be a whole number from 1 to 10000"),
+    (["--pipeline", "1000000"], "--pipeline is 1000000, and must be a whole number from 1 to 10000"),
+    (["--pipeline", "10000", "-c", "1000", "-s", "64KiB"], "--pipeline is too large: messages of 65,536 B on 1000"),
     (["--requests-per-connection", "0"], "--requests-per-connection is 0, and must be a whole number, 1 or more"),
     (["-d", "0s"], "--duration is 0.0, and must be a number of seconds above 0"),
     (["-d", "soon"], "--duration is 'soon', and must be a number of seconds, or text such as 500ms or 2min"),
     (["--timeout", "0s"], "--timeout is 0.0, and must be"),
     (["--seed", "-1"], "--seed is '-1', and must be a whole number, 0 or more"),
     (["--workers", "0"], "--workers is 0, and must be 1 or more"),
+    (["--workers", "1000", "-c", "1000"], "or less: each keeps a CPU busy, and there are"),
     # a workload as JSON
     (["--workload", "{"], "the workload is not JSON"),
     (["--workload", '{"connections": 0}'], "connections is 0, and must be a whole number, 1 or more"),
     (["--workload", "{}", "-c", "4"], "--workload says all of a workload: leave the other options of it out"),
     (["--workload", "@/nonexistent.json"], "the workload file '/nonexistent.json' cannot be read"),
-    (["--workers", "3", "-c", "2"], "3 workers cannot share 2 connections"),
+    (["--workers", "3", "-c", "2"], "--workers is 3, and 3 workers cannot share 2 connections"),
     # files
     (["--hlog", "/nonexistent/folder/x.hlog"], "file '/nonexistent/folder/x.hlog' cannot be written: No such file"),
     (["--samples", "/"], "file '/' cannot be written: Is a directory"),
-    (["--tag", "a,b"], "tag 'a,b' must have no comma and no space"),
+    (["--tag", "night"], "--tag names the lines of a log: give --hlog too"),
+    (["--hlog", "/dev/null", "--tag", "a,b"], "tag 'a,b' must have no comma and no space"),
     # TLS
     (["--insecure"], "--cafile and --insecure are about TLS: give --tls too"),
     (["--cafile", "x.pem"], "give --tls too"),
+    (["--tls", "--insecure", "--cafile", "x.pem"], "--insecure trusts any certificate: leave --cafile out"),
     (["--tls", "--cafile", "/nonexistent.pem"], "certificate file '/nonexistent.pem' cannot be read"),
     # what argparse refuses
     (["--workers", "many"], "argument --workers: invalid int value: 'many'"),
@@ -168,19 +177,82 @@ def test_a_package_that_is_missing_is_named(tmp_path):
     assert run.err == "clients: the package numpy is not installed: python3 -m pip install -e .\n"
 
 
+def test_without_the_encoder_only_the_log_of_a_load_is_refused(echo_server, tmp_path):
+    """As on a Python or a machine that it has no wheels for."""
+    (tmp_path / "hdrh").mkdir()
+    (tmp_path / "hdrh/__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'hdrh'\", name='hdrh')")
+    load = (echo_server.address, "-c", 2, "--warmup", "0s", "-d", "0.1s", "--json")
+    made = clients(*load, beside=tmp_path)
+    assert (made.status, made.err) == (0, "")
+    assert made["replies"] > 0
+    refused = clients(*load, "--hlog", tmp_path / "log", beside=tmp_path)
+    assert (refused.status, refused.out) == (2, "")
+    assert "--hlog writes HDR histograms, and needs hdrhistogram: python -m pip install hdrhistogram" in refused.err
+
+
 def test_where_nothing_listens_it_says_so():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    run = clients(f"127.0.0.1:{port}", "-d", "0.1s", "--warmup", "0s")
+    run = clients(f"127.0.0.1:{port}", "-d", "20s", "--warmup", "20s", timeout_s=15)
+    assert (run.status, run.out) == (4, "")
+    assert run.err == f"clients: nothing accepts connections at 127.0.0.1:{port}: start the server first\n"
+
+
+ONLY_ECHO = "only a server that echoes what it gets can be measured"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", f"answered with other bytes than it was sent: {ONLY_ECHO}"),
+        (b"", f"accepted connections and hung up without a reply: wait until it serves; {ONLY_ECHO}"),
+    ],
+)
+def test_what_is_no_echo_server_ends_the_load_with_a_sentence(answer, says, workers):
+    def answers(connection):
+        connection.recv(65_536)
+        connection.sendall(answer)
+
+    with answering(answers) as address:
+        run = clients(address, "-c", 4, "-d", "20s", "--warmup", "20s", "--workers", workers, timeout_s=15)
+    assert (run.status, run.out, run.err) == (4, "", f"clients: {address} {says}\n")
+
+
+def test_what_sends_no_reply_is_told_of_at_its_timeout():
+    with answering(lambda connection: connection.recv(65_536) and connection.recv(65_536)) as address:
+        run = clients(address, "-c", 4, "-d", "20s", "--warmup", "20s", "--timeout", "0.2s", timeout_s=15)
+    says = f"accepted connections and sent no reply in time (--timeout, --duration): {ONLY_ECHO}"
+    assert (run.status, run.out, run.err) == (4, "", f"clients: {address} {says}\n")
+
+
+def test_a_server_that_closes_after_each_reply_is_told_the_option():
+    def answers_once(connection):
+        connection.sendall(connection.recv(65_536))
+
+    with answering(answers_once) as address:
+        told = clients(address, "-c", 2, "-d", "0.4s", "--warmup", "0s")
+        followed = clients(address, "-c", 2, "-d", "0.4s", "--warmup", "0s", "--requests-per-connection", 1)
+    remark = "the server closes each connection after a reply: give --requests-per-connection 1"
+    assert remark in told.out
+    assert remark not in followed.out
+    assert "failed" not in followed.out
+
+
+def test_a_load_that_was_not_made_is_not_fine():
+    with known_bad("fixed_delay") as served:
+        run = load(served.address, "-c", 1, "--rate", 2_000, "-d", "0.2s")
+    assert run["replies"] > 0
+    assert run["errors"]["unsent"] > 0
     assert run.status == 4
-    assert run.out.endswith("nothing accepts connections there: is the server running?\n")
-    assert "flatter" not in run.out
 
 
 def test_a_rate_that_is_not_kept_comes_with_what_to_do():
     with known_bad("fixed_delay") as served:
         run = clients(served.address, "-c", 1, "--rate", 2_000, "-d", "0.2s", "--warmup", "0s")
     assert "the rate was not kept: lower it" in run.out
+    assert "of the load was not made, so this is not what was asked for: exit status 4" in run.out
+    assert run.status == 4
 
 
 def test_report_for_people_names_units_and_warns_of_closed_loops(echo_server):

@@ -72,7 +72,7 @@ def test_an_early_wake_up_is_no_connection(world):
     assert world.poller.wants_write == {FD: False}
 
 
-@pytest.mark.parametrize("code", [errno.ECONNREFUSED, errno.ECONNRESET, errno.ENETUNREACH, errno.EADDRNOTAVAIL])
+@pytest.mark.parametrize("code", [errno.ECONNREFUSED, errno.ECONNRESET, errno.ENETUNREACH])
 @pytest.mark.parametrize("at_once", [True, False])
 def test_what_the_kernel_refuses_is_refused_and_nothing_is_left(world, code, at_once):
     sock = ScriptedSocket(code) if at_once else ScriptedSocket(errno.EINPROGRESS, code)
@@ -80,6 +80,15 @@ def test_what_the_kernel_refuses_is_refused_and_nothing_is_left(world, code, at_
     assert dialled(world, sock) is Failure.REFUSED
     assert sock.is_closed
     assert world.poller.wants_write == {}
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_no_local_port_left_is_no_fault_of_the_server(world, at_once):
+    code = errno.EADDRNOTAVAIL
+    sock = ScriptedSocket(code) if at_once else ScriptedSocket(errno.EINPROGRESS, code)
+    world.poller.at(MILLISECOND_NS, FD)
+    assert dialled(world, sock) is Failure.NO_LOCAL_PORT
+    assert sock.is_closed
 
 
 @pytest.mark.parametrize("code", [errno.EINPROGRESS, errno.EAGAIN])
@@ -97,13 +106,14 @@ def test_a_full_queue_of_a_unix_socket_is_tried_again(world):
     assert world.clock.now_ns <= 5 * MILLISECOND_NS
 
 
-def test_no_descriptor_left_to_open_a_socket_with_is_a_refusal(world):
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE])
+def test_no_descriptor_left_is_no_fault_of_the_server(world, code):
     class Exhausted(ScriptedTarget):
         def open(self):
-            raise OSError(errno.EMFILE, "Too many open files")
+            raise OSError(code, "Too many open files")
 
     async def main():
-        with pytest.raises(Fault, match="refused"):
+        with pytest.raises(Fault, match="no_descriptor"):
             await dial(Exhausted(None), world.kernel, world.clock, MILLISECOND_NS)
 
     world.kernel.run(main())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clients import digest as digest_module
 from clients.digest import PIECE, Digest
-from clients.faults import Failure
+from clients.faults import Failure, of_server
 from clients.histogram import Histogram
 from clients.recorder import Recorded
 from clients.result import KINDS, Result
@@ -83,7 +83,7 @@ def test_digest_counts_once_in_result_timeline_and_log(taken):
         assert result.histograms[kind].total_ns == values.sum()
         assert sum(int(line[kind].counts.sum()) for _, line in log.lines) == values.size
     assert result.replies == sum(int(interval.response.counts.sum()) for interval in result.timeline)
-    assert sum(interval.errors for interval in result.timeline) == sum(one.failures.total() for one in taken)
+    assert sum(interval.errors for interval in result.timeline) == sum(of_server(one.failures) for one in taken)
     assert result.failures == sum((one.failures for one in taken), Counter())
     assert sum(interval.length_ns for interval in result.timeline) == len(taken) * TICK_NS
     assert sum(length_s for length_s, _ in log.lines) == pytest.approx(len(taken) * TICK_NS / 1e9)

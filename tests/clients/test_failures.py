@@ -201,7 +201,7 @@ def test_silence_is_a_timeout_and_no_latency(load_model):
     assert run["errors"]["timeout"] >= run["failed"] >= 2
     assert run["replies"] >= 20
     assert run["service_max_ns"] < TIMEOUT_S * 1e9
-    assert run.status == 0
+    assert run.status == (4 if "unsent" in run["errors"] else 0)
 
 
 @pytest.mark.timing

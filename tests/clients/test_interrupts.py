@@ -181,6 +181,20 @@ def test_a_reader_that_has_gone_ends_it_quietly(echo_server, arguments):
 # ---- the protocol of a coordinated run
 
 
+WRONG_WORDS = ["GO", "GO soon", "GO 1 2", "GO -5", f"GO {1_700_000_000 * SECOND_NS}"]
+EVERY_WORD = [(word, ()) for word in WRONG_WORDS] + [("GO", ("--workers", 2)), ("GO", ("--reference",))]
+
+
+@pytest.mark.parametrize(("word", "generator"), EVERY_WORD)
+def test_a_word_to_go_without_a_time_is_wrong_use(echo_server, word, generator):
+    """The last of the words is a time of another clock."""
+    with start_clients(echo_server.address, "-c", 2, "--coordinated", *generator) as process:
+        out, err = process.communicate(f"{word}\n", timeout=30)
+    assert (process.returncode, out) == (2, "CONNECTED 2 2\n")
+    assert err.startswith(f"clients: '{word}' is no word to go: write `GO start_ns`, where start_ns is a time of this")
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_coordinated_lines_and_times(workers):
     first_bytes_ns = []

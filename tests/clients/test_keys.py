@@ -88,7 +88,7 @@ WRONG = [
     ({"arrivals": "poisson"}, '--arrivals is \'poisson\', and must be "constant" or "poisson" with a rate'),
     ({"arrivals": "bursts", "rate_per_s": "5"}, "--arrivals is 'bursts', and must be"),
     ({"think_s": "1s", "rate_per_s": "5"}, "--think is 1.0, and must be 0 with a rate"),
-    ({"pipeline": "many"}, "--pipeline is 'many', and must be a whole number, 1 or more"),
+    ({"pipeline": "many"}, "--pipeline is 'many', and must be a whole number from 1 to 10000"),
     ({"requests_per_connection": "0"}, "--requests-per-connection is 0, and must be"),
     ({"duration_s": "soon"}, "--duration is 'soon', and must be a number of seconds"),
     ({"seed": "-1"}, "--seed is '-1', and must be a whole number, 0 or more"),

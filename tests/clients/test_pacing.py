@@ -183,10 +183,8 @@ PROFILES = [
     ("3", [0, 0, 0]),
     # steps 1, 2, 4 over 3 s after 1 s of warm-up => at the start, after 1 s of the window, after 2 s
     ("1,2,4", [0, 2, 3, 3]),
-    # ramp 1..4 over 3 s => one more with each second
-    ("1..4", [0, 2, 3, 4]),
-    # ramp 0..3 => none during the warm-up
-    ("0..3", [2, 3, 4]),
+    # ramp 1..4 over 3 s => one more with each second, when the level is nearer to it than to one less
+    ("1..4", [0, 1.5, 2.5, 3.5]),
 ]
 
 

@@ -113,12 +113,12 @@ RIGHT = [
     # replies and nothing else
     ({}, 1, 0, True),
     # connections that were lost are no wrong reply
-    (
-        {Failure.RESET: 1, Failure.TIMEOUT: 2, Failure.REFUSED: 3, Failure.UNSENT: 4, Failure.CLOSED_EARLY: 5},
-        1,
-        0,
-        True,
-    ),
+    ({Failure.RESET: 1, Failure.TIMEOUT: 2, Failure.REFUSED: 3, Failure.CLOSED_EARLY: 5}, 1, 0, True),
+    # of a load that was asked for, more than one in a hundred was not made
+    ({Failure.UNSENT: 1}, 99, 0, True),
+    ({Failure.UNSENT: 2}, 99, 0, False),
+    ({Failure.NO_LOCAL_PORT: 2}, 99, 0, False),
+    ({Failure.NO_DESCRIPTOR: 2}, 99, 0, False),
     # a wrong reply, or half of one
     ({Failure.MISMATCH: 1}, 1, 0, False),
     ({Failure.SHORT_REPLY: 1}, 1, 0, False),
@@ -131,7 +131,7 @@ RIGHT = [
 
 @pytest.mark.parametrize(("failures", "replies", "lost", "right"), RIGHT)
 def test_a_result_is_right_with_replies_and_none_wrong(failures, replies, lost, right):
-    result = Result(workload=Workload(), failures=Counter(failures), workers_lost=lost)
+    result = Result(workload=Workload(), failures=Counter(failures), workers_lost=lost, sent=replies)
     result.histograms["response"] = filled([1_000] * replies)
     assert result.is_right == right
 
@@ -147,6 +147,13 @@ def test_in_a_closed_loop_service_is_response():
     )
     assert result.to_json()["service_p50_ns"] == result.to_json()["response_p50_ns"] == 7
     assert result.to_json()["lateness_p50_ns"] is None
+
+
+@pytest.mark.parametrize(("longest_ns", "told"), [(999_000_000, False), (1_000_000_000, True)])
+def test_connecting_for_a_second_names_the_backlog(longest_ns, told):
+    histograms = {kind: Histogram() for kind in KINDS}
+    result = Result(workload=Workload(), histograms={**histograms, "connect": filled([50_000, longest_ns])})
+    assert ("backlog is full: call listen() with a larger one" in summary.text(result, "127.0.0.1:1")) == told
 
 
 DURATIONS = [(None, "-"), (0, "0 ns"), (999, "999 ns"), (1_500, "1.5 us"), (2_340_000, "2.34 ms"), (5e9, "5 s")]

@@ -186,6 +186,21 @@ def test_connections_ramp_up_and_so_does_the_load():
     assert sum(pieces[half:]) > 2.5 * sum(pieces[: half - 1])
 
 
+@pytest.mark.parametrize(("connections", "first_s"), [("1,4", 0.2), ("1..4", 0.0667)])
+def test_the_connections_of_a_ramp_are_opened_when_their_turn_comes(connections, first_s):
+    opened_ns = []
+
+    def notes(connection):
+        opened_ns.append(time.monotonic_ns())
+        echo(connection)
+
+    with answering(notes) as address:
+        run = load(address, "-c", connections, "-d", "0.4s")
+    first, second, *_ = sorted((at_ns - run["window_start_ns"]) / 1e9 for at_ns in opened_ns)
+    assert first < 0 < first_s <= second
+    assert (len(opened_ns), run["connections_established"]) == (4, 4)
+
+
 @pytest.mark.timing
 def test_a_ramp_of_the_rate_shows_in_the_timeline(echo_server):
     run = load(echo_server.address, "-c", 8, "--rate", "0..2000", "-d", "1s")

@@ -90,8 +90,9 @@ def test_changes_are_checked_again():
 
 
 levels = st.floats(0, 1e6)
-profiles = st.none() | st.builds(Ramp, levels, levels) | st.builds(Steps, st.lists(levels, min_size=2).map(tuple))
-crowds = st.lists(st.integers(0, 10**6), min_size=2, max_size=5).map(sorted).filter(lambda steps: steps[-1] > 0)
+steps = st.lists(levels, min_size=2).map(tuple).filter(lambda rates: rates[-1] > 0)
+profiles = st.none() | st.builds(Ramp, levels, levels) | st.builds(Steps, steps)
+crowds = st.lists(st.integers(1, 10**6), min_size=2, max_size=5).map(sorted)
 
 
 @given(rate=st.none() | st.floats(0.01, 1e6), profile=profiles, crowd=st.none() | crowds, seed=st.integers(0, 2**63))

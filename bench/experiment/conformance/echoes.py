@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.experiment.conformance.case import BrokenError, Group, case
-from bench.experiment.conformance.wire import payload
+from bench.experiment.conformance.wire import HungUpError, payload
 
 if TYPE_CHECKING:
     from bench.experiment.conformance.subject import Subject
 
 KIB, MIB = 1024, 1024 * 1024
+UNREADY = (
+    "it accepted and hung up before it served. If something accepts for it until it is ready, have it print"
+    ' READY HOST PORT then, and wait for that (ready = "line" in a plan, --ready line)'
+)
+ONE_EACH = "if it answers one message per connection, load it with --requests-per-connection 1"
 SIZES_BYTES = (1, 2, 3, 64, 1023, 1024, 1025, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, MIB, 16 * MIB)
 
 
@@ -19,7 +24,10 @@ def echo_a_message(target: Subject) -> None:
     """Echo a short message, for one client and for the next."""
     for message in (b"hello, echo\r\n", b"x\n"):
         with target.connect() as connection:
-            connection.turn(message)
+            try:
+                connection.turn(message)
+            except HungUpError as error:
+                raise BrokenError(f"{error}: {UNREADY}") from None
 
 
 @case("bytes", group=Group.BASIC, limit_s=20, needs=("echo",))
@@ -37,7 +45,8 @@ def answer_in_turn(target: Subject, *, messages: int) -> None:
             try:
                 connection.turn(f"message {number:06}\n".encode())
             except BrokenError as error:
-                raise BrokenError(f"in message {number + 1} of {messages}: {error}") from None
+                cure = f"; {ONE_EACH}" if number == 1 and isinstance(error, HungUpError) else ""
+                raise BrokenError(f"in message {number + 1} of {messages}: {error}{cure}") from None
 
 
 @case("splits", group=Group.BASIC, limit_s=30, needs=("turns",), message_bytes=48)

@@ -28,6 +28,10 @@ SHOWN_BYTES = 16
 STALL_S = 0.1  # a server that takes nothing for so long is waiting for its client to read
 
 
+class HungUpError(BrokenError):
+    """The server closed the connection, or cut it off, before a byte of the reply had come."""
+
+
 class Deadline:
     """The moment by which a case must be over."""
 
@@ -129,7 +133,8 @@ class Connection:
 
     def _receive(self, size: int, received: int, total: int) -> bytes:
         self.socket.settimeout(self._patience())
-        with self._explaining(f"waiting for the reply, of which {received:,} of {total:,} bytes had come back"):
+        waiting = f"waiting for the reply, of which {received:,} of {total:,} bytes had come back"
+        with self._explaining(waiting, HungUpError if not received else BrokenError):
             return self.socket.recv(size)
 
     def expect_end(self, *, within_s: float = math.inf) -> None:
@@ -188,8 +193,8 @@ class Connection:
         return min(self._patience_s, self._deadline.remaining_s())
 
     @contextmanager
-    def _explaining(self, doing: str) -> Iterator[None]:
-        """Turn the socket's errors into what the server did."""
+    def _explaining(self, doing: str, cut_off: type[BrokenError] = BrokenError) -> Iterator[None]:
+        """Turn the socket's errors into what the server did; that it cut the connection off into `cut_off`."""
         try:
             yield
         except TimeoutError:
@@ -199,7 +204,7 @@ class Connection:
         except OSError as error:
             if not isinstance(error, ConnectionError) and error.errno != errno.ENOTCONN:
                 raise  # ours: no descriptors, no ports
-            raise BrokenError(f"the server cut the connection off while {doing}") from None
+            raise cut_off(f"the server cut the connection off while {doing}") from None
 
 
 def _compare(chunk: bytes, data: bytes, offset: int) -> None:
@@ -207,7 +212,8 @@ def _compare(chunk: bytes, data: bytes, offset: int) -> None:
     if chunk == expected and chunk:
         return
     if not chunk:
-        raise BrokenError(f"the server closed the connection after {offset:,} of {len(data):,} bytes had come back")
+        kind = BrokenError if offset else HungUpError
+        raise kind(f"the server closed the connection after {offset:,} of {len(data):,} bytes had come back")
     wrong = next((i for i, (got, sent) in enumerate(zip(chunk, expected, strict=False)) if got != sent), len(expected))
     if wrong == len(expected):
         raise _never_sent(chunk[wrong:])

@@ -35,6 +35,7 @@ SERVER_LEAST_BYTES = 4 << 20
 CONNECTION_LEAST_BYTES = 4 << 10
 """Both ends of a connection in the kernel: two sockets, with their files. Buffers are not in it."""
 
+WORKERS_PER_CPU = 8
 CONNECT_TIMEOUT_S = 5.0
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
@@ -109,7 +110,12 @@ def check_memory(servers: Sequence[Server], workload: Workload) -> None:
 
 
 def check_generator(plan: Plan) -> None:
-    """Raise UsageError if the reference generator is asked for a load that it does not know."""
+    """Raise UsageError for too many workers, and for a load that the reference generator does not know."""
+    most = WORKERS_PER_CPU * (psutil.cpu_count() or 1)
+    if plan.workers > most:
+        raise UsageError(
+            f"workers is {plan.workers}, and must be {most} or less: each keeps a CPU of this machine busy"
+        )
     if plan.generator != "reference":
         return
     if plan.workers > 1:

@@ -5,6 +5,7 @@ The limits are those of `bench.limits` in the column `trial`; none is kept here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,11 @@ def doubts(
         Doubt.DISTURBS: above("server_idle_cpu_share", limits.IDLE_CPU.trial),
         Doubt.LATE_SENDS: above("lateness_p99_ns", _lateness_limit_ns(metrics)),
         Doubt.ERRORS: above("errors", limits.ERRORS.trial * (metrics.get("sent") or 0)),
+        Doubt.CLOSES_AFTER_REPLY: closes_after_reply(metrics),
+        Doubt.NO_LOCAL_PORT: above("errors_no_local_port", limits.OUR_FAULTS.trial * (metrics.get("sent") or 0)),
+        Doubt.NO_DESCRIPTOR: above("errors_no_descriptor", limits.OUR_FAULTS.trial * (metrics.get("sent") or 0)),
+        Doubt.SLOW_CONNECTS: (metrics.get("connect_max_ns") or 0) >= limits.SLOW_CONNECT_NS.trial,
+        Doubt.DELAYED_ACK: waits_for_ack(metrics),
         Doubt.FEW_SAMPLES: metrics.get("response_p99_ns") is None,
         Doubt.CONNECTIONS_MISSING: above("connections_requested", metrics.get("connections_established") or 0),
         Doubt.NONCONFORMING: known.is_nonconforming,
@@ -85,6 +91,19 @@ def is_generator_saturated(metrics: Mapping[str, Any], ceiling_per_s: float | No
         return (metrics.get("replies_per_s") or 0.0) >= limits.NEAR_CEILING.trial * ceiling_per_s
     server_share = metrics.get("server_cpu_share")
     return server_share is not None and server_share < limits.SERVER_BUSY.trial
+
+
+def closes_after_reply(metrics: Mapping[str, Any]) -> bool:
+    """Say whether the server ended about one connection for each reply, with a request open or without."""
+    ended = sum(metrics.get(name) or 0 for name in ("errors_closed_early", "errors_reset", "idle_closed"))
+    return ended >= limits.CLOSES.trial * (metrics.get("replies") or math.inf)
+
+
+def waits_for_ack(metrics: Mapping[str, Any]) -> bool:
+    """Say whether the median reply took as long as a delayed ACK, though neither side was busy."""
+    served_ns = metrics.get("service_p50_ns") or 0
+    busy = max(metrics.get(f"{side}_cpu_share") or 0 for side in ("client", "server"))
+    return limits.DELAYED_ACK_NS.trial <= served_ns <= limits.DELAYED_ACK_END_NS.trial and busy < limits.IDLE_SIDE.trial
 
 
 def has_drifted(timeline: Sequence[Mapping[str, Any]]) -> bool:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.errors import UsageError
 from bench.experiment.host import machine
 from bench.experiment.trial.block_generator import BlockGenerator
 from bench.experiment.trial.child import STOP_TIMEOUT_S
 from bench.experiment.trial.results import Judge
 from bench.experiment.trial.solo import measure_alone
 from bench.experiment.trial.together import measure_together
+from clients.histogram import CAN_ENCODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +46,14 @@ def live_bench(
 
     Its cores are what the affinity, the SMT siblings and the quota of the cgroup leave to each side. Without `logs` the
     logs of the trials go into a folder that is removed at the end, because the results quote what matters of them.
+
+    Raises UsageError where the distributions of a trial could not be written.
     """
+    if not CAN_ENCODE:
+        raise UsageError(
+            "nothing can be measured without the package hdrhistogram, which has no wheel for this Python or machine:"
+            " build it with a C compiler (python -m pip install hdrhistogram); servers run without it"
+        )
     cores = machine.cores(workers)
     with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
         kept = logs or Path(folder)

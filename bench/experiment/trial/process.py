@@ -12,26 +12,23 @@ import signal
 import socket
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import psutil
 
 from bench.errors import ServerError, UsageError
 from bench.experiment.planning.address import join_address, split_address
-from bench.experiment.trial.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError, descendants
+from bench.experiment.trial.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError
+from bench.experiment.trial.listening import Listening
 from bench.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
 
     from bench.experiment.model import Server
 
 PADDING_BYTES_MAX = 4095
 PADDING_NAME = "ECHOBENCH_PADDING"
 
-_TCP_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-_TCP_LISTEN = "0A"
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read from a server, never bound
 
 
@@ -156,16 +153,16 @@ def layout(seed: int) -> dict[str, str]:
 
 def _await_ready(server: Server, child: Child, port: int) -> tuple[str, int]:
     """Return host and port once it says READY, or listens on the port it was given: what its rule asks for."""
-    watches_port = server.ready != "line"
+    listening = None if server.ready == "line" else Listening(server.host, port, child.pid)
     deadline_s = time.monotonic() + server.ready_timeout_s
     while True:
-        line = child.read_line(time.monotonic() + POLL_S if watches_port else deadline_s)
+        line = child.read_line(time.monotonic() + POLL_S if listening is not None else deadline_s)
         if line is not None:
             if server.ready != "port" and line.startswith("READY "):
                 return _parse_ready(server, line)
             child.note(line)
-        if watches_port and is_listening(port, child.pid):
-            return server.host, port
+        if listening is not None and (host := listening.at()) is not None:
+            return host, port
         if time.monotonic() > deadline_s:
             raise ServerError(
                 f"{server.name} {_NOT_YET[server.ready]} within {server.ready_timeout_s:g} s; {child.log_tail()}"
@@ -197,19 +194,3 @@ def free_port(host: str) -> int:
             raise UsageError(f"cannot listen on {host}: {error.strerror or error}") from error
         port: int = sock.getsockname()[1]
         return port
-
-
-def is_listening(port: int, pid: int) -> bool:
-    """Say whether somebody listens on the TCP port, without connecting.
-
-    The kernel's table is read where there is one; elsewhere the sockets of process `pid` and its descendants.
-    """
-    if _TCP_TABLES[0].exists():
-        local, state = f":{port:04X}", _TCP_LISTEN
-        rows = (row.split() for table in _TCP_TABLES if table.exists() for row in table.read_text().splitlines()[1:])
-        return any(row[1].endswith(local) and row[3] == state for row in rows)
-    return any(
-        connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-        for process in [psutil.Process(pid), *descendants(pid)]
-        for connection in process.net_connections("tcp")
-    )

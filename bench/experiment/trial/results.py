@@ -14,7 +14,7 @@ from bench.experiment.doubts import Doubt
 from bench.experiment.host.machine import join_cpus
 from bench.experiment.model import Status, Trial, TrialResult
 from bench.experiment.trial.examine import Circumstances, doubts, without_unseen_cpu
-from bench.metrics import ERROR_CLASSES
+from bench.metrics import ERROR_CLASSES, OUR_FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = frozenset(column.name for column in schema.TRIALS if column.dtype in {"Int64", "Float64"})
 _WRONG_ECHO = ("mismatch", "short_reply")
+_HANGS_UP = ("closed_early", "reset")
 _PER_REPLY = {
     "server_ctx_voluntary": ("server_ctx_voluntary_per_reply", 1.0),
     "server_ctx_involuntary": ("server_ctx_involuntary_per_reply", 1.0),
@@ -115,8 +116,22 @@ def ending(result: Mapping[str, Any], running: RunningServer) -> tuple[Status, s
     if result["workers_lost"]:
         return Status.GENERATOR_FAILED, f"{result['workers_lost']} workers of the load generator died"
     if not result["replies"]:
-        return Status.NO_REPLIES, f"{running.server.name} gave no reply in the window: {errors or 'no errors'}{tail}"
+        return _without_replies(running.server.name, result["errors"], errors, tail)
     return Status.MEASURED, ""
+
+
+def _without_replies(name: str, counts: Mapping[str, int], errors: str, tail: str) -> tuple[Status, str]:
+    """Return how a trial ended that had no reply, and what to do if that is known."""
+    ours = [doubt for doubt in (Doubt.NO_LOCAL_PORT, Doubt.NO_DESCRIPTOR) if counts.get(doubt.replace("-", "_"))]
+    if ours and set(counts) <= set(OUR_FAULTS):
+        return Status.GENERATOR_FAILED, f"no connection to {name} was made: {ours[0].advice}"
+    if counts and set(counts) <= set(_HANGS_UP):
+        hint = (
+            "it accepted connections and hung up before it served: if something else accepts for it until it is ready,"
+            ' have it print READY HOST PORT when it serves, and wait for that (ready = "line", --ready line)'
+        )
+        return Status.NO_REPLIES, f"{name} gave no reply in the window: {errors}; {hint}{tail}"
+    return Status.NO_REPLIES, f"{name} gave no reply in the window: {errors or 'no errors'}{tail}"
 
 
 def trial_metrics(result: Mapping[str, Any], usage: Usage) -> dict[str, Any]:
@@ -126,8 +141,8 @@ def trial_metrics(result: Mapping[str, Any], usage: Usage) -> dict[str, Any]:
     metrics |= {name: value for name, value in usage.metrics.items() if value is not None}
     if result.get("server_cpu_s") is not None and result["window_s"]:  # of a block: what its slices add up to
         metrics["server_cpu_share"] = result["server_cpu_s"] / result["window_s"]
-    metrics["errors"] = sum(errors.values())
-    metrics |= {f"errors_{name}": errors.get(name, 0) for name in ERROR_CLASSES}
+    metrics["errors"] = sum(errors.get(name, 0) for name in ERROR_CLASSES)
+    metrics |= {f"errors_{name}": errors.get(name, 0) for name in (*ERROR_CLASSES, *OUR_FAULTS)}
     if result["window_s"]:
         busy_s = result["client_cpu_s"] - result["client_spin_s"]
         metrics["client_cpu_share"] = busy_s / result["window_s"] / max(1, result["workers"])

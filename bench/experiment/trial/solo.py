@@ -14,6 +14,7 @@ from bench.errors import ServerError
 from bench.experiment.planning.catalog import ROOT
 from bench.experiment.trial.child import Child, ChildError, bound_to
 from bench.experiment.trial.monitor import Monitor, Usage
+from bench.experiment.trial.ports import await_ports
 from bench.experiment.trial.process import RunningServer, launch
 from bench.experiment.trial.results import Judge, check_alive, failed, interval_lines
 
@@ -53,6 +54,7 @@ def _loaded(
     trial: Trial, running: RunningServer, judge: Judge, logs: Path, workers: int
 ) -> tuple[dict[str, Any], Usage]:
     """Run the generator against the server that listens. Raise ServerDiedError or ChildError, by who failed."""
+    await_ports(running.host, running.port)
     try:
         given = _coordinate(trial, running, judge, logs, workers)
     except ChildError:

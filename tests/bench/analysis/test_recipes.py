@@ -54,7 +54,7 @@ METRIC = {
     ],
     "bench/experiment/trial/results.py": [
         (
-            '    metrics["errors"] = sum(errors.values())\n',
+            '    metrics["errors"] = sum(errors.get(name, 0) for name in ERROR_CLASSES)\n',
             '    metrics["server_switches_per_reply"] = usage.metrics["server_ctx_voluntary"] / result["replies"]\n',
         ),
     ],

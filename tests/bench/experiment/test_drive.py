@@ -135,7 +135,7 @@ def test_a_block_is_taken_to_last_as_its_load_does():
 
 
 @pytest.mark.parametrize(("limit_s", "last"), [(3.4, 3), (3.6, 4)])
-def test_with_an_overrun_of_a_half_the_end_is_nearest_to_the_limit(limit_s, last):
+def test_with_half_an_overrun_the_end_is_nearest_to_the_limit(limit_s, last):
     clock = Clock()
     blocks = [block(n) for n in range(1, 10)]
     seen, _ = drive(count(blocks), clock.measure, limit_s=limit_s, overrun=0.5, clock=clock)

@@ -11,6 +11,7 @@ import pytest
 from helpers import fake_host as fakes
 
 from bench.errors import ExitCode
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Block, Status, Stop, StopReason
 from bench.regress import conclude
 from bench.regress.ledger import Ledger, entries
@@ -205,6 +206,16 @@ def test_the_report_and_the_plan_say_what_was_measured_solo(tmp_path):
     assert f"b: {SOLO}" in compared.plan.lines
     assert text(made).count(SOLO) == markdown(made).count(SOLO) == 1
     assert {cell["cell"]: cell["design"] for cell in made.comparison.to_json()["cells"]} == {"a": "block", "b": "solo"}
+
+
+def test_the_report_says_what_hides_the_speed_of_the_arms(tmp_path):
+    def change(result, arm, _count):
+        return replace(result, doubts=(Doubt.DELAYED_ACK,)) if arm is Arm.CANDIDATE else result
+
+    made = presentation(fakes.run(fakes.FakeHost(fakes.STILL, change=change), fakes.ask(pairs=12)), tmp_path)
+    said = f"doubt: delayed-ack, candidate: {Doubt.DELAYED_ACK.advice}"
+    assert text(made).count(said) == markdown(made).count(said) == 1
+    assert [said.removeprefix("doubt: ")] == made.comparison.to_json()["cells"][0]["doubts"]
 
 
 def test_an_interrupted_report_says_so_and_keeps_its_exit_status(tmp_path):

@@ -12,13 +12,14 @@ import pytest
 from helpers import fake_host as fakes
 
 from bench.errors import ExitCode, UsageError
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Server, Status, StopReason
 from bench.regress import session as sessions
 from bench.regress.conclude import sensitivity
 from bench.regress.ledger import Ledger, entries
 from bench.regress.planner import Knowledge, make_plan
 from bench.regress.session import Question, session
-from bench.regress.validity import not_steady
+from bench.regress.validity import cell_doubts, not_steady
 from bench.verdict.judge import judge
 from bench.verdict.pairs import Arm
 from bench.verdict.words import Word
@@ -141,6 +142,9 @@ def test_wrong_bytes_are_invalid_at_once():
 GATES = {
     "errors": ({"errors": 11, "sent": 1000}, "failed"),
     "mismatch": ({"errors_mismatch": 1}, "wrong bytes"),
+    "ports": ({"errors_no_local_port": 11, "sent": 1000}, "Ours, not the server's: no local port was left."),
+    "descriptors": ({"errors_no_descriptor": 1, "sent": 0}, "Ours, not the server's: no descriptor was left."),
+    "unsent": ({"errors": 3000, "errors_unsent": 3000, "sent": 1000}, "75 % of the requests of the baseline failed"),
     "saturated": ({"client_cpu_share": 0.99, "server_cpu_share": 0.5}, "load generator used 99 %"),
     "late": ({"lateness_p99_ns": 5e5, "response_p50_ns": 1e6}, "sent late"),
 }
@@ -153,6 +157,29 @@ def test_a_cell_that_was_not_measured_is_invalid(gate):
     compared = fakes.run(host, fakes.ask(pairs=12))
     assert compared.comparison.exit_code() is ExitCode.INVALID
     assert said in only(compared).reason
+
+
+def test_a_server_that_closes_after_each_reply_is_told_the_option():
+    def change(result, *_):
+        doubts = (Doubt.ERRORS, Doubt.CLOSES_AFTER_REPLY)
+        return dataclasses.replace(fakes.with_metrics(result, errors=500, sent=1000), doubts=doubts)
+
+    compared = fakes.run(fakes.FakeHost(change=change), fakes.ask(pairs=12))
+    assert compared.comparison.exit_code() is ExitCode.INVALID
+    assert "load it with --requests-per-connection 1" in only(compared).reason
+
+
+@pytest.mark.parametrize(
+    ("arms", "said"), [((Arm.CANDIDATE,), "candidate"), (tuple(Arm), "baseline and candidate"), ((), "")]
+)
+def test_a_delayed_ack_is_said_of_the_arms_that_have_it(arms, said):
+    def change(result, arm, _count):
+        return dataclasses.replace(result, doubts=(Doubt.DELAYED_ACK,)) if arm in arms else result
+
+    compared = fakes.run(fakes.FakeHost(change=change), fakes.ask(pairs=12))
+    (pairs,) = compared.pairs.values()
+    expected = (f"delayed-ack, {said}: {Doubt.DELAYED_ACK.advice}",) if said else ()
+    assert cell_doubts(pairs) == expected
 
 
 def test_a_busy_generator_is_valid_where_server_cpu_decides():

@@ -17,7 +17,7 @@ from bench.analysis.report.words import answer
 from bench.analysis.runs import run_folder
 from bench.cli import summary
 from bench.cli.compare import compare
-from bench.metrics import CPU
+from bench.metrics import CPU, P99
 
 NOBODY = "No server kept 50,000/s at 16 connections: coroutines answered 53 % and threads 26 % of the requests"
 
@@ -94,3 +94,11 @@ def test_many_servers_that_fall_behind_are_a_range():
 def test_a_closed_loop_offers_no_load():
     rows = {"workload": ["c1"], "server": ["a"], "arrivals": ["closed"], "offered_per_s": [9.0], "replies_per_s": [1.0]}
     assert carried(pd.DataFrame(rows)) == {}
+
+
+def test_a_percentile_that_nobody_has_is_not_a_run_without_trials(builder):
+    asked = {"rate_per_s": 100.0, "arrivals": "constant"}
+    folder = builder.run(connections=(1,), workload=asked, change=lambda one: one["metrics"].pop("response_p99_ns"))
+    title, said = answer(rank(run_folder.load(folder)))
+    assert title == f"{P99.title}: too few replies in every trial"
+    assert said[0].startswith("Measure for longer")

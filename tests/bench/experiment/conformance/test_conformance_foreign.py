@@ -14,7 +14,7 @@ import pytest
 
 from bench.experiment.conformance import Group, Outcome, cases_of, check
 from bench.experiment.model import Server
-from bench.experiment.trial.process import is_listening
+from bench.experiment.trial.listening import listeners
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ def inetd(config: Path):
     process = subprocess.Popen(["inetd", "-i", "-R", "1000000", str(config)])
     try:
         give_up_at = time.monotonic() + 5
-        while not is_listening(ECHO_PORT, process.pid):
+        while not any(listeners(ECHO_PORT, process.pid)):
             assert process.poll() is None
             assert time.monotonic() < give_up_at
             time.sleep(0.01)  # it does not say when it listens

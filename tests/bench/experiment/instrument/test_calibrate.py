@@ -132,6 +132,13 @@ def test_punctuality_is_the_median_over_trials_of_a_share():
     assert answer.achieved_ratio.value == pytest.approx(0.999)
 
 
+def test_the_achieved_share_of_a_rate_has_no_bound_below_zero():
+    given = {"generator": "python", "share": 0.5, "offered_per_s": 1000.0}
+    unseen = {"lateness_p50_ns": None, "lateness_p99_ns": None, "steal_share": None}
+    (answer,) = answer_paces([Pace(**given, achieved_per_s=rate, **unseen) for rate in (5.0, 900.0)])
+    assert 0 < answer.achieved_ratio.low < answer.achieved_ratio.value < answer.achieved_ratio.high
+
+
 def test_punctuality_is_told_for_each_generator_ours_first():
     paces = [
         Pace(

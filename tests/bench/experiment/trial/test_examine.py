@@ -10,6 +10,8 @@ import pytest
 from bench.experiment.doubts import Doubt
 from bench.experiment.trial import examine
 from bench.experiment.trial.examine import Circumstances, doubts, is_generator_saturated, without_unseen_cpu
+from bench.metrics import ERROR_CLASSES, OUR_FAULTS
+from clients.faults import OURS, Failure
 
 FINE = {
     "replies_per_s": 50_000.0,
@@ -45,9 +47,38 @@ STEADY = [{"replies": 5000, "slice_s": 0.1}] * 20
         ({"connections_established": 63}, (Doubt.CONNECTIONS_MISSING,)),
         ({"client_cpu_share": 0.97, "server_cpu_share": 0.5}, (Doubt.GENERATOR_SATURATED,)),
         ({"errors": 3, "machine_steal_share": 0.2}, (Doubt.STEAL, Doubt.ERRORS)),
+        ({"errors_no_local_port": 1}, (Doubt.NO_LOCAL_PORT,)),
+        ({"errors_no_descriptor": 1}, (Doubt.NO_DESCRIPTOR,)),
+        ({"connect_max_ns": 1.0e9}, (Doubt.SLOW_CONNECTS,)),
+        ({"connect_max_ns": 0.99e9}, ()),
+        ({"replies": 100, "idle_closed": 90}, (Doubt.CLOSES_AFTER_REPLY,)),
+        ({"replies": 100, "idle_closed": 89}, ()),
+        ({"replies": 0, "idle_closed": 64}, ()),
+        (
+            {"replies": 100, "errors": 95, "errors_closed_early": 50, "errors_reset": 45},
+            (Doubt.ERRORS, Doubt.CLOSES_AFTER_REPLY),
+        ),
     ],
 )
 def test_doubts_from_the_numbers(changes, expected):
+    assert doubts({**FINE, **changes}, STEADY, Circumstances()) == expected
+
+
+IDLE = {"client_cpu_share": 0.03, "server_cpu_share": 0.02}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({**IDLE, "service_p50_ns": 44.0e6}, (Doubt.DELAYED_ACK,)),
+        ({**IDLE, "server_cpu_share": None, "service_p50_ns": 40.1e6}, (Doubt.DELAYED_ACK,)),
+        ({**IDLE, "service_p50_ns": 38.9e6}, ()),
+        ({**IDLE, "service_p50_ns": 51.0e6}, ()),
+        ({**IDLE, "service_p50_ns": 44.0e6, "server_cpu_share": 0.9}, ()),  # they queue
+        ({**IDLE, "service_p50_ns": 44.0e6, "client_cpu_share": 0.9}, ()),
+    ],
+)
+def test_forty_milliseconds_are_a_delayed_ack_where_both_sides_idle(changes, expected):
     assert doubts({**FINE, **changes}, STEADY, Circumstances()) == expected
 
 
@@ -124,3 +155,7 @@ def test_every_doubt_of_a_trial_has_a_predicate():
 def test_a_window_whose_rate_moved_is_doubted():
     ramp = [{"replies": 5000 + 200 * step, "slice_s": 0.1} for step in range(20)]
     assert doubts(FINE, ramp, Circumstances()) == (Doubt.NOT_STEADY,)
+
+
+def test_every_failure_of_the_generator_is_of_the_server_or_ours():
+    assert (set(ERROR_CLASSES), set(OUR_FAULTS)) == ({*Failure} - OURS, {*OURS})

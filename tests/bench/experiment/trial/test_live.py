@@ -114,6 +114,22 @@ def test_a_server_that_does_wrong_gives_a_status_and_a_sentence(bench, tested, s
     assert result.started_at
 
 
+def test_what_was_measured_stays_if_the_server_dies_at_the_end(bench):
+    dies_at_a_close = "echo = talk\ndef talk(client):\n    echo(client)\n    os._exit(3)"
+    result = measured(bench, trial(server(setup=dies_at_a_close)))
+    assert (result.status, result.detail) == (Status.MEASURED, "")
+    assert result.metrics["replies"] > 0
+
+
+def test_connections_closed_while_idle_are_a_column_and_no_errors(bench):
+    answers_once = "def talk(client):\n    with client:\n        client.sendall(client.recv(65536))"
+    asked = {"connections": 1, "rate_per_s": 20.0, "arrivals": "constant", "duration_s": 0.5}
+    result = measured(bench, trial(server(setup=answers_once), **asked))
+    assert (result.status, result.metrics["errors"]) == (Status.MEASURED, 0)
+    assert result.metrics["idle_closed"] >= 3
+    assert Doubt.CLOSES_AFTER_REPLY in result.doubts
+
+
 def test_a_server_that_will_not_stop_is_measured_and_doubted(bench):
     bench = dataclasses.replace(bench, stop_timeout_s=0.2)
     result = measured(bench, trial(server(setup="signal.signal(signal.SIGTERM, signal.SIG_IGN)")))

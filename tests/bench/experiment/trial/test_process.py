@@ -18,7 +18,8 @@ from bench.experiment.model import Server
 from bench.experiment.planning.address import split_address
 from bench.experiment.trial import child
 from bench.experiment.trial.child import Child, ChildError
-from bench.experiment.trial.process import PADDING_NAME, free_port, is_listening, launch, layout
+from bench.experiment.trial.listening import listeners
+from bench.experiment.trial.process import PADDING_NAME, free_port, launch, layout
 
 LISTEN = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
 READY = LISTEN + "print('READY', *s.getsockname()[:2], flush=True); "
@@ -47,14 +48,14 @@ def test_a_started_server_is_ready_and_ends_with_the_block(log):
 def test_a_server_that_only_listens_is_found_without_being_its_first_client(log):
     code = LISTEN + "s.settimeout(600); s.accept(); print('a client came', file=sys.stderr, flush=True); " + FOREVER
     with launch(python(code, "{port}", ready="port"), log=log) as running:
-        assert is_listening(running.port, running.pid)
+        assert any(listeners(running.port, running.pid))
         assert "a client came" not in log.read_text()
 
 
 @pytest.mark.parametrize("code", [READY + FOREVER, LISTEN + FOREVER])
 def test_either_rule_takes_whichever_comes(log, code):
     with launch(python(code, "{port}", ready="either"), log=log) as running:
-        assert is_listening(running.port, running.pid)
+        assert any(listeners(running.port, running.pid))
 
 
 def test_a_server_that_says_much_is_logged_and_never_blocked(log):
