@@ -111,5 +111,5 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     family = [one for one in names if one.startswith(f"{name}-")]
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
-    hint = f"choose one of {', '.join(family)}" if family else hint
+    hint = f"choose one of {', '.join(family)}" if len(family) > 1 else hint
     return UsageError(f"unknown {kind} {name!r}: {hint}")

@@ -213,7 +213,7 @@ def known(text: str) -> Entry:
         family = [name for name in ours if name.startswith(f"{text}-")]
         near = difflib.get_close_matches(text, ours, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(ours)}"
-        hint = f"choose one of {', '.join(family)}" if family else hint
+        hint = f"choose one of {', '.join(family)}" if len(family) > 1 else hint
         raise ServerError(f"unknown server {text!r}: {hint}")
     return ours[text]
 

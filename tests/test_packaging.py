@@ -72,9 +72,12 @@ def test_each_half_of_an_installation_works_by_itself(site, strangers, room):
     assert f"python -m {room}" in done.stdout
 
 
-def test_an_editable_install_brings_the_one_package_too(strangers):
+def test_an_editable_install_finds_its_rooms_in_the_checkout(tmp_path, strangers):
+    """It has the checkout on its path, by a .pth file, and the package itself as the wheel has it."""
     (folder,) = HATCH["dev-mode-dirs"]
-    assert [path.name for path in (CHECKOUT / folder).iterdir() if path.is_dir()] == ["echobench"]
-    done = run(CHECKOUT / folder, strangers, "-m", "echobench", "servers")
+    ((here, there),) = WHEEL["force-include"].items()
+    shutil.copytree(CHECKOUT / here, tmp_path / "site" / there)
+    path = os.pathsep.join([str(tmp_path / "site"), str(CHECKOUT / folder)])
+    done = run(path, strangers, "-m", "echobench", "servers")
     assert done.returncode == 0, done.stderr
     assert "asyncio-streams" in done.stdout

@@ -13,12 +13,18 @@ import sys
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
+_MARK = Path("bench", "installed", "echobench")
+"""Where this package lies in a checkout."""
 
 
 def find_rooms() -> None:
-    """Put the folder that holds the rooms first on the path: that of the wheel, or else the checkout."""
+    """Put the folder that holds the rooms first on the path.
+
+    It is that of the wheel, or the checkout that an editable install has on the path.
+    """
+    checkouts = (folder for folder in sys.path if (Path(folder) / _MARK).is_dir())
     inside = _HERE / "_rooms"
-    sys.path.insert(0, str(inside if inside.is_dir() else _HERE.parents[2]))
+    sys.path.insert(0, str(inside) if inside.is_dir() else next(checkouts))
 
 
 def run(room: str) -> None:
