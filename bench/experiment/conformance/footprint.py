@@ -10,7 +10,8 @@ import psutil
 
 from bench.experiment.conformance.case import BrokenError
 from bench.experiment.trial.child import descendants
-from bench.experiment.trial.procfs import GONE, Tree
+from bench.experiment.trial.procfs import GONE
+from bench.experiment.trial.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -57,6 +57,7 @@ def test_doubts_from_the_numbers(changes, expected):
         ({"cores_shared": True}, Doubt.CORES_SHARED),
         ({"was_killed": True}, Doubt.SERVER_KILLED),
         ({"has_monitor_gaps": True}, Doubt.MONITOR_GAPS),
+        ({"is_cpu_lost": True}, Doubt.CPU_LOST),
         ({"is_nonconforming": True}, Doubt.NONCONFORMING),
     ],
 )
