@@ -137,6 +137,15 @@ def slices(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def designs(session: nox.Session) -> None:
+    """Measure the same ratios in blocks and in solo trials. `-- --solo-minutes 20`; it takes more than an hour."""
+    install(session)
+    session.run(
+        "python", "-m", "sharpness.designs", *session.posargs, env={"PYTHONPATH": "tests"}, interrupt_timeout=90
+    )
+
+
+@nox.session(default=False)
 def conformance(session: nox.Session) -> None:
     """Run the conformance cases against the servers; `-- threads` picks some."""
     install(session)

@@ -6,11 +6,23 @@ A message says what is wrong, where, and what to do. Imports nothing of ours.
 from __future__ import annotations
 
 import difflib
+import errno
+import os
+import shlex
+import sys
+import traceback
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+BROKEN = 70
+"""The exit status of a program with a fault in itself: EX_SOFTWARE of sysexits.h."""
+
+_OURS = {"bench", "clients", "servers"}
 
 
 class ExitCode(IntEnum):
@@ -50,6 +62,44 @@ class NoBaselineError(BenchError):
     """There is nothing comparable to compare with."""
 
     exit_code = ExitCode.NO_BASELINE
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a file could not be written for want of room: the disk, a quota or a limit of this process is used up."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def unwritable(where: object, error: OSError, cure: str) -> BenchError:
+    """Return the error for a file or folder that cannot be written.
+
+    A full disk is no wrong use, whatever was being written: it is a MeasurementError, and the cure is to make room.
+    All else is a UsageError with its `cure`.
+    """
+    why = f"cannot write to {where}: {os.strerror(error.errno) if error.errno else error}"
+    return MeasurementError(f"{why}; make room, or {cure}") if is_full(error) else UsageError(f"{why}; {cure}")
+
+
+def not_installed(error: ModuleNotFoundError) -> UsageError | None:
+    """Return the error for a library that is not installed. None if the module is ours or Python's: a fault of ours."""
+    library = (error.name or "").partition(".")[0]
+    if not library or library in _OURS or library in sys.stdlib_module_names:
+        return None
+    root = Path(__file__).parent.parent
+    what = shlex.quote(str(root)) if (root / "pyproject.toml").is_file() else "echobench"
+    return UsageError(
+        f"{library} is not installed for {sys.executable}: install what echobench needs with"
+        f" `{shlex.quote(sys.executable)} -m pip install {what}`, best in a virtual environment"
+    )
+
+
+def tell_fault(error: Exception) -> int:
+    """Say on stderr what ended us, and return the exit status: 70 with a traceback, or 2 if a library is missing."""
+    missing = not_installed(error) if isinstance(error, ModuleNotFoundError) else None
+    if missing is None:
+        traceback.print_exception(error)
+        return BROKEN
+    sys.stderr.write(f"echobench: {missing}\n")
+    return missing.exit_code
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -28,10 +30,22 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+UNDECODED = "surrogateescape"
+"""How the bytes of names and arguments that are no text in this locale stand in a string, and get out of it again."""
+
+
+def as_text(value: T) -> T | str:
+    """Return a string that every file format takes, with what was no text replaced; any other value as it is."""
+    return value.encode("utf-8", UNDECODED).decode("utf-8", "replace") if isinstance(value, str) else value
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a text (as UTF-8) or bytes to a file, whole or not at all. Raise OSError if that fails."""
+    """Write a text (as UTF-8, with bytes that were no text as they were) or bytes to a file, whole or not at all.
+
+    Raises OSError if that fails.
+    """
     with replacing(path) as part:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.write_bytes(content.encode("utf-8", UNDECODED) if isinstance(content, str) else content)
 
 
 def cache_folder() -> Path:

@@ -65,8 +65,8 @@ GENERATOR_BUSY = Limit(
     question="share of its cores that the load generator used, spinning excluded; from there on it may be the limit",
     trial=0.95,
     regress=0.85,
-    why="A trial is doubted where the generator was the limit. A comparison is refused earlier, because near its limit"
-    " the generator already hides a part of what a slower server costs.",
+    why="A trial is doubted where the generator was the limit. In a comparison only CPU per reply decides from there"
+    " on, which is earlier, because near its limit the generator already hides a part of what a slower server costs.",
 )
 SERVER_BUSY = Limit(
     question="share of a core that the server used; from there on it is the limit, however busy the generator is",

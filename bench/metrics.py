@@ -281,6 +281,9 @@ TABLE = (THROUGHPUT, CPU, P50, P99, MEMORY)
 HEADLINE = (THROUGHPUT, CPU, P50, P99, MEMORY)
 """The metrics that the first sentences of a report may speak of. Each is in TABLE and has a `claim`."""
 
+WATCHED = (THROUGHPUT, CPU)
+"""The metrics whose ratios `--until` waits for, and whose precision a summary states. Each is one of a slice."""
+
 GATES = (CPU, P50, THROUGHPUT, P99)
 """The metrics that may decide a comparison. Every comparison shows them. Each has a `noun` and a `budget`."""
 

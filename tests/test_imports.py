@@ -39,7 +39,7 @@ CLIENTS_VALUES = {
 
 # Within bench, a module imports from its own line or from those above it. docs/architecture.md draws this.
 BENCH_ORDER = (
-    {"bench.errors", "bench.units", "bench.junit", "bench.files", "bench.plain"},
+    {"bench.errors", "bench.units", "bench.text", "bench.junit", "bench.files", "bench.plain"},
     {"bench.metrics", "bench.limits", "bench.steadiness", "bench.slices"},
     {"bench.stats"},
     {"bench.experiment"},
@@ -59,6 +59,7 @@ EXPERIMENT_ORDER = (
     {"bench.experiment.conformance"},
     {"bench.experiment.instrument"},
     {"bench.experiment.inspection"},
+    {"bench.experiment.records"},
     {"bench.experiment.store"},
     {"bench.experiment.precision", "bench.experiment.rounds", "bench.experiment.search"},
     {"bench.experiment.campaign"},

@@ -11,13 +11,13 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench import __version__
-from bench.errors import BenchError, ExitCode, unknown_name
+from bench.cli.output import carry_any_text
+from bench.errors import BenchError, ExitCode, tell_fault, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,10 +38,6 @@ COMMANDS = {
 
 INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 """The exit status of a program that its user interrupted, and of one whose output goes to a reader that has gone."""
-
-
-BROKEN = 70
-"""The exit status of a program with a fault in itself: EX_SOFTWARE of sysexits.h."""
 
 
 class ReaderGoneError(Exception):
@@ -104,6 +100,7 @@ def main() -> int:
     """Run the command line and return its exit status. However it ends, no process that it started stays behind."""
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell has a background job ignore it
         signal.signal(number, signal.default_int_handler)
+    carry_any_text()
     try:
         try:
             return cli.main(prog_name="echobench", standalone_mode=False) or ExitCode.FINE
@@ -121,9 +118,8 @@ def main() -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("echobench: interrupted", err=True)
         return INTERRUPTED
-    except Exception:  # noqa: BLE001 - a fault of ours is shown in full, and must not exit with 1: that means REGRESSED
-        traceback.print_exc()
-        return BROKEN
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not exit with 1: that means REGRESSED
+        return tell_fault(error)
 
 
 def _left_alone() -> int:

@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from bench import metrics
+from bench.cli.files import read_run
 from bench.cli.terminal import standard_output
 from bench.errors import ExitCode, UsageError
 from bench.units import percent
@@ -51,14 +52,12 @@ def compare(
     field that differs is named, and the exit status is 5. If a server looks slower, or if the runs cannot tell, the
     exit status is 3, because only `regress` can decide that.
     """
-    from bench.analysis.runs.run_folder import load  # noqa: PLC0415 - pandas only once it is needed
-
     if baseline is not None:
         if len(runs) > 1:
             raise UsageError("--baseline compares the servers of one run: name one")
-        _servers(load(runs[0]), baseline, as_json=as_json)
+        _servers(read_run(runs[0]), baseline, as_json=as_json)
         return
-    loaded = [load(run) for run in runs]
+    loaded = [read_run(run) for run in runs]
     if len({run.resolve() for run in runs}) < max(_TWO, len(runs)):
         raise UsageError("compare needs two or more runs, each once, or one and --baseline SERVER")
     code = _two(loaded, as_json=as_json) if len(loaded) == _TWO else _many(loaded, as_json=as_json)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bench.analysis.export import formats, render, render_comparison, write
+from bench.cli.files import read_run
 from bench.errors import UsageError
 
 STDOUT = Path("-")
@@ -36,9 +37,7 @@ def export(*, run: Path, name: str, baseline: str | None, out: Path | None) -> N
             raise UsageError(f"{run} is a comparison, which has a baseline already: leave out --baseline")
         folder, files = run.parent, render_comparison(name, run)
     else:
-        from bench.analysis.runs import run_folder  # noqa: PLC0415 - pandas only once it is needed
-
-        folder, files = run, render(name, run_folder.load(run), baseline)
+        folder, files = run, render(name, read_run(run), baseline)
     if out == STDOUT:
         for text in files.values():
             click.echo(text, nl=False)

@@ -1,13 +1,31 @@
-"""Files that an option names. They are refused before anything is measured, and written afterwards."""
+"""Files that a command line names: a run is read, and what is torn in it is told; others are written.
+
+Those are refused before anything is measured, and written afterwards.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from bench.errors import UsageError
+import click
+
+from bench.errors import UsageError, unwritable
+from bench.files import UNDECODED
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bench.analysis.runs.run_folder import Run
+
+
+def read_run(path: Path) -> Run:
+    """Read a run, and say on stderr what is torn or missing in its folder. Raise what `run_folder.load` raises."""
+    from bench.analysis.runs import run_folder  # noqa: PLC0415 - pandas only once it is needed
+
+    run = run_folder.load(path)
+    for line in run.damage:
+        click.echo(f"{path}: {line}", err=True)
+    return run
 
 
 def refuse_unwritable(*paths: Path | None) -> None:
@@ -18,12 +36,12 @@ def refuse_unwritable(*paths: Path | None) -> None:
 
 
 def write_file(path: Path | None, text: str) -> None:
-    """Write a file anew, if one was asked for. Raise UsageError if that cannot be."""
+    """Write a file anew, if one was asked for. Raise UsageError, or MeasurementError if there is no room."""
     _write(path, "w", text)
 
 
 def add_to_file(path: Path | None, text: str) -> None:
-    """Add to a file, if one was asked for. Raise UsageError if that cannot be."""
+    """Add to a file, if one was asked for. Raise UsageError, or MeasurementError if there is no room."""
     _write(path, "a", text)
 
 
@@ -31,7 +49,7 @@ def _write(path: Path | None, mode: Literal["w", "a"], text: str) -> None:
     if path is None:
         return
     try:
-        with path.open(mode, encoding="utf-8") as file:
+        with path.open(mode, encoding="utf-8", errors=UNDECODED) as file:
             file.write(text)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        raise unwritable(path, error, "choose another file") from error

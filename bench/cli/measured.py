@@ -20,6 +20,8 @@ def measured(ready: Campaign, console: Console, door: Door, *, no_report: bool) 
     """Measure, and then make tables, plots and report of what there is, also after an interruption."""
     said = f"{amount(ready.plan, ready.done)}, seed {ready.plan.seed}, in {ready.store.path}"
     console.print(said, soft_wrap=True)
+    for note in ready.store.notes:
+        console.print(note, style="yellow", markup=False, soft_wrap=True)
     with watching(console, ready.left) as watcher:
         tally = ready.measure(watcher, door)
     if not ready.store.done():
@@ -37,9 +39,10 @@ def _sum_up(store: Store, console: Console) -> None:
     from bench.analysis.runs import run_folder  # noqa: PLC0415 - pandas only after measuring
     from bench.cli import summary  # noqa: PLC0415 - as above
 
-    run_folder.assemble(store.path)
-    summary.show(run_folder.load(store.path), console)
+    run = run_folder.load(store.path, from_records=True)
+    summary.show(run, console)
     console.print(summary.time_spent(store.info))
+    run_folder.write_tables(run)  # a disk that is full by now takes nothing from what was said
 
 
 def _report(store: Store, console: Console) -> None:

@@ -20,6 +20,7 @@ from rich.progress import (
 
 from bench import units
 from bench.experiment.model import Block, News, Status, TrialResult
+from bench.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ def line_of(result: TrialResult) -> str:
     """Say in a few words what a trial gave."""
     name = f"{result.trial.server.name} {result.trial.workload_name}"
     if result.status is not Status.MEASURED:
-        return f"{name}: {result.status}: {' … '.join(first_and_last(result.detail.splitlines()))}"
+        return f"{name}: {result.status}: {' … '.join(map(cut, first_and_last(result.detail.splitlines())))}"
     doubts = f" ({', '.join(result.doubts)})" if result.doubts else ""
     return f"{name}: {units.rate(result.metrics['replies_per_s'])}{doubts}"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.files import read_run
 from bench.cli.options import baseline_option
 
 
@@ -24,4 +25,5 @@ def report(*, run: Path, out: Path | None, baseline: str | None) -> None:
     """
     from bench.analysis.report import page  # noqa: PLC0415 - pandas and matplotlib only once they are needed
 
+    read_run(run)
     click.echo(page.build(run, out, baseline=baseline))

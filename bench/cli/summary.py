@@ -18,6 +18,7 @@ from bench.analysis.estimates.wander import wander
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
 from bench.metrics import THROUGHPUT
+from bench.text import cut_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,10 +37,14 @@ def show(run: Run, console: Console) -> None:
     console.print(estimates(found))
     where = "Below a ratio: the geometric mean" if found.ratios else "Geometric means"
     console.print(f"{where} over trials, with its {units.share(LEVEL)} interval.", soft_wrap=True)
-    for line in [*remarks.comparison(found), remarks.wandering(wander(run, found))]:
+    for line in [*remarks.comparison(found), *remarks.sharpness(found), remarks.wandering(wander(run, found))]:
         if line:
             console.print(line, markup=False, soft_wrap=True)
-    for line, style in [*failures(run), *((line, "yellow") for line in doubts(run))]:
+    for line, style in [
+        *((line, "red") for line in run.damage),
+        *failures(run),
+        *((line, "yellow") for line in doubts(run)),
+    ]:
         console.print(line, style=style, markup=False, soft_wrap=True)
 
 
@@ -75,7 +80,7 @@ def failures(run: Run) -> list[tuple[str, str]]:
     for (server, status), rows in missing.groupby(["server", "status"], sort=False):
         where = ", ".join(dict.fromkeys(rows["workload"]))
         style = "yellow" if status == Status.SKIPPED else "red"
-        lines.append((f"{server} {where}: {status}: {rows['status_detail'].iloc[0]}", style))
+        lines.append((f"{server} {where}: {status}: {cut_lines(rows['status_detail'].iloc[0])}", style))
     return lines
 
 

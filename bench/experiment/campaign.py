@@ -5,7 +5,9 @@ Everything that must be known before the first trial is found out here; how tria
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +52,10 @@ class Campaign:
         return None if self.plan.is_endless else sum(trial.number not in self.done for trial in self.plan.trials())
 
     def measure(self, watcher: Watcher, door: Door = live_bench) -> Tally:
-        """Measure what is not measured yet, keep each trial as it ends, and record how the run ended."""
+        """Measure what is not measured yet, keep each trial as it ends, and record how the run ended.
+
+        The statuses that are returned are those of the whole run, whichever call measured a trial.
+        """
         for gap in self.plan.gaps():
             if gap.trial.number not in self.done:
                 self.store.save(gap)
@@ -63,11 +68,11 @@ class Campaign:
         ) as bench:
             limit_s = None if self.plan.minutes is None else 60 * self.plan.minutes
             experiment = rounds(self.plan, self.done, self._earlier())
-            tally = drive(experiment, bench, keep=self.store.save, watcher=watcher, limit_s=limit_s)
+            tally = drive(experiment, bench, keep=self.store.save, watcher=watcher, limit_s=limit_s, overrun=0.5)
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
         self.store.finish(complete=not tally.was_interrupted, **so_far)
-        return tally
+        return dataclasses.replace(tally, statuses=Counter(self.store.kept.values()))
 
     def _earlier(self) -> list[list[Measured]]:
         """Return what is known from the blocks that were measured before, for a run that waits for precision."""
@@ -107,10 +112,10 @@ def resume(path: Path, more: Mapping[str, Any] | None = None) -> Campaign:
         seen = looked_over(resolve(file), path.resolve().parent, anyway=store.info["anyway"])
         store.info["plan"] = seen.plan.source
         _check_same(store, {**seen.plan.to_json(), **seen.surroundings})
+        store.restart()
     except BaseException:
         store.close()
         raise
-    store.restart()
     return Campaign(seen.plan, store, seen.ceilings, began_s, store.done())
 
 
@@ -126,10 +131,11 @@ def _extended(store: Store, more: Mapping[str, Any]) -> PlanFile:
 
 def _check_same(store: Store, now: Mapping[str, Any]) -> None:
     """Raise UsageError if the rest of a run would not be measured as its beginning was."""
-    for name in ("machine", "interpreter", "interpreters", "libraries", "git", "cells"):
-        if store.info[name] != now[name]:
-            changed = _changed(store.info[name], now[name]) or name
-            raise UsageError(f"{store.path} cannot be resumed: {changed} is not what it was; start a new run")
+    for name in ("machine", "interpreter", "interpreters", "libraries", "git", "echobench_git", "cells"):
+        if name in store.info and (before := store.info[name]) != now[name]:
+            changed = " ".join(filter(None, (name, _changed(before, now[name]))))
+            cure = "go to the folder where it was begun, or start a new run" if name == "git" else "start a new run"
+            raise UsageError(f"{store.path} cannot be resumed: {changed} is not what it was; {cure}")
 
 
 def _changed(before: object, now: object) -> str:

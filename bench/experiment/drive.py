@@ -56,28 +56,31 @@ def drive(
     keep: Callable[[TrialResult], None] = lambda _: None,
     watcher: Watcher | None = None,
     limit_s: float | None = None,
+    overrun: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
     """Measure what the experiment asks for until it returns, and return that.
 
     `keep` is called with every result before the experiment hears of it. When Ctrl-C or SIGTERM comes, or the next
     block would end later than `limit_s` seconds after the beginning, the experiment is asked to stop and returns what
-    it has. Of the block under way only what is whole is kept. Raises KeyboardInterrupt if it has nothing to return, and
+    it has. A part of that block, `overrun`, may lie beyond the limit: with a half, the end is as often late as early.
+    Of the block under way only what is whole is kept. Raises KeyboardInterrupt if it has nothing to return, and
     whatever the experiment or `keep` raises.
     """
     watcher = watcher or Silent()
-    began_s, blocks = clock(), 0
+    limit = None if limit_s is None else _TimeLimit(limit_s, overrun, clock)
     with _interrupts_held() as held:
         try:
             step = next(experiment)
             while True:
                 if isinstance(step, Block):
-                    reason = _why_stop(step, blocks, clock() - began_s, limit_s, interrupted=bool(held.heard))
+                    reason = _why_stop(step, limit, interrupted=bool(held.heard))
                     answer = None if reason else _measured(step, measure, watcher, held)
                     if answer is None:
                         experiment.throw(Stop(reason or StopReason.INTERRUPTED))
                         raise RuntimeError("an experiment went on after it was asked to stop")
-                    blocks += 1
+                    if limit is not None:
+                        limit.ended(step)
                     for result in answer:
                         keep(result)
                         watcher.ended(result)
@@ -94,14 +97,31 @@ def drive(
             experiment.close()
 
 
-def _why_stop(
-    block: Block, blocks: int, spent_s: float, limit_s: float | None, *, interrupted: bool
-) -> StopReason | None:
-    """Say why this block is not to be measured any more. It is taken to last as long as the `blocks` so far did."""
+class _TimeLimit:
+    """The time that an experiment has, and how long its blocks take: as long as those so far for what they asked."""
+
+    def __init__(self, limit_s: float, overrun: float, clock: Callable[[], float]) -> None:
+        self._limit_s, self._overrun, self._clock = limit_s, overrun, clock
+        self._began_s, self._loads_s = clock(), 0.0
+
+    def ended(self, block: Block) -> None:
+        self._loads_s += block.loads_s
+
+    def is_too_late_for(self, block: Block) -> bool:
+        """Whether too much of a block would lie beyond the limit; the first is never late."""
+        if not self._loads_s:
+            return False
+        spent_s = self._clock() - self._began_s
+        expected_s = spent_s * block.loads_s / self._loads_s
+        return spent_s + (1 - self._overrun) * expected_s > self._limit_s
+
+
+def _why_stop(block: Block, limit: _TimeLimit | None, *, interrupted: bool) -> StopReason | None:
+    """Say why this block is not to be measured any more."""
     if interrupted:
         return StopReason.INTERRUPTED
-    is_late = limit_s is not None and blocks and spent_s + spent_s / blocks > limit_s
-    return StopReason.TIME_IS_UP if is_late and not block.continues else None
+    is_late = limit is not None and not block.continues and limit.is_too_late_for(block)
+    return StopReason.TIME_IS_UP if is_late else None
 
 
 def _measured(block: Block, measure: Measure, watcher: Watcher, held: _Held) -> Results | None:

@@ -56,9 +56,21 @@ def looked_over(plan: Plan, out: Path | None = None, *, anyway: bool = False) ->
             "machine": machine.facts(machine.cores(plan.workers)),
             "interpreter": machine.interpreter_facts(),
             "libraries": {**machine.library_versions(), **catalog().libraries},
-            "git": machine.git_facts(ROOT if (ROOT / ".git").exists() else Path.cwd()),
+            **_revisions(Path.cwd(), ROOT),
         },
     )
+
+
+def _revisions(here: Path, ours: Path) -> dict[str, Any]:
+    """Return the revision of the folder where the command was given, and that of echobench if it is a checkout.
+
+    The first is what a run is about: exports keep their history by it. An echobench that is installed into somebody's
+    repository is not in that repository.
+    """
+    return {
+        "git": machine.git_facts(here),
+        "echobench_git": machine.git_facts(ours) if (ours / ".git").exists() else None,
+    }
 
 
 def _check_reference_generator() -> None:

@@ -121,6 +121,11 @@ class Block:
     trials: tuple[Trial, ...]
     continues: bool = False
 
+    @property
+    def loads_s(self) -> float:
+        """Seconds of load that it asks for, warm-ups included."""
+        return sum(trial.workload.warmup_s + trial.workload.duration_s for trial in self.trials)
+
 
 class News:
     """What an experiment tells whoever watches it, between two blocks. A base class for such values."""

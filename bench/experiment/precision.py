@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from bench import metrics
 from bench.experiment.model import News, Status
 from bench.slices import log_ratio
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from bench.experiment.model import TrialResult
 
 LEVEL = 0.95
-WATCHED = ("replies_per_s", "server_cpu_us_per_reply")
 
 
 class Measured(NamedTuple):
@@ -56,7 +56,7 @@ class Precision:
             return
         for one in block:
             if one is not theirs:
-                for column in WATCHED:
+                for column in (metric.column for metric in metrics.WATCHED):
                     ratio = log_ratio(one.slices, theirs.slices, column)
                     if ratio is not None:
                         self._ratios[one.workload, one.server, column].append(ratio)

@@ -6,36 +6,41 @@
            logs/             what each server and each load generator said
 
 Tables and plots are made from these by the analysis; nothing here computes. A file appears whole or not at all: it is
-written beside its place, flushed to the disk, and moved there.
+written beside its place, flushed to the disk, and moved there. Disks tear files all the same: what cannot be read is
+named, and the rest is used.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import json
 import os
 import re
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
-from bench.errors import MeasurementError, UsageError
+from bench.errors import MeasurementError, UsageError, is_full, unwritable
+from bench.experiment.model import Status
+from bench.experiment.records import TRIALS_FOLDER, file_name, read_records, record
 from bench.experiment.schema import SCHEMA_VERSION
 from bench.files import write_atomically
 from clients import hlog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from bench.experiment.model import TrialResult
 
 INFO_FILE = "run.json"
-TRIALS_FOLDER = "trials"
 LOGS_FOLDER = "logs"
 LATENCY_FILE = "latency.hlog"
+
+_ROOM_BYTES = 1 << 20
+"""With less room than this, a disk may be why a trial failed."""
 
 
 class State(StrEnum):
@@ -48,15 +53,24 @@ class State(StrEnum):
 
 @dataclass(slots=True)
 class Store:
-    """An open run folder. `info` is what run.json holds; until `finish` nobody else can open the folder."""
+    """An open run folder. `info` is what run.json holds; until `finish` nobody else can open the folder.
+
+    `kept` has the status of every trial that counts, by its number. `notes` are sentences about the folder that its
+    user must know: what is torn in it, and that nothing keeps others out of it where it cannot be locked.
+    """
 
     path: Path
     info: dict[str, Any]
     lock: int | None
+    kept: dict[int, Status] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def create(cls, out: Path, name: str, info: Mapping[str, Any]) -> Self:
-        """Make a new run folder in `out`, named by time and plan. Raise UsageError if that cannot be."""
+        """Make a new run folder in `out`, named by time and plan.
+
+        Raises UsageError if that cannot be, MeasurementError if there is no room.
+        """
         now = datetime.now(UTC)
         stem = f"{now:%Y%m%dT%H%M%S}-{name}"
         try:
@@ -64,36 +78,45 @@ class Store:
             path = _new_folder(out, stem)
             (path / TRIALS_FOLDER).mkdir()
             (path / LOGS_FOLDER).mkdir()
+            lock, why_not = _locked(path)
+            head = {"schema_version": SCHEMA_VERSION, "run": path.name, "state": State.RUNNING}
+            head["started_at"] = now.isoformat(timespec="seconds")
+            store = cls(path, {**head, **info}, lock, notes=[why_not] if why_not else [])
+            store._write_info()
+            (path / LATENCY_FILE).write_text(hlog.header(now.timestamp()), encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
-        head = {"schema_version": SCHEMA_VERSION, "run": path.name, "state": State.RUNNING}
-        store = cls(path, {**head, "started_at": now.isoformat(timespec="seconds"), **info}, _locked(path))
-        store.write_info()
-        (path / LATENCY_FILE).write_text(hlog.header(now.timestamp()))
+            raise unwritable(out, error, "choose another folder with --out") from error
         return store
 
     @classmethod
     def open(cls, path: Path, *, even_complete: bool = False) -> Self:
         """Open a run that was interrupted, to measure the rest. Raise UsageError if it is none, or is complete."""
         try:
-            info = json.loads((path / INFO_FILE).read_text())
-        except (OSError, ValueError) as error:
+            info = json.loads((path / INFO_FILE).read_bytes())
+            version, state = info["schema_version"], info["state"]
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise UsageError(f"{path} cannot be resumed: it has no {INFO_FILE} that can be read") from error
-        version = info.get("schema_version")
         if version != SCHEMA_VERSION:
             raise UsageError(f"{path} cannot be resumed: its schema is {version}, and ours {SCHEMA_VERSION}")
-        if info["state"] == State.COMPLETE and not even_complete:
+        if state == State.COMPLETE and not even_complete:
             raise UsageError(f"{path} is complete: add to it with `echobench run --resume {path} --more`")
-        return cls(path, info, _locked(path))
+        lock, why_not = _locked(path)
+        found = read_records(path)
+        torn = [f"{path / TRIALS_FOLDER / name} is left out: {why}" for name, why in found.torn.items()]
+        kept = {number: Status(one["status"]) for number, one in found.whole.items()}
+        return cls(path, info, lock, kept, [*([why_not] if why_not else []), *torn])
 
     def restart(self) -> None:
-        """Go on with an interrupted run. What a trial left that was torn is dropped: it is measured again."""
-        done = self.done()
-        path = self.path / LATENCY_FILE
-        lines = path.read_text().splitlines(keepends=True)
-        write_atomically(path, "".join(line for line in lines if _is_kept(line, done)))
-        self.info["state"] = State.RUNNING
-        self.write_info()
+        """Go on with an interrupted run. What a trial left that was torn is dropped: it is measured again.
+
+        Raises UsageError or MeasurementError if the folder cannot be written.
+        """
+        try:
+            self._keep_lines()
+            self.info["state"] = State.RUNNING
+            self._write_info()
+        except OSError as error:
+            raise unwritable(self.path, error, "make it writable, or start a new run") from error
 
     @property
     def logs(self) -> Path:
@@ -103,44 +126,76 @@ class Store:
     def save(self, result: TrialResult) -> None:
         """Keep a trial: its interval lines first, then its record, which makes it count.
 
-        Raises MeasurementError if the disk does not take it.
+        A trial takes the place of the one of its number. That one was kept while another of its block was not, so the
+        block was measured again. Raises MeasurementError if the disk does not take it. A trial that failed on a disk
+        without room is not kept either: the disk may be why, so it is measured again.
         """
+        number = result.trial.number
         text = json.dumps(record(result), separators=(",", ":"))
         try:
-            with (self.path / LATENCY_FILE).open("a") as log:
+            if result.status not in {Status.MEASURED, Status.SKIPPED, Status.NONCONFORMING}:
+                self._check_room()
+            if self.kept.pop(number, None) is not None:
+                self._record_path(number).unlink()
+                self._keep_lines()
+            with (self.path / LATENCY_FILE).open("a", encoding="utf-8") as log:
                 log.write(result.hlog)
                 log.flush()
                 os.fsync(log.fileno())
-            write_atomically(self._record_path(result.trial.number), text)
+            write_atomically(self._record_path(number), text)
         except OSError as error:
-            why = error.strerror or error
-            raise MeasurementError(f"cannot write to {self.path}: {why}; make room, then --resume it") from error
+            raise self._lost(error) from error
+        self.kept[number] = result.status
+
+    def _check_room(self) -> None:
+        """Raise OSError if the disk is full, or nearly so."""
+        with tempfile.TemporaryFile(dir=self.path) as file:
+            file.write(bytes(_ROOM_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _keep_lines(self) -> None:
+        """Write the interval log anew, with the whole lines of the trials that are kept."""
+        path = self.path / LATENCY_FILE
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            text = hlog.header(datetime.now(UTC).timestamp())
+            if self.kept:
+                self.notes.append(f"{path} is missing: the latency of the trials before is not in the new one")
+        write_atomically(path, "".join(line for line in text.splitlines(keepends=True) if _is_kept(line, self.kept)))
+
+    def _lost(self, error: OSError) -> MeasurementError:
+        """Return the error for a run that cannot be kept any more."""
+        cure = "make room" if is_full(error) else "make it writable"
+        return MeasurementError(f"cannot write to {self.path}: {error.strerror or error}; {cure}, then --resume it")
 
     def _record_path(self, number: int) -> Path:
-        return self.path / TRIALS_FOLDER / f"{number:04}.json"
+        return self.path / TRIALS_FOLDER / file_name(number)
 
     def done(self) -> frozenset[int]:
         """Return the numbers of the trials that are kept."""
-        return frozenset(int(path.stem) for path in (self.path / TRIALS_FOLDER).glob("*.json"))
+        return frozenset(self.kept)
 
     def last_round(self) -> int:
         """Return the round of the last trial that is kept, 0 if there is none."""
-        done = self.done()
-        if not done:
-            return 0
-        kept: dict[str, Any] = json.loads(self._record_path(max(done)).read_text())
-        return int(kept["trial"]["round"])
+        return max((int(one["trial"]["round"]) for one in self.records()[-1:]), default=0)
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records of the trials that are kept, in their order."""
-        return [json.loads(self._record_path(number).read_text()) for number in sorted(self.done())]
+        return list(read_records(self.path).whole.values())
 
     def finish(self, *, complete: bool, **facts: Any) -> None:
-        """Say in run.json how the run ended."""
+        """Say in run.json how the run ended, and how many trials it holds. Raise MeasurementError if that fails."""
         state = State.COMPLETE if complete else State.PARTIAL
-        self.info |= {"state": state, "ended_at": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
-        self.write_info()
-        self.close()
+        ended = {"state": state, "ended_at": datetime.now(UTC).isoformat(timespec="seconds"), "trials": len(self.kept)}
+        self.info |= {**ended, **facts}
+        try:
+            self._write_info()
+        except OSError as error:
+            raise self._lost(error) from error
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Let others open the folder; so does the end of this process."""
@@ -148,25 +203,32 @@ class Store:
             os.close(self.lock)
             self.lock = None
 
-    def write_info(self) -> None:
-        """Write run.json."""
+    def _write_info(self) -> None:
         write_atomically(self.path / INFO_FILE, json.dumps(self.info, indent=1) + "\n")
 
 
-def _locked(path: Path) -> int:
-    """Return a descriptor that holds the folder for us. Raise UsageError if another process measures into it."""
+def _locked(path: Path) -> tuple[int | None, str]:
+    """Return a descriptor that holds the folder for us, or none and why. Raise UsageError if another process measures.
+
+    Not every file system can lock a folder: NFS says EBADF, ENOLCK or EIO, others ENOSYS or EOPNOTSUPP.
+    """
     lock = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(lock)
         raise UsageError(f"{path} is being measured by another process: wait until that has ended") from error
-    return lock
+    except OSError as error:
+        os.close(lock)
+        why = error.strerror or error
+        return None, f"{path} cannot be locked ({why}): see to it that no other process measures into it"
+    return lock, ""
 
 
-def _is_kept(line: str, done: frozenset[int]) -> bool:
-    tag = re.match(r"Tag=(\d+)\.", line)
-    return line.endswith("\n") and (tag is None or int(tag[1]) in done)
+def _is_kept(line: str, kept: Collection[int]) -> bool:
+    if (tag := re.match(r"Tag=(\d+)\.", line)) is None:
+        return line.startswith("#") or line == f"{hlog.LEGEND}\n"
+    return line.endswith("\n") and int(tag[1]) in kept
 
 
 def _new_folder(out: Path, stem: str) -> Path:
@@ -180,11 +242,3 @@ def _new_folder(out: Path, stem: str) -> Path:
             number += 1
         else:
             return path
-
-
-def record(result: TrialResult) -> dict[str, Any]:
-    """Return all that is kept of a trial, but its interval lines, as plain JSON types."""
-    fields = dataclasses.asdict(result)
-    fields["trial"]["workload"] = result.trial.workload.to_json()
-    del fields["hlog"]
-    return fields

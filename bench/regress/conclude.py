@@ -13,6 +13,7 @@ from bench import metrics
 from bench.plain import plain
 from bench.regress.ledger import Ledger, LedgerEntry, entries
 from bench.regress.render import Presentation
+from bench.regress.validity import generator_was_the_limit
 from bench.stats import median_interval
 from bench.verdict.pairs import Arm
 from bench.verdict.words import Word
@@ -54,6 +55,7 @@ def presentation(
             _settled(cell, [*again, *arms.options.get(cell.cell, ())]),
             design="block" if together[cell.cell] else "solo",
             sensitivity=sensitivity(compared.pairs[cell.cell].measured(Arm.BASELINE)),
+            hidden="" if cell.word is Word.INVALID else generator_was_the_limit(compared.pairs[cell.cell]),
         )
         for cell in compared.comparison.cells
     )

@@ -66,6 +66,8 @@ def text(shown: Presentation) -> str:
         lines += [f"{'':13} {line}" for metric in cell.metrics for line in _metric_lines(metric)]
         if cell.design == "solo":
             lines.append(f"{'':13} {SOLO}")
+        if cell.hidden:
+            lines.append(f"{'':13} {_hidden(cell)}")
         if cell.sensitivity is not None:
             lines.append(f"{'':13} {_sensitivity(cell.sensitivity)}")
         if cell.settle:
@@ -85,6 +87,7 @@ def markdown(shown: Presentation) -> str:
     for cell in comparison.cells:
         lines += [_row(cell, metric) for metric in cell.metrics]
     lines += [f"\n{_escape(cell.cell)}: {SOLO}." for cell in comparison.cells if cell.design == "solo"]
+    lines += [f"\n{_escape(cell.cell)}: {_escape(_hidden(cell))}." for cell in comparison.cells if cell.hidden]
     for cell in comparison.cells:
         if cell.word not in {Word.OK, Word.IMPROVED}:
             lines += ["", f"**{cell.word}** {_escape(cell.cell)}: {_escape(cell.reason)}."]
@@ -113,6 +116,11 @@ def _row(cell: CellVerdict, metric: MetricVerdict) -> str:
     word = f"**{metric.word}**" if rule.gating else f"{metric.word} (shown only)"
     columns = (_escape(cell.cell), rule.title, point, interval, share(rule.budget), _sees(metric), word)
     return f"| {' | '.join(columns)} |"
+
+
+def _hidden(cell: CellVerdict) -> str:
+    deciding = ", ".join(metric.rule.title for metric in cell.metrics if metric.rule.gating)
+    return f"{cell.hidden}. Decided by {deciding or 'nothing'} alone"
 
 
 def _sensitivity(found: Estimate) -> str:

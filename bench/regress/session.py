@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING
 
 from bench.experiment.model import Block, Experiment, Results, Stop, Trial
 from bench.regress.planner import Knowledge, PairedCell, PairPlan, make_plan
-from bench.regress.validity import CellPairs, cell_problem, gap, host_problem, lost, mean
+from bench.regress.validity import (
+    CellPairs,
+    cell_problem,
+    gap,
+    generator_was_the_limit,
+    host_problem,
+    lost,
+    mean,
+    seen_past_the_generator,
+)
 from bench.verdict.judge import ALPHA, Problem, judge
 from bench.verdict.pairs import Arm, Observation
 from bench.verdict.words import Word
@@ -166,12 +175,14 @@ class _Session:
             found = cell_problem(self.pairs[name], rules, same_interpreter=self.question.same_interpreter)
             if found is not None:
                 problems.setdefault(name, found)
+        blunt = [name for name in names if name not in problems and generator_was_the_limit(self.pairs[name])]
         return judge(
             [row for name in names for row in observations(name, self.pairs[name])],
             cells=names,
             looks=self.plan.looks,
             rules=rules,
             alpha=ALPHA,
+            cell_rules=dict.fromkeys(blunt, seen_past_the_generator(rules)),
             problems=problems,
             host_problem=host_problem(self.pairs.values()),
         )

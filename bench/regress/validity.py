@@ -8,7 +8,7 @@ column `regress`; none is kept here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,7 +93,7 @@ def cell_problem(pairs: CellPairs, rules: Sequence[Rule], *, same_interpreter: b
     """Return the problem of a cell whose numbers do not measure the speed of the server; None if there is none."""
     for reason in (
         _errors(pairs),
-        _saturated(pairs, rules),
+        _nothing_decides(pairs, rules),
         _offered(pairs),
         _late(pairs),
         _different(pairs, same_interpreter=same_interpreter),
@@ -169,17 +169,27 @@ def _errors(pairs: CellPairs) -> str:
     return ""
 
 
-def _saturated(pairs: CellPairs, rules: Sequence[Rule]) -> str:
-    if all(rule.metric == metrics.CPU.column for rule in rules if rule.gating):
-        return ""
+def generator_was_the_limit(pairs: CellPairs) -> str:
+    """Say that the load generator was busier than the servers were, so that it hid their speed; empty if it was not.
+
+    CPU per reply is still what a server spends. Only `seen_past_the_generator` may decide then.
+    """
     results = [result for pair in pairs.whole for result in pair.values()]
     generator, server = (_median(results, f"{side}_cpu_share") for side in ("client", "server"))
     if not generator >= limits.GENERATOR_BUSY.regress or server >= limits.SERVER_BUSY.regress:
         return ""
-    return (
-        f"the load generator used {share(generator)} of its core, so it could not show a change of the server's speed: "
-        f"gate on {metrics.CPU.column} alone, or offer a fixed --rate below the limit"
-    )
+    return f"the load generator used {share(generator)} of its core, so it hid a change of the server's speed"
+
+
+def seen_past_the_generator(rules: Sequence[Rule]) -> list[Rule]:
+    """Return the rules as they hold where the load generator was the limit: CPU per reply alone may decide."""
+    return [replace(rule, gating=rule.gating and rule.metric == metrics.CPU.column) for rule in rules]
+
+
+def _nothing_decides(pairs: CellPairs, rules: Sequence[Rule]) -> str:
+    if any(rule.gating for rule in seen_past_the_generator(rules)) or not (reason := generator_was_the_limit(pairs)):
+        return ""
+    return f"{reason}: gate on {metrics.CPU.column}, or offer a fixed --rate below the limit"
 
 
 def _offered(pairs: CellPairs) -> str:

@@ -90,16 +90,18 @@ def judge(
     looks: tuple[int, ...],
     rules: Sequence[Rule] = RULES,
     alpha: float = ALPHA,
+    cell_rules: Mapping[str, Sequence[Rule]] | None = None,
     problems: Mapping[str, Problem] | None = None,
     host_problem: str = "",
 ) -> Comparison:
     """Return the verdict on every cell in `cells`, also on a cell without a single row.
 
-    `looks` are the planned numbers of pairs at which this is called; the last is the largest. `problems` are cells that
-    the validity gates have refused. They keep their place in the family of tests, so that one cell's failure does not
-    make it easier to call the others REGRESSED.
+    `looks` are the planned numbers of pairs at which this is called; the last is the largest. `cell_rules` are the
+    rules of cells in which fewer metrics may decide than `rules` say. `problems` are cells that the validity gates have
+    refused. Both keep their place in the family of tests, so that what one cell lacks does not make it easier to call
+    the others REGRESSED.
     """
-    rows, refused = by_cell(observations), problems or {}
+    rows, refused, fewer = by_cell(observations), problems or {}, cell_rules or {}
     evidence: dict[tuple[str, str], _Evidence | Problem] = {
         (cell, rule.metric): refused.get(cell) or _evidence(paired_values(rows.get(cell, ()), rule.metric), rule)
         for cell in cells
@@ -118,7 +120,9 @@ def judge(
         p = (slower[key], faster[key]) if rule.gating else (_p(found, looks, 1), _p(found, looks, -1))
         return _metric_verdict(found, rule, p, _Terms(looks, alpha, len(family) if rule.gating else 1))
 
-    verdicts = tuple(_cell_verdict(cell, tuple(metric(cell, rule) for rule in rules)) for cell in cells)
+    verdicts = tuple(
+        _cell_verdict(cell, tuple(metric(cell, rule) for rule in fewer.get(cell, rules))) for cell in cells
+    )
     return Comparison(cells=verdicts, looks=looks, alpha=alpha, host_problem=host_problem)
 
 

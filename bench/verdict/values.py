@@ -56,7 +56,8 @@ class CellVerdict:
 
     `settle` is the command that asks for enough pairs. `design` is "block" if both arms were alive together, else
     "solo". `sensitivity` is the fraction of a change of the server's CPU per reply that throughput shows; None where it
-    is not known. In JSON it is a number with its bounds beside it.
+    is not known. In JSON it is a number with its bounds beside it. `hidden` says why some gating metrics decide nothing
+    in this cell; it is empty if all of them do.
     """
 
     cell: str
@@ -66,6 +67,7 @@ class CellVerdict:
     settle: str = ""
     design: str = ""
     sensitivity: Estimate | None = None
+    hidden: str = ""
 
     @property
     def settled(self) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
+
 import pytest
 from helpers.project import Project
 from helpers.run_folders import FACTS, Builder
@@ -47,3 +50,19 @@ def stored(tmp_path):
         )
 
     return write
+
+
+@pytest.fixture
+def disk_of():
+    """Return a context in which no file of this process grows beyond so many bytes: the kernel says EFBIG then."""
+
+    @contextlib.contextmanager
+    def limit(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit

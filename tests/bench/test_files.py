@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.files import cache_folder, replacing, write_atomically
+from bench.files import as_text, cache_folder, replacing, write_atomically
 
 
 def full(_descriptor):
@@ -19,6 +19,12 @@ def test_a_text_and_bytes_are_written_and_replace_what_was_there(tmp_path):
     assert (tmp_path / "x").read_bytes() == "ä\n".encode()
     write_atomically(tmp_path / "x", b"\x00")
     assert (tmp_path / "x").read_bytes() == b"\x00"
+
+
+def test_bytes_that_are_no_text_are_written_as_they_are(tmp_path):
+    write_atomically(tmp_path / "x", "\udcf6")
+    assert (tmp_path / "x").read_bytes() == b"\xf6"
+    assert (as_text("a\udcf6"), as_text("ö"), as_text("\udcc3\udcb6"), as_text(7)) == ("a\ufffd", "ö", "ö", 7)
 
 
 def test_write_leaves_the_old_file_when_the_disk_is_full(tmp_path, monkeypatch):

@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from sharpness.checks import Answer, Regress, calibrated, neighbour, rounds_for
+from sharpness.ending import status_of
 from sharpness.power_table import change_of, grouped, table
 
 from bench.cli.files import add_to_file, refuse_unwritable
-from bench.errors import BenchError, UsageError
+from bench.errors import UsageError
 from bench.experiment.instrument.ceiling import fingerprint
 
 if TYPE_CHECKING:
@@ -211,21 +212,5 @@ def power(
         add_to_file(summary, shown)
 
 
-def main() -> int:
-    """Run the session, and return its exit status."""
-    try:
-        power(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except BenchError as error:
-        click.echo(f"power: {error}", err=True)
-        return int(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("power: interrupted", err=True)
-        return 130
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status_of(power))

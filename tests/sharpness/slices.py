@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from helpers.checkout import CHECKOUT
+from sharpness.ending import status_of
 from sharpness.slices_table import instants_table, lengths_table
 
 from bench.cli.files import add_to_file, refuse_unwritable
-from bench.errors import BenchError, MeasurementError
+from bench.errors import MeasurementError
 from bench.experiment.host import machine
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.trial.process import RunningServer, launch_together
@@ -185,21 +186,5 @@ def slices(
         add_to_file(summary, shown)
 
 
-def main() -> int:
-    """Run the session, and return its exit status."""
-    try:
-        slices(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except BenchError as error:
-        click.echo(f"slices: {error}", err=True)
-        return int(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("slices: interrupted", err=True)
-        return 130
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status_of(slices))

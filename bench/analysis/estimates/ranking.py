@@ -127,12 +127,13 @@ class Ranking:
     def headline(self, metric: Metric) -> Standing | None:
         """Return the standing that a title states: under the workload with the highest throughput, whatever the metric.
 
-        So all titles of a run speak of one workload. None if no server has a number there.
+        So all titles of a run speak of one workload, but for those of a metric that is known only under others. None if
+        no server has a number anywhere.
         """
         peaks = [cell for cell in self.cells[THROUGHPUT.column] if not cell.missing]
-        if not peaks:
-            return None
-        return self.standing(metric, max(peaks, key=lambda cell: cell.estimate.value).workload)
+        ordered = sorted(peaks, key=lambda cell: cell.estimate.value, reverse=True)
+        found = (self.standing(metric, cell.workload) for cell in ordered)
+        return next((standing for standing in found if standing is not None), None)
 
 
 def rank(run: Run, baseline: str | None = None) -> Ranking:

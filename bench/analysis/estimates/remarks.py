@@ -6,12 +6,13 @@ The terminal and the page say it alike, so it stands here, in sentences. Compute
 from __future__ import annotations
 
 import math
+import statistics
 from typing import TYPE_CHECKING
 
-from bench import units
+from bench import metrics, units
 from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.estimates.ratios import Pairing
-from bench.metrics import THROUGHPUT
+from bench.metrics import P50, P99, THROUGHPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +38,16 @@ def relative(ranking: Ranking, metric: Metric, cell: Cell) -> str:
     return "" if ratio is None or not ratio.values else units.estimate(ratio.estimate, units.ratio)
 
 
+def unknown(ranking: Ranking, metric: Metric) -> tuple[str, str]:
+    """Say in a few words why no server has a number of a metric, and in a sentence what to do."""
+    if not any(cell.measured for cell in ranking.cells[metric.column]):
+        return "no trial could be measured", "The failed trials below say why."
+    if metric in (P50, P99):
+        cure = "Measure for longer (--duration) or at a higher rate. The table has what is known."
+        return "too few replies in every trial", cure
+    return "not known of any server", "The table has what is known."
+
+
 def trials(cell: Cell) -> str:
     """Write how many trials were measured, of how many, and whether they were measured solo."""
     number = str(cell.trials) if cell.measured == cell.trials else f"{cell.measured} of {cell.trials}"
@@ -55,6 +66,22 @@ def comparison(ranking: Ranking) -> list[str]:
             f"Where {ranking.baseline} has no number, servers are ranked by their ratio to {units.listed(other)}."
         )
     return [*said, f"{LEVEL_SIGN} marks a server that is not told from the one above it.", *_solo(ranking)]
+
+
+def sharpness(ranking: Ranking) -> list[str]:
+    """Say per workload how narrow the ratios are: half of the interval's width on the log scale, over the servers."""
+    lines = []
+    for workload in dict.fromkeys(workload for _, workload, _ in ranking.ratios):
+        said = []
+        for metric in metrics.WATCHED:
+            found = [ratio.estimate for (*key, _), ratio in ranking.ratios.items() if key == [metric.column, workload]]
+            halves = [math.log(one.high / one.low) / 2 for one in found if one.bounded]
+            if halves:
+                middle, widest = units.share(statistics.median(halves)), units.share(max(halves))
+                said.append(f"{metric.noun} {middle} (widest {widest})")
+        if said:
+            lines.append(f"Half width of the ratios at {workload}, median over servers: {', '.join(said)}.")
+    return lines
 
 
 def pairings(ratios: Iterable[Ratio]) -> str:

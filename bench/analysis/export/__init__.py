@@ -19,7 +19,8 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError, unknown_name
+from bench.errors import UsageError, unknown_name, unwritable
+from bench.files import UNDECODED
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -88,16 +89,14 @@ def _shows_values(module: ModuleType) -> bool:
 
 
 def write(files: dict[str, str], folder: Path) -> list[Path]:
-    """Write the files under a folder, made if need be; return their paths. Raises UsageError if that fails."""
+    """Write the files under a folder, made if need be; return their paths. Raises what `unwritable` returns."""
     paths = []
     try:
         for name, text in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8", errors=UNDECODED)
             paths.append(path)
     except OSError as error:
-        raise UsageError(
-            f"cannot write {error.filename}: {error.strerror}; choose another folder with --out"
-        ) from error
+        raise unwritable(error.filename or folder, error, "choose another folder with --out") from error
     return paths

@@ -2,12 +2,13 @@
 
 They are machine.json, benchmarks.json and one file of results for the run's commit. Every series in seconds is a
 benchmark of its own, without parameters. asv 0.6 cannot see a difference between runs of six trials each, however
-large it is, so give it seven or more.
+large it is, so give it seven or more. Of fewer it holds the 99 % intervals against each other.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ import numpy as np
 from bench.analysis.export._provenance import provenance
 from bench.analysis.export._series import durations
 from bench.errors import UsageError
+from bench.stats import geometric_mean_interval
 
 if TYPE_CHECKING:
     from bench.analysis.runs.run_folder import Run
 
+_LEVEL = 0.99
 COLUMNS = [
     *("result", "params", "version", "started_at", "duration", "stats_ci_99_a", "stats_ci_99_b"),
     *("stats_q_25", "stats_q_75", "stats_number", "stats_repeat", "samples"),
@@ -74,8 +77,10 @@ def _description(name: str) -> dict[str, Any]:
 
 
 def _result(seconds: np.ndarray[Any, np.dtype[np.float64]], started_ms: int) -> list[Any]:
-    """Return one row of COLUMNS. Interval ends are left to asv, which takes them from the samples: null is unknown."""
+    """Return one row of COLUMNS. The interval of a single trial is null, which asv does not ask for then."""
+    interval = geometric_mean_interval([float(value) for value in seconds], _LEVEL)
     q25, median, q75 = (float(value) for value in np.quantile(seconds, [0.25, 0.5, 0.75]))
     samples = [float(value) for value in seconds]
-    spread = [None, None, [q25], [q75]]
+    ends = ([end] if math.isfinite(end) else None for end in (interval.low, interval.high))
+    spread = [*ends, [q25], [q75]]
     return [[median], [], "1", started_ms, float(seconds.sum()), *spread, [1], [len(samples)], [samples]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench import units
 from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.estimates.ranking import sentence
-from bench.analysis.estimates.remarks import pairings
+from bench.analysis.estimates.remarks import pairings, unknown
 from bench.analysis.figures.canvas import Words
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def metric_words(ranking: Ranking, metric: Metric, *, upwards: bool = True) -> W
     standing = ranking.headline(metric)
     notes = _notes(found, ranking, arrow="\N{UPWARDS ARROW}" if upwards else "\N{RIGHTWARDS ARROW}")
     return Words(
-        title=sentence(standing, ranking.sweep) if standing else f"{metric.title}: no trial could be measured",
+        title=sentence(standing, ranking.sweep) if standing else f"{metric.title}: {unknown(ranking, metric)[0]}",
         subtitle=" ".join([f"{capital(metric.axis)}.", *shared_load(ranking), _reading(found)]),
         notes=tuple(notes),
     )

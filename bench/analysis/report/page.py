@@ -22,7 +22,7 @@ from bench.analysis.figures.svg import inline
 from bench.analysis.report.tables import commands, doubts, facts, failures, leads, load_tables, plan_text
 from bench.analysis.report.words import answer
 from bench.analysis.runs import run_folder
-from bench.errors import UsageError
+from bench.errors import unwritable
 from bench.experiment.model import Status
 from bench.experiment.store import State
 from bench.files import write_atomically
@@ -43,7 +43,7 @@ def build(run_dir: Path, out: Path | None = None, *, baseline: str | None = None
 
     With `out` nothing is written to the run's own folder. Ratios are to `baseline`, or to what `rank` takes. Raises
     UsageError if this is no run, `out` cannot be written or `baseline` was not measured, MeasurementError if the run
-    holds no trial.
+    holds no trial, or if there is no room.
     """
     has_records = run_folder.has_records(run_dir)
     if out is None and has_records:
@@ -57,7 +57,7 @@ def build(run_dir: Path, out: Path | None = None, *, baseline: str | None = None
         gallery.write(drawn, folder / PLOTS_FOLDER)
         write_atomically(folder / REPORT_FILE, render(run, found, drawn))
     except OSError as error:
-        raise UsageError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from error
+        raise unwritable(folder, error, "choose another folder with --out") from error
     return folder / REPORT_FILE
 
 
@@ -73,6 +73,7 @@ def render(run: Run, found: Ranking, drawn: list[gallery.Picture]) -> str:
         answer=said,
         run=run.id,
         partial=_partial(run),
+        damage=run.damage,
         origin=_origin(run),
         level=units.share(LEVEL),
         question=found.question.noun,
@@ -108,7 +109,7 @@ def _figure(picture: gallery.Picture) -> Mapping[str, Any]:
 
 def _partial(run: Run) -> str:
     """Say that the run did not get to its end; empty if it did."""
-    if run.info.get("state") == State.COMPLETE:
+    if run.info.get("state", State.COMPLETE) == State.COMPLETE:
         return ""
     cells = set(zip(run.trials["server"], run.trials["workload"], strict=True))
     unseen = len(set(run.planned) - cells)

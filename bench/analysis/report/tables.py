@@ -16,6 +16,7 @@ from bench.analysis.report.words import interval, ratio
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
 from bench.metrics import CPU, P99, THROUGHPUT
+from bench.text import cut_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -194,7 +195,7 @@ def failures(run: Run) -> list[FailedTrials]:
     for server, workload, status, detail, trial in columns:
         alike[server, workload, status, detail].append(str(trial))
     return [
-        FailedTrials(server, workload, status, ", ".join(numbers), detail)
+        FailedTrials(server, workload, status, ", ".join(numbers), cut_lines(detail))
         for (server, workload, status, detail), numbers in alike.items()
     ]
 

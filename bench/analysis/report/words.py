@@ -21,7 +21,9 @@ def answer(ranking: Ranking) -> tuple[str, list[str]]:
     """Return the answer of a run as its title, and the sentences that qualify it."""
     standing = ranking.headline(ranking.question)
     if standing is None:
-        return "No trial could be measured", ["The failed trials below say why."]
+        why, cure = remarks.unknown(ranking, ranking.question)
+        is_nothing = ranking.baseline is None
+        return capital(why) if is_nothing else f"{ranking.question.title}: {why}", [cure]
     said = [_lead(standing), _unknown(standing), _price(ranking, standing), _others(ranking, standing)]
     return sentence(standing, ranking.sweep), [words for words in said if words]
 

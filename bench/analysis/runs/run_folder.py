@@ -1,8 +1,7 @@
-"""A run folder as tidy frames: trials, slices, timeline, monitor, with exactly the columns of `schema.py`.
+"""A run folder as a value: its description, and tidy frames with exactly the columns of `schema.py`.
 
-The records of the trials are read and written as parquet, which is read back. Only the doubt about modes is computed
-here, because it needs all trials of a cell at once. What is missing stays NA. No statistics, no plots, no words for
-people.
+The records of the trials are read and written as parquet, which is read back. Disks tear files, and people lose some.
+So what cannot be read is named, and what is whole is used. No statistics, no plots, and no words for people but those.
 """
 
 from __future__ import annotations
@@ -11,31 +10,33 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from bench.analysis.runs.modes import has_modes
-from bench.errors import MeasurementError, UsageError
+from bench.analysis.runs import damage, tables
+from bench.errors import MeasurementError, UsageError, unwritable
 from bench.experiment import schema
-from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
-from bench.experiment.store import INFO_FILE, LATENCY_FILE, TRIALS_FOLDER
+from bench.experiment.records import read_records, record_files
+from bench.experiment.store import INFO_FILE, LATENCY_FILE
 from bench.files import replacing
-from bench.metrics import P50, THROUGHPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from bench.experiment.schema import Column
+    import pandas as pd
+
+    from bench.analysis.runs.tables import Tables
 
 
-_MODES_OF = (THROUGHPUT, P50)
-"""The metrics that may show two groups of trials: throughput in a closed loop, response time where a rate is given."""
+class TornInfoError(UsageError):
+    """A run.json that says nothing of its run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run as read from its folder: `info` is run.json, each frame has the columns of `schema.py`, typed so."""
+    """A run as read from its folder: `info` is run.json, each frame has the columns of `schema.py`, typed so.
+
+    `damage` has a sentence for each thing in the folder that is torn or missing, and what becomes of its trial.
+    """
 
     path: Path
     info: Mapping[str, Any]
@@ -43,6 +44,7 @@ class Run:
     timeline: pd.DataFrame
     monitor: pd.DataFrame
     slices: pd.DataFrame
+    damage: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -68,52 +70,120 @@ class Run:
 def assemble(run_dir: Path) -> None:
     """Write the parquet files of the run from its records, each atomically.
 
-    Raises UsageError if this is no run folder or one of a newer schema, MeasurementError if no trial has ended or a
-    record cannot be read.
+    Raises UsageError if this is no run folder, one of a newer schema, or one that cannot be written, MeasurementError
+    if no trial has ended, or if there is no room.
     """
-    read_info(run_dir)
-    for name, frame in _frames(run_dir).items():
-        with replacing(run_dir / f"{name}.parquet") as part:
-            frame.to_parquet(part, index=False)
+    write_tables(load(run_dir, from_records=True))
+
+
+def write_tables(run: Run) -> None:
+    """Write the frames of a run to its parquet files. Raises UsageError, or MeasurementError if there is no room."""
+    try:
+        for name in schema.TABLES:
+            with replacing(run.path / f"{name}.parquet") as part, part.open("wb") as file:
+                getattr(run, name).to_parquet(file, index=False)
+    except OSError as error:
+        raise unwritable(run.path, error, "choose another folder for a report with --out") from error
 
 
 def load(run_dir: Path, *, from_records: bool = False) -> Run:
-    """Read a run: from its parquet files, or from its records where these were not assembled yet or it is asked for.
+    """Read a run: from its parquet files, or from its records where these know more, or where it is asked for.
 
-    Raises what `assemble` raises, and UsageError if a parquet file lacks a column.
+    A trial whose record is torn or missing is taken from the parquet files if they have it. A parquet file that cannot
+    be read is made again of the records. Both are said in `damage`. Raises UsageError if this is no run folder or one
+    of a newer schema, MeasurementError if it holds no trial that can be read.
     """
-    info = read_info(run_dir)
-    if not from_records and (run_dir / "trials.parquet").is_file():
-        version = info["schema_version"]
-        frames = {
-            name: _read_table(run_dir / f"{name}.parquet", columns, version) for name, columns in schema.TABLES.items()
-        }
+    info, said = _info(run_dir)
+    stored, unread = _stored(run_dir, info["schema_version"])
+    files = record_files(run_dir)
+    if files and (from_records or _is_behind(run_dir, stored, files.values())):
+        records = read_records(run_dir)
+        found = tables.of_records(run_dir.resolve().name, records.whole.values())
+        found = tables.joined(found, stored) if "trials" in stored else found
+        whole, torn, instead = set(records.whole), records.torn, "it is made again of the records"
     else:
-        frames = _frames(run_dir)
-    if frames["trials"].empty:
-        raise MeasurementError(f"{run_dir} holds no trial: nothing was measured yet")
-    return Run(path=run_dir.resolve(), info=info, **frames)
+        found, whole, torn, instead = {**tables.empty(), **stored}, set(files), {}, "what it holds is left out"
+    trials = found["trials"]
+    said += [f"{name}: {why}; {instead}" for name, why in unread.items()]
+    if files or torn:
+        said += damage.of_records(_wanted(info, stored, whole), whole, torn, set(trials["trial"]))
+    if trials.empty:
+        raise MeasurementError("; ".join([f"{run_dir} holds no trial: nothing was measured yet", *said]))
+    found["trials"] = tables.with_modes(trials)
+    measured = trials.loc[trials["status"] == Status.MEASURED, "trial"]
+    said += damage.of_latency(run_dir / LATENCY_FILE, set(measured))
+    return Run(path=run_dir.resolve(), info=info, damage=tuple(said), **found)
+
+
+def _info(run_dir: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return what run.json says. If it is torn, return that as a sentence, where records say the rest."""
+    try:
+        return read_info(run_dir), []
+    except TornInfoError as error:
+        if not record_files(run_dir):
+            raise
+        lost = "the plan, the machine and the versions of this run are not known"
+        return {"schema_version": schema.SCHEMA_VERSION}, [f"{error}; {lost}"]
+
+
+def _stored(run_dir: Path, version: int) -> tuple[Tables, dict[str, str]]:
+    """Return the tables that can be read from their files, and why each other file cannot be.
+
+    Of a run whose tables were not made yet, neither has an entry.
+    """
+    found: Tables = {}
+    unread: dict[str, str] = {}
+    if not any((run_dir / f"{name}.parquet").exists() for name in schema.TABLES):
+        return found, unread
+    for name, columns in schema.TABLES.items():
+        path = run_dir / f"{name}.parquet"
+        try:
+            found[name] = tables.read(path, columns, version)
+        except FileNotFoundError:
+            unread[path.name] = "it is missing"
+        except (OSError, ValueError) as error:
+            unread[path.name] = f"it cannot be read ({str(error).splitlines()[0]})"
+    return found, unread
+
+
+def _is_behind(run_dir: Path, stored: Tables, files: Collection[Path]) -> bool:
+    """Whether the records know more than the tables: one that cannot be read, or a trial that was kept since."""
+    if set(stored) != set(schema.TABLES):
+        return True
+    newest_ns = max(path.stat().st_mtime_ns for path in files)
+    known = {int(number) for number in stored["trials"]["trial"]}
+    is_newer = newest_ns > (run_dir / "trials.parquet").stat().st_mtime_ns
+    return is_newer or not {int(path.stem) for path in files} <= known
+
+
+def _wanted(info: Mapping[str, Any], stored: Tables, whole: Collection[int]) -> set[int]:
+    """Return the numbers of all trials that were ever kept, as far as anything left knows: they count from 1."""
+    known = {*whole, *(map(int, stored["trials"]["trial"]) if "trials" in stored else ())}
+    counted = info.get("trials")
+    return known | set(range(1, 1 + max([*known, counted if isinstance(counted, int) else 0])))
 
 
 def has_records(run_dir: Path) -> bool:
     """Whether the folder still has the records its parquet files came from; a published run may lack them."""
-    return any((run_dir / TRIALS_FOLDER).glob("*.json"))
+    return bool(record_files(run_dir))
 
 
 def read_info(run_dir: Path) -> dict[str, Any]:
     """Read run.json. Raise UsageError if it is not there, is no JSON object, or was written by a newer version."""
     path = run_dir / INFO_FILE
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"{run_dir} is not a run: there is no {INFO_FILE} in it; give the folder of one run") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
-        raise UsageError(f"{path} is not JSON ({error}): restore it, or repeat the run") from None
+        raise TornInfoError(f"{path} is not JSON ({error}): restore it, or repeat the run") from None
     if not isinstance(info, dict):
-        raise UsageError(f"{path} must hold one JSON object")
+        raise TornInfoError(f"{path} must hold one JSON object")
     version = info.get("schema_version")
     if not isinstance(version, int):
-        raise UsageError(f"{path} has no schema_version: it was not written by a run")
+        raise TornInfoError(f"{path} has no schema_version: it was not written by a run")
     if version > schema.SCHEMA_VERSION:
         raise UsageError(
             f"{run_dir} was written with schema {version}, and this echobench reads up to {schema.SCHEMA_VERSION}: "
@@ -126,91 +196,3 @@ def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a frame as plain values by column; None where one is NA."""
     plain = frame.astype(object)
     return [dict(zip(frame.columns, row, strict=True)) for row in plain.where(plain.notna(), None).to_numpy()]
-
-
-def _frames(run_dir: Path) -> dict[str, pd.DataFrame]:
-    """Return the frames of a run from its records, in the order of the trials."""
-    rows: dict[str, list[Mapping[str, Any]]] = {name: [] for name in schema.TABLES}
-    for path in sorted((run_dir / TRIALS_FOLDER).glob("*.json")):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            row = _trial_row(run_dir.resolve().name, record)
-        except (ValueError, KeyError, TypeError) as error:
-            raise MeasurementError(f"{path} is not the record of a trial ({error!r}): remove it and resume") from error
-        key = {"run": row["run"], "trial": row["trial"]}
-        rows["trials"].append(row)
-        rows["timeline"].extend({**piece, **key} for piece in record["timeline"])
-        rows["monitor"].extend({**sample, **key} for sample in record["samples"])
-        whose = key | {name: row[name] for name in ("block", "server", "workload")}
-        rows["slices"].extend({**one, **whose} for one in record.get("slices", ()))
-    if not rows["trials"]:
-        raise MeasurementError(f"{run_dir} holds no trial: nothing was measured yet")
-    frames = {name: _frame(rows[name], columns) for name, columns in schema.TABLES.items()}
-    frames["trials"] = _with_modes(frames["trials"].sort_values("trial", ignore_index=True))
-    return frames
-
-
-def _trial_row(run: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Flatten a record: what the trial was, how it ended, and its metrics under their column names."""
-    trial = record["trial"]
-    workload = trial["workload"]
-    asked = (
-        *("connections", "message_bytes", "pipeline", "requests_per_connection", "think_s"),
-        *("arrivals", "rate_per_s", "warmup_s"),
-    )
-    return {
-        "run": run,
-        "trial": trial["number"],
-        "round": trial["round"],
-        "block": trial.get("block"),
-        "server": trial["server"]["name"],
-        "interpreter": trial["server"].get("interpreter"),
-        "workload": trial["workload_name"],
-        **{name: workload[name] for name in asked},
-        "started_at": record["started_at"] or None,
-        "status": record["status"],
-        "status_detail": record["detail"],
-        **record["metrics"],
-        "doubts": ",".join(record["doubts"]),
-    }
-
-
-def _frame(rows: Iterable[Mapping[str, Any]], columns: tuple[Column, ...]) -> pd.DataFrame:
-    """Return rows as a frame of exactly these columns; what a row lacks is NA. Raise on a column nobody documented."""
-    names = [column.name for column in columns]
-    frame = pd.DataFrame.from_records(list(rows), columns=None if rows else names)
-    unknown = set(frame.columns) - set(names)
-    if unknown:
-        raise MeasurementError(f"no such column: {', '.join(sorted(unknown))}; every column is described in the schema")
-    return _typed(frame.reindex(columns=names), columns)
-
-
-def _typed(frame: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
-    return frame.astype({column.name: column.dtype for column in columns})
-
-
-def _read_table(path: Path, columns: tuple[Column, ...], version: int) -> pd.DataFrame:
-    """Read a table; a column that its version did not have yet is NA."""
-    try:
-        frame = pd.read_parquet(path)
-    except FileNotFoundError:
-        if all(column.since > version for column in columns):  # a table that its version did not have yet
-            return _frame([], columns)
-        raise UsageError(f"{path} is missing: rebuild it with `echobench report {path.parent}`") from None
-    missing = [column.name for column in columns if column.since <= version and column.name not in frame]
-    if missing:
-        raise UsageError(f"{path} lacks {', '.join(missing)}: rebuild it with `echobench report {path.parent}`")
-    return _typed(frame.reindex(columns=[column.name for column in columns]), columns)
-
-
-def _with_modes(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials with the doubt about modes added to each measured trial of a cell that has them."""
-    measured = trials[trials["status"] == Status.MEASURED]
-    split: list[int] = []
-    for _, cell in measured.groupby(["server", "workload"], sort=False):
-        values = (cell[metric.column].dropna() for metric in _MODES_OF)
-        if any(has_modes(present[present > 0].to_numpy(dtype=float)) for present in values):
-            split.extend(cell.index)
-    doubts = trials["doubts"].copy()
-    doubts[split] = [",".join(filter(None, (*text.split(","), Doubt.MODES))) for text in doubts[split]]
-    return trials.assign(doubts=doubts)

@@ -6,7 +6,9 @@ into a spectrum.
 
 from __future__ import annotations
 
+import base64
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from bench.errors import MeasurementError
+from clients import hlog
 from clients.histogram import Histogram, highest_quantile
 
 if TYPE_CHECKING:
@@ -32,7 +35,9 @@ POINTS_PER_DECADE = 24
 LOWEST_QUANTILE = 0.1
 
 # Tag=<trial>.<kind>,<start>,<length>,<max>,<payload>: format 1.3 of the HdrHistogram log.
-_LINE = re.compile(r"Tag=(\d+)\.(\w+),[\d.]+,[\d.]+,[\d.]+,(\S+)")
+_LINE = re.compile(r"Tag=(\d+)\.(\w+),[\d.]+,[\d.]+,[\d.]+,(\S+)\n")
+_HEAD_BYTES = 8
+"""Of a payload: its cookie and its length, which stand before what is compressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +67,16 @@ def merged(log: Path, cells: Mapping[int, C], kind: str = "response") -> dict[C,
 
     Returns the values in ns and how often each occurred, both of shape (n,) and in no order; a value may occur twice.
     `cells` says to which cell each trial's number belongs; trials that are not in it are left out, and so are cells
-    without a sample. A log that does not exist gives none. Raises MeasurementError naming a line that cannot be read.
+    without a sample, and lines that are torn: `survey` names them. A log that does not exist gives none. Raises
+    MeasurementError naming a line that is whole and holds something else.
     """
     if not log.is_file():
         return {}
     filled: defaultdict[C, list[tuple[Counts, Counts]]] = defaultdict(list)
-    with log.open(encoding="utf-8") as lines:
+    with log.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
-            match = _LINE.match(line)
-            if match is None or match[2] != kind or int(match[1]) not in cells:
+            match = _LINE.fullmatch(line)
+            if match is None or match[2] != kind or int(match[1]) not in cells or not _is_whole(match[3]):
                 continue
             try:
                 histogram = Histogram.decode(match[3])
@@ -82,6 +88,31 @@ def merged(log: Path, cells: Mapping[int, C], kind: str = "response") -> dict[C,
         for cell, parts in filled.items()
     }
     return {cell: (values, counts) for cell, (values, counts) in pooled.items() if values.size}
+
+
+def survey(log: Path) -> tuple[list[int], set[int]]:
+    """Return the numbers of the lines that are torn, and the trials that have a whole line of response times.
+
+    Only the checksum of a histogram is looked at, which takes microseconds, and not what it counts.
+    """
+    torn, trials = [], set()
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            match = _LINE.fullmatch(line)
+            if match is not None and _is_whole(match[3]):
+                if match[2] == "response":
+                    trials.add(int(match[1]))
+            elif not line.startswith("#") and line.rstrip("\n") != hlog.LEGEND:
+                torn.append(number)
+    return torn, trials
+
+
+def _is_whole(payload: str) -> bool:
+    try:
+        zlib.decompress(base64.b64decode(payload, validate=True)[_HEAD_BYTES:])
+    except (ValueError, zlib.error):
+        return False
+    return True
 
 
 def spectrum(values_ns: Counts, counts: Counts) -> Spectrum:

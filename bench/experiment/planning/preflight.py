@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bench import units
-from bench.errors import UsageError
+from bench.errors import UsageError, unwritable
 from bench.experiment.planning.address import UNIX_PREFIX, split_address
 from clients.workload import PLAIN
 
@@ -62,7 +62,7 @@ def check_folder(out: Path) -> None:
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise UsageError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
+        raise unwritable(out, error, "choose another folder with --out") from error
 
 
 def check_connections(connections: int, *, a_server: int | None = None) -> None:

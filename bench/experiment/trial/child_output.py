@@ -12,6 +12,9 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING
 
+from bench.text import TAIL_BYTES as QUOTED_BYTES
+from bench.text import quoted
+
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
@@ -21,8 +24,6 @@ BATCH_S = 0.005
 """So long what a talkative child says is let pile up: to wake for each line would disturb what is measured."""
 LAST_WORDS_S = 0.2
 HEAD_BYTES = TAIL_BYTES = 256 << 10
-TAIL_LINES = 12
-TAIL_CHARS = 2000
 
 
 class ChildLog:
@@ -54,10 +55,9 @@ class ChildLog:
     def last_lines(self) -> str:
         """Return the last lines that were said by all children of this log, shortened."""
         with self._lock, self._path.open("rb") as file:
-            file.seek(max(0, self._path.stat().st_size - TAIL_CHARS))
+            file.seek(max(0, self._path.stat().st_size - QUOTED_BYTES))
             said = file.read() + self._tail
-        lines = said[-TAIL_CHARS:].decode(errors="replace").strip().splitlines()[-TAIL_LINES:]
-        return "\n".join(f"  | {line}" for line in lines)
+        return quoted(said, self._path)
 
     def close(self) -> None:
         """Write the tail. What is said after that goes on as if a new child said it."""

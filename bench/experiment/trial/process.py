@@ -20,6 +20,7 @@ import psutil
 from bench.errors import ServerError, UsageError
 from bench.experiment.planning.address import join_address, split_address
 from bench.experiment.trial.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError, descendants
+from bench.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -186,7 +187,7 @@ def _parse_ready(server: Server, line: str) -> tuple[str, int]:
     match line.split():
         case [_, host, port] if port.isdecimal() and int(port) < 1 << 16:
             return _ANY_ADDRESS.get(host, host), int(port)
-    raise ServerError(f"{server.name} printed {line!r}, not READY HOST PORT")
+    raise ServerError(f"{server.name} printed {cut(line)!r}, not READY HOST PORT")
 
 
 def free_port(host: str) -> int:

@@ -10,6 +10,8 @@ import sys
 import pytest
 from helpers.checkout import CHECKOUT
 
+from bench.errors import not_installed
+
 pytestmark = pytest.mark.traced
 
 MEASURING = [
@@ -61,6 +63,36 @@ def test_a_reader_that_has_gone_ends_it_quietly_and_not_as_regressed(echobench, 
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_without_its_requirements_it_says_how_to_install_them(tmp_path):
+    """-S leaves out what pip has installed."""
+    command = [sys.executable, "-S", "-P", "-m", "bench", "run"]
+    env = {"PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"echobench: click is not installed for {sys.executable}: ")
+    assert f"-m pip install {CHECKOUT}`" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_library_that_one_command_needs_is_asked_for_by_name(echobench, tmp_path):
+    (tmp_path / "msgspec.py").write_text("raise ModuleNotFoundError('no', name='msgspec')\n")
+    done = echobench("servers")
+    assert done.returncode == 2
+    assert done.stderr.startswith("echobench: msgspec is not installed")
+
+
+@pytest.mark.parametrize("name", ["bench.no_such", "tomllib", None])
+def test_a_module_of_ours_or_of_python_is_not_asked_for(name):
+    assert not_installed(ModuleNotFoundError("no", name=name)) is None
+
+
+def test_a_command_line_that_cannot_be_loaded_does_not_end_as_regressed(echobench, tmp_path):
+    (tmp_path / "click.py").write_text("raise RuntimeError('a fault')\n")
+    done = echobench("doctor")
+    assert done.returncode == 70
+    assert "RuntimeError: a fault" in done.stderr
 
 
 def test_a_fault_of_ours_is_shown_and_does_not_end_as_regressed(echobench, tmp_path):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from bench.analysis.report.tables import failures
 from bench.analysis.runs import run_folder
 from bench.cli import summary
 from bench.cli.progress import line_of, watching
@@ -50,6 +51,22 @@ def result(
 )
 def test_what_a_trial_gave_is_one_line(given, text):
     assert line_of(given) == text
+
+
+LONG = result(status=Status.SERVER_DIED, detail=f"it died; its log ends:\n  | {'x' * 4096}")
+
+
+def test_a_log_line_of_kilobytes_is_cut_wherever_it_is_shown(tmp_path):
+    """A record of before has it whole; what a trial gives today has it cut already."""
+    store = Store.create(tmp_path, "mine", {})
+    store.save(LONG)
+    store.close()
+    run = run_folder.load(store.path)
+    ((footer, _),) = summary.failures(run)
+    (row,) = failures(run)
+    for text in (line_of(LONG), footer, row.detail):
+        assert len(text) < 320
+        assert "characters more" in text
 
 
 def said(results, **console):

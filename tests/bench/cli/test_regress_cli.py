@@ -112,7 +112,8 @@ def test_a_slower_second_commit_is_regressed(project, run, bench):
     code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "")
     assert code == 1
     assert "REGRESSED     somebody/c16/1024B" in said
-    assert re.search(r"server CPU per reply changed by \+(19|2[01])\.\d %", said)
+    (change,) = re.findall(r"server CPU per reply changed by \+([\d.]+) %", said)
+    assert 17 < float(change) < 23, "20 %, and what twelve noisy pairs leave open"
     assert "slower, and beyond chance among 2 tests" in said
     assert "sensitivity: of 10 % more server CPU per reply, throughput shows about 3.4 %" in said
     (base_tree, _), (head_tree, _) = bench.trees["somebody@base"], bench.trees["somebody@head"]

@@ -13,10 +13,10 @@ from bench.experiment.model import Block, News, Server, Status, Stop, StopReason
 from clients.workload import Workload
 
 
-def block(number, *, continues=False, of=1):
+def block(number, *, continues=False, of=1, duration_s=1.0):
+    load = Workload(warmup_s=0.0, duration_s=duration_s)
     trials = tuple(
-        Trial(number=number + i, round=1, server=Server(name="a"), workload_name="w", workload=Workload())
-        for i in range(of)
+        Trial(number=number + i, round=1, server=Server(name="a"), workload_name="w", workload=load) for i in range(of)
     )
     return Block(trials=trials, continues=continues)
 
@@ -39,7 +39,7 @@ def count(blocks, news=None):
 
 
 class Clock:
-    """A clock that moves by 1 s with every block."""
+    """A clock that moves by 1 s for each second of load."""
 
     def __init__(self):
         self.now_s = 100.0
@@ -48,7 +48,7 @@ class Clock:
         return self.now_s
 
     def measure(self, block):
-        self.now_s += 1.0
+        self.now_s += block.loads_s
         return measured(block)
 
 
@@ -125,6 +125,21 @@ def test_drive_ends_before_the_block_that_would_be_late():
     conclusion = drive(count([block(n) for n in range(1, 10)]), clock.measure, limit_s=3.5, clock=clock)
     assert conclusion == ([1, 2, 3], StopReason.TIME_IS_UP)
     assert clock.now_s == 103.0
+
+
+def test_a_block_is_taken_to_last_as_its_load_does():
+    """Two seconds are left: enough for the short block, not for the long one after it."""
+    clock = Clock()
+    blocks = [block(1, duration_s=4.0), block(2), block(3, duration_s=4.0), block(4)]
+    assert drive(count(blocks), clock.measure, limit_s=6.0, clock=clock) == ([1, 2], StopReason.TIME_IS_UP)
+
+
+@pytest.mark.parametrize(("limit_s", "last"), [(3.4, 3), (3.6, 4)])
+def test_with_an_overrun_of_a_half_the_end_is_nearest_to_the_limit(limit_s, last):
+    clock = Clock()
+    blocks = [block(n) for n in range(1, 10)]
+    seen, _ = drive(count(blocks), clock.measure, limit_s=limit_s, overrun=0.5, clock=clock)
+    assert seen[-1] == last
 
 
 def test_the_first_block_is_measured_whatever_the_limit():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import subprocess
@@ -124,9 +125,30 @@ def test_a_store_holds_its_folder_against_a_second_writer(store):
     assert (free.returncode, free.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("number", ["EBADF", "ENOLCK", "ENOSYS", "EOPNOTSUPP", "EIO"])
+def test_a_folder_that_cannot_be_locked_is_measured_into_and_told(tmp_path, monkeypatch, number):
+    def flock(_descriptor, _operation):
+        raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    made = Store.create(tmp_path, "mine", {})
+    made.save(result(1))
+    made.finish(complete=False)
+    again = Store.open(made.path)
+    for opened in (made, again):
+        (note,) = opened.notes
+        assert f"cannot be locked ({os.strerror(getattr(errno, number))})" in note
+    assert again.done() == {1}
+
+
+def test_a_folder_that_can_be_locked_is_nothing_to_tell(store):
+    assert store.notes == []
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("[]", "has no run.json that can be read"),
         (None, "has no run.json that can be read"),
         ("{", "has no run.json that can be read"),
         ('{"schema_version": 999, "state": "partial"}', "its schema is 999, and ours"),
@@ -146,20 +168,55 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
         Store.create(tmp_path / "file", "mine", {})
 
 
-@pytest.fixture
-def full_disk(monkeypatch):
-    def fill():
-        def full(_descriptor):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(os, "fsync", full)
-
-    return fill
-
-
-def test_a_full_disk_ends_the_run_and_its_trial_does_not_count(store, full_disk):
+def test_a_full_disk_ends_the_run_and_its_trial_does_not_count(store, disk_of):
     store.save(result(1))
-    full_disk()
-    with pytest.raises(MeasurementError, match="No space left on device; make room, then --resume it"):
+    with disk_of(0), pytest.raises(MeasurementError, match="File too large; make room, then --resume it"):
         store.save(result(2))
     assert store.done() == {1}
+
+
+def test_a_full_disk_at_the_end_of_a_run_is_a_sentence(store, disk_of):
+    store.save(result(1))
+    with disk_of(0), pytest.raises(MeasurementError, match="make room, then --resume it"):
+        store.finish(complete=True)
+    again = Store.open(store.path)
+    with disk_of(0), pytest.raises(MeasurementError, match="make room, or"):
+        again.restart()
+    assert again.done() == {1}
+    again.close()
+
+
+def test_a_full_disk_at_the_beginning_is_no_wrong_use(tmp_path, disk_of):
+    with disk_of(0), pytest.raises(MeasurementError, match="make room, or choose another folder with --out"):
+        Store.create(tmp_path, "mine", {})
+
+
+def test_a_run_that_cannot_be_written_is_not_resumed(store):
+    store.finish(complete=False)
+    (store.path / ".run.json.part").mkdir()
+    again = Store.open(store.path)
+    with pytest.raises(UsageError, match="make it writable, or start a new run"):
+        again.restart()
+    again.close()
+
+
+def test_a_latency_log_that_is_gone_is_begun_anew_and_told(store):
+    store.save(result(1))
+    store.finish(complete=False)
+    (store.path / "latency.hlog").unlink()
+    again = Store.open(store.path)
+    again.restart()
+    again.close()
+    assert "latency.hlog is missing" in again.notes[0]
+    assert (store.path / "latency.hlog").read_text().startswith("#[")
+
+
+def test_bytes_that_no_trial_wrote_are_not_taken_over_into_the_log(store):
+    store.save(result(1))
+    with (store.path / "latency.hlog").open("ab") as log:
+        log.write(b"\0\0\xff\n")
+    store.finish(complete=False)
+    again = Store.open(store.path)
+    again.restart()
+    again.close()
+    assert (store.path / "latency.hlog").read_text().splitlines()[-1] == "Tag=0001.response,1.0,1.0,1.0,HIST"

@@ -1,7 +1,7 @@
 """What a comparison promises of pairs in blocks, on a simulated host, by its defaults: rules, duration and warm-up.
 
 Every case prints its figure (`pytest -rP`); docs/verdict.md repeats them. Seeds are fixed, so a case that passes once
-passes always.
+passes always. The cases marked `live` are the published figures; a part of their sessions is enough for every commit.
 """
 
 from __future__ import annotations
@@ -53,12 +53,13 @@ def words(sessions, **asked):
 
 
 @pytest.mark.timeout(300)
-def test_equal_code_is_fine_and_hardly_ever_regressed():
-    found, seconds = words(1000)
-    print(f"A/A, {seconds:.0f} s: {dict(found)} of 1000")
-    assert found[Word.REGRESSED] <= most(1000, ALPHA) < 10
-    assert found[Word.IMPROVED] <= most(1000, ALPHA)
-    assert found[Word.OK] >= 950
+@pytest.mark.parametrize("sessions", [200, pytest.param(1000, marks=pytest.mark.live)])
+def test_equal_code_is_fine_and_hardly_ever_regressed(sessions):
+    found, seconds = words(sessions)
+    print(f"A/A, {seconds:.0f} s: {dict(found)} of {sessions}")
+    assert found[Word.REGRESSED] <= min(most(sessions, ALPHA), 0.01 * sessions)
+    assert found[Word.IMPROVED] <= most(sessions, ALPHA)
+    assert found[Word.OK] >= 0.95 * sessions
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,7 @@ def test_a_slowdown_is_found_in_time(slower, seconds, least):
     assert spent_s <= seconds
 
 
+@pytest.mark.live
 def test_half_a_second_is_the_best_length_of_a_trial():
     found = {length: words(100, slower=0.015, duration_s=length)[0][Word.REGRESSED] for length in (0.25, 0.5, 1.0, 2.0)}
     print(f"+1.5 % within {MINUTE_S:.0f} s, found of 100 by the seconds of a trial: {found}")

@@ -164,6 +164,20 @@ def test_a_busy_generator_is_valid_where_server_cpu_decides():
         assert fakes.run(host, fakes.ask(pairs=12, rules=rules)).comparison.word is Word.OK
 
 
+def test_past_a_busy_generator_server_cpu_decides_alone():
+    """The median response time waits for the generator then. It is shown, and it stays a test of the family."""
+
+    def change(result, arm, _count):
+        shares = {"client_cpu_share": 0.9, "server_cpu_share": 0.6}
+        response = {"response_p50_ns": 2e6 if arm is Arm.CANDIDATE else 1e6}
+        return fakes.with_metrics(result, **shares, **response)
+
+    compared = fakes.run(fakes.FakeHost(fakes.STILL, change=change), fakes.ask(pairs=20, rules=(fakes.CPU, fakes.P50)))
+    cpu, response = only(compared).metrics
+    assert (only(compared).word, cpu.word, response.word) == (Word.OK, Word.OK, Word.REGRESSED)
+    assert (cpu.rule.gating, response.rule.gating, cpu.family) == (True, False, 2)
+
+
 def test_a_load_that_was_not_offered_is_invalid():
     cell = fakes.cell(rate_per_s=1000.0, arrivals="poisson")
     host = fakes.FakeHost(change=lambda result, *_: fakes.with_metrics(result, offered_per_s=900.0))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 from helpers.block_run import BlockRun
 from helpers.run_folders import failed
 
+from bench import units
 from bench.analysis.estimates import remarks
 from bench.analysis.estimates.ranking import claim, rank, sentence
 from bench.analysis.runs import run_folder
@@ -144,3 +146,11 @@ def test_a_ratio_is_a_lower_bound_unless_the_baseline_is_too(blocks, held, said)
     (standing,) = found.standings[THROUGHPUT.column]
     assert said in sentence(standing, found.sweep)
     assert sentence(standing, found.sweep).count("at least") == 1
+
+
+def test_the_sharpness_is_half_of_each_interval_over_servers(blocks):
+    found = rank(blocks())
+    throughputs = [ratio.estimate for (column, *_), ratio in found.ratios.items() if column == THROUGHPUT.column]
+    halves = sorted((math.log(one.high) - math.log(one.low)) / 2 for one in throughputs)
+    (line,) = remarks.sharpness(found)
+    assert f"throughput {units.share(halves[1])} (widest {units.share(halves[2])})" in line

@@ -113,6 +113,28 @@ def test_asv_compares_two_commits(make_run, builder, tmp_path):
     assert {"threads/c16/time_per_reply", "coroutines/c1/response_p99"} <= set(index["benchmarks"])
 
 
+@pytest.mark.parametrize("rounds", [(1, 5), (2, 5)])
+def test_asv_compares_runs_of_few_trials(make_run, builder, tmp_path, rounds):
+    """It asks for intervals then, and dies of one that is null. A single trial it takes as it is."""
+
+    def slower(record):
+        record["metrics"]["replies_per_s"] /= 10
+
+    commits = commit_twice(tmp_path)
+    files = {}
+    for number, (commit, trials) in enumerate(zip(commits, rounds, strict=True)):
+        builder.folder = tmp_path / f"run-{number}"
+        info = RUN_INFO | {"git": {"revision": commit, "dirty": False}}
+        change = slower if number else lambda record: None
+        files |= export.render("asv", make_run(change=change, info=info, rounds=trials, connections=(16,)))
+    export.write(files, tmp_path)
+    config = {"version": 1, "project": "x", "repo": ".", "branches": ["main"], "results_dir": "results"}
+    (tmp_path / "asv.conf.json").write_text(json.dumps(config))
+    shown = ask("asv", "compare", "--machine", "bench-1", *commits, cwd=tmp_path)
+    row = next(line for line in shown.splitlines() if "threads/c16/time_per_reply" in line)
+    assert row.split("|")[1].strip() == "+"
+
+
 def test_asv_holds_the_same_medians(run_with_failures):
     files = export.render("asv", run_with_failures)
     results = json.loads(files["results/bench-1/0123abcd-existing-py3.11.json"])["results"]

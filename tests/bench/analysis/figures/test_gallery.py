@@ -110,7 +110,7 @@ def test_a_metric_that_no_trial_knows_is_all_crosses(builder):
     )
     figure = drawn(rank(run), MEMORY)
     assert len(points(figure, "threads: missing")) == 2
-    assert figure.texts[0].get_text() == "Memory: no trial could be measured"
+    assert figure.texts[0].get_text() == "Memory: not known of any server"
     assert any(
         "coroutines (not known) at 1 and 16; threads (not known) at 1 and 16 connections" in text
         for text in texts(figure)

@@ -13,6 +13,7 @@ from bench import units
 from bench.analysis.estimates.ranking import rank, sentence
 from bench.analysis.figures.gallery import PLOTS
 from bench.analysis.figures.palette import DARK, LIGHT
+from bench.analysis.figures.words import metric_words
 from bench.analysis.report import page as report
 from bench.analysis.report.tables import failures, leads
 from bench.analysis.report.words import answer
@@ -21,7 +22,7 @@ from bench.cli import main
 from bench.cli.report import report as command
 from bench.errors import ExitCode, MeasurementError, UsageError
 from bench.experiment.doubts import Doubt
-from bench.metrics import CPU, TABLE, THROUGHPUT
+from bench.metrics import CPU, P99, TABLE, THROUGHPUT
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -101,6 +102,32 @@ def test_the_answer_comes_first(page, article_ranking):
     )
     assert f"{units.duration(1000 * cpu)} of server CPU per reply" in " ".join(said)
     assert "The load generator was the limit with uvloop-protocol." in " ".join(said)
+
+
+OPEN = {"rate_per_s": 100.0, "arrivals": "constant"}
+
+
+def few_replies(record):
+    record["metrics"]["response_p99_ns"] = None
+
+
+def test_a_run_of_too_few_replies_is_not_called_unmeasured(builder):
+    """An open loop asks for p99, which needs 368 replies."""
+    builder.run(connections=(1,), rounds=2, change=few_replies, workload=OPEN)
+    ranking = rank(run_folder.load(builder.folder))
+    title, said = answer(ranking)
+    assert title == metric_words(ranking, P99).title == "p99 response: too few replies in every trial"
+    assert said == ["Measure for longer (--duration) or at a higher rate. The table has what is known."]
+
+
+def test_the_answer_is_of_a_load_that_has_one(builder):
+    def change(record):
+        if record["trial"]["workload"]["connections"] == 1000:
+            few_replies(record)
+
+    builder.run(connections=(16, 1000), rounds=3, change=change, workload=OPEN)
+    title, _ = answer(rank(run_folder.load(builder.folder)))
+    assert "at 16 connections" in title
 
 
 def test_every_server_and_every_number_with_its_interval_is_there(read, article_ranking):

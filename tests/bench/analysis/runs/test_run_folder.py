@@ -1,9 +1,10 @@
 """A run folder becomes tables: columns, types, what is missing, and what is said of a folder that cannot be read."""
 
 import json
+import os
+import shutil
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 from helpers.run_folders import failed
@@ -168,12 +169,143 @@ def test_a_metric_that_nobody_documented_is_not_dropped_in_silence(builder):
         run_folder.load(builder.folder)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"trial": {}}'])
-def test_a_record_that_cannot_be_read_is_named(builder, text):
-    builder.run(rounds=1)
-    (builder.folder / "trials" / "0002.json").write_text(text)
-    with pytest.raises(MeasurementError, match=r"0002\.json is not the record of a trial"):
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"trial": {}}', '{"trial": 7}', "\0\0", None])
+def test_a_torn_record_is_named_and_the_rest_is_used(builder, text):
+    path = builder.run(rounds=1) / "trials" / "0002.json"
+    path.unlink() if text is None else path.write_text(text)
+    run = run_folder.load(builder.folder)
+    assert run.trials["trial"].tolist() == [1, 3, 4, 5, 6, 7, 8]
+    first, second = run.damage
+    assert first == "7 of 8 trials have a record that is whole"
+    assert second.startswith("trials/0002.json: it ")
+    assert second.endswith("; it is left out")
+
+
+def test_a_record_under_the_number_of_another_trial_counts_once(builder):
+    folder = builder.run(rounds=1) / "trials"
+    (folder / "0009.json").write_bytes((folder / "0001.json").read_bytes())
+    (folder / "0001 (copy).json").write_bytes((folder / "0001.json").read_bytes())
+    run = run_folder.load(builder.folder)
+    assert run.trials["trial"].tolist() == list(range(1, 9))
+    assert [line.partition(":")[0] for line in run.damage[1:]] == ["trials/0009.json", "trials/0001 (copy).json"]
+
+
+def test_a_run_says_how_many_of_its_last_trials_are_missing(builder):
+    spoil_info(builder.run(rounds=1), trials=8)
+    for number in (7, 8):
+        (builder.folder / "trials" / f"000{number}.json").unlink()
+    run = run_folder.load(builder.folder)
+    assert len(run.trials) == 6
+    assert run.damage[0] == "6 of 8 trials have a record that is whole"
+    assert len(run.damage) == 3
+
+
+def test_a_trial_without_its_record_is_taken_from_the_tables(builder):
+    run_folder.assemble(builder.run(rounds=1))
+    before = run_folder.load(builder.folder)
+    (builder.folder / "trials" / "0004.json").unlink()
+    (builder.folder / "trials" / "0005.json").write_text("{")
+    for _ in range(2):  # before the tables are made anew, and after
+        run = run_folder.load(builder.folder, from_records=True)
+        for name in schema.TABLES:
+            pd.testing.assert_frame_equal(getattr(run, name), getattr(before, name), obj=name)
+        assert run.damage[0] == "6 of 8 trials have a record that is whole"
+        assert [line.rpartition("; ")[2] for line in run.damage[1:]] == ["its trial is taken from trials.parquet"] * 2
+        run_folder.assemble(builder.folder)
+
+
+def test_tables_that_are_older_than_the_records_are_not_believed(builder):
+    run_folder.assemble(builder.run(rounds=1))
+    late = builder.folder / "trials" / "0009.json"
+    record = json.loads((builder.folder / "trials" / "0001.json").read_text())
+    record["trial"]["number"] = 9
+    late.write_text(json.dumps(record))
+    assert len(run_folder.load(builder.folder).trials) == 9
+    late.unlink()
+    again = builder.folder / "trials" / "0001.json"
+    record["trial"]["number"], record["metrics"]["replies_per_s"] = 1, 7.0
+    again.write_text(json.dumps(record))
+    made_ns = (builder.folder / "trials.parquet").stat().st_mtime_ns
+    os.utime(again, ns=(made_ns + 1, made_ns + 1))
+    assert run_folder.load(builder.folder).trials["replies_per_s"][0] == 7.0
+
+
+@pytest.mark.parametrize("name", sorted(schema.TABLES))
+@pytest.mark.parametrize("content", [b"", b"PAR1 torn", None])
+def test_a_torn_table_is_named_and_made_of_the_records(builder, name, content):
+    run_folder.assemble(builder.run(rounds=1))
+    before = run_folder.load(builder.folder)
+    path = builder.folder / f"{name}.parquet"
+    path.unlink() if content is None else path.write_bytes(content)
+    run = run_folder.load(builder.folder)
+    pd.testing.assert_frame_equal(getattr(run, name), getattr(before, name))
+    (said,) = run.damage
+    assert said.startswith(f"{name}.parquet: it ")
+    assert said.endswith("; it is made again of the records")
+    run_folder.assemble(builder.folder)
+    assert run_folder.load(builder.folder).damage == ()
+
+
+def test_a_torn_table_without_records_is_named_and_left_out(builder):
+    run_folder.assemble(builder.run(rounds=1))
+    shutil.rmtree(builder.folder / "trials")
+    assert run_folder.load(builder.folder).damage == ()
+    (builder.folder / "monitor.parquet").write_bytes(b"torn")
+    run = run_folder.load(builder.folder)
+    assert (len(run.trials), len(run.monitor)) == (8, 0)
+    assert [line.partition(":")[0] for line in run.damage] == ["monitor.parquet"]
+    (builder.folder / "trials.parquet").write_bytes(b"torn")
+    with pytest.raises(MeasurementError, match=r"trials\.parquet: it cannot be read"):
         run_folder.load(builder.folder)
+
+
+def test_a_torn_description_is_named_and_the_records_are_used(builder):
+    (builder.run(rounds=1) / "run.json").write_text('{"schema_version": 3, "sta')
+    run = run_folder.load(builder.folder)
+    assert len(run.trials) == 8
+    assert "run.json is not JSON" in run.damage[0]
+    assert "the machine and the versions of this run are not known" in run.damage[0]
+
+
+def test_what_the_latency_log_lacks_is_named(builder):
+    log = builder.run(rounds=1) / "latency.hlog"
+    lines = log.read_text().splitlines(keepends=True)
+    begins = [line.partition(".")[0] for line in lines]
+    torn = begins.index("Tag=3")
+    lines[torn] = lines[torn][:-20] + "\n"
+    lines.remove(lines[begins.index("Tag=5")])
+    log.write_text("".join(lines))
+    assert run_folder.load(builder.folder).damage == (
+        f"latency.hlog, line {torn + 1}: not an HDR histogram; it is left out",
+        "latency.hlog has no whole line of trial 3 and 5: spectra and histograms are without it",
+    )
+    log.unlink()
+    assert run_folder.load(builder.folder).damage[0].startswith("latency.hlog is missing")
+
+
+def test_names_that_are_no_text_here_fail_no_table(builder):
+    """In the C locale every letter beyond ASCII is such a byte: of a folder, of a server's command."""
+    builder.folder = builder.folder.with_name("r\udcf6n")
+    builder.run(rounds=1, change=lambda record: record.update(detail="cannot start \udcf6"))
+    run_folder.assemble(builder.folder)
+    run = run_folder.load(builder.folder)
+    assert set(run.trials["status_detail"]) == {"cannot start \ufffd"}
+    assert set(run.slices["run"]) | set(run.trials["run"]) == {"r\ufffdn"}
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(builder):
+    builder.run(rounds=1)
+    (builder.folder / ".trials.parquet.part").mkdir()
+    with pytest.raises(UsageError, match=r"cannot write to .*a-run: .*; choose another folder for a report with --out"):
+        run_folder.assemble(builder.folder)
+
+
+def test_a_full_disk_is_no_wrong_use(builder, disk_of):
+    builder.run(rounds=1)
+    with disk_of(0), pytest.raises(MeasurementError, match=r"cannot write to .*; make room, or choose"):
+        run_folder.assemble(builder.folder)
+    assert not list(builder.folder.glob("*.parquet"))
+    assert len(run_folder.load(builder.folder).trials) == 8
 
 
 def test_the_workload_of_a_trial_is_in_its_row(builder):
@@ -192,21 +324,24 @@ def test_a_column_that_an_older_run_did_not_have_is_not_known(builder):
     assert list(trials.columns) == [column.name for column in schema.TRIALS]
 
 
-def test_load_says_how_to_rebuild_a_table_that_lacks_a_column(builder):
+def test_a_table_that_lacks_a_column_is_named(builder):
     run_folder.assemble(builder.run(rounds=1))
     path = builder.folder / "monitor.parquet"
     pd.read_parquet(path).drop(columns=["fds", "threads"]).to_parquet(path)
-    with pytest.raises(UsageError, match=r"lacks threads, fds: rebuild it with `echobench report"):
-        run_folder.load(builder.folder)
-    path.unlink()
-    with pytest.raises(UsageError, match=r"monitor\.parquet is missing: rebuild it"):
-        run_folder.load(builder.folder)
-    assert len(run_folder.load(builder.folder, from_records=True).monitor) == 40
+    run = run_folder.load(builder.folder)
+    assert run.damage == (
+        "monitor.parquet: it cannot be read (it lacks threads, fds); it is made again of the records",
+    )
+    assert len(run.monitor) == 40
 
 
 def test_the_records_can_be_asked_for_though_tables_are_there(builder):
     run_folder.assemble(builder.run(rounds=1))
-    (builder.folder / "trials" / "0001.json").unlink()
-    assert len(run_folder.load(builder.folder).trials) == 8
-    assert len(run_folder.load(builder.folder, from_records=True).trials) == 7
-    assert np.array_equal(run_folder.load(builder.folder, from_records=True).trials["trial"], np.arange(2, 9))
+    path = builder.folder / "trials" / "0001.json"
+    stored = path.stat()
+    record = json.loads(path.read_text())
+    record["metrics"]["replies_per_s"] = 7.0
+    path.write_text(json.dumps(record))
+    os.utime(path, ns=(stored.st_atime_ns, stored.st_mtime_ns))
+    assert run_folder.load(builder.folder).trials["replies_per_s"][0] != 7.0
+    assert run_folder.load(builder.folder, from_records=True).trials["replies_per_s"][0] == 7.0

@@ -1,9 +1,12 @@
 """Spectra of latency, held against percentiles of the samples that the log was made of."""
 
+import base64
+import zlib
+
 import numpy as np
 import pytest
 
-from bench.analysis.runs.spectrum import spectra, spectrum
+from bench.analysis.runs.spectrum import spectra, spectrum, survey
 from bench.errors import MeasurementError
 from clients.histogram import Histogram, highest_quantile
 from clients.hlog import header, line
@@ -75,7 +78,16 @@ def test_a_run_without_a_log_has_no_spectra(tmp_path):
 
 
 @pytest.mark.parametrize("payload", ["HISTFAAAA", "bm90IGEgaGlzdG9ncmFt", "####"])
-def test_a_line_that_is_no_histogram_is_named(tmp_path, payload):
+def test_a_line_that_is_torn_is_named_and_the_others_are_used(tmp_path, payload):
+    path = log_of(tmp_path, [("1.response", [1000] * 50)])
+    with path.open("a") as log:
+        log.write(f"Tag=1.response,0.0,1.0,1.0,{payload}\nTag=2.response,0.0,1.0,1.0,{payload}\n\0\0")
+    assert survey(path) == ([7, 8, 9], {1})
+    assert spectra(path, {1: "a", 2: "b"})["a"].count == 50
+
+
+def test_a_whole_line_that_is_no_histogram_is_an_error(tmp_path):
+    payload = base64.b64encode(bytes(8) + zlib.compress(b"something else")).decode()
     path = tmp_path / "latency.hlog"
     path.write_text(f"{header(0.0)}Tag=1.response,0.0,1.0,1.0,{payload}\n")
     with pytest.raises(MeasurementError, match=r"latency\.hlog, line 6: not an HDR histogram"):

@@ -102,9 +102,10 @@ def test_a_right_server_is_measured_with_everything_that_was_asked(bench, tmp_pa
             "mine ended with status 3 in mid-trial; its log ends:\n  | enough",
         ),
         (server(setup="sys.exit('no such loop')"), Status.NOT_READY, "mine ended with status 1 before it was ready"),
+        (server(setup="sys.exit('x' * 4096)"), Status.NOT_READY, "x… (3,896 characters more in "),
         (server(setup="signal.pause()", ready_timeout_s=0.3), Status.NOT_READY, "did not print READY HOST PORT within"),
     ],
-    ids=["wrong", "mute", "dies", "exits", "silent"],
+    ids=["wrong", "mute", "dies", "exits", "talks", "silent"],
 )
 def test_a_server_that_does_wrong_gives_a_status_and_a_sentence(bench, tested, status, words):
     result = measured(bench, trial(tested, timeout_s=0.2))

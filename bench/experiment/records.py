@@ -1,0 +1,82 @@
+"""The records of a run: a JSON file for each trial, from which tables and plots are made. Writes nothing.
+
+A record that is torn, or that is of another trial, is told from those that are whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.experiment.model import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from bench.experiment.model import TrialResult
+
+TRIALS_FOLDER = "trials"
+
+_OF_A_RECORD = {"trial", "status", "detail", "started_at", "metrics", "doubts", "timeline", "samples"}
+_OF_A_TRIAL = {"number", "round", "server", "workload_name", "workload"}
+
+
+def record(result: TrialResult) -> dict[str, Any]:
+    """Return all that is kept of a trial, but its interval lines, as plain JSON types."""
+    fields = dataclasses.asdict(result)
+    fields["trial"]["workload"] = result.trial.workload.to_json()
+    del fields["hlog"]
+    return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of a run that are whole, by the number of the trial and in its order; and why each other file is not.
+
+    `torn` has the reasons by the name of the file.
+    """
+
+    whole: dict[int, dict[str, Any]]
+    torn: dict[str, str]
+
+
+def record_files(run: Path) -> dict[int, Path]:
+    """Return the files of a run's records by the number of the trial, in its order, without a look into them."""
+    return {int(path.stem): path for path in sorted(_record_paths(run), key=_number) if path.stem.isdecimal()}
+
+
+def read_records(run: Path) -> Records:
+    """Read the records of a run. What is no record, or that of another trial, is torn."""
+    whole, torn = {}, {}
+    for path in sorted(_record_paths(run), key=_number):
+        try:
+            found = json.loads(path.read_bytes())
+            lacking = ", ".join(sorted({*(_OF_A_RECORD - found.keys()), *(_OF_A_TRIAL - found["trial"].keys())}))
+            number = int(found["trial"].get("number", 0))
+            Status(found["status"])
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            torn[path.name] = f"it cannot be read: {error!r}"
+            continue
+        if lacking:
+            torn[path.name] = f"it lacks {lacking}"
+        elif path.name != file_name(number):
+            torn[path.name] = f"it is that of trial {number}"
+        else:
+            whole[number] = found
+    return Records(whole, torn)
+
+
+def _record_paths(run: Path) -> Iterable[Path]:
+    return (path for path in (run / TRIALS_FOLDER).glob("*.json") if not path.name.startswith("."))
+
+
+def _number(path: Path) -> tuple[int, str]:
+    return len(path.stem), path.stem
+
+
+def file_name(number: int) -> str:
+    """Return the name of the record of a trial."""
+    return f"{number:04}.json"
