@@ -84,6 +84,10 @@ class Doubt(StrEnum):
     )
     SERVER_KILLED = ("server-killed", "The server ignored its stop signal and was killed.")
     MONITOR_GAPS = ("monitor-gaps", "Some resource samples could not be taken: their maxima may be low.")
+    CPU_LOST = (
+        "cpu-lost",
+        "Processes of the server ended and took their CPU time with them: let it wait for its children (no SIG_IGN).",
+    )
     SERVER_UNSEEN = (
         "server-unseen",
         "There were replies, and no CPU of the watched process was seen: if another process serves, give its --pid.",

@@ -106,13 +106,19 @@ def paired_values(rows: Iterable[Observation], metric: str) -> PairedValues:
         ours, theirs = (_slices(trials[pair, arm]) for arm in (Arm.CANDIDATE, Arm.BASELINE))
         if ours and theirs and metric in VALUE_OF:
             found = log_ratio(ours, theirs, metric)
-            ratios[index] = math.nan if found is None else found
+            if found is not None or (_is_told(ours, metric) and _is_told(theirs, metric)):
+                ratios[index] = math.nan if found is None else found
     return PairedValues(baseline, candidate, ratios, len(pairs) - len(whole))
 
 
 def _mean(rows: Sequence[Observation], metric: str) -> float:
     values = [math.nan if (value := row.values.get(metric)) is None else float(value) for row in rows]
     return math.fsum(values) / len(values)
+
+
+def _is_told(slices: Sequence[Mapping[str, Any]], metric: str) -> bool:
+    """Say whether a slice tells the metric. If none of an arm does, the trials' own numbers are what there is."""
+    return any(VALUE_OF[metric](one) is not None for one in slices)
 
 
 def _slices(rows: Sequence[Observation]) -> list[Mapping[str, Any]]:

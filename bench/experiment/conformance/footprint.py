@@ -10,7 +10,7 @@ import psutil
 
 from bench.experiment.conformance.case import BrokenError
 from bench.experiment.trial.child import descendants
-from bench.experiment.trial.procfs import Tree
+from bench.experiment.trial.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ import socket
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -173,6 +173,8 @@ def check_target(server: Server) -> None:
     if server.pid is not None and not psutil.pid_exists(server.pid):
         raise UsageError(f"there is no process {server.pid}: --pid is that of the server at {server.target}")
     host, port = split_address(server.target)
+    if server.pid is not None and not host.startswith(UNIX_PREFIX):
+        check_owner(server.target, server.pid, port)
     try:
         if host.startswith(UNIX_PREFIX):
             with closing(socket.socket(socket.AF_UNIX)) as sock:
@@ -184,3 +186,25 @@ def check_target(server: Server) -> None:
         raise UsageError(
             f"nothing answers at {server.target}: {error.strerror or error}; start the server first"
         ) from error
+
+
+def check_owner(target: str, pid: int, port: int) -> None:
+    """Raise UsageError if a process has not started whoever listens on a port here, or has started this command too.
+
+    Where the kernel does not let us see who listens, or nobody here does, nothing is said.
+    """
+    try:
+        tree = {process.pid for process in psutil.Process(pid).children(recursive=True)} | {pid}
+        owners = {one.pid for one in psutil.net_connections("tcp") if _listens(one, port)}
+    except psutil.Error:
+        return
+    if os.getpid() in tree - {pid}:
+        raise UsageError(f"--pid {pid} has started this command too: give that of the server at {target}")
+    known = sorted(owner for owner in owners if owner is not None)
+    if known and None not in owners and not tree.intersection(known):
+        named = ", ".join(map(str, known))
+        raise UsageError(f"process {pid} does not listen at {target}, process {named} does: give that to --pid")
+
+
+def _listens(connection: Any, port: int) -> bool:
+    return bool(connection.status == psutil.CONN_LISTEN and connection.laddr.port == port)

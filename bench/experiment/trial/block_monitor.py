@@ -1,7 +1,8 @@
 """Watches a block from outside: what each of its servers, the generator and the machine used while the load ran.
 
 Samples are rarer than beside a trial alone, because each of them takes time from the server whose turn it is. The CPU
-of a slice is read by the generator, at the slice's edges.
+of a slice is read by the generator, at the slice's edges, from the processes that it knows. If processes of a server
+come and go, what is read here around the whole load takes its place.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from bench.experiment.trial.procfs import Counters, Machine
 
 INTERVAL_S = 0.5
+START_TICK_S = 0.02
+"""The kernel tells the time at which a process was started in ticks of 10 ms."""
 
 
 class BlockMonitor(threading.Thread):
@@ -44,7 +47,7 @@ class BlockMonitor(threading.Thread):
     def __enter__(self) -> Self:
         for side in self._sides:
             side.refresh()
-        self._began_s, self._before = time.monotonic(), self._edge()
+        self._began_s, self._before, self._began_epoch_s = time.monotonic(), self._edge(), time.time()
         self.start()
         return self
 
@@ -75,7 +78,9 @@ class BlockMonitor(threading.Thread):
         """Read everything a last time."""
         self._stopping.set()
         self.join()
-        self._after = self._edge()
+        after = self._edge()
+        late = {side: side.last_cpu(after.cpu[side]) for side in self._servers}
+        self._after = after._replace(cpu={**after.cpu, **late})
         for side in self._servers:
             side.note_uss()
         self._observed = {side: observed(side.pid) for side in self._servers}
@@ -87,11 +92,28 @@ class BlockMonitor(threading.Thread):
         machine = self._machine_metrics(after)
         client = self._metrics_of(self._client, after, share / len(self._servers))
         common = [*self._samples[self._client], *self._machine_samples]
+        warm_s = slicing["warmup_passes"] * len(self._servers) * slicing["slice_s"]
+        known_s = self._began_epoch_s + warm_s - START_TICK_S  # the generator finds processes when the warm-up is over
         usages = []
         for side in self._servers:
             metrics = machine | client | self._metrics_of(side, after, share) | self._observed[side]
-            usages.append(Usage(metrics, (*self._samples[side], *common), has_gaps=side.is_lost))
+            if has_changed := side.has_changed(known_s):
+                metrics |= self._whole_cpu(side, after, share)
+            usages.append(
+                Usage(
+                    metrics,
+                    (*self._samples[side], *common),
+                    has_gaps=side.is_lost,
+                    is_cpu_lost=side.is_cpu_lost,
+                    are_slices_blind=has_changed,
+                )
+            )
         return usages
+
+    def _whole_cpu(self, side: Side, after: _Edge, share: float) -> dict[str, float]:
+        """Return the CPU seconds of a server whose processes came and went, from readings around the whole load."""
+        used = (self._before.cpu[side], after.cpu[side])
+        return {} if None in used else {"server_cpu_s": share * (used[1].total_s - used[0].total_s)}
 
     def _edge(self) -> _Edge:
         counters = {side: side.read("counters") if side.is_small() else None for side in self._sides}
@@ -113,8 +135,9 @@ class BlockMonitor(threading.Thread):
         spent = type(after.machine)(*(b - a for a, b in zip(before.machine, after.machine, strict=True)))
         total_s = spent.total_s or after.at_s - before.at_s
         metrics = {"machine_steal_share": spent.steal_s / total_s}
+        is_lost = any(side.is_cpu_lost for side in self._sides)
         used = [(before.cpu[side], after.cpu[side]) for side in self._sides]
-        if all(first is not None and last is not None for first, last in used):
+        if not is_lost and all(first is not None and last is not None for first, last in used):
             ours_s = sum(last.total_s - first.total_s for first, last in used) + after.bench_s - before.bench_s
             metrics["machine_foreign_cpu_share"] = max(0.0, spent.processes_s - ours_s) / total_s
         return metrics

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING
 
-from bench.text import TAIL_BYTES as SHOWN_BYTES
+from bench.text import TAIL_BYTES as QUOTED_BYTES
 from bench.text import quoted
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ChildLog:
     def last_lines(self) -> str:
         """Return the last lines that were said by all children of this log, shortened."""
         with self._lock, self._path.open("rb") as file:
-            file.seek(max(0, self._path.stat().st_size - SHOWN_BYTES))
+            file.seek(max(0, self._path.stat().st_size - QUOTED_BYTES))
             said = file.read() + self._tail
         return quoted(said, self._path)
 

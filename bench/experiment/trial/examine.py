@@ -27,6 +27,7 @@ class Circumstances:
     cores_shared: bool = False
     was_killed: bool = False
     has_monitor_gaps: bool = False
+    is_cpu_lost: bool = False
     is_nonconforming: bool = False
     ceiling_per_s: float | None = None
 
@@ -62,6 +63,7 @@ def doubts(
         Doubt.SERVER_KILLED: known.was_killed,
         Doubt.MONITOR_GAPS: known.has_monitor_gaps,
         Doubt.SERVER_UNSEEN: is_unseen,
+        Doubt.CPU_LOST: known.is_cpu_lost,
     }
     return tuple(doubt for doubt in Doubt if not doubt.of_cell and found[doubt])
 

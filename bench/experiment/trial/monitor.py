@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import psutil
 
 from bench.experiment.trial.observed import observed
-from bench.experiment.trial.procfs import GONE, Counters, Cpu, Machine, MachineClock, Tree, Vitals
+from bench.experiment.trial.procfs import GONE, Counters, Cpu, Machine, MachineClock, Vitals
+from bench.experiment.trial.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,17 +26,26 @@ SAMPLING_SHARE = 0.02
 """Of the time, at most, that sampling may take: of many processes there are fewer samples."""
 LEAD_NS = 50_000_000
 """So long before the window begins, and before it ends, the counters are read."""
+EARLY_NS = 2_000_000
+"""So long before the window ends, the CPU clocks are read: processes of a server may end with their connections."""
 COUNTED_THREADS_MAX = 1024
 """Reading them takes a file for each thread: with more threads than this they stay unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was seen: metrics by the column names of `schema.TRIALS`, samples by those of `schema.MONITOR`."""
+    """What was seen: metrics by the column names of `schema.TRIALS`, samples by those of `schema.MONITOR`.
+
+    `is_cpu_lost` says that a process of the server ended and took the count of its CPU time with it. In a block,
+    `are_slices_blind` says that processes of the server came and went: the CPU time of its slices, which are those of
+    the processes that were known when they began, is not to be used.
+    """
 
     metrics: Mapping[str, Any]
     samples: tuple[Mapping[str, Any], ...]
     has_gaps: bool
+    is_cpu_lost: bool = False
+    are_slices_blind: bool = False
 
 
 class Edge(NamedTuple):
@@ -90,6 +100,22 @@ class Side:
         self.maxima: dict[str, int] = {}
         self.is_lost = False
         self._tree: Tree | None = None
+        self._last_tree: Tree | None = None
+
+    def has_changed(self, since_s: float = 0.0) -> bool:
+        """Say whether processes of it ended, or were started after `since_s` since the epoch, once it was looked up."""
+        tree = self._last_tree
+        return tree is not None and (tree.has_gone or any(at_s > since_s for at_s in tree.came_at_s))
+
+    @property
+    def is_cpu_lost(self) -> bool:
+        """Whether one of them ended in a way that leaves its CPU time uncounted."""
+        return self._last_tree is not None and self._last_tree.has_lost
+
+    def last_cpu(self, cpu: Cpu | None) -> Cpu | None:
+        """Return a reading of the CPU that was taken just now, made whole by what has been started meanwhile."""
+        self.refresh()
+        return self.read("cpu") if self.has_changed() else cpu
 
     def refresh(self) -> None:
         """Find the members of the tree, or new ones."""
@@ -97,7 +123,7 @@ class Side:
             self.read("refresh")
         elif self.pid is not None and not self.is_lost:
             try:
-                self._tree = Tree(self.pid)
+                self._tree = self._last_tree = Tree(self.pid)
             except GONE:
                 self.is_lost = True
 
@@ -168,7 +194,7 @@ class Monitor(threading.Thread):
         """Return what was seen, after the window's end."""
         self.join()
         has_gaps = not self._is_whole or any(side.is_lost for side in self._sides)
-        return Usage(self._metrics, tuple(self._samples), has_gaps)
+        return Usage(self._metrics, tuple(self._samples), has_gaps, is_cpu_lost=self._server.is_cpu_lost)
 
     def run(self) -> None:
         """Wait for the window, sample it, and sum up. Called by `start`."""
@@ -187,9 +213,11 @@ class Monitor(threading.Thread):
         if not self._take_samples(self._end_ns - LEAD_NS):
             return
         last_ns, last = time.monotonic_ns(), self._counters()  # now: the threads end with their connections
-        if not self._wait_until(self._end_ns):
+        if not self._wait_until(self._end_ns - EARLY_NS):
             return
         after = self._edge()
+        server = self._server.last_cpu(after.server)
+        after = after._replace(server=None if self._server.is_cpu_lost else server)
         self._server.note_uss()
         self._metrics.update(edge_metrics(before, after) | observed(self._server.pid))
         self._note_counters(first, last, (after.at_ns - before.at_ns) / (last_ns - first_ns))

@@ -64,10 +64,13 @@ class Judge:
             cores_shared=self.cores.shared or (running.child is not None and self._is_beside(metrics)),
             was_killed=running.was_killed,
             has_monitor_gaps=usage.has_gaps,
+            is_cpu_lost=usage.is_cpu_lost,
             is_nonconforming=trial.server.name in self.nonconforming,
             ceiling_per_s=self.ceiling_per_s(trial.workload),
         )
         slices = given.get("slices", ())
+        if usage.are_slices_blind:
+            slices = [{**one, "server_cpu_s": None} for one in slices]
         moves = slices or trial.workload.is_varying  # with the machine, which cancels; or because it was asked to
         found = doubts(metrics, () if moves else given["timeline"], known)
         metrics = without_unseen_cpu(metrics)
@@ -142,8 +145,12 @@ def trial_metrics(result: Mapping[str, Any], usage: Usage) -> dict[str, Any]:
     errors: Mapping[str, int] = result["errors"]
     metrics = {name: value for name, value in result.items() if name in _NUMBERS and value is not None}
     metrics |= {name: value for name, value in usage.metrics.items() if value is not None}
-    if result.get("server_cpu_s") is not None and result["window_s"]:  # of a block: what its slices add up to
-        metrics["server_cpu_share"] = result["server_cpu_s"] / result["window_s"]
+    if usage.is_cpu_lost or usage.are_slices_blind:
+        metrics.pop("server_idle_cpu_share", None)
+    if usage.is_cpu_lost:
+        metrics.pop("server_cpu_s", None)
+    if "server_cpu_s" in result and "server_cpu_s" in metrics and result["window_s"]:  # of a block, which has no share
+        metrics["server_cpu_share"] = metrics["server_cpu_s"] / result["window_s"]
     metrics["errors"] = sum(errors.get(name, 0) for name in ERROR_CLASSES)
     metrics |= {f"errors_{name}": errors.get(name, 0) for name in (*ERROR_CLASSES, *OUR_FAULTS)}
     if result["window_s"]:

@@ -13,6 +13,7 @@ from helpers import fake_host as fakes
 from bench.errors import ExitCode
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Block, Status, Stop, StopReason
+from bench.metrics import CPU
 from bench.regress import conclude
 from bench.regress.ledger import Ledger, entries
 from bench.regress.planner import SOLO, Knowledge
@@ -20,7 +21,7 @@ from bench.regress.render import markdown, text
 from bench.regress.request import Prepared
 from bench.regress.session import session
 from bench.verdict.judge import judge
-from bench.verdict.pairs import Arm, Observation
+from bench.verdict.pairs import Arm, Observation, paired_values
 from bench.verdict.words import Word
 
 ORDERS = {("base", "head"): "AB", ("head", "base"): "BA"}
@@ -254,3 +255,12 @@ def test_lines_of_an_earlier_version_are_left_alone(tmp_path):
     path.write_text('{"schema": 1, "cell": "threads", "word": "OK"}\n{"schema": 3}\n')
     ledger = Ledger(path)
     assert (ledger.entries, ledger.unreadable) == ([], 1), "one of a later version cannot be read"
+
+
+def test_slices_that_tell_no_cpu_leave_the_ratio_to_the_trials():
+    blind = [{"pass": 1, "slice_s": 0.1, "replies": 10, "server_cpu_s": None, "response_p50_ns": 5.0}]
+    rows = [
+        Observation(cell="c", pair=0, arm=arm, values={CPU.column: cpu}, slices=blind)
+        for arm, cpu in ((Arm.BASELINE, 10.0), (Arm.CANDIDATE, 20.0))
+    ]
+    assert paired_values(rows, CPU.column).log_ratios == pytest.approx([math.log(2)])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import resource
+import signal
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -165,3 +167,24 @@ def test_a_target_must_answer(tmp_path):
         listener.bind(str(path))
         listener.listen()
         preflight.check_server(Server(name="t", target=f"unix:{path}"))
+
+
+def test_a_pid_that_is_not_the_servers_is_refused():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        target = f"127.0.0.1:{port}"
+        with subprocess.Popen(["sleep", "60"]) as stranger:
+            with pytest.raises(UsageError, match=rf"does not listen at {target}, process {os.getpid()} does"):
+                preflight.check_owner(target, stranger.pid, port)
+            stranger.kill()
+        with pytest.raises(UsageError, match=r"--pid \d+ has started this command too"):
+            preflight.check_owner(target, os.getppid(), port)
+
+
+def test_a_pid_whose_child_listens_is_taken():
+    code = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)"
+    command = ["sh", "-c", f'{sys.executable} -c "{code}; time.sleep(60)"; true']
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as wrapper:
+        port = int(wrapper.stdout.readline())
+        preflight.check_owner(f"127.0.0.1:{port}", wrapper.pid, port)
+        os.killpg(wrapper.pid, signal.SIGKILL)

@@ -251,3 +251,26 @@ def test_the_reference_generator_gives_a_trial_of_the_same_columns(bench):
     assert {name for name in ours.metrics if not name.startswith("connect_")} <= set(its.metrics)
     assert its.metrics["replies"] > 0
     assert its.metrics["client_cpu_share"] <= 1.1
+
+
+@pytest.mark.parametrize(
+    ("fields", "cpu_s"),
+    [({}, 0.5), ({"are_slices_blind": True}, 0.9), ({"are_slices_blind": True, "is_cpu_lost": True}, None)],
+)
+def test_the_cpu_of_a_block_is_of_slices_or_whole(fields, cpu_s):
+    result = {
+        **dict.fromkeys(("client_cpu_s", "client_spin_s"), 0.0),
+        "errors": {},
+        "window_s": 2.0,
+        "workers": 1,
+        "replies": 100,
+        "replies_per_s": 50.0,
+        "server_cpu_s": 0.5,
+        "server_idle_cpu_share": 0.1,
+    }
+    whole = {"server_cpu_s": 0.9} if fields else {}
+    metrics = trial_metrics(result, Usage(whole, (), has_gaps=False, **fields))
+    assert metrics.get("server_cpu_s") == cpu_s
+    assert metrics.get("server_cpu_share") == (None if cpu_s is None else cpu_s / 2)
+    assert metrics.get("server_cpu_us_per_reply") == (None if cpu_s is None else pytest.approx(1e6 * cpu_s / 100))
+    assert ("server_idle_cpu_share" in metrics) == (not fields)

@@ -17,7 +17,8 @@ from bench.experiment.host.machine import usable_cpus
 from bench.experiment.schema import MONITOR, TRIALS
 from bench.experiment.trial import procfs
 from bench.experiment.trial.monitor import Edge, Monitor, Side, edge_metrics
-from bench.experiment.trial.procfs import GONE, Cpu, Machine, MachineClock, Tree, cpu_clock_s
+from bench.experiment.trial.procfs import GONE, Cpu, Machine, MachineClock, cpu_clock_s
+from bench.experiment.trial.tree import Tree
 
 SPIN = "while True: pass"
 IDLE = "print('idle', flush=True); input()"
@@ -284,3 +285,68 @@ def test_tree_drops_members_that_end_and_raises_after_the_last():
         process.communicate("\n")
         with pytest.raises(GONE):
             tree.vitals()
+
+
+FORKS = """
+import os, signal, sys
+signal.signal(signal.SIGCHLD, {disposition})
+told, tell = os.pipe()
+def burn(tag):
+    if not (pid := os.fork()):
+        end = os.times().user + 0.1
+        while os.times().user < end: pass
+        print(tag, flush=True)
+        os.read(told, 1)
+        os._exit(0)
+    return pid
+burn('first')
+input()
+os.write(tell, b'..')
+if {waits}: os.wait()
+burn('second')
+if {waits}: os.wait()
+else:
+    try: os.wait()
+    except ChildProcessError: pass
+print('both', flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_process_that_ends_is_counted_or_known_lost(waits):
+    disposition = "signal.SIG_DFL" if waits else "signal.SIG_IGN"
+    with Running(FORKS.format(waits=waits, disposition=disposition)) as process:
+        assert process.stdout.readline() == "first\n"
+        side = Side("server", process.pid)
+        side.refresh()
+        before = side.read("cpu").total_s
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "second\n"
+        assert process.stdout.readline() == "both\n"
+        used_s = side.last_cpu(side.read("cpu")).total_s - before
+        assert side.has_changed()
+        assert side.is_cpu_lost is not waits
+        if waits:
+            assert used_s >= 0.08  # of the second one; what is waited for is told in ticks
+
+
+def test_a_process_started_later_is_known_by_its_time():
+    with Running(CHILDREN) as process:
+        side = Side("server", process.pid)
+        side.refresh()
+        process.stdin.write("\n")
+        process.stdin.flush()
+        deadline = time.monotonic() + 10
+        while not side.has_changed() and time.monotonic() < deadline:
+            side.refresh()
+        assert side.has_changed(time.time() - 60)
+        assert not side.has_changed(time.time() + 60)
+        assert not side.is_cpu_lost
+        assert process.stdout.readline() == "burnt\n"
+
+
+def test_a_side_whose_cpu_is_lost_has_no_metric():
+    metrics = edge_metrics(edge(0.0, Cpu(1, 1, 1), Cpu(0, 0, 0)), edge(1.0, None, Cpu(0, 0, 0)))
+    assert set(metrics) == {"machine_steal_share"}
