@@ -15,8 +15,9 @@ from bench.regress import conclude
 from bench.regress.conforming import conforming
 from bench.regress.junit import render as junit
 from bench.regress.ledger import Ledger, default_path
+from bench.regress.page import page, page_of_failure
 from bench.regress.proof import believed, prove
-from bench.regress.render import Presentation, markdown, text
+from bench.regress.render import Presentation, folded, markdown, text
 from bench.regress.request import Prepared, Request, machine_key, prepared
 from bench.regress.session import Question, session
 from bench.verdict.judge import ALPHA
@@ -34,7 +35,20 @@ if TYPE_CHECKING:
     from bench.regress.conforming import Check
     from bench.regress.proof import Prover
 
-__all__ = ["Amount", "Request", "basic", "failure", "junit", "markdown", "prove", "run", "text"]
+__all__ = [
+    "Amount",
+    "Request",
+    "basic",
+    "failure",
+    "folded",
+    "junit",
+    "markdown",
+    "page",
+    "page_of_failure",
+    "prove",
+    "run",
+    "text",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
