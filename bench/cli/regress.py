@@ -152,7 +152,7 @@ def regress(context: click.Context, /, **given: Any) -> None:
         if verdict is None:
             raise
         page = regression.page_of_failure(verdict, _whole_command(context)) if given["html"] else ""
-        _give(given, verdict, markdown=f"### {verdict.word}\n\n```text\n{error}\n```\n", page=page)
+        _give(given, verdict, markdown=_markdown(verdict.word, error), page=page)
         raise type(error)(f"{verdict.word}: {error}") from error
     comparison = shown.comparison
     _give(
@@ -164,6 +164,11 @@ def regress(context: click.Context, /, **given: Any) -> None:
         seconds=shown.seconds,
     )
     context.exit(int(comparison.exit_code(allow_inconclusive=given["allow_inconclusive"])))
+
+
+def _markdown(word: Word, error: BenchError) -> str:
+    """Return the summary of a comparison that could not begin."""
+    return f"### {word}\n\n**{word}: nothing was measured**\n\n```text\n{error}\n```\n"
 
 
 def _printed(shown: Presentation, *, verbose: bool) -> str:
