@@ -78,6 +78,12 @@ def test_workflows_give_our_actions_inputs_that_they_have():
         assert one["uses"] == "./" or re.search(r"@(v\d+|release/v1|main)$", one["uses"])
 
 
+def test_the_second_workflow_of_the_documents_waits_for_the_first():
+    first, second = documented()
+    triggers = second[True]  # YAML 1.1 takes the key `on` for a truth value
+    assert triggers["workflow_run"]["workflows"] == [first["name"]]
+
+
 @pytest.fixture
 def runner(tmp_path):
     """Return a function that runs a step's script as GitHub does, with an echobench that keeps its words."""

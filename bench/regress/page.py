@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.metrics import unit_of
 from bench.regress.planner import SOLO
-from bench.regress.sentences import medians, said_of
+from bench.regress.sentences import medians, said_of, unbroken
 from bench.units import NOT_KNOWN, bounds, percent, share
 from bench.verdict.pairs import paired_values
 
@@ -57,7 +57,7 @@ class Scale:
         step = 10 ** math.floor(math.log10(self.high - self.low))
         step = next(step * factor for factor in (0.2, 0.5, 1, 2) if (self.high - self.low) / (step * factor) <= 6)  # noqa: PLR2004 - so many texts find room
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return [{"x": self.x(step * at), "text": percent(step * at)} for at in range(first, last + 1)]
+        return [{"x": self.x(step * at), "text": share(step * at)} for at in range(first, last + 1)]
 
 
 def page(shown: Presentation, command: str) -> str:
@@ -95,6 +95,7 @@ def _rendered(**values: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["unbroken"] = unbroken
     return environment.get_template("page.html.j2").render(words=WORDS, **values)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bench.experiment.model import StopReason
 from bench.metrics import unit_of
 from bench.regress.planner import SOLO
-from bench.regress.sentences import headline, medians, said_of
+from bench.regress.sentences import headline, medians, said_of, unbroken
 from bench.regress.validity import host_doubt
 from bench.units import bounds, estimate, percent, plural, share
 from bench.verdict.words import Word
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _BEGINNING = re.compile(r"\s*(?:\S+\s{2,})?")
 """What the folded rest of a line stands under: its indent, and the word of its cell."""
-
-_NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:%|[nµm]?s|[KMG]i?B|B|minutes|pairs|trials|to)(?:\W|$))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +123,7 @@ def _fold(line: str, width: int) -> str:
     beginning = _BEGINNING.match(line)
     assert beginning is not None
     parts = textwrap.wrap(
-        _NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}", line),
+        unbroken(line),
         width,
         subsequent_indent=" " * beginning.end(),
         break_long_words=False,

@@ -5,6 +5,7 @@ Terminal, Markdown and page say the same, because they say these sentences. No l
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bench.units import listed, share, spoken
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _MINUTES_FROM_S = 100.0
 
+_NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:%|[nµm]?s|[KMG]i?B|B|minutes|pairs|trials|to)(?:\W|$))")
+
 
 def headline(comparison: Comparison, pair_s: float) -> str:
     """Return the verdict on the whole in one sentence, its word first. One pair took `pair_s` seconds."""
@@ -26,7 +29,7 @@ def headline(comparison: Comparison, pair_s: float) -> str:
     cell = max(telling, key=_moved)
     if word is Word.OK:  # a sentence that is true of all cells names the metrics that decide in all of them
         cell = min(telling, key=lambda cell: len(_gating(cell)))
-    said = f"{word}: {said_of(cell, pair_s)}"
+    said = f"{word}: {said_of(cell, pair_s).splitlines()[0].rstrip(':')}"  # a log follows below
     if len(cells) == 1:
         return said
     if word is Word.OK:
@@ -65,6 +68,11 @@ def medians(metric: MetricVerdict) -> tuple[Estimate, Estimate] | None:
     is_inside = not change.bounded or change.low <= moved <= change.high
     is_same_way = round(moved, 3) * round(change.value, 3) >= 0  # to the digits that are shown
     return (baseline, candidate) if is_inside and is_same_way else None
+
+
+def unbroken(text: str) -> str:
+    """Return a text whose numbers no line break parts from their units."""
+    return _NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}", text)
 
 
 def _gating(cell: CellVerdict) -> list[MetricVerdict]:

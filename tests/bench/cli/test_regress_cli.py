@@ -449,7 +449,7 @@ def test_json_junit_and_summary_say_the_same(project, run, tmp_path):
     assert summary.startswith("before\n### REGRESSED: ")
     assert re.search(r"\| somebody/c16/1024B \| server CPU per reply \| \+(19|2[01])\.\d % \|", summary)
     page = (tmp_path / "page.html").read_text()
-    (headline,) = re.findall(r"<h1 class=\"REGRESSED\">(.*)</h1>", page)
+    (headline,) = re.findall(r"<title>(REGRESSED: .*)</title>", page)
     assert f"**{headline}**" in summary
     assert f"--command {shlex.quote(COMMAND)} --setup '' --pairs 12 " in html.unescape(page)
     assert page.count("--seed 1") == 1

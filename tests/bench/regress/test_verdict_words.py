@@ -89,6 +89,7 @@ SENTENCES = [
         "INCONCLUSIVE: cannot tell: it seems slower by 2.8 % (1 to 5) in throughput, and to be sure needs 80 s",
     ),
     (of_one(word=Word.INVALID, reason="the echo was wrong"), "INVALID: the echo was wrong"),
+    (of_one(word=Word.NO_BASELINE, reason="it did not start:\n  | its log"), "NO-BASELINE: it did not start"),
     (of_one(word=Word.INCONCLUSIVE, reason="no arm loads it"), "INCONCLUSIVE: cannot tell: no arm loads it"),
     (
         replace(of_one(metric(Word.OK), word=Word.OK), host_problem="the hypervisor took all"),
@@ -217,6 +218,7 @@ def test_the_page_has_the_verdict_and_every_pair_and_needs_nothing_else(tmp_path
     assert not re.search(r"<script|@import|url\(|http", html)
     assert found.text.count(made.headline) == 2, "in the title and first on the page"
     assert "new <b> against old" in found.text
+    assert not re.search(r"\d %", re.sub(r"<title>.*?</title>|<td.*?</td>|<svg.*?</svg>", "", html, flags=re.DOTALL))
     pairs = made.comparison.cells[0].metrics[0].pairs
     assert found.classes.count("pair") == 2 * pairs
     assert found.classes.count("estimate") == 2
