@@ -8,6 +8,7 @@ import pytest
 from helpers.checkout import CHECKOUT
 
 EXAMPLES = CHECKOUT / "docs" / "examples"
+MEASURE = {"depth", "stall"}  # what they print is a figure of the tutorial
 SHOWN = sorted((EXAMPLES / "output").glob("*.txt"))
 
 
@@ -23,7 +24,7 @@ def test_a_program_prints_what_the_tutorial_shows(shown, capsys):
 
 def test_every_program_that_prints_has_its_output_shown():
     programs = {path.stem for path in EXAMPLES.glob("*.py") if "print(" in path.read_text()}
-    assert programs == {path.stem for path in SHOWN}
+    assert programs - MEASURE == {path.stem for path in SHOWN}
 
 
 def test_both_sides_print_and_take_turns(capsys):
