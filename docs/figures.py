@@ -112,15 +112,13 @@ def of_run(folder: Path, column: str) -> tuple[str, list[dict[str, Any]]]:
         mean = geometric_mean_interval(values) if min(values) > 0 else mean_interval(values)
         row = {"workload": workload, "server": server, column: as_json(mean), "trials": len(values)}
         rows.append(row | {"ratio": ratios.get((workload, server)), "baseline": baseline})
-    table = [
-        f"| workload | server | {metric.axis or metric.meaning} | ratio to {baseline} |",
-        "| --- | --- | ---: | ---: |",
-    ]
+    heads = ["workload", "server", metric.axis or metric.meaning, *([f"ratio to {baseline}"] if ratios else [])]
+    table = [heads, ["---", "---", *["---:"] * (len(heads) - 2)]]
     for row in rows:
         mean = units.estimate(Estimate(**row[column]), metric.words)
         ratio = units.estimate(Estimate(**row["ratio"]), units.ratio) if row["ratio"] else "-"
-        table.append(f"| {row['workload']} | {row['server']} | {mean} | {ratio} |")
-    return "\n".join(table), rows
+        table.append([row["workload"], row["server"], mean, ratio][: len(heads)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in table), rows
 
 
 def ratios_of(folder: Path, baseline: str, column: str) -> dict[tuple[str, str], dict[str, float]]:
