@@ -19,6 +19,7 @@ nox.options.error_on_external_run = True
 nox.options.sessions = ["lint", "typing", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+SITE = "build/site"
 MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 
 
@@ -154,9 +155,21 @@ def conformance(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """Check the documents: links, the commands they show, and that every figure names its source."""
-    install(session, "test")
-    session.run("python", "-m", "pytest", "tests/test_house_documents.py", *session.posargs)
+    """Build the site, and try all that it shows. `-- --serve` shows it; `-- --figures 02 05` measures figures anew."""
+    options = {"--serve", "--figures", "--links"} & set(session.posargs)
+    rest = [word for word in session.posargs if word not in options]
+    install(session, "test", "docs")
+    if "--figures" in options:
+        session.run("python", "docs/figures.py", *rest)
+    sphinx = ("python", "-m", "sphinx", "-W", "-n", "--keep-going", "-q")
+    session.run(*sphinx, "-b", "html", "docs", SITE)
+    if "--links" in options:
+        session.run(*sphinx, "-b", "linkcheck", "docs", f"{SITE}-links")
+    if "--serve" in options:
+        session.run("python", "-m", "http.server", "--bind", "127.0.0.1", "--directory", SITE, *rest)
+    elif not options:
+        tests = rest or ["tests/test_house_documents.py", "tests/docs"]
+        session.run("python", "-m", "pytest", "-m", "not live", *tests)
 
 
 @nox.session(default=False)

@@ -86,10 +86,11 @@ def run(
     """
     ledger = Ledger(ledger_path or default_path())
     with prepared(request) as asked:
+        looked_s = time.monotonic()
         seen = conforming(asked.cells, check)
         arms = replace(asked, cells=seen.cells)
         unproven = prove(arms)
-        question = _question(arms, amount)
+        question = _question(arms, amount, spent_s=time.monotonic() - looked_s)
         knowledge = ledger.knowledge(question.cells, question.rules, question.machine)
         opened = partial(door, nonconforming=seen.doubted) if seen.doubted else door
         with opened() as bench:
@@ -115,15 +116,17 @@ def failure(error: BenchError) -> Comparison | None:
     return Comparison(cells=(cell,), looks=(), alpha=ALPHA)
 
 
-def _question(arms: Prepared, amount: Amount) -> Question:
+def _question(arms: Prepared, amount: Amount, *, spent_s: float) -> Question:
+    """Return what is asked. To look at the arms is part of the time of a comparison; to set them up is not."""
     each_s = amount.seconds_a_cell
+    seconds = amount.seconds if each_s is None else each_s * len(arms.cells)
     return Question(
         cells=arms.cells,
         rules=chosen_rules(amount.gates, amount.tolerance),
         seed=amount.seed,
         machine=machine_key(),
         pairs=amount.pairs,
-        seconds=amount.seconds if each_s is None else each_s * len(arms.cells),
+        seconds=None if seconds is None else max(0.0, seconds - spent_s),
         may_leave_out=arms.may_leave_out,
         same=arms.same,
         same_interpreter=arms.same_interpreter,
