@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bench.analysis.calibration import answer_cell, answer_paces, to_json
 from bench.cli import calibrate as command
 from bench.errors import MeasurementError, UsageError
+from bench.experiment.doubts import Doubt
 from bench.experiment.drive import drive
 from bench.experiment.instrument import ceiling
 from bench.experiment.instrument.calibrate import PACED_SHARES, CellPairs, Effort, Pace, Rate, brief, calibration
@@ -320,6 +321,21 @@ def interrupted_in_its_fourth(block):
         raise KeyboardInterrupt
     metrics = {"replies_per_s": 1000.0, "response_p50_ns": 1.0}
     return (TrialResult(trial=trial, status=Status.MEASURED, metrics=metrics),)
+
+
+def throttled(block):
+    (trial,) = block.trials
+    metrics = {"replies_per_s": 1000.0, "response_p50_ns": 1.0, "offered_per_s": 1000.0}
+    doubts = (Doubt.THROTTLED, Doubt.FEW_SAMPLES) if trial.number < 4 else ()
+    return (TrialResult(trial=trial, status=Status.MEASURED, metrics=metrics, doubts=doubts),)
+
+
+def test_a_calibration_says_what_the_host_did_to_it(tmp_path):
+    options = ["--pairs", "1", "--out", str(tmp_path / "kept.json")]
+    done = CliRunner().invoke(command.calibrate, options, obj=lambda: contextlib.nullcontext(throttled))
+    assert done.exit_code == 0, done.output
+    assert f"throttled: 3 of 27 trials. {Doubt.THROTTLED.advice}" in done.stdout
+    assert Doubt.FEW_SAMPLES not in done.stdout, "that is not of the host"
 
 
 def test_what_was_measured_until_an_interruption_is_shown_and_not_kept(tmp_path):
