@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
@@ -85,9 +86,11 @@ def test_a_compiler_that_fails(tmp_path):
     assert (ended.returncode, ended.stdout) == (2, "")
 
 
-def test_a_cache_that_cannot_be_written(tmp_path):
+def test_a_cache_that_cannot_be_written_nor_replaced(tmp_path):
     (tmp_path / "file").touch()
-    ended = run("reference", XDG_CACHE_HOME=str(tmp_path / "file"))
+    (tmp_path / f"echobench-cache-{os.geteuid()}").symlink_to(tmp_path)
+    ended = run("reference", XDG_CACHE_HOME=str(tmp_path / "file"), TMPDIR=str(tmp_path))
     assert "reference cannot run here: " in ended.stderr
+    assert "is not this user's alone: set XDG_CACHE_HOME" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert (ended.returncode, ended.stdout) == (2, "")

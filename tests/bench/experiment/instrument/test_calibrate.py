@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
+import os
 import shutil
 
 import numpy as np
@@ -282,6 +284,16 @@ def test_ceilings_are_those_of_one_python_process(plan_of_rounds, tmp_path, monk
     ceiling.save(document(), ceiling.default_path())
     for fields in ({"workers": 2}, {"generator": "reference"}):
         assert ceilings_for(plan_of_rounds(20, **fields), bench_of_ten_per_s) == Ceilings({})
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, MeasurementError), (errno.EACCES, UsageError)])
+def test_a_calibration_that_cannot_be_kept_says_why(tmp_path, monkeypatch, number, kind):
+    def fails(_path, _text):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(ceiling, "write_atomically", fails)
+    with pytest.raises(kind, match=f"{os.strerror(number)}; .*choose another file with --out"):
+        ceiling.save(document(), tmp_path / "calibration.json")
 
 
 def test_a_damaged_calibration_says_what_to_do(tmp_path):
