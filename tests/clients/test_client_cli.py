@@ -293,3 +293,15 @@ def test_the_module_runs_from_a_checkout_with_nothing_installed():
 
     command = [sys.executable, "-m", "clients", "--help"]
     assert subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True).stdout
+
+
+def test_a_load_that_keeps_no_samples_makes_no_temporary_folder(tmp_path, monkeypatch):
+    """One that is made stays if the generator is killed, as the bench kills it when it is killed itself."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nosuch"))
+    with answering(answer) as address:
+        assert main([address, "-c", "1", "-d", "20ms", "--warmup", "0s", "--json"]) == 0
+
+
+def answer(connection):
+    while data := connection.recv(65536):
+        connection.sendall(data)
