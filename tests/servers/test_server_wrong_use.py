@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
+from helpers.checkout import CHECKOUT
 from helpers.servers import run
 
 
@@ -74,6 +77,14 @@ def test_a_port_in_use(host):
         ended = run("threads", "--host", host, "--port", port)
     assert f"cannot listen on {host} port {port}: Address already in use; stop what listens there" in ended.stderr
     assert (ended.returncode, ended.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",), ("threads",)], ids=" ".join)
+def test_a_stdout_that_cannot_be_written(arguments):
+    command = ["/bin/sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "servers", *arguments]
+    ended = subprocess.run(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert ended.stderr == "python -m servers: standard output cannot be written: No space left on device\n"
+    assert ended.returncode == 2
 
 
 def test_a_compiler_that_fails(tmp_path):
