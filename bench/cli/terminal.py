@@ -18,6 +18,19 @@ def standard_output() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
+def columns() -> int | None:
+    """Return the width of the terminal that standard output is; None for a file or a pipe, where no line is folded."""
+    return standard_output().width if sys.stdout.isatty() else None
+
+
+def emphasised(text: str, colour: str, console: Console | None = None) -> str:
+    """Return a text in bold and in a colour, as far as the terminal has them and `NO_COLOR` is not set."""
+    console = standard_output() if console is None else console
+    if console.color_system is None:
+        return text
+    return click.style(text, bold=True, fg=None if console.no_color else colour)
+
+
 def put_out(text: str) -> None:
     """Print a verdict on standard output.
 
