@@ -258,15 +258,21 @@ def test_numbers_that_do_not_vary_are_judged_as_they_are(project, run, bench):
     assert "pair sd 0 %" in said
 
 
+LONG_SET_UP = "seq 99; printf '%05000d\\n' 0; echo checking; test ! -f broken"
+"""A set-up that says a hundred lines, one of them very long, and fails where there is a file."""
+
+
 @pytest.mark.usefixtures("_without_pip")
 def test_a_set_up_that_fails_for_the_candidate_only_is_invalid(project, run):
     base = project.commit(0)
     (project.root / "broken").write_text("")
     project.commit()
-    code, said = run(project.root, "--base", base, "--command", COMMAND, "--setup", "echo checking; test ! -f broken")
+    code, said = run(project.root, "--base", base, "--command", COMMAND, "--setup", LONG_SET_UP)
     assert code == 4
     assert "the set-up of working tree" in said
-    assert "checking" in said
+    assert "  | checking\n" in said
+    assert f"  | {'0' * 200}… (4,800 characters more)" in said
+    assert len(said.splitlines()) < 30
 
 
 def test_a_comparison_that_cannot_begin_reports_its_word_everywhere(project, run, tmp_path):
