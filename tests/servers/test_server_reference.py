@@ -35,7 +35,7 @@ def test_what_is_built_is_kept_until_its_source_changes(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("home", ["/dev/null", ""], ids=["not a folder", "none"])
-def test_without_a_home_it_is_kept_where_temporary_files_are_and_says_so_once(tmp_path, monkeypatch, capfd, home):
+def test_without_a_home_it_is_kept_where_temporary_files_are(tmp_path, monkeypatch, capfd, home):
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setattr(reference.Path, "home", lambda: no_home(home))
     monkeypatch.setattr(reference.tempfile, "tempdir", str(tmp_path))

@@ -115,7 +115,7 @@ def test_a_run_can_be_taken_up_again_without_what_was_torn(store, tmp_path):
     assert json.loads((store.path / "run.json").read_text())["state"] == "running"
 
 
-def test_the_time_of_calls_that_were_cut_off_counts_when_it_is_taken_up(store):
+def test_the_time_of_calls_that_were_cut_off_counts(store):
     """The first call measured until second 10, the second one from second 100 to 104; neither could finish the run."""
     second = dt.datetime.fromisoformat(store.info["started_at"])
 
