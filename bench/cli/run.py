@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.door import door_of
-from bench.cli.measured import measured
+from bench.cli.files import refuse_unwritable
+from bench.cli.measured import Shown, measured
 from bench.cli.options import (
     alternatives,
     baseline_option,
@@ -43,7 +44,8 @@ Examples:
 Commas separate alternative values of a workload. Each combination is measured.
 
 \b
-Exit status: 0 if every trial was measured, 2 wrong use, 4 if some could not be.
+Exit status: 0 if every trial was measured, 1 if a --fail-if was so, 2 wrong use,
+3 if a --fail-if cannot be told, 4 if a trial could not be measured.
 """
 LOOKING = "Looking over the plan, its servers and the load generator"
 
@@ -79,6 +81,15 @@ LOOKING = "Looking over the plan, its servers and the load generator"
     help="Folder in which the run gets a folder of its own.",
 )
 @click.option(
+    "--fail-if",
+    metavar="RULE",
+    multiple=True,
+    help='End with 1 if this is so, with 3 if that cannot be told: "p99 > 5ms", or of one server "threads: p99 > 5ms". '
+    "May be repeated.",
+)
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file.")
+@click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Add Markdown to this file.")
+@click.option(
     "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Measure the rest of an interrupted run."
 )
 @click.option("--more", is_flag=True, help="With --resume: add trials to a run, also to one that is complete.")
@@ -97,6 +108,8 @@ def run(
     *,
     more: bool,
     anyway: bool,
+    junit: Path | None,
+    summary: Path | None,
     no_report: bool,
     dry_run: bool,
     **options: Any,
@@ -106,6 +119,7 @@ def run(
     The servers of a workload are alive together and get the load in turn, so that what the machine does falls on all of
     them alike. Ctrl-C keeps what was measured; --resume goes on.
     """
+    refuse_unwritable(junit, summary)
     console = standard_output()
     if resume is not None:
         with console.status(LOOKING):
@@ -121,7 +135,7 @@ def run(
             return ExitCode.FINE
         with console.status(LOOKING):
             ready = campaign.begin(resolved, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
-    return measured(ready, console, door_of(context), no_report=no_report)
+    return measured(ready, console, door_of(context), Shown(junit=junit, summary=summary, has_report=not no_report))
 
 
 def _taken_up(path: Path, options: dict[str, Any], *, more: bool) -> Campaign:

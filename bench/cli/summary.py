@@ -13,12 +13,15 @@ from rich.table import Table
 from bench import metrics, units
 from bench.analysis.estimates import remarks
 from bench.analysis.estimates.cells import LEVEL
-from bench.analysis.estimates.ranking import rank
+from bench.analysis.estimates.ranking import rank, sentence
+from bench.analysis.estimates.thresholds import judge, worst
 from bench.analysis.estimates.wander import wander
+from bench.errors import ExitCode
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
 from bench.metrics import THROUGHPUT
 from bench.text import cut_lines
+from clients.thresholds import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +34,22 @@ if TYPE_CHECKING:
     from bench.metrics import Metric
 
 
+STYLES = {Finding.FAILED: "bold red", Finding.CANNOT_TELL: "bold yellow", Finding.OK: "green"}
+_EXIT_CODES = {
+    Finding.FAILED: ExitCode.REGRESSED,
+    Finding.CANNOT_TELL: ExitCode.INCONCLUSIVE,
+    Finding.OK: ExitCode.FINE,
+}
+
+
 def show(run: Run, console: Console) -> None:
     """Print the table, what it rests on, the failures and the doubts of a run."""
     found = rank(run)
     for line in found.behind:
         console.print(line, style="bold yellow", markup=False, soft_wrap=True)
     console.print(estimates(found))
+    for one in judge(run):
+        console.print(one.sentence, style=STYLES[one.finding], markup=False, soft_wrap=True)
     level = units.share(LEVEL)
     below = f"Below a ratio: the geometric mean over trials, with its {level} interval."
     alone = f"Geometric means over trials, with their {level} intervals."
@@ -50,6 +63,22 @@ def show(run: Run, console: Console) -> None:
         *((line, "yellow") for line in doubts(run)),
     ]:
         console.print(line, style=style, markup=False, soft_wrap=True)
+
+
+def exit_code(run: Run) -> ExitCode:
+    """Return what the thresholds of a run come to; FINE if it has none."""
+    return _EXIT_CODES[worst(judge(run))]
+
+
+def markdown(run: Run) -> str:
+    """Return the answer of a run and the words of its thresholds, for the summary of a CI job."""
+    found, judged = rank(run), judge(run)
+    standing = found.headline(found.question)
+    title = "nothing was measured" if standing is None else sentence(standing, found.sweep)
+    lines = [f"### {f'{worst(judged)}: ' if judged else ''}{title}", "", f"Run `{run.id}`.", ""]
+    lines += [f"- {one.sentence}" for one in judged]
+    lines += [f"- {line}" for line, _ in failures(run)]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def estimates(found: Ranking) -> Table:
