@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "Measure servers by a preset or a plan, and report.",
+    "show": "Show the ranking, the doubts and the machine of a run.",
     "report": "Make the tables, plots and report of a run again.",
     "compare": "Compare the servers of one run, two stored runs, or more.",
     "regress": "Say whether a change made a server slower.",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.cli.files import add_to_file, write_file
 from bench.cli.plan_words import amount
 from bench.cli.progress import watching
+from bench.cli.terminal import put_out
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What is made of a run besides what is printed: the files that were asked for, and the report."""
+    """How a run is shown: where its progress is printed, what on stdout, which files are written, and the report."""
 
+    progress: Console
+    as_json: bool = False
     junit: Path | None = None
     summary: Path | None = None
     has_report: bool = True
@@ -33,10 +37,10 @@ class Shown:
 def measured(ready: Campaign, console: Console, door: Door, shown: Shown) -> ExitCode:
     """Measure, and then make tables, plots and report of what there is, also after an interruption."""
     said = f"{amount(ready.plan, ready.done)}, seed {ready.plan.seed}, in {ready.store.path}"
-    console.print(said, soft_wrap=True)
+    shown.progress.print(said, soft_wrap=True)
     for note in ready.store.notes:
-        console.print(note, style="yellow", markup=False, soft_wrap=True)
-    with watching(console, ready.left) as watcher:
+        shown.progress.print(note, style="yellow", markup=False, soft_wrap=True)
+    with watching(shown.progress, ready.left) as watcher:
         tally = ready.measure(watcher, door)
     if not ready.store.done():
         console.print("Interrupted before the first trial ended: there is nothing to report.")
@@ -54,11 +58,14 @@ def measured(ready: Campaign, console: Console, door: Door, shown: Shown) -> Exi
 def _sum_up(store: Store, console: Console, shown: Shown) -> ExitCode:
     """Say what was measured, and return what the thresholds come to."""
     from bench.analysis.runs import run_folder  # noqa: PLC0415 - pandas only after measuring
-    from bench.cli import summary  # noqa: PLC0415 - as above
+    from bench.cli import run_document, summary  # noqa: PLC0415 - as above
 
     run = run_folder.load(store.path, from_records=True)
-    summary.show(run, console)
-    console.print(summary.time_spent(store.info))
+    if shown.as_json:
+        put_out(f"{json.dumps(run_document.document(run), indent=1)}\n")
+    else:
+        summary.show(run, console)
+        console.print(summary.time_spent(store.info))
     _write_files(run, shown)
     run_folder.write_tables(run)  # a disk that is full by now takes nothing from what was said
     return summary.exit_code(run)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
 
 from bench.cli.door import door_of
 from bench.cli.files import refuse_unwritable
@@ -14,6 +15,7 @@ from bench.cli.measured import Shown, measured
 from bench.cli.options import (
     alternatives,
     baseline_option,
+    json_option,
     pid_option,
     pythons_option,
     seed_option,
@@ -96,6 +98,8 @@ LOOKING = "Looking over the plan, its servers and the load generator"
 @click.option(
     "--anyway", is_flag=True, help="Also measure servers that fail a basic case of `check`, and mark their numbers."
 )
+@json_option
+@click.option("--quiet", is_flag=True, help="Print what was found, and no progress.")
 @click.option("--no-report", is_flag=True, help="Make no plots and no report. `echobench report` makes them later.")
 @click.option("--dry-run", is_flag=True, help="Say what would be measured, and how long that would take.")
 @click.pass_context
@@ -108,6 +112,8 @@ def run(
     *,
     more: bool,
     anyway: bool,
+    as_json: bool,
+    quiet: bool,
     junit: Path | None,
     summary: Path | None,
     no_report: bool,
@@ -120,9 +126,10 @@ def run(
     them alike. Ctrl-C keeps what was measured; --resume goes on.
     """
     refuse_unwritable(junit, summary)
-    console = standard_output()
+    console = Console(stderr=True, highlight=False) if as_json else standard_output()
+    progress = Console(quiet=True) if quiet else console
     if resume is not None:
-        with console.status(LOOKING):
+        with progress.status(LOOKING):
             ready = _taken_up(resume, options, more=more)
     elif more:
         raise UsageError("--more adds trials to a run: name it with --resume RUN")
@@ -133,9 +140,10 @@ def run(
         if dry_run:
             describe(resolved, console)
             return ExitCode.FINE
-        with console.status(LOOKING):
+        with progress.status(LOOKING):
             ready = campaign.begin(resolved, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
-    return measured(ready, console, door_of(context), Shown(junit=junit, summary=summary, has_report=not no_report))
+    shown = Shown(progress=progress, as_json=as_json, junit=junit, summary=summary, has_report=not no_report)
+    return measured(ready, console, door_of(context), shown)
 
 
 def _taken_up(path: Path, options: dict[str, Any], *, more: bool) -> Campaign:

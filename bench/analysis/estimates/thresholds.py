@@ -59,7 +59,8 @@ class Judged:
         lies = f"{self.table.metric} {rule.relation(self.finding)} {metric.words(rule.limit)}"
         is_exact = self.estimate.low == self.estimate.high
         value = metric.words(self.estimate.value) if is_exact else _words(self.estimate, metric)
-        return f"{lies}: {value}{'; measure more trials' if self.finding is Finding.CANNOT_TELL else ''}"
+        is_narrowed_by_more = self.finding is Finding.CANNOT_TELL and self.estimate.high != math.inf
+        return f"{lies}: {value}{'; more trials may tell' if is_narrowed_by_more else ''}"
 
     @property
     def sentence(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -29,7 +30,7 @@ def end(builder, tmp_path):
         ready = SimpleNamespace(plan=plan, store=store, done=(), left=0, measure=lambda _watcher, _door: tally)
         console = Console(file=io.StringIO(), width=160)
         files = {"junit": tmp_path / "run.xml", "summary": tmp_path / "run.md"}
-        code = measured(ready, console, None, Shown(has_report=False, **files, **shown))
+        code = measured(ready, console, None, Shown(progress=console, has_report=False, **files, **shown))
         return int(code), console.file.getvalue(), *(path.read_text() for path in files.values())
 
     return run
@@ -47,6 +48,14 @@ def end(builder, tmp_path):
 )
 def test_a_rule_that_failed_decides_the_exit_status(end, rules, statuses, code):
     assert end(*rules, statuses=statuses)[0] == code
+
+
+def test_programs_get_the_findings_as_json(end, capsys):
+    code, said, *_ = end("p99 > 1us", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert code == 1
+    assert [one["finding"] for one in found["thresholds"]] == ["FAILED", "FAILED"]
+    assert "FAILED" not in said
 
 
 def test_the_findings_are_printed_and_in_both_files(end):
