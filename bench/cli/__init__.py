@@ -28,6 +28,7 @@ COMMANDS = {
     "show": "Show the ranking, the doubts and the machine of a run.",
     "report": "Make the tables, plots and report of a run again.",
     "compare": "Compare the servers of one run, two stored runs, or more.",
+    "history": "Follow every cell over the runs of a folder, and alarm if one became slower.",
     "regress": "Say whether a change made a server slower.",
     "check": "Check that servers echo correctly, whatever their clients do.",
     "search": "Find the highest rate at which a server keeps a stated response time.",
