@@ -28,6 +28,7 @@ from clients.arguments import (
 )
 from clients.coordination import coordinated, interruptible
 from clients.limits import raise_descriptors
+from clients.live import LiveRecorder
 from clients.load import Load, Shard, soon
 from clients.recorder import RawRecorder, Recorder
 from clients.reference import LoadError, ReferenceLoad
@@ -145,7 +146,8 @@ def _run(
     options: argparse.Namespace, target: Target, workload: Workload, log: Path | None, part: Path | None
 ) -> Result:
     shard: Shard = options.shard or Shard()
-    recorder = (RawRecorder if part is not None else Recorder)(open_loop=workload.is_open_loop)
+    kind = RawRecorder if part is not None else LiveRecorder if options.live else Recorder
+    recorder = kind(open_loop=workload.is_open_loop)
     with nullcontext() if log is None else log.open("w") as stream:
         if stream is not None and options.shard is None:
             stream.write(hlog.header(time.time()))
