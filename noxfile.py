@@ -19,6 +19,7 @@ nox.options.error_on_external_run = True
 nox.options.sessions = ["lint", "typing", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+SITE = "build/site"
 MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 
 
@@ -154,22 +155,43 @@ def conformance(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """Check the documents: links, the commands they show, and that every figure names its source."""
-    install(session, "test")
-    session.run("python", "-m", "pytest", "tests/test_house_documents.py", *session.posargs)
+    """Build the site, and try all that it shows. `-- --serve` shows it; `-- --figures 02 05` measures figures anew."""
+    options = {"--serve", "--figures", "--links"} & set(session.posargs)
+    rest = [word for word in session.posargs if word not in options]
+    install(session, "test", "docs")
+    if "--figures" in options:
+        session.run("python", "docs/figures.py", *rest)
+    sphinx = ("python", "-m", "sphinx", "-W", "-n", "--keep-going", "-q")
+    session.run(*sphinx, "-b", "html", "docs", SITE)
+    if "--links" in options:
+        session.run(*sphinx, "-b", "linkcheck", "docs", f"{SITE}-links")
+    if "--serve" in options:
+        session.run("python", "-m", "http.server", "--bind", "127.0.0.1", "--directory", SITE, *rest)
+    elif not options:
+        tests = rest or ["tests/test_house_documents.py", "tests/docs"]
+        session.run("python", "-m", "pytest", "-m", "not live", *tests)
 
 
 @nox.session(default=False)
 def package(session: nox.Session) -> None:
-    """Build the wheel, install it, and measure with what it brings, in a folder with rooms of somebody else."""
-    wheels = Path(session.create_tmp()).resolve() / "wheels"
-    session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(wheels), ".")
-    wheel = max(wheels.glob("echobench-*.whl"), key=lambda path: path.stat().st_mtime)
+    """Build what is published, check it, and measure with the installed wheel; `-- dist` keeps both files there."""
+    folder = Path(session.create_tmp()).resolve()
+    built = Path(session.posargs[0]).resolve() if session.posargs else folder / "dist"
+    session.install(*nox.project.dependency_groups(PYPROJECT, "package"))
+    session.run("python", "-m", "build", "--outdir", str(built))  # the wheel is made from the sdist
+    wheel, sdist = (newest(built, f"echobench-*{suffix}") for suffix in (".whl", ".tar.gz"))
+    session.run("python", "-m", "twine", "check", "--strict", str(wheel), str(sdist))
     session.install(str(wheel))
     session.install("--force-reinstall", "--no-deps", str(wheel))  # an earlier build has the same version
+    strangers = folder / "strangers"
     for room in ("bench", "servers", "clients"):
-        (wheels / room).mkdir(exist_ok=True)
-        (wheels / room / "__init__.py").write_text("raise SystemExit('this is not ours')")
-    session.chdir(wheels)
+        (strangers / room).mkdir(parents=True, exist_ok=True)
+        (strangers / room / "__init__.py").write_text("raise SystemExit('this is not ours')")
+    session.chdir(strangers)
     session.run("echobench", "check", "threads", "--quick")
     session.run("python", "-m", "echobench", "run", "smoke", "--out", "runs")
+
+
+def newest(folder: Path, pattern: str) -> Path:
+    """Return the file that was written last: a folder may have earlier builds."""
+    return max(folder.glob(pattern), key=lambda path: path.stat().st_mtime)

@@ -54,6 +54,14 @@ FOREIGN_CPU = Limit(
     why="Other processes fall on both arms of a comparison alike, or on one of them by chance. A single trial has"
     " nothing to cancel them with. The simulation and its end are those of stolen time.",
 )
+THROTTLED = Limit(
+    question="CPU seconds per second for which the quota of the cgroup stopped its processes",
+    trial=0.0,
+    regress=0.10,
+    why="A stop lasts up to a period of the quota, which is 100 ms by default, so a single one is in the high"
+    " percentiles of a trial. On whose slice a stop falls is not chance, as it is with stolen time: it comes when the"
+    " CPU time of a period is used up, and who uses more is stopped more. So a comparison bears little of it.",
+)
 ERRORS = Limit(
     question="share of the requests that failed",
     trial=0.0,

@@ -197,6 +197,12 @@ MEMORY = Metric(
 
 STEAL = Metric("machine_steal_share", "Float64", "share of the machine's CPU time that the hypervisor took away")
 FOREIGN_CPU = Metric("machine_foreign_cpu_share", "Float64", "share of the machine's CPU time used by neither side")
+THROTTLED = Metric(
+    "machine_throttled_share",
+    "Float64",
+    "CPU seconds per second for which the quota of our cgroup stopped its processes: 1.0 is one core stopped",
+    since=4,
+)
 
 OUR_FAULTS = ("no_local_port", "no_descriptor")
 """Classes of failures that are this machine's and say nothing about the server. They are not among `errors`."""
@@ -280,6 +286,8 @@ ALL: tuple[Metric, ...] = (
     Metric("client_runqueue_wait_ns", "Int64", "time the generator's threads waited for a CPU", since=3),
     STEAL,
     FOREIGN_CPU,
+    Metric("machine_throttled", "Int64", "how often the quota of our cgroup stopped its processes", since=4),
+    THROTTLED,
 )
 """Every metric, in the order of the columns of trials.parquet."""
 

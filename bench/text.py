@@ -41,10 +41,10 @@ def cut_lines(text: str) -> str:
     return "\n".join(map(cut, text.splitlines()))
 
 
-def quoted(said: bytes, log: Path) -> str:
+def quoted(said: bytes, log: Path | None = None) -> str:
     """Return the last lines of what a process said, each cut and marked as its words; nothing if it said nothing.
 
-    `said` is the end of its `log`: TAIL_BYTES of it are enough.
+    `said` is the end of its `log`: TAIL_BYTES of it are enough. A log that will be gone when this is read is None.
     """
     lines = said[-TAIL_BYTES:].decode(errors="replace").strip().splitlines()[-TAIL_LINES:]
     return "\n".join(f"  | {cut(line, log)}" for line in lines)

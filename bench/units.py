@@ -1,6 +1,7 @@
 """Numbers for people: the only place where a value loses digits, gains a unit, or gets its interval beside it.
 
-There is one notation for an estimate, `point [low, high]`, and `estimate` is its only writer. Computes nothing.
+There is one notation for an estimate, `point [low, high]`, and `estimate` is its only writer; in a sentence it is
+`point (low to high)`, by `spoken`. Computes nothing.
 """
 
 from __future__ import annotations
@@ -55,6 +56,14 @@ def bounds(found: Bounded, write: Callable[[float], str]) -> str:
     return f"[{write(found.low)}, {write(found.high)}]"
 
 
+def spoken(found: Bounded) -> str:
+    """Write a fraction with its interval as a sentence has it: `9.3 % (1.2 to 18)`; the point alone without one."""
+    if not (math.isfinite(found.low) and math.isfinite(found.high)):
+        return share(found.value)
+    low, high = (share(bound).removesuffix(" %") for bound in (found.low, found.high))
+    return f"{share(found.value)} ({low} to {high})"
+
+
 def plural(number: int, noun: str) -> str:
     """Write `1 trial` or `1,200 trials`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
@@ -70,7 +79,7 @@ def percent(fraction: float, *, signed: bool = True) -> str:
     """Write 0.068 as `+6.8 %`, and unsigned 0.05 as `5 %`; `unknown` for NaN."""
     if math.isnan(fraction):
         return "unknown"
-    points = round(100 * fraction, 1 if abs(fraction) < 1 else 0)
+    points = round(100 * fraction, 1 if abs(fraction) < 1 else 0) + 0.0  # which makes of -0.0 a plain zero
     return f"{points:+.{1 if abs(fraction) < 1 else 0}f} %" if signed else f"{points:g} %"
 
 

@@ -1,10 +1,13 @@
 """`python -m clients HOST:PORT`: put load on an echo server and say what came back."""
 
+import errno
 import os
 import signal
 import sys
 
 WRONG_USE = 2
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a disk says, a quota, or a limit on the size of a file, when it is used up."""
 INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 """What a shell says of a program that such a signal ended."""
 
@@ -28,8 +31,19 @@ def main() -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the very end
+        _drop_the_rest()
         return NOBODY_READS
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _drop_the_rest()
+        print(f"clients: the result cannot be written: {error.strerror}", file=sys.stderr)
+        return cli.INVALID
+
+
+def _drop_the_rest() -> None:
+    """Have what is left on stdout go nowhere, because it is flushed at the very end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -100,21 +100,21 @@ def _status(result: Result, judged: Sequence[Judged]) -> int:
 
 def _measured(options: argparse.Namespace, target: Target, workload: Workload) -> Result:
     """Return the result of the load. Raise TargetError if it was plain, and the server speaks TLS."""
-    with TemporaryDirectory(prefix="echobench-") as scratch:
-        if options.workers > 1:
-            result = _several(options, target, workload, Path(scratch))
-        else:
-            result = _alone(options, target, workload, Path(scratch))
+    if options.workers == 1 and options.samples is None:
+        result = _run(options, target, workload, options.hlog, None)  # which leaves nothing, whatever ends it
+    else:
+        with TemporaryDirectory(prefix="echobench-") as scratch:
+            take = _several if options.workers > 1 else _sampled
+            result = take(options, target, workload, Path(scratch))
     if not result.replies and result.connections_established and not options.coordinated:
         require_plain(target)
     return result
 
 
-def _alone(options: argparse.Namespace, target: Target, workload: Workload, scratch: Path) -> Result:
-    part = scratch / "samples.npy" if options.samples else None
+def _sampled(options: argparse.Namespace, target: Target, workload: Workload, scratch: Path) -> Result:
+    part = scratch / "samples.npy"
     result = _run(options, target, workload, options.hlog, part)
-    if part is not None:
-        samples.write_parquet([part], options.samples)
+    samples.write_parquet([part], options.samples)
     return result
 
 

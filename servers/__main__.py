@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import signal
 import sys
@@ -33,13 +34,24 @@ def main() -> int:
         serve = server.prepare()
         _raise_descriptor_limit()
         listener = bind(options.host or _HOST, options.port or 0, new_listener)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing to save: Ctrl-C ends a server at once, as SIGTERM does
+        _say(ready_line(listener))
     except ServerError as error:
         print(f"python -m servers: {error}", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing to save: Ctrl-C ends a server at once, as SIGTERM does
-    print(ready_line(listener), flush=True)
     serve(listener)
     return 0
+
+
+def _say(text: str) -> None:
+    """Print to stdout. Raise ServerError if that cannot be written, as on a full disk."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the very end
+        raise ServerError(f"standard output cannot be written: {error.strerror}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,13 +117,15 @@ def _list(text: str | None, *, as_json: bool) -> None:
     rows = [*entries().values()] if text is None else [known(text)]
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has had enough ends it quietly, as it ends cat
     if as_json:
-        print(json.dumps([row.to_json() for row in rows], indent=1))
+        _say(json.dumps([row.to_json() for row in rows], indent=1))
         return
     width = max(len(row.name) for row in rows)
+    lines = []
     for row in rows:
-        print(f"{row.name:{width}}  {row.summary}")
+        lines.append(f"{row.name:{width}}  {row.summary}")
         if row.gap is not None:
-            print(f"{'':{width}}  {row.gap}")
+            lines.append(f"{'':{width}}  {row.gap}")
+    _say("\n".join(lines))
 
 
 def _new_listener(server: Server, options: argparse.Namespace) -> Callable[[int], Listener]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,13 +34,12 @@ def prepare() -> None:
 
 
 def binary() -> str:
-    """Return the compiled server, made once per source and compiler. Raise RuntimeError if that fails."""
+    """Return the compiled server, made once per source and compiler. Raise RuntimeError or OSError if that fails."""
     compiler = shutil.which(PROGRAM) or PROGRAM
     key = hashlib.sha256(SOURCE.read_bytes() + compiler.encode() + " ".join(FLAGS).encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "echobench"
+    cache = _cache()
     built = cache / f"reference-server-{key}"
     if not built.exists():
-        cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
             fresh = Path(scratch) / "reference"
             command = [compiler, *FLAGS, "-o", str(fresh), str(SOURCE)]
@@ -47,3 +48,28 @@ def binary() -> str:
                 raise RuntimeError(f"{compiler} cannot build {SOURCE}:\n{done.stderr}")
             fresh.rename(built)  # atomic: of two that build at once, either leaves a whole file
     return str(built)
+
+
+def _cache() -> Path:
+    """Return the folder that the compiled server is kept in; one of this user's where temporary files are, if need be.
+
+    A container often has a user without a home, or with one that cannot be written. Raises OSError if there is neither,
+    or if the temporary folder is not this user's alone.
+    """
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "echobench"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+        why = f"{folder} cannot be written"
+    except (OSError, RuntimeError) as error:  # RuntimeError: this user has no home
+        why = str(error)
+    folder = Path(tempfile.gettempdir()) / f"echobench-cache-{os.geteuid()}" / "echobench"
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    found = folder.parent.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise PermissionError(f"{why}, and {folder.parent} is not this user's alone: set XDG_CACHE_HOME")
+    folder.mkdir(exist_ok=True)
+    os.environ["XDG_CACHE_HOME"] = str(folder.parent)  # so that it is said once
+    print(f"{why}, so {folder} is used; set XDG_CACHE_HOME to keep it elsewhere", file=sys.stderr)
+    return folder

@@ -17,7 +17,7 @@ from bench.experiment.conformance import Group, cases_of
 
 DOCUMENTS = sorted(
     str(path.relative_to(CHECKOUT))
-    for pattern in ("*.md", "docs/*.md", "results/README.md")
+    for pattern in ("*.md", "docs/*.md", "docs/tutorial/*.md", "results/README.md")
     for path in CHECKOUT.glob(pattern)
 )
 SHOWN = re.compile(r"^(?:- run: )?((?:python3? -m (?:bench|clients|servers|nox)|echobench|nox)(?: .*)?)$")
@@ -70,7 +70,7 @@ def shown_commands(text):
     """Return the commands that a document shows: in code spans, in fenced blocks (continued lines joined), indented."""
     prose = prose_of(text)
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in re.sub(r">-\n\s+|\n\s+(?=--)", " ", block).splitlines()]
+    lines = [line for block in blocks for line in re.sub(r">-\n\s+|\\\n\s*|\n\s+(?=--)", " ", block).splitlines()]
     lines += re.findall(r"^ {4,}(\S.*)$", prose, flags=re.MULTILINE)
     lines += re.findall(r"`([^`]+)`", prose)
     found = [SHOWN.match(" ".join(line.split())) for line in lines]
@@ -176,6 +176,7 @@ def test_the_main_commands_are_among_those_that_are_checked():
         ("`python -m clients HOST:PORT --rates 5`", "clients has no --rates"),
         ("`python -m servers thread --port 0`", "there is no server thread"),
         ("`nox -s test -- -k x`", "there is no session test"),
+        ("```sh\nechobench run \\\n  --jason\n```\n", "run has no --jason"),
         ("`nox -s tests-3.12`", None),
         ("`python -m servers NAME --port 0`", None),
     ],

@@ -106,6 +106,28 @@ def test_sessions_on_the_instrument_take_options(noxfile, name):
     assert session.ran == [("python", "-m", f"sharpness.{name}", "--summary", "x.md")]
 
 
+@pytest.mark.parametrize(
+    ("posargs", "last"),
+    [
+        ([], ("pytest", "-m", "not live", "tests/test_house_documents.py", "tests/docs")),
+        (["--serve"], ("http.server", "--bind", "127.0.0.1", "--directory", "build/site")),
+        (["--links"], ("sphinx", "-W", "-n", "--keep-going", "-q", "-b", "linkcheck", "docs", "build/site-links")),
+    ],
+)
+def test_docs_builds_strictly_before_anything_else(noxfile, posargs, last):
+    session = FakeSession(*posargs)
+    noxfile.docs(session)
+    strictly = ("python", "-m", "sphinx", "-W", "-n", "--keep-going", "-q", "-b", "html", "docs", "build/site")
+    assert session.ran == [strictly, ("python", "-m", *last)]
+
+
+def test_figures_are_measured_before_the_site_is_built(noxfile):
+    session = FakeSession("--figures", "02")
+    noxfile.docs(session)
+    assert session.ran[0] == ("python", "docs/figures.py", "02")
+    assert [command[2] for command in session.ran[1:]] == ["sphinx"]
+
+
 def git(folder, *arguments):
     identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
     return subprocess.check_output(["git", *identity, "-C", str(folder), *arguments], text=True).strip()

@@ -17,6 +17,7 @@ import click
 
 from bench import __version__
 from bench.cli.output import carry_any_text
+from bench.cli.spilling import has_spilled, outlast_full_disks
 from bench.errors import BenchError, ExitCode, tell_fault, unknown_name
 from bench.interrupts import raise_interrupts
 
@@ -119,13 +120,14 @@ def cli(context: click.Context) -> None:
 def main() -> int:
     """Run the command line and return its exit status. However it ends, no process that it started stays behind."""
     raise_interrupts()
+    outlast_full_disks()
     carry_any_text()
     try:
         try:
-            return cli.main(prog_name="echobench", standalone_mode=False) or ExitCode.FINE
+            status = cli.main(prog_name="echobench", standalone_mode=False) or ExitCode.FINE
         finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
+        return ExitCode.INVALID if status == ExitCode.FINE and has_spilled() else status
     except (BrokenPipeError, ReaderGoneError):
         return _left_alone()
     except BenchError as error:

@@ -15,6 +15,7 @@ from bench.cli.door import door_of
 from bench.cli.files import add_to_file, refuse_unwritable
 from bench.cli.progress import watching
 from bench.cli.terminal import standard_output
+from bench.experiment.doubts import lines
 from bench.experiment.drive import drive
 from bench.experiment.host import machine
 from bench.experiment.instrument import ceiling
@@ -71,6 +72,8 @@ def calibrate(
         found = drive(experiment, bench, watcher=watcher)
     cells, paces = _answers(found)
     markdown = _show(_heading(effort), cells, paces, console)
+    for line in lines(found.doubts, found.trials):
+        console.print(line, soft_wrap=True, highlight=False)
     if found.was_interrupted:
         raise KeyboardInterrupt
     document = {
@@ -78,6 +81,8 @@ def calibrate(
         "server": server.name,
         "no_reference_because": missing,
         **_to_json(cells, paces),
+        "doubts": found.doubts,
+        "trials": found.trials,
     }
     if as_json:
         click.echo(json.dumps(document, indent=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import secrets
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,16 @@ from bench.cli.options import (
     workload_options,
 )
 from bench.cli.progress import watching
-from bench.cli.terminal import put_out
+from bench.cli.terminal import columns, emphasised, put_out
 from bench.errors import BenchError, UsageError
 from bench.metrics import GATES
 from bench.verdict.rules import TOLERANCE
+from bench.verdict.words import Word
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from bench.regress.render import Presentation
     from bench.verdict.values import Comparison
     from clients.workload import Arrivals
 
@@ -49,6 +54,16 @@ Examples:
 Exit status: 0 fine or faster, 1 regressed, 2 wrong use, 3 inconclusive,
 4 invalid measurement, 5 nothing to compare with.
 """
+COLOURS = {
+    Word.REGRESSED: "red",
+    Word.INVALID: "magenta",
+    Word.NO_BASELINE: "magenta",
+    Word.INCONCLUSIVE: "yellow",
+    Word.IMPROVED: "green",
+    Word.OK: "green",
+}
+"""The colour of a verdict on a terminal. The word beside it says the same."""
+
 _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
 
 
@@ -97,6 +112,10 @@ _NOT_REPEATED = {"minutes", "pairs", "servers", "seed"}
     help="File that remembers the noise of comparisons.  [default: in the user's cache folder]",
 )
 @json_option
+@click.option("--verbose", is_flag=True, help="Say everything of every metric: medians, noise, what was seen.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with every pair to this file."
+)
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file.")
 @click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Add Markdown to this file.")
 @click.option("--allow-inconclusive", is_flag=True, help="Exit with 0 also if the verdict is INCONCLUSIVE.")
@@ -105,8 +124,9 @@ def regress(context: click.Context, /, **given: Any) -> None:
     """Compare two revisions of a server, or any two servers, in pairs of fresh launches.
 
     A pair keeps both alive and loads them in turn, some hundredths of a second each. So what disturbs the machine
-    disturbs both alike. REGRESSED means slower, beyond what chance gives. OK means that a slowdown of the whole budget
-    is excluded. If neither is shown, the verdict is INCONCLUSIVE, with the command that would settle it.
+    disturbs both alike. The first line is the verdict. REGRESSED means slower, beyond what chance gives. OK means that
+    a slowdown of the whole budget is excluded. If neither is shown, the verdict is INCONCLUSIVE, with the command that
+    would settle it.
     """
     _check(given)
     workload, amount = workload_given(texts_given(given), arrivals=ARRIVALS), _amount(given)
@@ -131,15 +151,37 @@ def regress(context: click.Context, /, **given: Any) -> None:
         verdict = regression.failure(error)
         if verdict is None:
             raise
-        _give(given, verdict, markdown=f"### {verdict.word}\n\n```text\n{error}\n```\n")
+        page = regression.page_of_failure(verdict, _whole_command(context)) if given["html"] else ""
+        _give(given, verdict, markdown=_markdown(verdict.word, error), page=page)
         raise type(error)(f"{verdict.word}: {error}") from error
     comparison = shown.comparison
-    _give(given, comparison, text=regression.text(shown), markdown=regression.markdown(shown), seconds=shown.seconds)
+    _give(
+        given,
+        comparison,
+        text=_printed(shown, verbose=given["verbose"]),
+        markdown=regression.markdown(shown),
+        page=regression.page(shown, _whole_command(context, amount["seed"])) if given["html"] else "",
+        seconds=shown.seconds,
+    )
     context.exit(int(comparison.exit_code(allow_inconclusive=given["allow_inconclusive"])))
 
 
+def _markdown(word: Word, error: BenchError) -> str:
+    """Return the summary of a comparison that could not begin."""
+    return f"### {word}\n\n**{word}: nothing was measured**\n\n```text\n{error}\n```\n"
+
+
+def _printed(shown: Presentation, *, verbose: bool) -> str:
+    """Return the text for the terminal that is there, its first sentence bold and in the colour of its word."""
+    from bench.regress.regression import folded, text  # noqa: PLC0415 - as above
+
+    width = columns()
+    whole, first = text(shown, verbose=verbose, width=width), folded(shown.headline, width)
+    return emphasised(first, COLOURS[shown.comparison.word]) + whole.removeprefix(first)
+
+
 def _give(
-    given: dict[str, Any], comparison: Comparison, *, markdown: str, text: str = "", seconds: float = 0.0
+    given: dict[str, Any], comparison: Comparison, *, markdown: str, page: str, text: str = "", seconds: float = 0.0
 ) -> None:
     """Print the verdict, and then write the files. The files are written also if nobody reads what is printed."""
     from bench.regress.regression import junit  # noqa: PLC0415 - as above
@@ -148,6 +190,7 @@ def _give(
         put_out(f"{json.dumps(comparison.to_json(), indent=1)}\n" if given["as_json"] else text)
     finally:
         write_file(given["junit"], junit(comparison, seconds))
+        write_file(given["html"], page)
         add_to_file(given["summary"], markdown)
 
 
@@ -156,7 +199,7 @@ def _check(given: dict[str, Any]) -> None:
     for name in ("minutes", "tolerance"):
         if given[name] is not None and not math.isfinite(given[name]):
             raise UsageError(f"--{name} {given[name]} is no amount: give a number")
-    refuse_unwritable(given["junit"], given["summary"])
+    refuse_unwritable(given["junit"], given["summary"], given["html"])
     revisions = [f"--{name}" for name in ("base", "head", "command", "setup") if given[name] is not None]
     specs = [f"--{name}" for name in ("a", "b") if given[name] is not None]
     if len(specs) == 1:
@@ -181,14 +224,20 @@ def _amount(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _again(context: click.Context) -> list[str]:
-    """Return this command as it was given, without the options that say how much to measure, and of which server."""
+def _again(context: click.Context, without: Collection[str] = _NOT_REPEATED) -> list[str]:
+    """Return this command as it was given, without some options: by default those for how much, and of which server."""
     words = ["echobench", "regress"]
     for parameter in context.command.params:
         name, value = str(parameter.name), context.params[str(parameter.name)]
-        if name in _NOT_REPEATED or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+        if name in without or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue
         option = max(parameter.opts, key=len)
         for item in value if isinstance(value, tuple) else (value,):
             words += [option] if item is True else [option, str(item)]
     return words
+
+
+def _whole_command(context: click.Context, seed: int | None = None) -> str:
+    """Return this command with the seed that was drawn, for a shell."""
+    words = _again(context, without=() if seed is None else {"seed"})
+    return shlex.join(words if seed is None else [*words, "--seed", str(seed)])

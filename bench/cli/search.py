@@ -16,7 +16,7 @@ from bench.cli.door import door_of
 from bench.cli.options import json_option, seed_option, texts_given, workload_options
 from bench.cli.progress import watching
 from bench.errors import ExitCode, UsageError
-from bench.experiment.doubts import Doubt
+from bench.experiment.doubts import lines
 from bench.experiment.drive import drive
 from bench.experiment.inspection import looked_over
 from bench.experiment.planning.plan_file import plan_of
@@ -163,8 +163,7 @@ def in_words(found: Found, objective: Objective) -> tuple[list[str], ExitCode]:
     elif bracket.limited_by_generator:
         said.append("The load generator was the limit, not the server: read this as a lower bound.")
         status = ExitCode.INCONCLUSIVE
-    counts = [(doubt, found.doubts[doubt]) for doubt in Doubt if found.doubts.get(doubt)]
-    return [*said, *(f"{doubt}: {count} of {found.trials} trials. {doubt.advice}" for doubt, count in counts)], status
+    return [*said, *lines(found.doubts, found.trials)], status
 
 
 def _conclude(found: Found, objective: Objective, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from bench.analysis.estimates.thresholds import judge, worst
 from bench.analysis.estimates.wander import wander
 from bench.cli.estimates_table import print_estimates
 from bench.errors import ExitCode
-from bench.experiment.doubts import Doubt
+from bench.experiment.doubts import lines
 from bench.experiment.model import Status
 from bench.text import cut_lines
 from clients.thresholds import Finding
@@ -91,8 +91,7 @@ def failures(run: Run) -> list[tuple[str, str]]:
 def doubts(run: Run) -> list[str]:
     """Return a line for each doubt: the number of trials that carry it, and what to do."""
     codes = Counter(code for text in run.measured["doubts"].dropna() for code in text.split(",") if code)
-    of = len(run.measured)
-    return [f"{doubt}: {codes[doubt]} of {of} trials. {doubt.advice}" for doubt in Doubt if codes[doubt]]
+    return lines(codes, len(run.measured))
 
 
 def time_spent(info: Mapping[str, Any]) -> str:

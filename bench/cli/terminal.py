@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
 from rich.console import Console
+
+from bench.cli.spilling import excuse
 
 WIDE = 160
 """Columns of a file or a CI log, where a table need not be folded."""
@@ -17,18 +18,24 @@ def standard_output() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
-def put_out(text: str) -> None:
-    """Print a result on standard output. If that cannot be written, print it on standard error instead.
+def columns() -> int | None:
+    """Return the width of the terminal that standard output is; None for a file or a pipe, where no line is folded."""
+    return standard_output().width if sys.stdout.isatty() else None
 
-    So a result is not lost to a full disk, and neither is the exit status that follows it. Raises BrokenPipeError if
+
+def emphasised(text: str, colour: str, console: Console | None = None) -> str:
+    """Return a text in bold and in a colour, as far as the terminal has them and `NO_COLOR` is not set."""
+    console = standard_output() if console is None else console
+    if console.color_system is None:
+        return text
+    return click.style(text, bold=True, fg=None if console.no_color else colour)
+
+
+def put_out(text: str) -> None:
+    """Print a verdict on standard output.
+
+    The exit status says the same, so it holds even if the words had to go to standard error. Raises BrokenPipeError if
     nobody reads standard output any more.
     """
-    try:
-        click.echo(text, nl=False)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # what is still in Python's buffer would fail once more at the end
-        os.close(nowhere)
-        click.echo(f"{text}echobench: standard output cannot be written: {error.strerror or error}", err=True)
+    click.echo(text, nl=False)
+    excuse()

@@ -8,7 +8,10 @@ says so, and `analysis/runs/run_folder.py` finds it when a run is read.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Doubt(StrEnum):
@@ -40,10 +43,14 @@ class Doubt(StrEnum):
     )
     CORES_SHARED = (
         "cores-shared",
-        "Server and generator shared a core: throughput measures both. Use a machine with 2 cores.",
+        "Server and generator shared a core, or a quota below 2 CPUs: throughput measures both. Give the job 2 CPUs.",
     )
     STEAL = ("steal", "The hypervisor took CPU time away: repeat when the host is quieter.")
     FOREIGN_CPU = ("foreign-cpu", "Other processes used the cores: stop them, or repeat later.")
+    THROTTLED = (
+        "throttled",
+        "The CPU quota of the cgroup was used up, which stops server and generator: allow the job 2 CPUs or more.",
+    )
     DISTURBS = (
         "disturbs",
         "The server used CPU while others had their turn, which took it from them: measure it with --design solo.",
@@ -92,3 +99,12 @@ class Doubt(StrEnum):
         "server-unseen",
         "There were replies, and no CPU of the watched process was seen: if another process serves, give its --pid.",
     )
+
+
+OF_THE_HOST = (Doubt.CORES_SHARED, Doubt.STEAL, Doubt.FOREIGN_CPU, Doubt.THROTTLED)
+"""Those that this machine is to blame for, whatever was measured on it."""
+
+
+def lines(counts: Mapping[Doubt, int] | Mapping[str, int], trials: int) -> list[str]:
+    """Return a line for each doubt that was counted: how many of the trials carry it, and what to do."""
+    return [f"{doubt}: {counts[doubt]} of {trials} trials. {doubt.advice}" for doubt in Doubt if counts.get(doubt)]

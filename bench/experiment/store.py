@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 import tempfile
@@ -113,10 +114,24 @@ class Store:
         """
         try:
             self._keep_lines()
-            self.info["state"] = State.RUNNING
+            if self.info["state"] == State.RUNNING:  # it was killed, or the disk was full
+                self.info |= self._time_spent()
+            self.info["state"], self.info["resumed_at"] = State.RUNNING, datetime.now(UTC).isoformat(timespec="seconds")
             self._write_info()
         except OSError as error:
             raise unwritable(self.path, error, "make it writable, or start a new run") from error
+
+    def _time_spent(self) -> dict[str, float]:
+        """Return `wall_s` and `windows_s` of a run whose last call did not finish it, by the trials that are kept."""
+        windows = [
+            (datetime.fromisoformat(one["started_at"]).timestamp(), one["metrics"].get("window_s") or 0.0)
+            for one in self.records()
+            if one["started_at"]  # a trial that was skipped never began
+        ]
+        began_s = datetime.fromisoformat(self.info.get("resumed_at", self.info["started_at"])).timestamp()
+        ended_s = max((at_s + window_s for at_s, window_s in windows), default=0.0)
+        wall_s = self.info.get("wall_s", 0.0) + max(0.0, ended_s - began_s)
+        return {"wall_s": wall_s, "windows_s": math.fsum(window_s for _, window_s in windows)}
 
     @property
     def logs(self) -> Path:

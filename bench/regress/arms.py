@@ -24,13 +24,13 @@ from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog, describe
 from bench.regress.checkout import Checkout
 from bench.regress.revisions import FOLDERS, Repository
+from bench.text import TAIL_BYTES, cut, quoted
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SETUP_TIMEOUT_S = 1800.0
-LOG_TAIL_LINES = 15
 OUR_NAME = "echobench"
 VENV = [sys.executable, "-m", "venv"]
 
@@ -258,5 +258,7 @@ def _run(where: Environment, command: list[str]) -> None:
             step.kill()
             step.wait()
     if ended:
-        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:])
-        raise ERRORS[where.arm](f"the set-up of {where.label} {ended}: {shlex.join(command)}\n{tail}")
+        with log.open("rb") as written:
+            written.seek(-min(TAIL_BYTES, written.seek(0, os.SEEK_END)), os.SEEK_END)
+            said = quoted(written.read())  # the log is gone with the arm
+        raise ERRORS[where.arm](f"the set-up of {where.label} {ended}: {cut(shlex.join(command))}\n{said}".rstrip())

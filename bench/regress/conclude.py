@@ -13,6 +13,7 @@ from bench import metrics
 from bench.plain import plain
 from bench.regress.ledger import Ledger, LedgerEntry, entries
 from bench.regress.render import Presentation
+from bench.regress.session import observations
 from bench.regress.validity import cell_doubts, generator_was_the_limit
 from bench.stats import median_interval
 from bench.verdict.pairs import Arm
@@ -71,6 +72,7 @@ def presentation(
         steal_share=compared.share(metrics.STEAL.column),
         foreign_share=compared.share(metrics.FOREIGN_CPU.column),
         false_alarms=ledger.false_alarms(),
+        observations={name: observations(name, pairs) for name, pairs in compared.pairs.items()},
         unreadable=ledger.unreadable,
         allow_inconclusive=allow,
     )

@@ -15,8 +15,9 @@ from bench.regress import conclude
 from bench.regress.conforming import conforming
 from bench.regress.junit import render as junit
 from bench.regress.ledger import Ledger, default_path
+from bench.regress.page import page, page_of_failure
 from bench.regress.proof import believed, prove
-from bench.regress.render import Presentation, markdown, text
+from bench.regress.render import Presentation, folded, markdown, text
 from bench.regress.request import Prepared, Request, machine_key, prepared
 from bench.regress.session import Question, session
 from bench.verdict.judge import ALPHA
@@ -34,7 +35,20 @@ if TYPE_CHECKING:
     from bench.regress.conforming import Check
     from bench.regress.proof import Prover
 
-__all__ = ["Amount", "Request", "basic", "failure", "junit", "markdown", "prove", "run", "text"]
+__all__ = [
+    "Amount",
+    "Request",
+    "basic",
+    "failure",
+    "folded",
+    "junit",
+    "markdown",
+    "page",
+    "page_of_failure",
+    "prove",
+    "run",
+    "text",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +86,11 @@ def run(
     """
     ledger = Ledger(ledger_path or default_path())
     with prepared(request) as asked:
+        looked_s = time.monotonic()
         seen = conforming(asked.cells, check)
         arms = replace(asked, cells=seen.cells)
         unproven = prove(arms)
-        question = _question(arms, amount)
+        question = _question(arms, amount, spent_s=time.monotonic() - looked_s)
         knowledge = ledger.knowledge(question.cells, question.rules, question.machine)
         opened = partial(door, nonconforming=seen.doubted) if seen.doubted else door
         with opened() as bench:
@@ -101,15 +116,17 @@ def failure(error: BenchError) -> Comparison | None:
     return Comparison(cells=(cell,), looks=(), alpha=ALPHA)
 
 
-def _question(arms: Prepared, amount: Amount) -> Question:
+def _question(arms: Prepared, amount: Amount, *, spent_s: float) -> Question:
+    """Return what is asked. To look at the arms is part of the time of a comparison; to set them up is not."""
     each_s = amount.seconds_a_cell
+    seconds = amount.seconds if each_s is None else each_s * len(arms.cells)
     return Question(
         cells=arms.cells,
         rules=chosen_rules(amount.gates, amount.tolerance),
         seed=amount.seed,
         machine=machine_key(),
         pairs=amount.pairs,
-        seconds=amount.seconds if each_s is None else each_s * len(arms.cells),
+        seconds=None if seconds is None else max(0.0, seconds - spent_s),
         may_leave_out=arms.may_leave_out,
         same=arms.same,
         same_interpreter=arms.same_interpreter,

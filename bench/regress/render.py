@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+import shlex
+import textwrap
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bench.experiment.model import StopReason
 from bench.metrics import unit_of
 from bench.regress.planner import SOLO
+from bench.regress.sentences import headline, medians, said_of, unbroken
 from bench.regress.validity import host_doubt
 from bench.units import bounds, estimate, percent, plural, share
 from bench.verdict.words import Word
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from bench.regress.ledger import FalseAlarms
     from bench.stats import Estimate
+    from bench.verdict.pairs import Observation
     from bench.verdict.values import CellVerdict, Comparison, MetricVerdict
+
+
+_BEGINNING = re.compile(r"\s*(?:\S+\s{2,})?")
+"""What the folded rest of a line stands under: its indent, and the word of its cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
     """A comparison with what a reader needs beside it. `baseline` and `candidate` are the names of the arms.
 
-    `forgotten` says why the ledger does not remember this comparison; it is empty if it does.
+    `observations` are the trials of the whole pairs, by cell. `forgotten` says why the ledger does not remember this
+    comparison; it is empty if it does.
     """
 
     comparison: Comparison
@@ -34,52 +46,90 @@ class Presentation:
     steal_share: float
     foreign_share: float
     false_alarms: FalseAlarms
+    observations: Mapping[str, Sequence[Observation]] = field(default_factory=dict)
     stopped: StopReason | None = None
     unreadable: int = 0
     forgotten: str = ""
     allow_inconclusive: bool = False
 
     @property
-    def footer(self) -> list[str]:
-        """Lines about all cells together; the last is the exit status."""
+    def pair_s(self) -> float:
+        """The seconds that one pair took, launches included; NaN if there was no trial."""
+        return 2 * self.seconds / self.trials if self.trials else math.nan
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one sentence."""
+        return headline(self.comparison, self.pair_s)
+
+    @property
+    def interruption(self) -> list[str]:
+        """A line that says that the comparison was interrupted, if it was."""
+        is_cut = self.stopped is StopReason.INTERRUPTED
+        return ["interrupted: this is what the pairs until then show"] if is_cut else []
+
+    @property
+    def background(self) -> list[str]:
+        """Lines on what was measured, and on how often this check was wrong."""
         comparison = self.comparison
         counts = ", ".join(f"{number} {word}" for word, number in comparison.counts().items())
         host = (
             comparison.host_problem or f"steal {share(self.steal_share)}, other processes {share(self.foreign_share)}"
         )
-        code = comparison.exit_code(allow_inconclusive=self.allow_inconclusive)
-        lines = [
+        return [
             f"{comparison.word}: {counts or 'no cells'}; {self.trials} trials in {self.seconds:.0f} s; host: {host}",
+            f"intervals hold at {share(1 - 2 * comparison.alpha)}",
             _error_rate(self.false_alarms),
         ]
-        if doubt := host_doubt(self.steal_share, self.foreign_share):
-            lines.insert(1, doubt)
-        if self.stopped is StopReason.INTERRUPTED:
-            lines.insert(0, "interrupted: this is what the pairs until then show")
-        if self.unreadable:
-            lines.append(f"{self.unreadable} lines of the ledger could not be read")
-        if self.forgotten:
-            lines.append(self.forgotten)
-        return [*lines, f"exit status {int(code)}"]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Lines that a reader must not miss: what the machine did, and what went wrong with the ledger."""
+        doubt = host_doubt(self.steal_share, self.foreign_share)
+        unreadable = f"{self.unreadable} lines of the ledger could not be read" if self.unreadable else ""
+        return [line for line in (doubt, unreadable, self.forgotten) if line]
+
+    @property
+    def ending(self) -> str:
+        """The exit status."""
+        return f"exit status {int(self.comparison.exit_code(allow_inconclusive=self.allow_inconclusive))}"
 
 
-def text(shown: Presentation) -> str:
-    """Return the comparison as plain lines. Each cell has its word, the reason, every metric, and what to do next."""
-    lines = [f"{shown.candidate} against {shown.baseline}", ""]
-    width = max((len(cell.cell) for cell in shown.comparison.cells), default=0)
+def text(shown: Presentation, *, verbose: bool = False, width: int | None = None) -> str:
+    """Return the comparison as lines: the verdict in a sentence, a line for each cell, and what a reader must not miss.
+
+    With `verbose`, every metric follows in words. A line longer than `width` columns is folded between words, and no
+    number is parted from its unit. None folds no line.
+    """
+    lines = [shown.headline, f"{shown.candidate} against {shown.baseline}", *shown.interruption, ""]
+    names = max((len(cell.cell) for cell in shown.comparison.cells), default=0)
     for cell in shown.comparison.cells:
-        lines.append(f"{cell.word:<13} {cell.cell:<{width}}  {cell.reason}")
-        lines += [f"{'':13} {line}" for metric in cell.metrics for line in _metric_lines(metric)]
-        if cell.design == "solo":
-            lines.append(f"{'':13} {SOLO}")
-        if cell.hidden:
-            lines.append(f"{'':13} {_hidden(cell)}")
-        if cell.sensitivity is not None:
-            lines.append(f"{'':13} {_sensitivity(cell.sensitivity)}")
-        lines += [f"{'':13} doubt: {doubt}" for doubt in cell.doubts]
+        lines.append(f"{cell.word:<13} {cell.cell:<{names}}  {said_of(cell, shown.pair_s)}")
+        lines += [f"{'':13} {line}" for line in _beneath(cell, verbose=verbose)]
         if cell.settle:
-            lines.append(f"{'':13} to settle it: {cell.settle}")
-    return "\n".join([*lines, "", *shown.footer, ""])
+            lines.append(_command(f"{'':13} to settle it: ", cell.settle, width))
+    ending = [*(shown.background if verbose else []), *shown.warnings, shown.ending]
+    return "\n".join([*(folded(line, width) for line in [*lines, "", *ending]), ""])
+
+
+def folded(text: str, width: int | None) -> str:
+    """Fold the lines of a text between words, each under its own beginning. A number stays with its unit."""
+    if width is None:
+        return text
+    return "\n".join(line if len(line) <= width else _fold(line, width) for line in text.split("\n"))
+
+
+def _fold(line: str, width: int) -> str:
+    beginning = _BEGINNING.match(line)
+    assert beginning is not None
+    parts = textwrap.wrap(
+        unbroken(line),
+        width,
+        subsequent_indent=" " * beginning.end(),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(parts).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def markdown(shown: Presentation) -> str:
@@ -87,6 +137,8 @@ def markdown(shown: Presentation) -> str:
     comparison = shown.comparison
     lines = [
         f"### {comparison.word}: {_escape(shown.candidate)} against {_escape(shown.baseline)}",
+        "",
+        f"**{_escape(shown.headline)}**",
         "",
         f"| cell | metric | change | {share(1 - 2 * comparison.alpha)} interval | budget | sees | verdict |",
         "| --- | --- | ---: | ---: | ---: | ---: | --- |",
@@ -100,22 +152,46 @@ def markdown(shown: Presentation) -> str:
         if cell.word not in {Word.OK, Word.IMPROVED}:
             lines += ["", f"**{cell.word}** {_escape(cell.cell)}: {_escape(cell.reason)}."]
             lines += ["", "```sh", cell.settle, "```"] if cell.settle else []
-    return "\n".join([*lines, "", *(f"- {_escape(line)}" for line in shown.footer), ""])
+    ending = [*shown.interruption, *shown.background, *shown.warnings, shown.ending]
+    return "\n".join([*lines, "", *(f"- {_escape(line)}" for line in ending), ""])
+
+
+def _beneath(cell: CellVerdict, *, verbose: bool) -> list[str]:
+    """Return the lines under a cell: doubts and how it was measured, and with `verbose` every metric in words."""
+    lines = [line for metric in cell.metrics for line in _metric_lines(metric)] if verbose else []
+    if verbose and cell.sensitivity is not None:
+        lines.append(_sensitivity(cell.sensitivity))
+    if cell.design == "solo":
+        lines.append(SOLO)
+    if cell.hidden:
+        lines.append(_hidden(cell))
+    return [*lines, *(f"doubt: {doubt}" for doubt in cell.doubts)]
+
+
+def _command(before: str, command: str, width: int | None) -> str:
+    """Write a command so that it can be copied: where it is too long for the screen, its lines end in a backslash."""
+    if width is None or len(before) + len(command) <= width:
+        return before + command
+    indent, lines = " " * 15, [before.rstrip(), ""]
+    for word in map(shlex.quote, shlex.split(command)):
+        if lines[-1] and len(indent) + len(lines[-1]) + len(word) + 3 > width:
+            lines[-1] += " \\"
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return "\n".join([lines[0], *(f"{indent}{line}" for line in lines[1:])])
 
 
 def _metric_lines(metric: MetricVerdict) -> list[str]:
-    rule, change = metric.rule, metric.change
-    if change is None or metric.baseline is None or metric.candidate is None:
+    """Say of a metric what came of it, the medians of both arms, and what its noise lets it see."""
+    if metric.change is None:
         return []
-    write = unit_of(rule.metric).write
-    role = "" if rule.gating else ", shown only"
-    values = f"{write(metric.baseline.value)} -> {write(metric.candidate.value)}"
-    change_in_words = f"{estimate(change, percent)}, {share(change.level)} interval"
-    seen = f"budget {share(rule.budget)}, {metric.pairs} pairs see {_sees(metric)}"
-    return [
-        f"{rule.title}: {values}, {change_in_words}: {metric.word}{role}",
-        f"  {seen}; pair sd {share(metric.pair_sd)}",
-    ]
+    write, role = unit_of(metric.rule.metric).write, "" if metric.rule.gating else ", shown only"
+    lines = [f"{metric.word}{role}: {metric.reason}"]
+    if found := medians(metric):
+        baseline, candidate = (write(median.value) for median in found)
+        lines.append(f"  medians: {baseline} before, {candidate} after")
+    seen = f"{metric.pairs} pairs see a slowdown of {_sees(metric)} four times in five"
+    return [*lines, f"  noise: pair sd {share(metric.pair_sd)}; {seen}; the budget is {share(metric.rule.budget)}"]
 
 
 def _row(cell: CellVerdict, metric: MetricVerdict) -> str:

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 STEADY_LEVEL = 0.999
 """Level of the interval that refuses a cell. Every cell is asked at every look, and noise must hardly ever refuse."""
 
-TOLD = (Doubt.DELAYED_ACK, Doubt.SLOW_CONNECTS, Doubt.NONCONFORMING)
-"""What a server does that makes less of every comparison of it, and that its author would mend."""
+TOLD = (Doubt.THROTTLED, Doubt.DELAYED_ACK, Doubt.SLOW_CONNECTS, Doubt.NONCONFORMING)
+"""What makes less of every comparison, and that a person can mend: of the job, or of the server."""
+
+_ALLOW_MORE = "allow the job 2 CPUs or more (cpu.max of the cgroup, --cpus of docker, limits.cpu of Kubernetes)"
 
 SAME_IN_BOTH_ARMS = {  # as they were observed; what was not seen is no difference
     "interpreter": "the interpreter was",
@@ -115,13 +117,15 @@ def cell_problem(pairs: CellPairs, rules: Sequence[Rule], *, same_interpreter: b
 def host_problem(cells: Iterable[CellPairs]) -> str:
     """Return why no number of this host counts; empty if they count."""
     results = [result for pairs in cells for pair in pairs.whole for result in pair.values()]
-    for metric, limit, what, advice in (
-        (metrics.STEAL, limits.STEAL, "the hypervisor took", "repeat when the host is quieter"),
-        (metrics.FOREIGN_CPU, limits.FOREIGN_CPU, "other processes used", "stop them, or repeat later"),
+    time, core = "of the machine's CPU time", "of a core"
+    for metric, limit, who, what, advice in (
+        (metrics.STEAL, limits.STEAL, "the hypervisor took", time, "repeat when the host is quieter"),
+        (metrics.FOREIGN_CPU, limits.FOREIGN_CPU, "other processes used", time, "stop them, or repeat later"),
+        (metrics.THROTTLED, limits.THROTTLED, "the CPU quota of the cgroup stopped", core, _ALLOW_MORE),
     ):
         seen = mean(results, metric.column)
         if seen > limit.regress:
-            return f"{what} {share(seen)} of the machine's CPU time (limit {share(limit.regress)}): {advice}"
+            return f"{who} {share(seen)} {what} (limit {share(limit.regress)}): {advice}"
     return ""
 
 

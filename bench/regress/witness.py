@@ -23,6 +23,7 @@ from bench.experiment.planning.address import UNIX_PREFIX
 from bench.experiment.trial.observed import processes_of, program_of
 from bench.experiment.trial.process import RunningServer, launch_together
 from bench.experiment.trial.procfs import GONE
+from bench.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,9 +69,9 @@ def look(
     start is left out, because the measurement says that better.
     """
     found: dict[Arm, Loaded] = {}
-    with tempfile.TemporaryDirectory(prefix="echobench-") as folder:
+    with scratch() as folder:
         for arms in [list(servers)] if together else [[arm] for arm in servers]:
-            voices = [Path(folder) / f"{arm}.modules" for arm in arms]
+            voices = [folder / f"{arm}.modules" for arm in arms]
             begun = {arm: _Reads.begin(homes[arm]) for arm in arms}
             talkative = [_talkative(servers[arm], voice) for arm, voice in zip(arms, voices, strict=True)]
             with launch_together(talkative, logs=[voice.with_suffix(".log") for voice in voices]) as launched:

@@ -20,6 +20,7 @@ from helpers.checkout import CHECKOUT
 from helpers.project import Project
 
 from bench.experiment.trial import survivor
+from bench.scratch import cleared
 
 KILLS = int(os.environ.get("ECHOBENCH_KILLS", "25"))
 WITHIN_S = 2.0
@@ -91,6 +92,7 @@ def test_a_kill_leaves_nothing_and_loses_the_block_in_flight_only(project, numbe
     assert left_after(before, WITHIN_S) == []
     assert len(project.git("worktree", "list").splitlines()) == 1
     assert not list(tmp.glob("echobench-*/*/tree"))
+    assert all(map(cleared, tmp.glob("echobench-*"))), "the next command clears what is left"
     records = set(project.root.glob("runs/*/trials/*.json")) - records_before
     assert all(json.loads(Path(record).read_text()) for record in records)
     if words[0] == "run":

@@ -6,6 +6,7 @@ import json
 import resource
 import socket
 import subprocess
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -296,3 +297,23 @@ def test_the_module_runs_from_a_checkout_with_nothing_installed():
 
     command = [sys.executable, "-m", "clients", "--help"]
     assert subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True).stdout
+
+
+def test_a_load_that_keeps_no_samples_makes_no_temporary_folder(tmp_path, monkeypatch):
+    """One that is made stays if the generator is killed, as the bench kills it when it is killed itself."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nosuch"))
+    with answering(answer) as address:
+        assert main([address, "-c", "1", "-d", "20ms", "--warmup", "0s", "--json"]) == 0
+
+
+def test_a_result_that_a_full_disk_does_not_take_is_a_sentence():
+    command = ["/bin/sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "clients"]
+    with answering(answer) as address:
+        load_of_it = [*command, address, "-c", "1", "-d", "20ms", "--warmup", "0s"]
+        ended = subprocess.run(load_of_it, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (4, "clients: the result cannot be written: No space left on device\n")
+
+
+def answer(connection):
+    while data := connection.recv(65536):
+        connection.sendall(data)

@@ -186,6 +186,7 @@ def test_connections_ramp_up_and_so_does_the_load():
     assert sum(pieces[half:]) > 2.5 * sum(pieces[: half - 1])
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(("connections", "first_s"), [("1,4", 0.2), ("1..4", 0.0667)])
 def test_the_connections_of_a_ramp_are_opened_when_their_turn_comes(connections, first_s):
     opened_ns = []

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
+from helpers.checkout import CHECKOUT
 from helpers.servers import run
 
 
@@ -75,6 +79,14 @@ def test_a_port_in_use(host):
     assert (ended.returncode, ended.stdout) == (2, "")
 
 
+@pytest.mark.parametrize("arguments", [(), ("--json",), ("threads",)], ids=" ".join)
+def test_a_stdout_that_cannot_be_written(arguments):
+    command = ["/bin/sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "servers", *arguments]
+    ended = subprocess.run(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert ended.stderr == "python -m servers: standard output cannot be written: No space left on device\n"
+    assert ended.returncode == 2
+
+
 def test_a_compiler_that_fails(tmp_path):
     compiler = tmp_path / "cc"
     compiler.write_text("#!/bin/sh\necho 'no headers here' >&2\nexit 1\n")
@@ -85,9 +97,11 @@ def test_a_compiler_that_fails(tmp_path):
     assert (ended.returncode, ended.stdout) == (2, "")
 
 
-def test_a_cache_that_cannot_be_written(tmp_path):
+def test_a_cache_that_cannot_be_written_nor_replaced(tmp_path):
     (tmp_path / "file").touch()
-    ended = run("reference", XDG_CACHE_HOME=str(tmp_path / "file"))
+    (tmp_path / f"echobench-cache-{os.geteuid()}").symlink_to(tmp_path)
+    ended = run("reference", XDG_CACHE_HOME=str(tmp_path / "file"), TMPDIR=str(tmp_path))
     assert "reference cannot run here: " in ended.stderr
+    assert "is not this user's alone: set XDG_CACHE_HOME" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert (ended.returncode, ended.stdout) == (2, "")

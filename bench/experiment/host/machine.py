@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 import bench
+from bench.experiment.host.cgroups import cpu_quota
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -161,35 +162,6 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def cpu_quota(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float | None:
-    """Return how many CPUs' worth of time our cgroup may use, in version 2 or 1; None if that is not limited."""
-    quotas = [quota for line in (_read(membership) or "").splitlines() for quota in _quotas(root, line)]
-    return min(quotas, default=None)
-
-
-def _quotas(root: Path, line: str) -> list[float]:
-    """Return the limits on the way from our group up to the root, for one line of /proc/self/cgroup."""
-    _, controllers, path = line.split(":", 2)
-    unified = not controllers
-    if not unified and "cpu" not in controllers.split(","):
-        return []
-    base = root if unified else root / controllers
-    group = base / path.lstrip("/")
-    folders = [group, *(parent for parent in group.parents if parent.is_relative_to(base))]
-    read = _quota_v2 if unified else _quota_v1
-    return [quota for folder in folders if (quota := read(folder)) is not None]
-
-
-def _quota_v2(folder: Path) -> float | None:
-    words = (_read(folder / "cpu.max") or "max").split()
-    return None if words[0] == "max" else int(words[0]) / int(words[1])
-
-
-def _quota_v1(folder: Path) -> float | None:
-    quota, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
-    return int(quota) / int(period) if quota and period and int(quota) > 0 else None
 
 
 def _cpu_model() -> str | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import MeasurementError, UsageError
+from bench.experiment.doubts import OF_THE_HOST, Doubt
 from bench.experiment.instrument.ceiling import Ceilings
 from bench.experiment.model import Block, Experiment, Results, Server, Status, Stop, StopReason, Trial
 from clients.workload import Workload
@@ -91,10 +93,15 @@ class Pace:
 
 @dataclass(slots=True, kw_only=True)
 class Calibrated:
-    """What was measured, pair by pair: the cells of the grid, and the paced trials. It is not all if interrupted."""
+    """What was measured, pair by pair: the cells of the grid, and the paced trials. It is not all if interrupted.
+
+    `doubts` counts, of so many `trials`, those that carry a doubt about the host.
+    """
 
     cells: list[CellPairs]
     paces: list[Pace] = field(default_factory=list)
+    doubts: Counter[Doubt] = field(default_factory=Counter)
+    trials: int = 0
     was_interrupted: bool = False
 
 
@@ -112,6 +119,7 @@ def calibration(
         yield from run.paces(found.paces)
     except Stop as stop:
         found.was_interrupted = stop.reason is StopReason.INTERRUPTED
+    found.doubts, found.trials = run.doubts, run.measured
     return found
 
 
@@ -137,6 +145,8 @@ class _Run:
         self._server, self._effort = server, effort
         self._generators: list[LoadGenerator] = ["python", "reference"] if has_reference else ["python"]
         self._random, self._number = random.Random(seed), 0
+        self.doubts: Counter[Doubt] = Counter()
+        self.measured = 0
 
     def cells(self, cells: list[CellPairs]) -> Experiment[None]:
         """Measure every cell in every round, and add the pairs to them."""
@@ -205,6 +215,8 @@ class _Run:
         results: Results = yield Block(trials=(trial,), continues=continues)
         if results[0].status is not Status.MEASURED:
             raise MeasurementError(f"the calibration could not be measured: {results[0].detail}")
+        self.measured += 1
+        self.doubts.update(doubt for doubt in results[0].doubts if doubt in OF_THE_HOST)
         return results[0].metrics
 
 

@@ -12,7 +12,7 @@ import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UsageError
+from bench.errors import UsageError, unwritable
 from bench.experiment.host import machine
 from bench.files import cache_folder, write_atomically
 
@@ -97,12 +97,12 @@ def default_path() -> Path:
 
 
 def save(document: Mapping[str, Any], path: Path) -> None:
-    """Keep a calibration, atomically. Raise UsageError if the folder cannot be written."""
+    """Keep a calibration, atomically. Raise UsageError if that cannot be, MeasurementError if there is no room."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps({"schema": SCHEMA_VERSION, **document}, indent=1) + "\n")
     except OSError as error:
-        raise UsageError(f"the calibration cannot be kept in {path}: {error.strerror}") from error
+        raise unwritable(path, error, "choose another file with --out") from error
 
 
 def load(path: Path) -> Ceilings | None:

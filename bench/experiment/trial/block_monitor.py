@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from bench.experiment.host.cgroups import CgroupClock, stopped
 from bench.experiment.trial.monitor import SAMPLING_SHARE, Side, Usage, counted
 from bench.experiment.trial.observed import observed
 from bench.experiment.trial.procfs import MachineClock
@@ -18,6 +19,7 @@ from bench.experiment.trial.procfs import MachineClock
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from bench.experiment.host.cgroups import Stops
     from bench.experiment.trial.procfs import Counters, Machine
 
 INTERVAL_S = 0.5
@@ -35,7 +37,7 @@ class BlockMonitor(threading.Thread):
         super().__init__(name="block-monitor", daemon=True)
         self._servers = [Side("server", pid) for pid in server_pids]
         self._client = Side("client", client_pid)
-        self._machine = MachineClock(frozenset(cpus))
+        self._machine, self._cgroup = MachineClock(frozenset(cpus)), CgroupClock()
         self._samples: dict[Side, list[dict[str, Any]]] = {side: [] for side in self._sides}
         self._machine_samples: list[dict[str, Any]] = []
         self._stopping = threading.Event()
@@ -118,7 +120,8 @@ class BlockMonitor(threading.Thread):
     def _edge(self) -> _Edge:
         counters = {side: side.read("counters") if side.is_small() else None for side in self._sides}
         cpu = {side: side.read("cpu") for side in self._sides}
-        return _Edge(counters, cpu, self._machine.read(), time.process_time(), time.monotonic())
+        machine, stops = self._machine.read(), self._cgroup.read()
+        return _Edge(counters, cpu, machine, stops, time.process_time(), time.monotonic())
 
     def _metrics_of(self, side: Side, after: _Edge, share: float) -> dict[str, Any]:
         """Return what was counted of one side, and the largest that was seen of it."""
@@ -130,11 +133,12 @@ class BlockMonitor(threading.Thread):
         return maxima | counted(side.name, self._before.counters[side], after.counters[side], share)
 
     def _machine_metrics(self, after: _Edge) -> dict[str, Any]:
-        """Return the shares of the machine's CPU time that the hypervisor and other processes took."""
+        """Return the CPU time that the hypervisor, the quota of our cgroup and other processes took."""
         before = self._before
         spent = type(after.machine)(*(b - a for a, b in zip(before.machine, after.machine, strict=True)))
         total_s = spent.total_s or after.at_s - before.at_s
         metrics = {"machine_steal_share": spent.steal_s / total_s}
+        metrics |= stopped(before.stops, after.stops, after.at_s - before.at_s)
         is_lost = any(side.is_cpu_lost for side in self._sides)
         used = [(before.cpu[side], after.cpu[side]) for side in self._sides]
         if not is_lost and all(first is not None and last is not None for first, last in used):
@@ -149,5 +153,6 @@ class _Edge(NamedTuple):
     counters: Mapping[Side, Counters | None]
     cpu: Mapping[Side, Any]
     machine: Machine
+    stops: Stops | None
     bench_s: float
     at_s: float

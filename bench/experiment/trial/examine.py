@@ -49,6 +49,7 @@ def doubts(
         Doubt.CORES_SHARED: known.cores_shared,
         Doubt.STEAL: above("machine_steal_share", limits.STEAL.trial),
         Doubt.FOREIGN_CPU: above("machine_foreign_cpu_share", limits.FOREIGN_CPU.trial),
+        Doubt.THROTTLED: above("machine_throttled_share", limits.THROTTLED.trial),
         Doubt.DISTURBS: above("server_idle_cpu_share", limits.IDLE_CPU.trial),
         Doubt.LATE_SENDS: above("lateness_p99_ns", _lateness_limit_ns(metrics)),
         Doubt.ERRORS: above("errors", limits.ERRORS.trial * (metrics.get("sent") or 0)),

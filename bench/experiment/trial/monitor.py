@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import psutil
 
+from bench.experiment.host.cgroups import CgroupClock, Stops, stopped
 from bench.experiment.trial.observed import observed
 from bench.experiment.trial.procfs import GONE, Counters, Cpu, Machine, MachineClock, Vitals
 from bench.experiment.trial.tree import Tree
@@ -56,6 +57,7 @@ class Edge(NamedTuple):
     client: Cpu | None
     bench_s: float
     machine: Machine
+    stops: Stops | None = None
 
 
 def edge_metrics(before: Edge, after: Edge) -> dict[str, Any]:
@@ -64,6 +66,7 @@ def edge_metrics(before: Edge, after: Edge) -> dict[str, Any]:
     machine = Machine(*(b - a for a, b in zip(before.machine, after.machine, strict=True)))
     total_s = machine.total_s or elapsed_s  # of a window shorter than a tick
     metrics: dict[str, Any] = {"machine_steal_share": machine.steal_s / total_s}
+    metrics |= stopped(before.stops, after.stops, elapsed_s)
     if before.client is None or after.client is None or before.server is None or after.server is None:
         return metrics
     server = Cpu(*(b - a for a, b in zip(before.server, after.server, strict=True)))
@@ -203,7 +206,7 @@ class Monitor(threading.Thread):
         for side in self._sides:
             side.refresh()
         try:
-            self._machine = MachineClock(self._cpus)
+            self._machine, self._cgroup = MachineClock(self._cpus), CgroupClock()
         except OSError:
             return  # no descriptor is left for it
         first_ns, first = time.monotonic_ns(), self._counters()
@@ -230,7 +233,7 @@ class Monitor(threading.Thread):
 
     def _edge(self) -> Edge:
         server, client = self._server.read("cpu"), self._client.read("cpu")
-        return Edge(time.monotonic_ns(), server, client, time.process_time(), self._machine.read())
+        return Edge(time.monotonic_ns(), server, client, time.process_time(), self._machine.read(), self._cgroup.read())
 
     def _take_samples(self, end_ns: int) -> bool:
         """Take samples until then. False if the trial was given up before."""

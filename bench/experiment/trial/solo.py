@@ -72,7 +72,7 @@ def _coordinate(
     with Child(
         generator_command(trial, running.address, logs / f"{trial.number:04}-hlog", workers=workers),
         log=logs / f"{trial.number:04}-client.log",
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(logs)},  # so that nothing stays if it is killed
         cpus=judge.cores.client,
         stdin=True,
         stop_signal=signal.SIGINT,

@@ -114,3 +114,45 @@ def test_a_verdict_on_a_full_disk_keeps_its_status_and_its_words(echobench, tmp_
     assert '"word": "NO-BASELINE"' in done.stderr
     assert "standard output cannot be written: No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("check", "--list"), ("export", "--help")], ids=" ".join)
+def test_a_full_disk_under_stdout_is_a_sentence_and_not_fine(echobench, arguments):
+    """What is printed while the command line is parsed, by a command, and by help of one."""
+    with Path("/dev/full").open("w") as full:
+        done = echobench(*arguments, stdout=full)
+    assert done.returncode == 4
+    first, *rest = done.stderr.splitlines()
+    assert first == "echobench: standard output cannot be written: No space left on device; it goes on here"
+    assert rest == echobench(*arguments).stdout.splitlines()
+
+
+def test_full_disks_under_both_streams_are_not_told_as_regressed(echobench):
+    with Path("/dev/full").open("w") as full:
+        assert echobench("--version", stdout=full, stderr=full).returncode == 4
+
+
+def test_more_than_a_buffer_goes_on_where_it_can_be_written():
+    """What was in the buffer, what is longer than it, and what rich prints."""
+    code = (
+        "from bench.cli import spilling; spilling.outlast_full_disks();"
+        "from bench.cli.terminal import standard_output;"
+        "print('a' * 9); print('b' * 99_999); standard_output().print('c' * 9); print(spilling.has_spilled())"
+    )
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=CHECKOUT, stdout=full, stderr=subprocess.PIPE, text=True, check=True)
+    assert done.stderr.splitlines()[1:] == ["a" * 9, "b" * 99_999, "c" * 9, "True"]
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_is_closed_is_not_wanted_and_no_fault(closed):
+    code = (
+        "from bench.cli.spilling import outlast_full_disks; outlast_full_disks();"
+        "import os, sys; from bench.cli.terminal import standard_output;"
+        "standard_output().print('said'); print('told', file=sys.stderr); assert os.open('/dev/null', 0) > 2"
+    )
+    command = ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout == ("" if ">&-" in closed.split() else "said\n")
+    assert done.stderr == ("" if "2>&-" in closed else "told\n")

@@ -7,10 +7,12 @@ measured the wrong files would be found out.
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import math
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -111,11 +113,11 @@ def run(bench, monkeypatch, capsys):
 def test_a_slower_second_commit_is_regressed(project, run, bench):
     base = project.commit(0)
     project.commit(20)
-    code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "")
+    code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "", "--verbose")
     assert code == 1
-    assert "REGRESSED     somebody/c16/1024B" in said
-    (change,) = re.findall(r"server CPU per reply changed by \+([\d.]+) %", said)
-    assert 17 < float(change) < 23, "20 %, and what twelve noisy pairs leave open"
+    assert "REGRESSED     somebody/c16/1024B  slower by " in said
+    change = re.match(r"REGRESSED: slower by ([\d.]+) % \([\d.]+ to [\d.]+\) in server CPU per reply\n", said)
+    assert 17 < float(change[1]) < 23, "20 %, and what twelve noisy pairs leave open"
     assert "slower, and beyond chance among 2 tests" in said
     assert "sensitivity: of 10 % more server CPU per reply, throughput shows about 3.4 %" in said
     (base_tree, _), (head_tree, _) = bench.trees["somebody@base"], bench.trees["somebody@head"]
@@ -127,7 +129,7 @@ def test_a_slower_second_commit_is_regressed(project, run, bench):
 def test_the_same_code_in_two_commits_is_fine_and_is_remembered(project, run, tmp_path):
     base = project.commit(5)
     project.commit()
-    code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "")
+    code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "", "--verbose")
     assert code == 0
     assert "of 1 comparison of equal code, 0 were called REGRESSED" in said
     entry = json.loads((tmp_path / "cache" / "echobench" / "regress.jsonl").read_text())
@@ -251,9 +253,13 @@ def test_numbers_that_do_not_vary_are_judged_as_they_are(project, run, bench):
     given = ["--base", base, "--command", COMMAND, "--pairs", "12", "--setup", ""]
     assert run(project.root, *given)[0] == 0
     project.commit(3)
-    code, said = run(project.root, *given)
+    code, said = run(project.root, *given, "--verbose")
     assert code == 1
     assert "pair sd 0 %" in said
+
+
+LONG_SET_UP = "seq 99; printf '%05000d\\n' 0; echo checking; test ! -f broken"
+"""A set-up that says a hundred lines, one of them very long, and fails where there is a file."""
 
 
 @pytest.mark.usefixtures("_without_pip")
@@ -261,15 +267,17 @@ def test_a_set_up_that_fails_for_the_candidate_only_is_invalid(project, run):
     base = project.commit(0)
     (project.root / "broken").write_text("")
     project.commit()
-    code, said = run(project.root, "--base", base, "--command", COMMAND, "--setup", "echo checking; test ! -f broken")
+    code, said = run(project.root, "--base", base, "--command", COMMAND, "--setup", LONG_SET_UP)
     assert code == 4
     assert "the set-up of working tree" in said
-    assert "checking" in said
+    assert "  | checking\n" in said
+    assert f"  | {'0' * 200}… (4,800 characters more)" in said
+    assert len(said.splitlines()) < 30
 
 
 def test_a_comparison_that_cannot_begin_reports_its_word_everywhere(project, run, tmp_path):
     project.commit(0)
-    files = {name: tmp_path / name for name in ("junit", "summary")}
+    files = {name: tmp_path / name for name in ("junit", "summary", "html")}
     given = [word for name, path in files.items() for word in (f"--{name}", str(path))]
     code, said = run(project.root, "--base", "gone", "--command", COMMAND, *given)
     assert code == 5
@@ -278,6 +286,7 @@ def test_a_comparison_that_cannot_begin_reports_its_word_everywhere(project, run
     (suite,) = junitparser.JUnitXml.fromstring(files["junit"].read_bytes())
     assert (suite.tests, suite.failures) == (1, 1), "what was not compared is not green"
     assert files["summary"].read_text().startswith("### NO-BASELINE\n")
+    assert "NO-BASELINE: nothing was measured</h1>" in files["html"].read_text()
 
 
 @pytest.mark.parametrize(
@@ -419,6 +428,7 @@ def test_json_junit_and_summary_say_the_same(project, run, tmp_path):
     base = project.commit(0)
     project.commit(20)
     files = ["--junit", str(tmp_path / "junit.xml"), "--summary", str(tmp_path / "summary.md")]
+    files += ["--html", str(tmp_path / "page.html")]
     (tmp_path / "summary.md").write_text("before\n")
     code, out = run(
         project.root,
@@ -444,6 +454,11 @@ def test_json_junit_and_summary_say_the_same(project, run, tmp_path):
     summary = (tmp_path / "summary.md").read_text()
     assert summary.startswith("before\n### REGRESSED: ")
     assert re.search(r"\| somebody/c16/1024B \| server CPU per reply \| \+(19|2[01])\.\d % \|", summary)
+    page = (tmp_path / "page.html").read_text()
+    (headline,) = re.findall(r"<title>(REGRESSED: .*)</title>", page)
+    assert f"**{headline}**" in summary
+    assert f"--command {shlex.quote(COMMAND)} --setup '' --pairs 12 " in html.unescape(page)
+    assert page.count("--seed 1") == 1
 
 
 def test_what_json_printed_can_be_exported_with_its_ratios(project, run, tmp_path):
@@ -461,7 +476,10 @@ def test_what_json_printed_can_be_exported_with_its_ratios(project, run, tmp_pat
 
 @pytest.mark.parametrize(
     ("option", "where"),
-    [*((option, "/proc/ours") for option in ("--junit", "--summary", "--ledger")), ("--junit", "/proc/ours/junit.xml")],
+    [
+        *((option, "/proc/ours") for option in ("--junit", "--summary", "--html", "--ledger")),
+        ("--junit", "/proc/ours/junit.xml"),
+    ],
 )
 def test_a_file_that_cannot_be_written_is_refused_before_measuring(project, run, bench, option, where):
     project.commit(0)
@@ -477,7 +495,7 @@ def test_a_verdict_outlives_files_that_can_no_longer_be_written(project, run, be
     """A folder takes the place of each file while it measures, as no permission would stop root."""
     base = project.commit(0)
     project.commit(20)
-    files = {f"--{name}": tmp_path / name for name in ("junit", "summary", "ledger")}
+    files = {f"--{name}": tmp_path / name for name in ("junit", "summary", "html", "ledger")}
 
     def change(result, count):
         if count == 1:
@@ -492,7 +510,7 @@ def test_a_verdict_outlives_files_that_can_no_longer_be_written(project, run, be
     assert code == 1
     assert "REGRESSED     somebody/c16/1024B" in said
     assert "this comparison is not remembered: the ledger" in said
-    assert run.said_aside.count(": Is a directory") == 2
+    assert run.said_aside.count(": Is a directory") == 3
 
 
 def test_the_default_set_up_is_read_from_the_tree(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import errno
 import json
 import os
@@ -112,6 +113,27 @@ def test_a_run_can_be_taken_up_again_without_what_was_torn(store, tmp_path):
     assert "Tag=0002" not in text
     assert text.startswith("#")
     assert json.loads((store.path / "run.json").read_text())["state"] == "running"
+
+
+def test_the_time_of_calls_that_were_cut_off_counts_when_it_is_taken_up(store):
+    """The first call measured until second 10, the second one from second 100 to 104; neither could finish the run."""
+    second = dt.datetime.fromisoformat(store.info["started_at"])
+
+    def kept(number, at_s):
+        started_at = (second + dt.timedelta(seconds=at_s)).isoformat(timespec="milliseconds")
+        return result(number, started_at=started_at, metrics={"window_s": 2.0})
+
+    store.save(kept(1, 8.0))
+    store.save(result(3, status=Status.SKIPPED, started_at="", metrics={}))
+    store.close()
+    again = Store.open(store.path)
+    again.restart()
+    assert (again.info["wall_s"], again.info["windows_s"]) == (10.0, 2.0)
+    again.save(kept(2, 102.0))
+    again.info["resumed_at"] = (second + dt.timedelta(seconds=100)).isoformat()
+    again.close()
+    again.restart()
+    assert (again.info["wall_s"], again.info["windows_s"]) == (14.0, 4.0)
 
 
 def test_a_store_holds_its_folder_against_a_second_writer(store):

@@ -237,7 +237,12 @@ def test_arms_that_ran_elsewhere_are_invalid(column):
 
 
 @pytest.mark.parametrize(
-    ("metric", "said"), [("machine_steal_share", "hypervisor"), ("machine_foreign_cpu_share", "stop them")]
+    ("metric", "said"),
+    [
+        ("machine_steal_share", "hypervisor"),
+        ("machine_foreign_cpu_share", "stop them"),
+        ("machine_throttled_share", "stopped 95 % of a core (limit 10 %): allow the job 2 CPUs or more"),
+    ],
 )
 def test_a_host_that_others_use_is_invalid_whatever_was_found(metric, said):
     host = fakes.FakeHost(

@@ -15,7 +15,6 @@ from bench.experiment.host.machine import (
     LIBRARIES,
     Cores,
     allowed_cores,
-    cpu_quota,
     facts,
     git_facts,
     interpreter_facts,
@@ -72,38 +71,6 @@ def test_a_restricted_process_sees_what_it_may_use():
         assert allowed_cores() == [(max(before),)]
     finally:
         os.sched_setaffinity(0, before)
-
-
-def write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-@pytest.mark.parametrize(
-    ("files", "membership", "quota"),
-    [
-        ({}, "0::/\n", None),
-        ({"cpu.max": "150000 100000"}, "0::/\n", 1.5),
-        ({"a/b/cpu.max": "max 100000"}, "0::/a/b\n", None),
-        # the tightest limit on the way up is the one that holds
-        ({"a/cpu.max": "100000 100000", "a/b/cpu.max": "300000 100000"}, "0::/a/b\n", 1.0),
-        (
-            {"cpu,cpuacct/cpu.cfs_quota_us": "50000", "cpu,cpuacct/cpu.cfs_period_us": "100000"},
-            "4:cpu,cpuacct:/\n",
-            0.5,
-        ),
-        ({"cpu/x/cpu.cfs_quota_us": "-1", "cpu/x/cpu.cfs_period_us": "100000"}, "4:cpu:/x\n3:cpuset:/\n0::/\n", None),
-    ],
-)
-def test_the_quota_of_the_cgroup_is_found(tmp_path, files, membership, quota):
-    for name, text in files.items():
-        write(tmp_path / "fs" / name, text)
-    write(tmp_path / "cgroup", membership)
-    assert cpu_quota(tmp_path / "fs", tmp_path / "cgroup") == quota
-
-
-def test_a_quota_that_cannot_be_read_is_none(tmp_path):
-    assert cpu_quota(tmp_path, tmp_path / "nosuch") is None
 
 
 def test_the_facts_are_plain_and_hold_the_cores():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
+import os
 import shutil
 
 import numpy as np
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from bench.analysis.calibration import answer_cell, answer_paces, to_json
 from bench.cli import calibrate as command
 from bench.errors import MeasurementError, UsageError
+from bench.experiment.doubts import Doubt
 from bench.experiment.drive import drive
 from bench.experiment.instrument import ceiling
 from bench.experiment.instrument.calibrate import PACED_SHARES, CellPairs, Effort, Pace, Rate, brief, calibration
@@ -283,6 +286,16 @@ def test_ceilings_are_those_of_one_python_process(plan_of_rounds, tmp_path, monk
         assert ceilings_for(plan_of_rounds(20, **fields), bench_of_ten_per_s) == Ceilings({})
 
 
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, MeasurementError), (errno.EACCES, UsageError)])
+def test_a_calibration_that_cannot_be_kept_says_why(tmp_path, monkeypatch, number, kind):
+    def fails(_path, _text):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(ceiling, "write_atomically", fails)
+    with pytest.raises(kind, match=f"{os.strerror(number)}; .*choose another file with --out"):
+        ceiling.save(document(), tmp_path / "calibration.json")
+
+
 def test_a_damaged_calibration_says_what_to_do(tmp_path):
     path = tmp_path / "calibration.json"
     path.write_text("{")
@@ -320,6 +333,21 @@ def interrupted_in_its_fourth(block):
         raise KeyboardInterrupt
     metrics = {"replies_per_s": 1000.0, "response_p50_ns": 1.0}
     return (TrialResult(trial=trial, status=Status.MEASURED, metrics=metrics),)
+
+
+def throttled(block):
+    (trial,) = block.trials
+    metrics = {"replies_per_s": 1000.0, "response_p50_ns": 1.0, "offered_per_s": 1000.0}
+    doubts = (Doubt.THROTTLED, Doubt.FEW_SAMPLES) if trial.number < 4 else ()
+    return (TrialResult(trial=trial, status=Status.MEASURED, metrics=metrics, doubts=doubts),)
+
+
+def test_a_calibration_says_what_the_host_did_to_it(tmp_path):
+    options = ["--pairs", "1", "--out", str(tmp_path / "kept.json")]
+    done = CliRunner().invoke(command.calibrate, options, obj=lambda: contextlib.nullcontext(throttled))
+    assert done.exit_code == 0, done.output
+    assert f"throttled: 3 of 27 trials. {Doubt.THROTTLED.advice}" in done.stdout
+    assert Doubt.FEW_SAMPLES not in done.stdout, "that is not of the host"
 
 
 def test_what_was_measured_until_an_interruption_is_shown_and_not_kept(tmp_path):

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from helpers.tracing import untraced
 
+from bench.experiment.host.cgroups import Stops
 from bench.experiment.host.machine import usable_cpus
 from bench.experiment.schema import MONITOR, TRIALS
 from bench.experiment.trial import procfs
@@ -175,6 +176,13 @@ def test_metrics_are_the_differences_between_the_edges():
     assert metrics["server_cpu_share"] == pytest.approx(0.75)
     assert metrics["machine_steal_share"] == pytest.approx(0.05)
     assert metrics["machine_foreign_cpu_share"] == pytest.approx((3.5 - 1.5 - 1.5 - 0.1) / 4.0)
+
+
+def test_a_quota_that_stopped_us_within_the_window_is_a_metric():
+    sides = Cpu(1, 1, 1), Cpu(0, 0, 0)
+    before, after = (edge(at_s, *sides)._replace(stops=stops) for at_s, stops in ((0, Stops(7, 1)), (2, Stops(9, 1.5))))
+    metrics = edge_metrics(before, after)
+    assert (metrics["machine_throttled"], metrics["machine_throttled_share"]) == (2, 0.25)
 
 
 def test_no_ticks_means_that_the_split_is_not_known():

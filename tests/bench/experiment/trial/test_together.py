@@ -15,6 +15,7 @@ from helpers.checkout import CHECKOUT
 from bench.experiment import schema
 from bench.experiment.doubts import Doubt
 from bench.experiment.drive import drive
+from bench.experiment.host.cgroups import CgroupClock
 from bench.experiment.host.machine import join_cpus
 from bench.experiment.model import Block, BlockInterrupted, Server, Status, Trial
 from bench.experiment.planning.catalog import catalog
@@ -86,6 +87,7 @@ def test_a_block_measures_every_server_with_everything_that_was_asked(bench, our
         assert metrics["server_rss_max_bytes"] > 1 << 20
         assert metrics["server_ctx_voluntary_per_reply"] >= 0
         assert metrics["server_idle_cpu_share"] >= 0
+        assert ("machine_throttled_share" in metrics) == (CgroupClock().read() is not None)
         assert 0 < metrics["client_cpu_share"] < 2
         assert metrics["interpreter"] == result.trial.server.interpreter
         assert metrics["server_cpus"] == join_cpus(bench.cores.server)

@@ -1,0 +1,132 @@
+"""The tutorial: chapters have all of their parts, blocks are run or say why not, and figures have a source."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+
+import pytest
+from helpers.checkout import CHECKOUT
+
+TUTORIAL = CHECKOUT / "docs" / "tutorial"
+CHAPTERS = sorted(TUTORIAL.glob("*.md"))
+PARTS = ["A question, and a guess", "Try it", "What came out", "The difference", "What is still wrong", "Exercise"]
+TARGET = re.compile(r"^(?:```\{(?:literalinclude|include)\}|:diff:) (\S+)$", re.MULTILINE)
+
+
+def figures_module():
+    spec = importlib.util.spec_from_file_location("docs_figures", CHECKOUT / "docs" / "figures.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+figures = figures_module()
+SHOWN = [(chapter, block) for chapter in CHAPTERS for block in figures.blocks(chapter.read_text())]
+RUN = [(chapter, block) for chapter, block in SHOWN if block.language == "sh" and "not run" not in block.note]
+
+
+def each_chapter(test):
+    return pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)(test)
+
+
+def test_there_are_twelve_chapters_in_order():
+    assert [chapter.name[:2] for chapter in CHAPTERS] == [f"{number:02}" for number in range(1, 13)]
+    for number, chapter in enumerate(CHAPTERS, start=1):
+        assert chapter.read_text().startswith(f"# {number}. ")
+
+
+@each_chapter
+def test_a_chapter_has_all_of_its_parts(chapter):
+    text = chapter.read_text()
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == PARTS
+    assert text.count("echobench check ./mine.py") == 1
+    assert text.count("figures/") == 1
+
+
+@each_chapter
+def test_what_a_chapter_includes_is_there(chapter):
+    targets = TARGET.findall(chapter.read_text())
+    assert f"figures/{chapter.name[:2]}.md" in targets
+    assert [target for target in targets if not (TUTORIAL / target).is_file()] == []
+
+
+@each_chapter
+def test_a_block_is_run_or_says_why_not(chapter):
+    """A block is shell that is run, a file that is included, or it has a reason not to be run."""
+    blocks = [block for where, block in SHOWN if where == chapter]
+    free = [block.code for block in blocks if block.language not in {"sh", "{literalinclude}", "{include}"}]
+    assert [code for code in free if code.strip()] == []
+    for block in blocks:
+        if block.note.startswith("not run"):
+            assert len(block.note.split()) > 4, "say why"
+    assert sum(block.figure is not None for block in blocks) == 1
+
+
+@each_chapter
+def test_a_figure_was_made_by_the_command_that_its_chapter_shows(chapter):
+    (block,) = [block for where, block in SHOWN if where == chapter and block.figure]
+    number = chapter.name[:2]
+    kept = json.loads((TUTORIAL / "figures" / f"{number}.json").read_text())
+    assert [kept["command"]] == block.commands
+    assert {"measured_at", "machine", "interpreter"} < kept.keys()
+    assert kept["values"]
+    assert f"Source: `{kept['command']}`" in (TUTORIAL / "figures" / f"{number}.md").read_text()
+
+
+def test_every_difference_is_between_files_that_differ():
+    for chapter in CHAPTERS:
+        for new, old in re.findall(r"\{literalinclude\} (\S+)\n:diff: (\S+)", chapter.read_text()):
+            assert (TUTORIAL / new).read_text() != (TUTORIAL / old).read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "note", "figure", "status"),
+    [
+        ("```sh\nx\n```\n", "", None, 0),
+        ("<!-- not run: it ends never -->\n```sh\nx\n```\n", "not run: it ends never", None, 0),
+        ("<!-- figure: a_ns -->\n```sh\nx\n```\n", "figure: a_ns", "a_ns", 0),
+        ("<!-- figure: check, ends with 4: bad -->\n```sh\nx\n```\n", "figure: check, ends with 4: bad", "check", 4),
+    ],
+)
+def test_the_line_above_a_block_says_what_is_done_with_it(text, note, figure, status):
+    (block,) = figures.blocks(text)
+    assert (block.note, block.figure, block.status, block.code) == (note, figure, status, "x\n")
+
+
+def test_a_command_may_go_on_in_the_next_line():
+    (block,) = figures.blocks("```sh\na --b \\\n    --c\nd\n```\n")
+    assert block.commands == ["a --b --c", "d"]
+
+
+@pytest.mark.docs
+def test_a_figure_of_a_run_has_intervals_and_ratios():
+    table, rows = figures.of_run(CHECKOUT / "results" / "reference", "server_cpu_us_per_reply")
+    threads = next(row for row in rows if row["server"] == "threads" and row["workload"] == "c16-1KiB")
+    assert threads["baseline"] == "asyncio-protocol"
+    for found in (threads["server_cpu_us_per_reply"], threads["ratio"]):
+        assert 0 < found["low"] < found["value"] < found["high"]
+    assert len(table.splitlines()) == len(rows) + 2
+    assert re.search(r"^\| c16-1KiB \| threads \| .* µs \[.*\] \| .* \[.*\] \|$", table, re.MULTILINE)
+
+
+def test_a_figure_of_a_check_names_the_case_and_the_reason():
+    failed = {"case": "reset", "outcome": "failed", "detail": "it ended\n  | Traceback\n  | ConnectionResetError: gone"}
+    passed = {"case": "echo", "outcome": "passed", "detail": ""}
+    table, rows = figures.of_check({"servers": [{"name": "mine", "results": [passed, failed]}]})
+    assert table.splitlines()[2:] == ["| mine | `reset` | ConnectionResetError: gone |"]
+    assert [row["case"] for row in rows] == ["reset"]
+
+
+def test_a_command_that_ends_otherwise_is_refused():
+    with pytest.raises(RuntimeError, match="ended with 1, not 0"):
+        figures.run(shlex.join(["python3", "-S", "-c", "raise SystemExit(1)"]))
+
+
+@pytest.mark.docs
+@pytest.mark.parametrize("block", [block for _, block in RUN], ids=[chapter.name[:2] for chapter, _ in RUN])
+def test_a_command_of_the_tutorial_runs_as_it_is_shown(block):
+    for command in block.commands:
+        figures.run(command, block.status)
