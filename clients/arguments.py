@@ -17,6 +17,7 @@ from clients.histogram import CAN_ENCODE
 from clients.keys import KEYS, SEED, texts_of, workload_of
 from clients.load import Shard
 from clients.target import Target, TargetError, parse_target
+from clients.thresholds import EXAMPLE
 from clients.transport import require_tls
 from clients.workload import Workload, WorkloadError, parse_workload
 
@@ -58,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     add("--cafile", metavar="FILE", help="certificates to trust, with --tls")
     add("--insecure", action="store_true", help="with --tls: trust any certificate")
     add("--json", action="store_true", help="print one JSON object")
+    about = f"end with 1 if this is so, and with 3 if that cannot be told: '{EXAMPLE}'; may be repeated"
+    add("--fail-if", action="append", default=[], metavar="RULE", help=about.replace("%", "%%"))
+    add("--live", action="store_true", help="print a line a second on stderr")
     add("--hlog", type=Path, metavar="FILE", help="write an HDR interval log")
     add("--tag", metavar="TAG", help=f"with --hlog: tag of the log's lines ({TAG})")
     add("--samples", type=Path, metavar="FILE.parquet", help="write due, sent and done of every reply")
@@ -192,6 +196,8 @@ def check_outputs(options: argparse.Namespace) -> None:
             raise WorkloadError("--tag names the lines of a log: give --hlog too")
         if "," in options.tag or " " in options.tag:
             raise WorkloadError(f"tag {options.tag!r} must have no comma and no space")
+    if options.live and (options.workers > 1 or options.reference or options.samples is not None):
+        raise WorkloadError("--live tells of one process: leave out --workers, --reference and --samples")
     for path in (options.hlog, options.samples):
         if path is not None:
             try:

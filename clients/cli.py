@@ -1,6 +1,7 @@
 """The command line of the load generator: arguments in, a frozen workload inward, text or JSON out. No load logic.
 
-Exit status: 0 if something was measured, the load was made and every reply was right; 2 for wrong use; 4 otherwise.
+Exit status: 0 if something was measured, the load was made and every reply was right; 1 if a threshold was passed; 2
+for wrong use; 3 if a threshold cannot be told; 4 otherwise.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from clients import hlog, memory, samples, summary
+from clients import hlog, judging, memory, samples, summary
 from clients.arguments import (
     TAG,
     check_outputs,
@@ -27,9 +28,11 @@ from clients.arguments import (
 )
 from clients.coordination import coordinated, interruptible
 from clients.limits import raise_descriptors
+from clients.live import LiveRecorder
 from clients.load import Load, Shard, soon
 from clients.recorder import RawRecorder, Recorder
 from clients.reference import LoadError, ReferenceLoad
+from clients.thresholds import Finding
 from clients.transport import require_plain
 from clients.workers import WorkerGroup
 from clients.workload import Workload, WorkloadError
@@ -38,10 +41,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from clients.judging import Judged
     from clients.result import Result
     from clients.target import Target
 
-FINE, WRONG_USE, INVALID = 0, 2, 4
+FINE, FAILED, WRONG_USE, CANNOT_TELL, INVALID = 0, 1, 2, 3, 4
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     memory.keep_freed()
     descriptors = raise_descriptors()
     try:
-        workload = workload_asked(options)
+        workload, thresholds = workload_asked(options), judging.thresholds_of(options.fail_if)
         target = target_of(options, workload.timeout_s)
         preflight(workload, target, options.workers, descriptors)
         check_outputs(options)
@@ -65,16 +69,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LoadError as error:
         print(f"clients: {error}", file=sys.stderr)
         return INVALID
+    judged = judging.judge(result, thresholds)
+    _show(options, target, result, judged)
+    return _status(result, judged)
+
+
+def _show(options: argparse.Namespace, target: Target, result: Result, judged: Sequence[Judged]) -> None:
     blank = summary.why_blank(result, target.text)
     if options.json or options.coordinated:
-        print(json.dumps({"address": target.where, **result.to_json()}), flush=True)
+        said = {"thresholds": [one.to_json() for one in judged]} if judged else {}
+        print(json.dumps({"address": target.where, **result.to_json(), **said}), flush=True)
     elif blank:
         print(f"clients: {blank}", file=sys.stderr)
     else:
         print(summary.text(result, target.text if target.text == target.where else f"{target.text} at {target.where}"))
+        print("".join(f"\n  {one.sentence}" for one in judged), end="\n" if judged else "")
     if result.workers_lost:
         print(f"clients: {result.workers_lost} of {options.workers} workers died", file=sys.stderr)
-    return FINE if result.is_right else INVALID
+
+
+def _status(result: Result, judged: Sequence[Judged]) -> int:
+    """Return the exit status. A load that a slow server keeps from being made fails its threshold first."""
+    findings = {one.finding for one in judged}
+    if result.replies and Finding.FAILED in findings:
+        return FAILED
+    if not result.is_right:
+        return INVALID
+    return CANNOT_TELL if Finding.CANNOT_TELL in findings else FINE
 
 
 def _measured(options: argparse.Namespace, target: Target, workload: Workload) -> Result:
@@ -125,7 +146,8 @@ def _run(
     options: argparse.Namespace, target: Target, workload: Workload, log: Path | None, part: Path | None
 ) -> Result:
     shard: Shard = options.shard or Shard()
-    recorder = (RawRecorder if part is not None else Recorder)(open_loop=workload.is_open_loop)
+    kind = RawRecorder if part is not None else LiveRecorder if options.live else Recorder
+    recorder = kind(open_loop=workload.is_open_loop)
     with nullcontext() if log is None else log.open("w") as stream:
         if stream is not None and options.shard is None:
             stream.write(hlog.header(time.time()))

@@ -37,6 +37,8 @@ _COUNTS = (HIGHEST_NS.bit_length() - 9) * _HALF  # up to the octave of the highe
 # all of them lie below the quantile with a chance of at most 2.5 %: q ** n <= 0.025. Source: Le Boudec, Performance
 # Evaluation of Computer and Communication Systems, 2010, section 2.2.
 _TAIL = 0.025
+_NORMAL = 1.96
+"""Both tails of the normal distribution beyond so many standard deviations hold 5 %."""
 
 
 def samples_needed(quantile: float) -> int:
@@ -166,6 +168,20 @@ class Histogram:
         rank = max(1, math.ceil(quantile * count - 1e-9))
         value = int(_VALUES_NS[int(np.searchsorted(cumulative, rank))])
         return value if self.max_ns is None else min(value, max(self.max_ns, 0))
+
+    def percentile_bounds_ns(self, quantile: float) -> tuple[int, int] | None:
+        """Return the 95 % order-statistic interval of a quantile, as if values were independent; None if too few are.
+
+        The ranks are those of the normal approximation to the binomial. Source: Le Boudec 2010, section 2.2.
+        """
+        cumulative = np.cumsum(self.counts[: self._used])
+        count = int(cumulative[-1]) if self._used else 0
+        if count < samples_needed(quantile):
+            return None
+        half = _NORMAL * math.sqrt(count * quantile * (1 - quantile))
+        ranks = max(1, math.floor(count * quantile - half)), min(count, math.ceil(count * quantile + half) + 1)
+        low, high = (int(_VALUES_NS[int(np.searchsorted(cumulative, rank))]) for rank in ranks)
+        return low, high
 
     def summary(self, kind: str) -> dict[str, float | None]:
         """Return `{kind}_{mean,p50,p90,p99,p999,max}_ns`; None where it is not known."""

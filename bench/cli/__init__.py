@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "Measure servers by a preset or a plan, and report.",
+    "show": "Show the ranking, the doubts and the machine of a run.",
     "report": "Make the tables, plots and report of a run again.",
     "compare": "Compare the servers of one run, two stored runs, or more.",
+    "history": "Follow every cell over the runs of a folder, and alarm if one became slower.",
     "regress": "Say whether a change made a server slower.",
     "check": "Check that servers echo correctly, whatever their clients do.",
     "search": "Find the highest rate at which a server keeps a stated response time.",
@@ -35,8 +37,22 @@ COMMANDS = {
     "doctor": "Say what on this machine will blur a measurement.",
     "servers": "List the servers that can be measured.",
     "export": "Write a run in the format of another tool.",
+    "schema": "Print the JSON Schema of plan files, for editors.",
 }
 """Every subcommand with what help says of it, in the order of help. Each is `bench.cli.NAME:NAME`."""
+
+WHAT_FOR = """\
+Measure and compare servers:
+  echobench run quick --server threads --server ./mine.py
+
+Did my change make a server slower?
+  echobench regress --base main
+
+Does my server echo correctly, whatever its clients do?
+  echobench check ./mine.py
+
+`echobench --help` lists all commands, and `echobench COMMAND --help` the options of one."""
+"""What people come for, which the command says if it is told nothing."""
 
 INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 """The exit status of a program that its user interrupted, and of one whose output goes to a reader that has gone."""
@@ -89,13 +105,16 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Measure and compare TCP echo servers, and say how sure it is.
 
     Exit status: 0 fine, 1 regressed, 2 wrong use, 3 inconclusive, 4 invalid measurement, 5 nothing to compare with.
     """
+    if context.invoked_subcommand is None:
+        click.echo(WHAT_FOR)
 
 
 def main() -> int:

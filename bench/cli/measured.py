@@ -2,47 +2,84 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.cli.files import add_to_file, write_file
 from bench.cli.plan_words import amount
 from bench.cli.progress import watching
+from bench.cli.terminal import put_out
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
+    from bench.analysis.runs.run_folder import Run
     from bench.experiment.campaign import Campaign
     from bench.experiment.model import Door
     from bench.experiment.store import Store
 
 
-def measured(ready: Campaign, console: Console, door: Door, *, no_report: bool) -> ExitCode:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """How a run is shown: where its progress is printed, what on stdout, which files are written, and the report."""
+
+    progress: Console
+    as_json: bool = False
+    junit: Path | None = None
+    summary: Path | None = None
+    has_report: bool = True
+
+
+def measured(ready: Campaign, console: Console, door: Door, shown: Shown) -> ExitCode:
     """Measure, and then make tables, plots and report of what there is, also after an interruption."""
     said = f"{amount(ready.plan, ready.done)}, seed {ready.plan.seed}, in {ready.store.path}"
-    console.print(said, soft_wrap=True)
+    shown.progress.print(said, soft_wrap=True)
     for note in ready.store.notes:
-        console.print(note, style="yellow", markup=False, soft_wrap=True)
-    with watching(console, ready.left) as watcher:
+        shown.progress.print(note, style="yellow", markup=False, soft_wrap=True)
+    with watching(shown.progress, ready.left) as watcher:
         tally = ready.measure(watcher, door)
     if not ready.store.done():
         console.print("Interrupted before the first trial ended: there is nothing to report.")
         return ExitCode.INVALID
-    _sum_up(ready.store, console)
-    if not no_report:
+    found = _sum_up(ready.store, console, shown)
+    if shown.has_report:
         _report(ready.store, console)
     if tally.was_interrupted:
         console.print(f"Interrupted: go on with `echobench run --resume {ready.store.path}`.", soft_wrap=True)
-    return ExitCode.FINE if tally.is_whole else ExitCode.INVALID
+    if found is ExitCode.REGRESSED:
+        return found
+    return found if tally.is_whole else ExitCode.INVALID
 
 
-def _sum_up(store: Store, console: Console) -> None:
+def _sum_up(store: Store, console: Console, shown: Shown) -> ExitCode:
+    """Say what was measured, and return what the thresholds come to."""
     from bench.analysis.runs import run_folder  # noqa: PLC0415 - pandas only after measuring
-    from bench.cli import summary  # noqa: PLC0415 - as above
+    from bench.cli import run_document, summary  # noqa: PLC0415 - as above
 
     run = run_folder.load(store.path, from_records=True)
-    summary.show(run, console)
-    console.print(summary.time_spent(store.info))
+    if shown.as_json:
+        put_out(f"{json.dumps(run_document.document(run), indent=1)}\n")
+    else:
+        summary.show(run, console)
+        console.print(summary.time_spent(store.info))
+    _write_files(run, shown)
     run_folder.write_tables(run)  # a disk that is full by now takes nothing from what was said
+    return summary.exit_code(run)
+
+
+def _write_files(run: Run, shown: Shown) -> None:
+    from bench.analysis.export import render  # noqa: PLC0415 - as above
+    from bench.cli import summary  # noqa: PLC0415 - as above
+
+    if shown.junit is not None:
+        (text,) = render("junit", run).values()
+        write_file(shown.junit, text)
+    if shown.summary is not None:
+        add_to_file(shown.summary, summary.markdown(run))
 
 
 def _report(store: Store, console: Console) -> None:

@@ -45,6 +45,7 @@ _PLAIN = {
     "\N{LEFT DOUBLE QUOTATION MARK}": '"',
     "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
     "\N{NO-BREAK SPACE}": " ",
+    **dict(zip("▁▂▃▄▅▆▇", "_.-=+*%", strict=True)),
     "\N{BOX DRAWINGS LIGHT HORIZONTAL}": "-",
     "\N{BOX DRAWINGS HEAVY HORIZONTAL}": "-",
     "\N{BOX DRAWINGS LIGHT VERTICAL}": "|",

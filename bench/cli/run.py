@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
 
 from bench.cli.door import door_of
-from bench.cli.measured import measured
+from bench.cli.files import refuse_unwritable
+from bench.cli.measured import Shown, measured
 from bench.cli.options import (
     alternatives,
     baseline_option,
+    json_option,
     pid_option,
     pythons_option,
     seed_option,
@@ -43,7 +46,8 @@ Examples:
 Commas separate alternative values of a workload. Each combination is measured.
 
 \b
-Exit status: 0 if every trial was measured, 2 wrong use, 4 if some could not be.
+Exit status: 0 if every trial was measured, 1 if a --fail-if was so, 2 wrong use,
+3 if a --fail-if cannot be told, 4 if a trial could not be measured.
 """
 LOOKING = "Looking over the plan, its servers and the load generator"
 
@@ -79,12 +83,23 @@ LOOKING = "Looking over the plan, its servers and the load generator"
     help="Folder in which the run gets a folder of its own.",
 )
 @click.option(
+    "--fail-if",
+    metavar="RULE",
+    multiple=True,
+    help='End with 1 if this is so, with 3 if that cannot be told: "p99 > 5ms", or of one server "threads: p99 > 5ms". '
+    "May be repeated.",
+)
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file.")
+@click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Add Markdown to this file.")
+@click.option(
     "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Measure the rest of an interrupted run."
 )
 @click.option("--more", is_flag=True, help="With --resume: add trials to a run, also to one that is complete.")
 @click.option(
     "--anyway", is_flag=True, help="Also measure servers that fail a basic case of `check`, and mark their numbers."
 )
+@json_option
+@click.option("--quiet", is_flag=True, help="Print what was found, and no progress.")
 @click.option("--no-report", is_flag=True, help="Make no plots and no report. `echobench report` makes them later.")
 @click.option("--dry-run", is_flag=True, help="Say what would be measured, and how long that would take.")
 @click.pass_context
@@ -97,6 +112,10 @@ def run(
     *,
     more: bool,
     anyway: bool,
+    as_json: bool,
+    quiet: bool,
+    junit: Path | None,
+    summary: Path | None,
     no_report: bool,
     dry_run: bool,
     **options: Any,
@@ -106,9 +125,11 @@ def run(
     The servers of a workload are alive together and get the load in turn, so that what the machine does falls on all of
     them alike. Ctrl-C keeps what was measured; --resume goes on.
     """
-    console = standard_output()
+    refuse_unwritable(junit, summary)
+    console = Console(stderr=True, highlight=False) if as_json else standard_output()
+    progress = Console(quiet=True) if quiet else console
     if resume is not None:
-        with console.status(LOOKING):
+        with progress.status(LOOKING):
             ready = _taken_up(resume, options, more=more)
     elif more:
         raise UsageError("--more adds trials to a run: name it with --resume RUN")
@@ -119,9 +140,10 @@ def run(
         if dry_run:
             describe(resolved, console)
             return ExitCode.FINE
-        with console.status(LOOKING):
+        with progress.status(LOOKING):
             ready = campaign.begin(resolved, out, anyway=anyway, command=["echobench", *sys.argv[1:]])
-    return measured(ready, console, door_of(context), no_report=no_report)
+    shown = Shown(progress=progress, as_json=as_json, junit=junit, summary=summary, has_report=not no_report)
+    return measured(ready, console, door_of(context), shown)
 
 
 def _taken_up(path: Path, options: dict[str, Any], *, more: bool) -> Campaign:

@@ -8,73 +8,73 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from bench import metrics, units
+from bench import units
 from bench.analysis.estimates import remarks
 from bench.analysis.estimates.cells import LEVEL
-from bench.analysis.estimates.ranking import rank
+from bench.analysis.estimates.ranking import rank, sentence
+from bench.analysis.estimates.thresholds import judge, worst
 from bench.analysis.estimates.wander import wander
+from bench.cli.estimates_table import print_estimates
+from bench.errors import ExitCode
 from bench.experiment.doubts import lines
 from bench.experiment.model import Status
-from bench.metrics import THROUGHPUT
 from bench.text import cut_lines
+from clients.thresholds import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rich.console import Console
 
-    from bench.analysis.estimates.cells import Cell
-    from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.runs.run_folder import Run
-    from bench.metrics import Metric
+
+
+STYLES = {Finding.FAILED: "bold red", Finding.CANNOT_TELL: "bold yellow", Finding.OK: "green"}
+_EXIT_CODES = {
+    Finding.FAILED: ExitCode.REGRESSED,
+    Finding.CANNOT_TELL: ExitCode.INCONCLUSIVE,
+    Finding.OK: ExitCode.FINE,
+}
 
 
 def show(run: Run, console: Console) -> None:
     """Print the table, what it rests on, the failures and the doubts of a run."""
     found = rank(run)
+    wraps = not console.is_terminal  # a terminal would break words
     for line in found.behind:
-        console.print(line, style="bold yellow", markup=False, soft_wrap=True)
-    console.print(estimates(found))
+        console.print(line, style="bold yellow", markup=False, soft_wrap=wraps)
+    print_estimates(found, console)
+    for one in judge(run):
+        console.print(one.sentence, style=STYLES[one.finding], markup=False, soft_wrap=wraps)
     level = units.share(LEVEL)
     below = f"Below a ratio: the geometric mean over trials, with its {level} interval."
     alone = f"Geometric means over trials, with their {level} intervals."
-    console.print(below if found.ratios else alone, soft_wrap=True)
+    console.print(below if found.ratios else alone, soft_wrap=wraps)
     for line in [*remarks.comparison(found), *remarks.sharpness(found), remarks.wandering(wander(run, found))]:
         if line:
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(line, markup=False, soft_wrap=wraps)
     for line, style in [
         *((line, "red") for line in run.damage),
         *failures(run),
         *((line, "yellow") for line in doubts(run)),
     ]:
-        console.print(line, style=style, markup=False, soft_wrap=True)
+        console.print(line, style=style, markup=False, soft_wrap=wraps)
 
 
-def estimates(found: Ranking) -> Table:
-    """Return a row per cell, those of a workload best first by what the run asks, and a column per metric."""
-    table = Table("server", "workload", "trials", *(metric.title for metric in metrics.TABLE), box=None, pad_edge=False)
-    for workload in (workload for panel in found.sweep.panels for workload in panel.places):
-        for row in found.rows(workload):
-            first = row.cells[THROUGHPUT.column]
-            name = f"{remarks.LEVEL_SIGN} {first.server}" if row.is_level else first.server
-            numbers = (_words(found, metric, row.cells[metric.column]) for metric in metrics.TABLE)
-            table.add_row(name, workload, remarks.trials(first), *numbers)
-    for text in table.columns[:2]:
-        text.no_wrap = True
-    for number in table.columns[2:]:
-        number.justify, number.overflow = "right", "fold"
-    return table
+def exit_code(run: Run) -> ExitCode:
+    """Return what the thresholds of a run come to; FINE if it has none."""
+    return _EXIT_CODES[worst(judge(run))]
 
 
-def _words(found: Ranking, metric: Metric, cell: Cell) -> str:
-    """Write a ratio, the value and its interval, a line each, so that five metrics fit a terminal."""
-    if cell.missing:
-        return units.NOT_KNOWN
-    bound = "≥ " if cell.lower_bound else ""
-    absolute = f"{bound}{metric.words(cell.estimate.value)}\n{units.bounds(cell.estimate, metric.words)}".rstrip()
-    return f"{remarks.relative(found, metric, cell)}\n{absolute}".lstrip()
+def markdown(run: Run) -> str:
+    """Return the answer of a run and the words of its thresholds, for the summary of a CI job."""
+    found, judged = rank(run), judge(run)
+    standing = found.headline(found.question)
+    title = "nothing was measured" if standing is None else sentence(standing, found.sweep)
+    lines = [f"### {f'{worst(judged)}: ' if judged else ''}{title}", "", f"Run `{run.id}`.", ""]
+    lines += [f"- {one.sentence}" for one in judged]
+    lines += [f"- {line}" for line, _ in failures(run)]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def failures(run: Run) -> list[tuple[str, str]]:

@@ -87,6 +87,9 @@ WRONG = [
     (["--samples", "/"], "file '/' cannot be written: Is a directory"),
     (["--tag", "night"], "--tag names the lines of a log: give --hlog too"),
     (["--hlog", "/dev/null", "--tag", "a,b"], "tag 'a,b' must have no comma and no space"),
+    (["--live", "--workers", "2"], "--live tells of one process: leave out --workers"),
+    # a limit of the user's own
+    (["--fail-if", "p98 > 5ms"], "unknown metric 'p98': did you mean 'p99'?"),
     # TLS
     (["--insecure"], "--cafile and --insecure are about TLS: give --tls too"),
     (["--cafile", "x.pem"], "give --tls too"),

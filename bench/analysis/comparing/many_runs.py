@@ -3,6 +3,9 @@
 Runs of different days differ by more than most changes of code, and runs of neighbouring days are alike. So a change
 that is found here is a place to look, and no verdict. Runs of different machines or interpreters are never joined: each
 stretch of runs with one fingerprint is searched alone, and the field that ended it is named.
+
+A ratio to a server that was measured in turn is another matter: what the machine of that day did falls on both, and
+cancels. `history(runs, against=SERVER)` follows those.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench import metrics
 from bench.analysis.comparing.two_runs import (
     LOWER_BOUND,
     Impression,
@@ -21,19 +25,23 @@ from bench.analysis.comparing.two_runs import (
     rules_of,
     trials_of,
 )
+from bench.analysis.estimates.ratios import Ratios
 from bench.errors import UsageError
 from bench.plain import plain
 from bench.stats import Estimate, Floats, is_correlated, median_interval
 from bench.units import percent, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bench.analysis.runs.run_folder import Run
     from bench.verdict.rules import Rule
 
 Levels = list[tuple["Run", Estimate]]
-"""Runs that can be joined, oldest first, each with its median."""
+"""Runs that can be joined, oldest first, each with its median, or its ratio."""
+
+Cell = tuple[str, str]
+"""A server and a workload."""
 
 ALPHA = 0.01
 PERMUTATIONS = 1999
@@ -46,10 +54,14 @@ OUTLYING = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One run's median of one metric of one cell, with its interval over the trials."""
+    """One run's median of one metric of one cell, with its interval over the trials; or its ratio, over blocks.
+
+    `commit` is that of the folder in which the run was made. It is empty if that was no repository.
+    """
 
     run: str
     started_at: str
+    commit: str
     median: Estimate
 
 
@@ -68,12 +80,14 @@ class CellHistory:
 
     `impression` is of the newest run against those before it that it can be joined with, and `reason` says why.
     `breaks` are the runs at which the fingerprint changes, with the fields. `alike` says that neighbouring runs are
-    correlated. Chance alone can then look like a change, so the changes are only places to look.
+    correlated. Chance alone can then look like a change, so the changes are only places to look. `against` names the
+    server that the points are ratios to. It is empty where they are medians.
     """
 
     server: str
     workload: str
     metric: str
+    against: str
     points: tuple[Point, ...]
     changes: tuple[Change, ...]
     breaks: tuple[tuple[str, str], ...]
@@ -88,10 +102,11 @@ class CellHistory:
         return as_json
 
 
-def history(runs: Sequence[Run]) -> list[CellHistory]:
+def history(runs: Sequence[Run], *, against: str | None = None) -> list[CellHistory]:
     """Follow every cell through the runs, in the order in which they began.
 
     It is followed by what two runs are compared by: CPU per reply, and throughput or, in an open loop, median response.
+    With `against`, a cell is followed by its ratio to that server if any run has one; runs that have none are left out.
 
     Raises UsageError if there are fewer than two runs, or one is given twice.
     """
@@ -103,7 +118,22 @@ def history(runs: Sequence[Run]) -> list[CellHistory]:
             pair for run in ordered for pair in run.measured[["server", "workload"]].itertuples(index=False, name=None)
         )
     )
-    return [_cell(ordered, cell, rule) for cell in cells for rule in rules_of(ordered, cell)]
+    ratios = {} if against is None else {run.path: Ratios(run) for run in ordered}
+
+    def ratio(run: Run, cell: Cell, rule: Rule) -> Estimate:
+        metric = next(one for one in metrics.GATES if one.column == rule.metric)
+        return ratios[run.path].of(metric, cell[1], cell[0], against or "").estimate
+
+    found = []
+    for cell in cells:
+        for rule in rules_of(ordered, cell):
+            is_relative = cell[0] != against and any(ratio(run, cell, rule).value > 0 for run in ordered if ratios)
+            found.append(_cell(ordered, cell, rule, *((ratio, against or "") if is_relative else (_median, ""))))
+    return found
+
+
+def _median(run: Run, cell: Cell, rule: Rule) -> Estimate:
+    return median_interval(trials_of(run, cell)[rule.metric].dropna().to_numpy(dtype=float))
 
 
 def change_points(values: Floats, *, alpha: float = ALPHA, seed: int = 0) -> list[tuple[int, float]]:
@@ -136,9 +166,11 @@ def _cusum(rows: Floats) -> tuple[Any, Floats]:
     return size.argmax(axis=1) + 1, size.max(axis=1)
 
 
-def _cell(runs: Sequence[Run], cell: tuple[str, str], rule: Rule) -> CellHistory:
-    seen = [(run, median_interval(trials_of(run, cell)[rule.metric].dropna().to_numpy(dtype=float))) for run in runs]
-    seen = [(run, median) for run, median in seen if median.value > 0]
+def _cell(
+    runs: Sequence[Run], cell: Cell, rule: Rule, value_of: Callable[[Run, Cell, Rule], Estimate], against: str
+) -> CellHistory:
+    seen = [(run, value_of(run, cell, rule)) for run in runs]
+    seen = [(run, value) for run, value in seen if value.value > 0]
     breaks: list[tuple[str, str]] = []
     eras: list[Levels] = []
     for number, (run, median) in enumerate(seen):
@@ -153,7 +185,7 @@ def _cell(runs: Sequence[Run], cell: tuple[str, str], rule: Rule) -> CellHistory
     changes = [_changes(era, values, splits) for era, values, splits in found]
     if not seen or seen[-1][0] is not runs[-1]:
         impression, reason = Impression.MISSING, f"{runs[-1].id} has no {rule.title} of this cell"
-    elif is_lower_bound([trials_of(run, cell) for run, _ in eras[-1]], rule):
+    elif is_lower_bound([trials_of(run, (one, cell[1])) for run, _ in eras[-1] for one in (cell[0], against)], rule):
         impression, reason = Impression.CANNOT_TELL, LOWER_BOUND
     else:
         impression = look(logs[-1], [at for at, _ in found[-1][2]], rule)
@@ -162,7 +194,10 @@ def _cell(runs: Sequence[Run], cell: tuple[str, str], rule: Rule) -> CellHistory
         server=cell[0],
         workload=cell[1],
         metric=rule.metric,
-        points=tuple(Point(run=run.id, started_at=_began(run), median=median) for run, median in seen),
+        against=against,
+        points=tuple(
+            Point(run=run.id, started_at=_began(run), commit=_commit(run), median=median) for run, median in seen
+        ),
         changes=tuple(change for here in changes for change in here),
         breaks=tuple(breaks),
         alike=any(is_correlated(_residuals(values, splits)) for _, values, splits in found),
@@ -221,6 +256,11 @@ def _changes(era: Sequence[tuple[Run, Estimate]], values: Floats, splits: list[t
 def _residuals(values: Floats, splits: list[tuple[int, float]]) -> Floats:
     parts = np.split(values, [at for at, _ in splits])
     return np.concatenate([part - np.median(part) for part in parts])
+
+
+def _commit(run: Run) -> str:
+    git = run.info.get("git") or run.info.get("echobench_git") or {}
+    return str(git.get("revision") or "")
 
 
 def _began(run: Run) -> str:

@@ -15,6 +15,7 @@ from bench import metrics, units
 from bench.analysis.estimates import remarks
 from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.estimates.ranking import rank
+from bench.analysis.estimates.thresholds import judge
 from bench.analysis.estimates.wander import wander
 from bench.analysis.figures import gallery
 from bench.analysis.figures.palette import DARK, LIGHT
@@ -70,7 +71,7 @@ def render(run: Run, found: Ranking, drawn: list[gallery.Picture]) -> str:
     )
     return environment.get_template("page.html.j2").render(
         title=title,
-        answer=said,
+        answer=[*(one.sentence for one in judge(run)), *said],
         run=run.id,
         partial=_partial(run),
         damage=run.damage,

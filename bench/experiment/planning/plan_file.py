@@ -17,6 +17,7 @@ from bench.errors import UsageError, unknown_name
 from bench.experiment.model import Design, LoadGenerator  # noqa: TC001 - msgspec looks at it
 from bench.experiment.planning.plan import SEED_BITS
 from bench.experiment.planning.server_table import Name, ServerTable, split_servers
+from bench.experiment.planning.threshold_table import ThresholdTable, read_rule
 from bench.experiment.planning.values import convert
 from bench.experiment.planning.workload_table import WorkloadTable, read_options
 
@@ -56,6 +57,7 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     generator: Annotated[LoadGenerator, Meta(description='"python" or "reference"')] = "python"
     server: list[ServerTable] = []
     workload: list[WorkloadTable] = []
+    threshold: list[ThresholdTable] = []
 
     @property
     def source(self) -> dict[str, Any]:
@@ -102,13 +104,15 @@ def plan_of(
     target: str | None = None,
     pid: int | None = None,
     workload: Mapping[str, Any] | None = None,
+    fail_if: Sequence[str] = (),
     **fields: Any,
 ) -> PlanFile:
     """Return the plan that plain values describe, as the options of a command line change it. It has a seed.
 
     Paths are seen from `folder`, unless they are absolute. `servers` and `target` take the place of all servers of the
-    plan; a name may be that of a `[[server]]` in it. The keys in `workload` take the place of those of every workload.
-    A field that is None or empty stays. Raises UsageError naming `where` or the option, the key and what is accepted.
+    plan; a name may be that of a `[[server]]` in it. The keys in `workload` take the place of those of every workload,
+    and the rules in `fail_if` that of its thresholds. A field that is None or empty stays. Raises UsageError naming
+    `where` or the option, the key and what is accepted.
     """
     plan = convert(raw, PlanFile, where)
     names, optional, tables = plan.servers, plan.optional_servers, plan.server
@@ -125,6 +129,7 @@ def plan_of(
     if workload:
         options = read_options(workload)
         workloads = [table.overridden(options) for table in workloads or [WorkloadTable({})]]
+    fields["threshold"] = [read_rule(text) for text in fail_if]
     given = {name: value for name, value in fields.items() if value not in (None, (), [])}
     seed = secrets.randbits(SEED_BITS) if plan.seed is None else plan.seed
     changes = {"servers": names, "optional_servers": optional, "server": tables, "workload": workloads, "seed": seed}

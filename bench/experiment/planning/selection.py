@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bench.errors import UsageError
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.planning.plan import ROUNDS_WITHOUT_END, Plan
+from bench.experiment.planning.threshold_table import require_cells
 from bench.experiment.planning.workload_table import workloads_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ EVERY = "*"
 
 
 def resolve(file: PlanFile) -> Plan:
-    """Return the plan of a file whose seed is known.
+    """Return the plan of a file whose seed is known. Its thresholds stay in its `source`.
 
     Named servers and server files are crossed with the interpreters, and then called SERVER@INTERPRETER; what cannot
     run under one of them is a gap, as is an optional server. Raises UsageError for an unknown name, for values of a
@@ -59,6 +60,7 @@ def resolve(file: PlanFile) -> Plan:
             for python, place in places.items()
         },
     )
+    require_cells(file.threshold, [(server.name, named.name) for server, named in plan.cells()])
     if plan.until is not None and not any(len(together) > 1 for together, _ in plan.groups):
         raise UsageError(
             f"--until {file.until} waits for ratios of servers that are alive together, and this plan has none: "

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
+from bench.cli import cli
 from bench.cli.options import alternatives, texts_given, workload_given, workload_options
 from bench.cli.regress import regress
 from bench.cli.run import run
@@ -59,3 +61,22 @@ def test_commas_stand_between_alternatives_unless_the_text_is_a_mixture():
         "message_bytes": ["64:9,16KiB:1"],
         "pipeline": ["4"],
     }
+
+
+def test_the_bare_command_says_what_people_come_for(capsys):
+    cli.main([], prog_name="echobench", standalone_mode=False)
+    said = capsys.readouterr().out
+    shown = [line.split() for line in said.splitlines() if line.startswith("  echobench")]
+    assert [words[1] for words in shown] == ["run", "regress", "check"]
+    for _, name, *given in shown:
+        known = {option for parameter in cli.get_command(None, name).params for option in parameter.opts}
+        assert {word for word in given if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize(
+    ("before", "typed", "completed"),
+    [([], "reg", ["regress"]), (["run"], "--fail", ["--fail-if"]), (["run", "--design"], "b", ["blocks"])],
+)
+def test_a_shell_completes_commands_and_options(before, typed, completed):
+    found = ShellComplete(cli, {}, "echobench", "_ECHOBENCH_COMPLETE").get_completions(before, typed)
+    assert [one.value for one in found] == completed

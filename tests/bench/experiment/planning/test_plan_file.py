@@ -18,6 +18,7 @@ from bench.experiment.planning.plan_file import (
     preset_names,
 )
 from bench.experiment.planning.server_table import ServerTable, parse_server, split_servers
+from bench.experiment.planning.threshold_table import ThresholdTable, require_cells
 from bench.experiment.planning.values import accepted
 from bench.experiment.planning.workload_name import CELL, workload_name
 from bench.experiment.planning.workload_table import WorkloadTable, read_options
@@ -319,7 +320,66 @@ def test_the_plan_in_the_docs_is_one(plan_file):
         assert f"| `{name}` |" in text
 
 
-@pytest.mark.parametrize("struct", [PlanFile, ServerTable])
+@pytest.mark.parametrize("struct", [PlanFile, ServerTable, ThresholdTable])
 def test_every_key_says_what_it_accepts(struct):
-    fields = [field for field in msgspec.structs.fields(struct) if field.name not in {"server", "workload"}]
+    tables = {"server", "workload", "threshold"} if struct is PlanFile else set()
+    fields = [field for field in msgspec.structs.fields(struct) if field.name not in tables]
     assert all(accepted(field) for field in fields)
+
+
+def test_thresholds_are_read_kept_and_read_again(plan_file):
+    path = plan_file("""
+            servers = ["threads"]
+            seed = 1
+            [[threshold]]
+            metric = "p99"
+            comparison = ">"
+            value = "5ms"
+            server = "threads"
+        """)
+    plan = asked_for(str(path))
+    assert [table.rule.text for table in plan.threshold] == ["p99 > 5ms"]
+    assert plan_of(plan.source, "again").threshold == plan.threshold
+    given = asked_for(str(path), fail_if=["threads c1: cpu > 40us", "* c16: errors>0", "memory >= 1MiB"])
+    assert [(table.server, table.workload, table.metric) for table in given.threshold] == [
+        ("threads", "c1", "cpu"),
+        (None, "c16", "errors"),
+        (None, None, "memory"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"metric": "p98"}, "unknown metric 'p98': did you mean 'p99'?"),
+        ({"metric": "memory"}, "'5ms' is no limit of memory: write a size with its unit"),
+        ({"comparison": "="}, 'comparison is \'=\', and must be ">", ">=", "<" or "<="'),
+        ({"value": ["5ms"]}, "and must be a value with its unit"),
+        ({"sever": "x"}, "unknown key 'sever': did you mean 'server'?"),
+    ],
+)
+def test_a_wrong_threshold_is_named_with_its_place(table, says):
+    with pytest.raises(UsageError) as caught:
+        plan_of({"threshold": [{"metric": "p99", "comparison": ">", "value": "5ms"} | table]}, "mine.toml")
+    assert says in str(caught.value)
+    assert str(caught.value).startswith("mine.toml: [[threshold]] 1: ")
+
+
+@pytest.mark.parametrize(
+    ("server", "workload", "says"),
+    [
+        ("treads", None, "unknown server of a threshold 'treads': did you mean 'threads'?"),
+        (None, "c61", "unknown workload of a threshold 'c61': did you mean 'c1'?"),
+        ("threads", "c1", "threads is not measured under c1"),
+        ("threads", "c16", None),
+        ("pypy", None, None),
+    ],
+)
+def test_a_threshold_is_about_a_cell_of_the_plan(server, workload, says):
+    table = ThresholdTable(metric="p99", comparison=">", value="5ms", server=server, workload=workload)
+    cells = [("threads", "c16"), ("pypy@pypy3", "c1")]
+    if says is None:
+        require_cells([table], cells)
+    else:
+        with pytest.raises(UsageError, match=re.escape(says)):
+            require_cells([table], cells)

@@ -1,0 +1,148 @@
+"""`echobench history`: every cell over the runs of a folder, in lines with a sparkline. Nothing is computed here.
+
+What is a change is decided in `bench.analysis.comparing.many_runs`. What is decided here is the exit status.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench import metrics, units
+from bench.cli.options import json_option
+from bench.cli.terminal import put_out, standard_output
+from bench.errors import BenchError, ExitCode, NoBaselineError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+
+    from bench.analysis.comparing.many_runs import CellHistory, Point
+    from bench.analysis.runs.run_folder import Run
+
+BARS = "▁▂▃▄▅▆▇█"
+_TWO = 2
+_COMMIT = 9
+_DAY = 10
+LEAST = 0.1
+"""A change by this fraction fills the height of a sparkline. If less filled it, noise would look like a change."""
+
+INDENT = "  "
+
+
+@click.command("history", short_help="Follow every cell over the runs of a folder, and alarm if one became slower.")
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--baseline", metavar="SERVER", help="Follow ratios to this server.  [default: that of the newest run]")
+@click.option("--last", type=click.IntRange(1), default=8, show_default=True, help="Show the values of so many runs.")
+@json_option
+@click.pass_context
+def history(context: click.Context, /, folder: Path, *, baseline: str | None, last: int, as_json: bool) -> None:
+    """Follow every cell over the runs in the folder DIR, oldest first, and say where its level changed.
+
+    A server is followed by its ratio to the baseline, which was measured in turn with it: so what the machine did on
+    a day cancels. The exit status is 1 if the newest level of a ratio is worse. It is 3 if that cannot be told, as
+    with fewer than 8 runs, or if a number without a ratio looks worse. It is 5 if no earlier run can be joined with the
+    newest, because its machine, interpreter or libraries differ. Cells that the newest run lacks do not count.
+    """
+    from bench.analysis.comparing import many_runs, two_runs  # noqa: PLC0415 - pandas only once it is needed
+    from bench.analysis.estimates.ranking import rank  # noqa: PLC0415 - as above
+
+    runs = _runs(folder)
+    newest = max(runs, key=lambda run: str(run.info.get("started_at") or run.id))
+    against = rank(newest, baseline).baseline
+    cells = many_runs.history(runs, against=against)
+    code = exit_code(cells, newest.id)
+    if as_json:
+        document = {"exit_code": int(code), "baseline": against, "cells": [cell.to_json() for cell in cells]}
+        put_out(f"{json.dumps(document, indent=1)}\n")
+    else:
+        console = standard_output()
+        _conclude(cells, code, console)
+        for cell in sorted(cells, key=lambda cell: cell.impression is not two_runs.Impression.LOOKS_SLOWER):
+            console.print()
+            for line in lines_of(cell, last, console.width):
+                console.print(line, markup=False, soft_wrap=not console.is_terminal)
+    context.exit(int(code))
+
+
+def _runs(folder: Path) -> list[Run]:
+    """Read the runs in a folder. One that cannot be read, or is being written, is told of on stderr and left out."""
+    from bench.analysis.runs import run_folder  # noqa: PLC0415 - as above
+    from bench.experiment.store import INFO_FILE, State  # noqa: PLC0415 - as above
+
+    found = []
+    for path in sorted(path.parent for path in folder.glob(f"*/{INFO_FILE}")):
+        try:
+            run = run_folder.load(path)
+        except BenchError as error:
+            click.echo(f"left out: {error}", err=True)
+            continue
+        if run.info.get("state") == State.RUNNING:
+            click.echo(f"left out: {path} is being written, or was killed", err=True)
+            continue
+        found.append(run)
+    if not found:
+        raise UsageError(f"{folder} holds no run that can be read: give the folder that holds the folders of runs")
+    if len(found) < _TWO:
+        raise NoBaselineError(f"{folder} holds one run, {found[0].id}: a history needs two or more")
+    return found
+
+
+def exit_code(cells: Sequence[CellHistory], newest: str) -> ExitCode:
+    """Return what the cells of the newest run come to. Only a ratio can be REGRESSED."""
+    from bench.analysis.comparing import two_runs  # noqa: PLC0415 - as above
+
+    here = [cell for cell in cells if cell.points and cell.points[-1].run == newest]
+    if any(cell.against and cell.impression is two_runs.Impression.LOOKS_SLOWER for cell in here):
+        return ExitCode.REGRESSED
+    return two_runs.exit_code(cell.impression for cell in here)
+
+
+def lines_of(cell: CellHistory, last: int, width: int) -> Iterator[str]:
+    """Yield the lines of one cell: what is said of it, a sparkline, the values of the `last` runs, changes, breaks."""
+    metric = next(one for one in metrics.ALL if one.column == cell.metric)
+    what = f"{metric.noun} as a ratio to {cell.against}" if cell.against else metric.noun
+    yield f"{cell.impression}: {cell.server} {cell.workload}, {what}: {cell.reason}"
+    yield INDENT + sparkline([point.median.value for point in cell.points][-(width - len(INDENT)) :])
+    changes = {change.run: f"  {units.percent(change.ratio - 1)} from here on" for change in cell.changes}
+    breaks = {run: f"  not joined with earlier runs: {fields}" for run, fields in cell.breaks}
+    write = units.ratio if cell.against else metric.words
+    left_out = len(cell.points) - last
+    if left_out > 0:
+        yield f"{INDENT}Of {units.plural(left_out, 'earlier run')} those with a remark are shown: --last shows more"
+    for number, point in enumerate(cell.points):
+        remark = changes.get(point.run, "") + breaks.get(point.run, "")
+        if number >= left_out or remark:
+            yield f"{INDENT}{_where(point)}  {units.estimate(point.median, write)}{remark}"
+    if cell.changes and cell.alike:
+        yield f"{INDENT}neighbouring runs are alike, so chance alone can look like a change: these are places to look"
+
+
+def _where(point: Point) -> str:
+    return "  ".join(filter(None, (point.started_at[:_DAY], point.commit[:_COMMIT] or point.run)))
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Draw values above zero as bars on a logarithmic scale, whose height is their range, or LEAST if that is less."""
+    logs = [math.log(value) for value in values]
+    low = min(logs, default=0.0)
+    span = max(max(logs, default=0.0) - low, math.log1p(LEAST))
+    return "".join(BARS[round((one - low) / span * (len(BARS) - 1))] for one in logs)
+
+
+def _conclude(cells: Sequence[CellHistory], code: ExitCode, console: Console) -> None:
+    words = {
+        ExitCode.REGRESSED: "The newest level of a ratio is worse: `echobench regress --base REV` tells of a commit.",
+        ExitCode.INCONCLUSIVE: "It cannot be told of every cell, or a number without a ratio looks worse.",
+        ExitCode.NO_BASELINE: "A cell has no earlier run that it can be joined with.",
+        ExitCode.FINE: "No newest level is worse.",
+    }
+    wraps = not console.is_terminal
+    console.print(f"{words[code]} Exit status {int(code)}.", style="bold", soft_wrap=wraps)
+    if not all(cell.against for cell in cells):
+        console.print("A number without a ratio also follows the machine of the day.", soft_wrap=wraps)

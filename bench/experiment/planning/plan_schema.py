@@ -1,0 +1,48 @@
+"""A plan file as a JSON Schema, by which editors complete keys and mark wrong values. Made of what reads a plan. Pure.
+
+The keys of a workload are those of `clients.keys`, and the others those of the structs. So nothing is said twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bench.experiment.planning.plan_file import PlanFile
+from bench.experiment.planning.workload_table import OTHER_KEYS
+from clients.keys import KEYS
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_WORKLOAD = "workload"
+
+
+def plan_schema() -> dict[str, Any]:
+    """Return the schema of a plan file, as JSON types."""
+    fields = {field.name: field.type for field in msgspec.structs.fields(PlanFile) if field.name != _WORKLOAD}
+    found, parts = msgspec.json.schema_components(fields.values(), ref_template="#/$defs/{name}")
+    properties = dict(zip(fields, found, strict=True)) | {_WORKLOAD: {"type": "array", "items": _workload_schema()}}
+    return {
+        "$schema": DIALECT,
+        "title": "A plan of echobench",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "$defs": parts,
+    }
+
+
+def _workload_schema() -> dict[str, Any]:
+    one = {"type": ["number", "string"]}
+    keys = {
+        name: {"description": f"{key.about}: {key.accepted}; or a list of such", "anyOf": [one, _list_of(one)]}
+        for name, key in KEYS.items()
+    }
+    text = {"type": "string"}
+    others = {"name": {**text, "description": OTHER_KEYS["name"]}}
+    others["servers"] = {**_list_of(text), "description": OTHER_KEYS["servers"]}
+    return {"type": "object", "properties": {**others, **keys}, "additionalProperties": False}
+
+
+def _list_of(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}

@@ -1,0 +1,115 @@
+"""`echobench history` over a folder of runs: its words, what is left out, and the alarm."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from helpers.run_folders import FACTS, Builder
+
+from bench.analysis.comparing.two_runs import Impression
+from bench.cli.history import history, sparkline
+from bench.errors import BenchError
+
+PAIR = ("coroutines", "threads")
+
+
+@pytest.fixture
+def run(capsys, tmp_path):
+    def invoke(*arguments):
+        try:
+            words = [str(tmp_path), *map(str, arguments)]
+            code = history.main(words, prog_name="history", standalone_mode=False)
+        except BenchError as error:
+            print(error)
+            code = error.exit_code
+        return (int(code or 0), *capsys.readouterr())
+
+    return invoke
+
+
+@pytest.fixture
+def nightly(tmp_path):
+    """Return a function that writes a run per night: each machine so many times as slow, and `threads` also."""
+
+    def write(threads, machine=None, *, servers=PAIR, **info):
+        for night, slow in enumerate(threads):
+            whole = 1.0 if machine is None else machine[night]
+
+            def change(record, slow=slow, whole=whole):
+                factor = whole * (slow if record["trial"]["server"]["name"] == "threads" else 1.0)
+                record["metrics"]["replies_per_s"] /= factor
+                record["metrics"]["server_cpu_us_per_reply"] *= factor
+
+            facts = {
+                **FACTS,
+                "started_at": f"2026-11-{night + 1:02}T03:00:00Z",
+                "git": {"revision": f"{night:02}" * 20},
+            }
+            builder = Builder(tmp_path / f"night-{night:02}", seed=night)
+            options = {"connections": (16,), "rounds": 2, "spread": 0.005, "change": change, "info": facts | info}
+            builder.run(servers, **options)
+
+    return write
+
+
+def test_a_server_that_became_slower_than_its_baseline_is_an_alarm(nightly, run):
+    """The machine became faster on the same night, by as much: the ratio alone shows what the code did."""
+    nightly([1.0] * 6 + [1.3] * 6, [1.0] * 6 + [1 / 1.3] * 6)
+    code, said, _ = run()
+    assert code == 1
+    line = next(line for line in said.splitlines() if "threads c16, server CPU per reply" in line)
+    assert line.startswith("LOOKS-SLOWER: threads c16, server CPU per reply as a ratio to coroutines: ")
+    assert "2026-11-07  060606060  " in said
+    assert "% from here on" in said
+    assert "Of 4 earlier runs those with a remark" in said
+    assert said.startswith("The newest level of a ratio is worse")
+
+
+def test_a_machine_that_became_slower_is_no_alarm(nightly, run):
+    """Ratios are level. The baseline has no ratio, and what it shows is not known to be the code's."""
+    nightly([1.0] * 12, [1.0] * 6 + [1.3] * 6)
+    code, said, _ = run("--json")
+    looks = {(cell["server"], cell["metric"]): cell["look"] for cell in json.loads(said)["cells"]}
+    assert code == 3
+    assert looks["threads", "server_cpu_us_per_reply"] == Impression.LOOKS_ALIKE
+    assert looks["coroutines", "server_cpu_us_per_reply"] == Impression.LOOKS_SLOWER
+
+
+def test_level_runs_are_fine(nightly, run):
+    nightly([1.0] * 9)
+    code, said, err = run("--baseline", "coroutines")
+    assert (code, err) == (0, "")
+    assert "No newest level is worse. Exit status 0." in said
+
+
+def test_one_run_has_nothing_to_be_held_against(nightly, run):
+    nightly([1.0])
+    code, said, _ = run()
+    assert (code, "a history needs two or more" in said) == (5, True)
+
+
+def test_runs_that_cannot_be_read_are_left_out_with_a_word(nightly, run, tmp_path):
+    nightly([1.0] * 3)
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "run.json").write_text("{")
+    info = json.loads((tmp_path / "night-02" / "run.json").read_text())
+    (tmp_path / "night-02" / "run.json").write_text(json.dumps(info | {"state": "running"}))
+    code, said, err = run()
+    assert code == 3
+    assert "2 runs can be joined" in said
+    assert "torn/run.json is not JSON" in err
+    assert "night-02 is being written, or was killed" in err
+
+
+def test_a_folder_without_runs_and_an_unknown_baseline_are_wrong_use(nightly, run):
+    code, said, _ = run()
+    assert (code, "holds no run that can be read" in said) == (2, True)
+    nightly([1.0] * 2)
+    code, said, _ = run("--baseline", "coroutine")
+    assert (code, "did you mean 'coroutines'?" in said) == (2, True)
+
+
+def test_the_height_of_a_sparkline_is_that_of_the_logarithm():
+    assert sparkline([1, 10, 100]) == "▁▅█"
+    assert sparkline([2, 2, 2.02]) == "▁▁▂"
