@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from bench import metrics, units
 from bench.analysis.estimates import remarks
@@ -18,7 +19,7 @@ from bench.analysis.estimates.ranking import rank
 from bench.analysis.estimates.wander import wander
 from bench.analysis.figures import gallery
 from bench.analysis.figures.palette import DARK, LIGHT
-from bench.analysis.figures.svg import inline
+from bench.analysis.figures.svg import inline, themed
 from bench.analysis.report.tables import commands, doubts, facts, failures, leads, load_tables, plan_text
 from bench.analysis.report.words import answer
 from bench.analysis.runs import run_folder
@@ -94,7 +95,7 @@ def render(run: Run, found: Ranking, drawn: list[gallery.Picture]) -> str:
         seed=run.info.get("plan", {}).get("seed"),
         light=LIGHT.colours,
         dark=DARK.colours,
-        css=(_HERE / "page.css").read_text(encoding="utf-8"),
+        css=Markup((_HERE / "page.css").read_text(encoding="utf-8") + themed()),  # noqa: S704 - both are our own
     )
 
 

@@ -194,6 +194,26 @@ def test_light_and_dark_are_one_page(page):
     assert {"ink", "muted", "background"} <= used <= set(LIGHT.colours)
 
 
+def test_rules_with_quoted_names_reach_the_browser_unescaped(page):
+    styles = page.split("<style>", 1)[1].split("</style>", 1)[0]
+    assert '"Segoe UI"' in styles
+    assert not re.search(r"&\w+;|&#", styles)
+
+
+def test_a_figure_keeps_its_colours_where_styles_are_forbidden(page, article_plots):
+    """Jenkins' policy drops every style. What is left are presentation attributes, of the light theme."""
+    figures = re.findall(r"<svg .*?</svg>", page, flags=re.DOTALL)
+    assert len(figures) == len(article_plots)
+    for figure in figures:
+        assert " style=" not in figure
+        assert 'fill="none"' in figure
+        assert {LIGHT.ink, LIGHT.muted} <= set(re.findall(r'fill="(#[0-9a-f]{6})"', figure))
+    rules = page.split("</style>", 1)[0]
+    assert all(
+        f'figure [stroke="{colour}"] {{ stroke: var(--{role}); }}' in rules for role, colour in LIGHT.colours.items()
+    )
+
+
 def test_where_all_rates_were_given_the_question_is_p99(builder):
     workload = {"rate_per_s": 5000.0, "arrivals": "poisson"}
     found = rank(run_folder.load(builder.run(connections=(16,), workload=workload)))
