@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LEVEL_SIGN = "\N{ALMOST EQUAL TO}"
 """Marks a server that is not told from the one above it."""
 
+TEACHING = "Grey: it shows a model or a limit. It is there to learn from, and not to be chosen for a service."
+"""Said where servers that teach are shown."""
+
 
 def relative(ranking: Ranking, metric: Metric, cell: Cell) -> str:
     """Write the ratio of a cell to the baseline with its interval, and nothing where there is none to compare.

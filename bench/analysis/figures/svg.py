@@ -22,12 +22,14 @@ _ID = re.compile(r' id="([^"]*)"')
 def tidy(svg: str, title: str) -> str:
     """Name the picture, round to a hundredth of a point, state the fonts once, drop what no reader needs.
 
-    Colours, lines and type become presentation attributes, since a policy such as that of Jenkins drops every style.
+    The marks of a server have a class, `s` with its place among the servers of the run. Colours, lines and type become
+    presentation attributes, since a policy such as that of Jenkins drops every style.
     """
     svg = re.sub(r"<metadata>.*?</metadata>\s*|<style .*?</style>\s*|^.*?(?=<svg )", "", svg, flags=re.DOTALL)
     svg = re.sub(r' transform="rotate\(-?0 [^"]*"', "", svg)
     svg = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), svg)
     svg = re.sub(r" font-family: [^;]*;", "", svg)
+    svg = re.sub(r' id="server-(\d+)"', r' class="s\1"', svg)
     used = {reference for _, reference in _REFERENCE.findall(svg)}
     svg = _ID.sub(lambda found: found[0] if found[1] in used else "", svg)
     svg = _STYLE.sub(lambda found: _attributes(found[1]), svg)
