@@ -70,7 +70,11 @@ def comparison(ranking: Ranking) -> list[str]:
         said.append(
             f"Where {ranking.baseline} has no number, servers are ranked by their ratio to {units.listed(other)}."
         )
-    return [*said, f"{LEVEL_SIGN} marks a server that is not told from the one above it.", *_solo(ranking)]
+    sign = (
+        f"{LEVEL_SIGN} marks a server that is not told from the one above it: the interval of their ratio holds 1, or"
+        " its number is only a lower bound."
+    )
+    return [*said, sign, *_solo(ranking)]
 
 
 def sharpness(ranking: Ranking) -> list[str]:

@@ -118,7 +118,8 @@ PLOTS = (
     Plot(
         "latency",
         "Lower and flatter is better. A step upwards at 99 % means that one reply in a hundred was held up: by a pause,"
-        " a full queue, or another process.",
+        " a full queue, or another process. A line is of all replies of a server together. The p99 of the table is the"
+        " mean of its trials' own, so the two may differ.",
         lambda given: tail.spectrum_figure(given.spectra, given.ranking, given.theme, given.styles),
     ),
     Plot(

@@ -20,7 +20,7 @@ from bench.metrics import CPU, P99, THROUGHPUT
 from bench.text import cut_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranked, Ranking, Standing
@@ -250,7 +250,14 @@ def commands(run: Run) -> Iterator[tuple[str, str]]:
     folder = shlex.quote(f"{run.path.parent.name}/{run.id}")
     yield "Rebuild this page, its tables and plots from the records", f"python -m bench report {folder}"
     if command := run.info.get("command"):
-        yield "Measure again", shlex.join(command)
+        yield "Measure again, in the same order", shlex.join([*command, *_seed(run, command)])
+
+
+def _seed(run: Run, command: Sequence[str]) -> list[str]:
+    """Return the option for the seed that the run drew, where its command gives none."""
+    drawn = run.info.get("plan", {}).get("seed")
+    given = any(word.partition("=")[0] == "--seed" for word in command)
+    return [] if given or drawn is None else ["--seed", str(drawn)]
 
 
 def _label(key: str) -> str:

@@ -16,7 +16,7 @@ from bench.analysis.figures.gallery import PLOTS
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.figures.words import metric_words
 from bench.analysis.report import page as report
-from bench.analysis.report.tables import failures, leads
+from bench.analysis.report.tables import commands, failures, leads
 from bench.analysis.report.words import answer, choice, scope
 from bench.analysis.runs import run_folder
 from bench.cli import main
@@ -178,6 +178,19 @@ def test_machine_versions_plan_and_the_command_that_rebuilds_it_are_there(read, 
     assert "python -m bench report results0/article" in read.text
 
 
+@pytest.mark.parametrize(
+    ("command", "again"),
+    [
+        (["echobench", "run", "quick"], "echobench run quick --seed 7"),
+        (["echobench", "run", "quick", "--seed", "7"], "echobench run quick --seed 7"),
+        (["echobench", "run", "--seed=7"], "echobench run --seed=7"),
+    ],
+)
+def test_measuring_again_repeats_the_seed_that_was_drawn(builder, command, again):
+    run = run_folder.load(builder.run(connections=(1,), rounds=1, info={"command": command}))
+    assert dict(commands(run))["Measure again, in the same order"] == again
+
+
 def test_every_plot_is_in_the_page_with_how_to_read_it(page, read):
     assert page.count("<svg ") == page.count('role="img"') == len(PLOTS)
     shown = [name.removeprefix("plot-") for name in read.ids if name.startswith("plot-")]
@@ -231,7 +244,7 @@ def test_each_server_has_a_section_that_says_what_it_is(taught):
     for name in TAUGHT:
         section = page[page.index(f'<details id="server-{name}"') :].split("</details>")[0]
         kind = rank(taught).kinds[name]
-        assert escape(kind.summary) in section
+        assert escape(kind.summary.replace("`", "")) in section
         assert escape(kind.docstring) in section
         assert "12 measured" in section
         assert ("(to learn from)" in section) == (name == "generators")
