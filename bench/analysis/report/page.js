@@ -56,9 +56,15 @@
     return (a < b ? -1 : a > b ? 1 : 0) * (state.sort.rising ? 1 : -1);
   }
 
+  function named(row) {
+    return (" " + row.cells[0].textContent + " " + row.cells[row.cells.length - 1].textContent).toLowerCase();
+  }
+
   function show() {
     for (const box of boxes) box.checked = !state.off.includes(box.value);
-    rule.textContent = boxes.filter((box) => !box.checked).map((box) => `.${box.dataset.mark} { display: none; }`).join("\n");
+    const hidden = boxes.filter((box) => !box.checked).map((box) => "." + box.dataset.mark);
+    if (state.sort || state.off.length || state.only) hidden.push(".level"); // it speaks of the row that was above
+    rule.textContent = hidden.map((one) => `${one} { display: none; }`).join("\n");
     heads.forEach((head, column) => {
       if (state.sort && state.sort.column === column) head.setAttribute("aria-sort", state.sort.rising ? "ascending" : "descending");
       else head.removeAttribute("aria-sort");
@@ -69,7 +75,7 @@
     for (const [body, rows] of planned) {
       body.append(...(state.sort ? [...rows].sort(compare) : rows));
       const load = body.rows[0].textContent.toLowerCase();
-      const kept = rows.filter((row) => (row.hidden = !words.every((word) => (load + row.textContent.toLowerCase()).includes(word))) === false);
+      const kept = rows.filter((row) => !(row.hidden = !words.every((word) => (load + named(row)).includes(word))));
       body.rows[0].hidden = kept.length === 0;
       shown += kept.length;
     }

@@ -41,7 +41,9 @@ const names = () => rows().filter((row) => row.offsetParent).map((row) => row.id
 const texts = () => [...document.querySelectorAll("#plot-forest text")].filter((one) => one.getClientRects().length)
   .map((one) => one.textContent);
 const click = (column) => document.querySelectorAll("#cells thead button")[column].click();
-const found = { opened: names(), box: document.querySelector("input[value='threads']").checked, texts: texts() };
+const signs = () => [...document.querySelectorAll(".level")].filter((one) => one.getClientRects().length).length;
+const found = { signs: [signs()], opened: names(), texts: texts() };
+found.box = document.querySelector("input[value='threads']").checked;
 found.chosen = document.querySelector(".chosen").id;
 document.querySelector("input[value='threads']").click();
 document.querySelector("input[value='my own server']").click();
@@ -51,8 +53,12 @@ click(1);
 found.rising = rows().map((row) => row.cells[1].dataset.value);
 click(1);
 found.falling = rows().map((row) => row.cells[1].dataset.value);
+found.signs.push(signs());
 found.sorted = document.querySelector("#cells th[aria-sort]").getAttribute("aria-sort");
 const search = document.querySelector("#filter input");
+search.value = "0";
+search.dispatchEvent(new Event("input"));
+found.numbers = names();
 search.value = "16 generators";
 search.dispatchEvent(new Event("input"));
 [found.filtered, found.said] = [names(), document.querySelector("#filter [role=status]").textContent];
@@ -102,7 +108,7 @@ def page(tmp_path_factory):
     """Return the page of a run of four servers, one of which teaches."""
     builder = Builder(tmp_path_factory.mktemp("runs") / "a-run")
     info = {"servers": [{"name": name, "command": ["python", "-m", "servers", name]} for name in SERVERS]}
-    run = run_folder.load(builder.run(SERVERS, connections=(1, 16), rounds=3, info=info))
+    run = run_folder.load(builder.run(SERVERS, connections=(1, 16), rounds=3, spread=0.4, info=info))
     found = rank(run)
     return report.render(run, found, gallery.draw(run, found))
 
@@ -162,9 +168,12 @@ def test_rows_sort_within_their_load_and_filter(clicked):
     loads = [slice(0, len(SERVERS)), slice(len(SERVERS), None)]
     assert rising == [value for load in loads for value in sorted(rising[load])]
     assert falling == [value for load in loads for value in sorted(rising[load], reverse=True)]
+    before, after = clicked["signs"]
+    assert before > after == 0  # "not told from the one above" was said of another row
     assert clicked["sorted"] == "descending"
     assert clicked["filtered"] == ["cell-c16-generators"]
     assert clicked["said"] == "1 row"
+    assert clicked["numbers"] == []  # a filter asks for names, and every row has a 0 among its numbers
 
 
 def test_an_address_names_the_cell_and_what_was_chosen(clicked):
