@@ -18,6 +18,7 @@ its docstring is what `python -m servers` says about it. The file may also state
     PROGRAM = "cc"             the program it needs
     CONNECTIONS_MAX = 1        how many connections it serves at a time; one more waits, or is refused if
     REFUSES_BEYOND = True      this is stated too
+    TEACHING = True            it shows a model or a limit: a report never recommends it for a service
 
 and define `prepare()`, which is called before the server says that it is ready.
 

@@ -45,6 +45,7 @@ class Entry:
     loop: EventLoop | None = None
     connections_max: int | None = None
     refuses_beyond: bool = False
+    teaching: bool = False
     imports: tuple[str, ...] = ()
     fault: str | None = None
 
@@ -103,6 +104,7 @@ class Entry:
             "install": self.install,
             "connections_max": self.connections_max,
             "refuses_beyond": self.refuses_beyond,
+            "teaching": self.teaching,
             "library": self.library,
             "version": version,
             "file": str(self.path),
@@ -140,6 +142,7 @@ def describe(path: Path) -> list[Entry]:
         program=stated.get("PROGRAM"),
         connections_max=stated.get("CONNECTIONS_MAX"),
         refuses_beyond=stated.get("REFUSES_BEYOND", False),
+        teaching=stated.get("TEACHING", False),
         imports=tuple(dict.fromkeys(_imports(tree))),
     )
     if not _takes_a_loop(tree):
@@ -156,6 +159,7 @@ def _on_loop(entry: Entry, name: str, loop: EventLoop) -> Entry:
         loop=loop,
         connections_max=entry.connections_max,
         refuses_beyond=entry.refuses_beyond,
+        teaching=entry.teaching,
         imports=entry.imports,
     )
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+TEACHING = True
+
 
 class Loop:
     """The descriptors that are watched, and the callback of each."""

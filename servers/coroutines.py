@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Task = Coroutine["Future", None, None]
 
+TEACHING = True
+
 
 class Future:
     """Something that a task waits for.

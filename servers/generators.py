@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Task = Generator[tuple[str, int], None, None]
 
+TEACHING = True
 DESCRIPTORS_MAX = 1024  # select cannot watch descriptor 1024 or above: FD_SETSIZE
 CONNECTIONS_MAX = 1019  # of these, standard input, output and error, the listener and its spare take five
 REFUSES_BEYOND = True

@@ -11,6 +11,7 @@ from servers import coroutines
 if TYPE_CHECKING:
     import socket
 
+TEACHING = True
 WORKERS_MIN = 2  # one worker would be the model of `coroutines`
 
 

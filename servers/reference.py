@@ -17,6 +17,7 @@ from servers import RECV_SIZE
 if TYPE_CHECKING:
     import socket
 
+TEACHING = True
 PROGRAM = "cc"
 SOURCE = Path(__file__).with_name("reference.c")
 FLAGS = ("-O2", "-std=gnu11")

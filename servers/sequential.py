@@ -10,6 +10,7 @@ from servers import RECV_SIZE
 if TYPE_CHECKING:
     import socket
 
+TEACHING = True
 CONNECTIONS_MAX = 1
 
 

@@ -18,17 +18,22 @@ from bench import metrics, units
 from bench.analysis.estimates.carried import Carried, carried
 from bench.analysis.estimates.cells import Cell, Panel, Sweep, cells, sweep
 from bench.analysis.estimates.ratios import Ratio, Ratios
-from bench.metrics import P50, P99, THROUGHPUT
+from bench.analysis.runs.kinds import kinds
+from bench.metrics import CPU, MEMORY, P50, P99, THROUGHPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from bench.analysis.runs.kinds import Kind
     from bench.analysis.runs.run_folder import Run
     from bench.metrics import Metric
 
 
 OF_THE_LOAD = (THROUGHPUT, P50, P99)
 """The metrics that say nothing of a server under an offered load that it does not keep."""
+
+PRICES = (CPU, MEMORY)
+"""The metrics by which the other servers of a load are priced against its best."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,7 @@ class Standing:
     `level_with` are those that cannot be told from the best. Two are not told apart if the interval of their ratio
     holds 1 or is not known, or if the number of the lower one is only a lower bound. `lead` is the factor by which the
     best beats the runner-up: above 1 is better, whatever the metric's direction. It is None if there is no runner-up.
+    `prices` has, for each but the first, the ratios of its `PRICES` to those of the first, by column.
     `carried` says how much of an offered load each server answered. It is None in a closed loop.
     """
 
@@ -51,6 +57,7 @@ class Standing:
     told_apart: tuple[bool, ...]
     level_with: tuple[str, ...]
     lead: Ratio | None
+    prices: Mapping[str, Mapping[str, Ratio]] = field(default_factory=dict)
     carried: Carried | None = None
 
     @property
@@ -86,20 +93,28 @@ class Ranked:
 class Ranking:
     """What a run shows: the load that it sweeps, its cells by metric, and the standing under each workload.
 
-    `baseline` is the server that ratios are to. It is None if no trial was measured. `carried` has, by workload, how
-    much of an offered load was answered.
+    `baseline` is the server that ratios are to. It is None if no trial was measured. `choices` are the standings
+    without the servers that teach, which nobody would choose for a service; titles and leads state these. `kinds` says
+    what each server is, where it is known. `carried` has, by workload, how much of an offered load was answered.
     """
 
     sweep: Sweep
     baseline: str | None
     cells: dict[str, tuple[Cell, ...]]
     standings: dict[str, tuple[Standing, ...]]
+    choices: dict[str, tuple[Standing, ...]]
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
     carried: Mapping[str, Carried] = field(default_factory=dict)
 
     @property
     def servers(self) -> list[str]:
         """Every server that has a trial, by name."""
         return sorted({cell.server for cell in self.cells[THROUGHPUT.column]})
+
+    @property
+    def teaching(self) -> frozenset[str]:
+        """The servers that show a model or a limit, and that nobody would choose for a service."""
+        return frozenset(name for name, kind in self.kinds.items() if kind.teaching)
 
     @property
     def question(self) -> Metric:
@@ -151,50 +166,65 @@ class Ranking:
     def headline(self, metric: Metric) -> Standing | None:
         """Return the standing that a title states: under the workload with the highest throughput, whatever the metric.
 
-        So all titles of a run speak of one workload, but for those of a metric that is known only under others. None if
-        no server has a number anywhere.
+        So all titles of a run speak of one workload, but for those of a metric that is known only under others. A
+        server that teaches is in it only if no other has a number anywhere. None if no server has.
         """
+        here = self.choices[metric.column] or self.standings[metric.column]
         peaks = [cell for cell in self.cells[THROUGHPUT.column] if not cell.missing]
-        ordered = sorted(peaks, key=lambda cell: cell.estimate.value, reverse=True)
-        found = (self.standing(metric, cell.workload) for cell in ordered)
-        return next((standing for standing in found if standing is not None), None)
+        chosen = [cell for cell in peaks if cell.server not in self.teaching] or peaks
+        ordered = sorted(chosen, key=lambda cell: cell.estimate.value, reverse=True)
+        found = (one for cell in ordered for one in here if one.best.workload == cell.workload)
+        return next(found, None)
 
 
 def rank(run: Run, baseline: str | None = None) -> Ranking:
     """Reduce a run to its estimates and standings, each computed once. Cells of the plan without a trial are missing.
 
     Ratios are to `baseline`; else to the one that the run was asked for; else to the first server of the plan that was
-    measured under every workload, or under most. One that was measured solo is taken if no other can be, since ratios
-    to it are the less precise. Raises UsageError, with the nearest name, if `baseline` has no measured trial.
+    measured under every workload, or under most. One that teaches, or was measured solo, is taken if no other can be:
+    nobody would choose the first, and ratios to the second are less precise. Raises UsageError, with the nearest name,
+    if `baseline` has no measured trial.
     """
     swept = sweep(run.trials)
     found = {metric.column: cells(run.trials, swept, metric, run.planned) for metric in metrics.TABLE}
-    servers = _by_coverage(run, found[THROUGHPUT.column])
+    known_kinds = kinds(run.info)
+    teaching = {name for name, kind in known_kinds.items() if kind.teaching}
+    servers = _by_coverage(run, found[THROUGHPUT.column], teaching)
     ratios = Ratios(run)
     if baseline is not None:
         ratios.require(baseline)
     asked = baseline or run.info.get("plan", {}).get("baseline")
     order = sorted(servers, key=lambda server: server != asked)
     loads = carried(run.measured)
-    standings = {
-        metric.column: tuple(
-            replace(_standing(here, panel, metric, order, ratios), carried=loads.get(workload))
-            for panel in swept.panels
-            for workload in panel.places
-            if (here := [cell for cell in found[metric.column] if cell.workload == workload and not cell.missing])
-        )
-        for metric in metrics.TABLE
-    }
-    return Ranking(swept, order[0] if order else None, found, standings, loads)
+
+    def standings(*, without: Collection[str]) -> dict[str, tuple[Standing, ...]]:
+        return {
+            metric.column: tuple(
+                replace(_standing(here, panel, metric, base, ratios), carried=loads.get(workload))
+                for panel in swept.panels
+                for workload in panel.places
+                if (known := [cell for cell in found[metric.column] if cell.workload == workload and not cell.missing])
+                and (here := [cell for cell in known if cell.server not in without])
+                for base in [min((cell.server for cell in known), key=order.index)]
+            )
+            for metric in metrics.TABLE
+        }
+
+    everyone = standings(without=())
+    choices = standings(without=teaching) if teaching else everyone
+    return Ranking(swept, order[0] if order else None, found, everyone, choices, known_kinds, loads)
 
 
-def _by_coverage(run: Run, found: Sequence[Cell]) -> list[str]:
-    """Return the measured servers: those under most workloads first, those of blocks before solo ones, as planned."""
+def _by_coverage(run: Run, found: Sequence[Cell], teaching: Collection[str]) -> list[str]:
+    """Return the measured servers: those under most workloads first, then those that one would use, as planned.
+
+    Of these, those of blocks come before solo ones.
+    """
     workloads = Counter(cell.server for cell in found if cell.measured)
     solo = {cell.server for cell in found if cell.solo}
     known = [*(server for server, _ in run.planned), *run.trials["server"]]
     named = [server for server in dict.fromkeys(known) if server in workloads]
-    return sorted(named, key=lambda server: (-workloads[server], server in solo))
+    return sorted(named, key=lambda server: (-workloads[server], server in teaching, server in solo))
 
 
 def sentence(standing: Standing, swept: Sweep) -> str:
@@ -232,10 +262,9 @@ def claim(standing: Standing, swept: Sweep) -> str:
     return f"{best.server}, or one of {len(level) - 1} not told apart from it, {is_best}"
 
 
-def _standing(here: list[Cell], panel: Panel, metric: Metric, order: Sequence[str], ratios: Ratios) -> Standing:
-    """Rank cells of one workload. `order` says which server the ratios are to: the first of it that is here."""
+def _standing(here: list[Cell], panel: Panel, metric: Metric, baseline: str, ratios: Ratios) -> Standing:
+    """Rank cells of one workload by their ratios to `baseline`, which need not be among them."""
     workload, names = here[0].workload, {cell.server for cell in here}
-    baseline = next(server for server in order if server in names)
     relative = {server: ratios.of(metric, workload, server, baseline) for server in names}
     sign = -1 if metric.larger_is_better else 1
 
@@ -262,6 +291,10 @@ def _standing(here: list[Cell], panel: Panel, metric: Metric, order: Sequence[st
             other.server for other, ahead in zip(others, leads, strict=True) if not _is_told_apart(other, ahead)
         ),
         lead=leads[0] if leads else None,
+        prices={
+            other.server: {price.column: ratios.of(price, workload, other.server, best.server) for price in PRICES}
+            for other in others
+        },
     )
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LEVEL_SIGN = "\N{ALMOST EQUAL TO}"
 """Marks a server that is not told from the one above it."""
 
+TEACHING = "Grey: it shows a model or a limit. It is there to learn from, and not to be chosen for a service."
+"""Said where servers that teach are shown."""
+
 
 def relative(ranking: Ranking, metric: Metric, cell: Cell) -> str:
     """Write the ratio of a cell to the baseline with its interval, and nothing where there is none to compare.
@@ -67,7 +70,11 @@ def comparison(ranking: Ranking) -> list[str]:
         said.append(
             f"Where {ranking.baseline} has no number, servers are ranked by their ratio to {units.listed(other)}."
         )
-    return [*said, f"{LEVEL_SIGN} marks a server that is not told from the one above it.", *_solo(ranking)]
+    sign = (
+        f"{LEVEL_SIGN} marks a server that is not told from the one above it: the interval of their ratio holds 1, or"
+        " its number is only a lower bound."
+    )
+    return [*said, sign, *_solo(ranking)]
 
 
 def sharpness(ranking: Ranking) -> list[str]:

@@ -20,13 +20,12 @@ from bench.analysis.figures.marks import arrow, cross, dots, marker_style, shift
 from bench.analysis.figures.words import capital
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from bench.analysis.estimates.cells import Cell
-    from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.figures.palette import Style, Theme
     from bench.analysis.figures.quantity import Quantity
 
@@ -35,28 +34,25 @@ _PANEL_GAP = 0.62
 _NAME_POINTS, _VALUE_POINTS = 7, 12
 
 
-def bars_figure(ranking: Ranking, shown: Quantity, theme: Theme, styles: Mapping[str, Style]) -> Figure:
-    """Draw a panel for every load of the run, with a row for every server."""
-    panels = [
-        (panel, rows)
-        for panel in ranking.sweep.panels
-        if (rows := [cell for cell in shown.cells if cell.workload in panel.places])
-    ]
-    body = sum(_ROW * len(rows) + _PANEL_GAP for _, rows in panels) - 0.2
+def bars_figure(
+    panels: Mapping[str, Sequence[Cell]], shown: Quantity, theme: Theme, styles: Mapping[str, Style]
+) -> Figure:
+    """Draw a panel for every caption, with a row for each of its cells, which are among those of `shown`."""
+    body = sum(_ROW * len(rows) + _PANEL_GAP for rows in panels.values()) - 0.2
     page = Page(shown.words(False), theme, body=body)
     left = (
-        text_width(page.figure, [_name(cell, shown) for _, rows in panels for cell in rows], size=LABEL_POINTS)
+        text_width(page.figure, [_name(cell, shown) for rows in panels.values() for cell in rows], size=LABEL_POINTS)
         + 0.12
         + MARGIN
     )
-    texts = [shown.text(cell) for _, rows in panels for cell in rows]
+    texts = [shown.text(cell) for rows in panels.values() for cell in rows]
     right = _VALUE_POINTS / POINTS + text_width(page.figure, texts, size=LABEL_POINTS) + MARGIN
     scale = shown.scale
     top = 0.2 if len(panels) > 1 else 0.05
-    for panel, rows in panels:
+    for caption, rows in panels.items():
         axes = page.axes(left, top, WIDTH - left - right, _ROW * len(rows))
         if len(panels) > 1:
-            page.caption(axes, capital(panel.label))
+            page.caption(axes, capital(caption))
         axes.set_xscale("log" if scale.log else "linear")
         axes.set_xlim(scale.low, scale.high)
         axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -93,6 +89,7 @@ def _draw_row(page: Page, axes: Axes, row: int, cell: Cell, shown: Quantity, sty
             va="center_baseline",
             fontsize=LABEL_POINTS,
             color=shade,
+            label=f"{name}: words",
         )
     if cell.missing:
         place = shifted(page, axes.get_yaxis_transform(), right=6)

@@ -141,11 +141,11 @@ class Page:
 
     def colour(self, style: Style) -> str:
         """Return the colour of a server's lines."""
-        return self.theme.hues[style.hue]
+        return self.theme.colours[style.role]
 
     def label_colour(self, style: Style) -> str:
         """Return the colour of a server's name: its hue, readable as text."""
-        return self.theme.labels[style.hue]
+        return self.theme.muted if style.grey else self.theme.labels[style.hue]
 
 
 def set_ticks(axes: Axes, which: str, places: Sequence[float], text: Callable[[float], str]) -> None:

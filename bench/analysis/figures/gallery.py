@@ -16,6 +16,7 @@ from PIL import Image
 
 from bench.analysis.figures import load, over_time, tail
 from bench.analysis.figures.canvas import drawing_style
+from bench.analysis.figures.marks import mark_servers
 from bench.analysis.figures.palette import LIGHT, Style, Theme, styles
 from bench.analysis.figures.svg import dark, tidy
 from bench.analysis.runs.spectrum import Spectrum, spectra
@@ -84,6 +85,12 @@ def _over_time(course: over_time.Course) -> Callable[[Material], Figure | None]:
 
 PLOTS = (
     Plot(
+        "forest",
+        "Each row is a server's ratio to the baseline, with its interval. A bar that holds 1 is not told apart from the"
+        " baseline. What the machine did fell on both sides of a ratio, so it is sharper than the values are.",
+        lambda given: load.forest_figure(given.ranking, given.ranking.question, given.theme, given.styles),
+    ),
+    Plot(
         "ratio",
         "This is what the servers are ranked by. What the machine did fell on both sides of a ratio, so it is sharper"
         " than the values are. A server whose bar holds 1 is not told apart from the baseline; whether two others are"
@@ -111,7 +118,8 @@ PLOTS = (
     Plot(
         "latency",
         "Lower and flatter is better. A step upwards at 99 % means that one reply in a hundred was held up: by a pause,"
-        " a full queue, or another process.",
+        " a full queue, or another process. A line is of all replies of a server together. The p99 of the table is the"
+        " mean of its trials' own, so the two may differ.",
         lambda given: tail.spectrum_figure(given.spectra, given.ranking, given.theme, given.styles),
     ),
     Plot(
@@ -162,11 +170,14 @@ class Picture:
 
 def draw(run: Run, ranking: Ranking) -> list[Picture]:
     """Draw every figure that the run has numbers for."""
-    given = Material(run, ranking, LIGHT, styles(ranking.servers))
+    given = Material(run, ranking, LIGHT, styles(ranking.servers, ranking.teaching))
     with drawing_style():
         drawn = [(plot, plot.draw(given)) for plot in PLOTS]
         is_open = ranking.sweep.open_loop
-        return [_rendered(plot, figure, is_open=is_open) for plot, figure in drawn if figure is not None]
+        pictures = [(plot, figure) for plot, figure in drawn if figure is not None]
+        for _, figure in pictures:
+            mark_servers(figure, list(given.styles))
+        return [_rendered(plot, figure, is_open=is_open) for plot, figure in pictures]
 
 
 def write(pictures: list[Picture], folder: Path) -> None:

@@ -52,10 +52,30 @@ def ratio_figure(ranking: Ranking, metric: Metric, theme: Theme, styles: Mapping
     return None if shown is None else _figure(ranking, shown, theme, styles)
 
 
+def forest_figure(ranking: Ranking, metric: Metric, theme: Theme, styles: Mapping[str, Style]) -> Figure | None:
+    """Draw the ratios to the baseline as rows, at the load of the title and at the last one.
+
+    None if there is nothing to compare, or one load only, of which `ratio_figure` draws just that.
+    """
+    shown, standing = quantity.ratios(ranking, metric), ranking.headline(metric)
+    places = [(panel, workload, x) for panel in ranking.sweep.panels for workload, x in panel.places.items()]
+    if shown is None or standing is None or all(len(panel.places) == 1 for panel in ranking.sweep.panels):
+        return None
+    shown = quantity.set_apart(shown, ranking, metric)
+    last = max(x for _, _, x in places)
+    panels = {
+        ranking.sweep.phrase(panel, x): [cell for cell in shown.cells if cell.workload == workload]
+        for panel, workload, x in places
+        if workload == standing.best.workload or (x == last and panel is standing.panel)
+    }
+    return bars_figure({caption: rows for caption, rows in panels.items() if rows}, shown, theme, styles)
+
+
 def _figure(ranking: Ranking, shown: Quantity, theme: Theme, styles: Mapping[str, Style]) -> Figure:
     panels = ranking.sweep.panels
     if all(len(panel.places) == 1 for panel in panels):
-        return bars_figure(ranking, shown, theme, styles)
+        here = {panel.label: [cell for cell in shown.cells if cell.workload in panel.places] for panel in panels}
+        return bars_figure({label: rows for label, rows in here.items() if rows}, shown, theme, styles)
     height = max(2.6 if len(panels) > 1 else 3.4, 0.17 * len(styles) + 0.4)
     page = Page(shown.words(True), theme, body=len(panels) * (height + _PANEL_GAP) - 0.12)
     drawn = [_along([cell for cell in shown.cells if cell.workload in panel.places]) for panel in panels]

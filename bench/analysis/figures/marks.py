@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.path import Path as Outline
+from matplotlib.text import Annotation
 from matplotlib.transforms import Affine2D, ScaledTranslation
 
 from bench.analysis.figures.canvas import LABEL_GAP_POINTS, LABEL_POINTS, POINTS, spread
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
 
     from bench.analysis.estimates.cells import Cell
@@ -42,6 +44,20 @@ class End:
 def shifted(page: Page, base: Transform, *, right: float = 0, up: float = 0) -> Transform:
     """Return a transform moved by some points on the page."""
     return base + ScaledTranslation(right / POINTS, up / POINTS, page.figure.dpi_scale_trans)
+
+
+def mark_servers(figure: Figure, servers: Sequence[str]) -> None:
+    """Give each mark of a server the id `server-N`, N being its place in `servers`, by which a page finds it."""
+    longest_first = sorted(servers, key=len, reverse=True)
+    for artist in figure.findobj():
+        label = str(artist.get_label())
+        owner = next((server for server in longest_first if label.startswith((f"{server}: ", f"{server} "))), None)
+        if owner is None:
+            continue
+        mark = f"server-{servers.index(owner)}"
+        artist.set_gid(mark)
+        if isinstance(artist, Annotation) and artist.arrow_patch is not None:
+            artist.arrow_patch.set_gid(mark)
 
 
 def draw_server(page: Page, axes: Axes, here: Sequence[Cell], style: Style, shift: float) -> None:
@@ -160,9 +176,18 @@ def draw_names(page: Page, axes: Axes, ends: Mapping[str, End], styles: Mapping[
         left = box.x1 * POINTS + 16
         if not end.remark:
             thread = {"arrowstyle": "-", "color": page.colour(style), "linewidth": 0.7, "shrinkA": 0, "shrinkB": 6}
-            axes.annotate("", (end.x, end.y), xytext=(left, height), textcoords="figure points", arrowprops=thread)
+            axes.annotate(
+                "",
+                (end.x, end.y),
+                xytext=(left, height),
+                textcoords="figure points",
+                arrowprops=thread,
+                label=f"{server}: thread",
+            )
         on_page = page.figure.dpi_scale_trans
-        key = Line2D([left / POINTS], [height / POINTS], transform=on_page, **marker_style(page, style))
+        key = Line2D(
+            [left / POINTS], [height / POINTS], transform=on_page, label=f"{server}: key", **marker_style(page, style)
+        )
         page.figure.add_artist(key)
         axes.annotate(
             f"{server}{end.remark}",
@@ -171,4 +196,5 @@ def draw_names(page: Page, axes: Axes, ends: Mapping[str, End], styles: Mapping[
             va="center_baseline",
             fontsize=LABEL_POINTS,
             color=page.label_colour(style),
+            label=f"{server}: name",
         )

@@ -142,7 +142,8 @@ class _Grid:
         self.write(MARGIN, 0.06, caption, self.page.theme.ink, 9, fontweight="bold")
         for row, server in enumerate(self.servers):
             middle = _HEAD + row * _ROW + _PICTURE / 2
-            self.write(MARGIN, middle, server, self.page.label_colour(self.styles[server]), LABEL_POINTS)
+            colour = self.page.label_colour(self.styles[server])
+            self.write(MARGIN, middle, server, colour, LABEL_POINTS, label=f"{server}: name")
             if row == 0:
                 for tick in self.scale.ticks:
                     share = (tick - self.scale.low) / (self.scale.high - self.scale.low)
@@ -160,7 +161,9 @@ class _Grid:
         if slices is None:
             place, style = (box.x0 + 0.09, (box.y0 + box.y1) / 2), cross(self.page, self.styles[cell.server])
             self.axes.plot(*([value] for value in place), label=f"{cell.server} {cell.workload}: missing", **style)
-            self.write(box.x0 + 0.2, place[1], ", ".join(cell.statuses) or "no timeline")
+            self.write(
+                box.x0 + 0.2, place[1], ", ".join(cell.statuses) or "no timeline", label=f"{cell.server}: status"
+            )
             return
         scale = self.scale
         upright = (
@@ -185,7 +188,7 @@ class _Grid:
             median["at_s"], median["value"], color=colour, linewidth=1.5, transform=upright, label=name
         )
         bold.set_clip_box(within)
-        self.write(box.x1, box.y0 - 0.03, remark, size=7, ha="right")
+        self.write(box.x1, box.y0 - 0.03, remark, size=7, ha="right", label=f"{cell.server}: remark")
 
 
 def _scale(rows: pd.DataFrame, course: Course) -> _Scale:

@@ -9,11 +9,11 @@ and fill differ too, so that no server is told by its colour alone. A test check
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 KNOWN = (
     "coroutines",
@@ -86,20 +86,29 @@ DARK = Theme(
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a server is drawn: index of its hue, marker, dash pattern in points (empty: solid), filled marker or not."""
+    """How a server is drawn: index of its hue, marker, dash pattern in points (empty: solid), filled marker or not.
+
+    `grey` says that it is drawn in the theme's muted colour instead, because it teaches.
+    """
 
     hue: int
     marker: str
     dash: tuple[float, ...]
     filled: bool
+    grey: bool = False
+
+    @property
+    def role(self) -> str:
+        """The role of its colour in a theme."""
+        return "muted" if self.grey else f"hue-{self.hue}"
 
 
-def styles(servers: Iterable[str]) -> dict[str, Style]:
+def styles(servers: Iterable[str], teaching: Collection[str] = ()) -> dict[str, Style]:
     """Give each server its style, the same whatever the order in which they are named.
 
     A known server has its own hue. An unknown one has the hue that its name hashes to. If two servers of a run would
     share a hue while another is free, the later in the order of `ordered` takes the next free one. Beyond eight servers
-    the hues repeat, with hollow markers and dashes.
+    the hues repeat, with hollow markers and dashes. Those that are `teaching` are grey.
     """
     used: dict[str, int] = {}
     for name in ordered(servers):
@@ -110,7 +119,7 @@ def styles(servers: Iterable[str]) -> dict[str, Style]:
             hue for hue in ((home + step) % len(MARKERS) for step in range(len(MARKERS))) if taken.count(hue) <= lap
         )
         used[name] = hue + taken.count(hue) * len(MARKERS)
-    return {name: _style(slot) for name, slot in used.items()}
+    return {name: replace(_style(slot), grey=name in teaching) for name, slot in used.items()}
 
 
 def ordered(servers: Iterable[str]) -> list[str]:

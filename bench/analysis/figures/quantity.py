@@ -14,10 +14,10 @@ from bench.analysis.figures.scale import ratio_scale, value_scale
 from bench.analysis.figures.words import metric_words, ratio_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bench.analysis.estimates.cells import Cell
-    from bench.analysis.estimates.ranking import Ranking
+    from bench.analysis.estimates.ranking import Ranking, Standing
     from bench.analysis.figures.canvas import Words
     from bench.analysis.figures.scale import Scale
     from bench.metrics import Metric
@@ -45,7 +45,7 @@ class Quantity:
 
 def values(ranking: Ranking, metric: Metric) -> Quantity:
     """Return the values of a metric, in its own unit."""
-    level = _level(ranking, metric)
+    level = _level(ranking.standings[metric.column])
 
     def text(cell: Cell) -> str:
         if cell.missing:
@@ -54,7 +54,7 @@ def values(ranking: Ranking, metric: Metric) -> Quantity:
 
     return Quantity(
         cells=_ranked(ranking, metric, ranking.cells[metric.column]),
-        words=lambda upwards: _noted(metric_words(ranking, metric, upwards=upwards), upwards or not level),
+        words=lambda upwards: _noted(metric_words(ranking, metric, upwards=upwards), upwards or not level, ranking),
         text=text,
         tick=metric.unit.tick,
         tick_base=metric.unit.tick_base,
@@ -73,7 +73,7 @@ def ratios(ranking: Ranking, metric: Metric) -> Quantity | None:
     if not any(cell.server != ranking.baseline for cell in shown):
         return None
 
-    level = _level(ranking, metric)
+    level = _level(ranking.standings[metric.column])
 
     def text(cell: Cell) -> str:
         own = next(one for one in shown if (one.server, one.workload) == (cell.server, cell.workload))
@@ -84,7 +84,7 @@ def ratios(ranking: Ranking, metric: Metric) -> Quantity | None:
     relative = _ranked(ranking, metric, [_relative(ranking, metric, cell) for cell in shown])
     return Quantity(
         cells=relative,
-        words=lambda upwards: _noted(ratio_words(ranking, metric, upwards=upwards), upwards or not level),
+        words=lambda upwards: _noted(ratio_words(ranking, metric, upwards=upwards), upwards or not level, ranking),
         text=text,
         tick=units.number,
         tick_base=1.0,
@@ -104,16 +104,23 @@ def _ranked(ranking: Ranking, metric: Metric, found: list[Cell] | tuple[Cell, ..
     return tuple(sorted(found, key=lambda cell: (places.get((cell.workload, cell.server), len(found)), cell.server)))
 
 
-def _noted(words: Words, is_clear: bool) -> Words:
-    """Return the words, with a note on the sign beside names unless no name bears it."""
-    sign = f"{remarks.LEVEL_SIGN}  Not told from the server above it."
-    return words if is_clear else replace(words, notes=(*words.notes, sign))
+def set_apart(shown: Quantity, ranking: Ranking, metric: Metric) -> Quantity:
+    """Return a quantity with the servers that teach after the others, whose signs then leave those out."""
+    cells = tuple(sorted(shown.cells, key=lambda cell: cell.server in ranking.teaching))  # stable: best first within
+    return replace(shown, cells=cells, level=_level(ranking.choices[metric.column]))
 
 
-def _level(ranking: Ranking, metric: Metric) -> frozenset[tuple[str, str]]:
+def _noted(words: Words, is_clear: bool, ranking: Ranking) -> Words:
+    """Return the words, with notes on the sign beside names and on grey, unless no name bears them."""
+    notes = [] if is_clear else [f"{remarks.LEVEL_SIGN}  Not told from the server above it."]
+    notes += [remarks.TEACHING] if ranking.teaching & set(ranking.servers) else []
+    return replace(words, notes=(*words.notes, *notes))
+
+
+def _level(standings: Sequence[Standing]) -> frozenset[tuple[str, str]]:
     return frozenset(
         (standing.best.workload, server)
-        for standing in ranking.standings[metric.column]
+        for standing in standings
         for server, told in standing.told_apart_of.items()
         if not told
     )

@@ -10,7 +10,8 @@ from bench.analysis.figures.palette import DARK, LIGHT
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 """Fonts that a reader's machine is likely to have. All are narrower than DejaVu Sans, by which the layout was made."""
 
-_ROOT_STYLE = f"font-family: {FONTS}; stroke-linejoin: round; stroke-linecap: butt"
+_ROOT = f'font-family="{FONTS}" stroke-linejoin="round" stroke-linecap="butt"'
+_STYLE = re.compile(r' style="([^"]*)"')
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _ROLES = {colour: role for role, colour in LIGHT.colours.items()}
 _DARK = {colour: DARK.colours[role] for colour, role in _ROLES.items()}
@@ -19,15 +20,27 @@ _ID = re.compile(r' id="([^"]*)"')
 
 
 def tidy(svg: str, title: str) -> str:
-    """Name the picture, round to a hundredth of a point, state the fonts once, drop what no reader needs."""
+    """Name the picture, round to a hundredth of a point, state the fonts once, drop what no reader needs.
+
+    The marks of a server have a class, `s` with its place among the servers of the run. Colours, lines and type become
+    presentation attributes, since a policy such as that of Jenkins drops every style.
+    """
     svg = re.sub(r"<metadata>.*?</metadata>\s*|<style .*?</style>\s*|^.*?(?=<svg )", "", svg, flags=re.DOTALL)
     svg = re.sub(r' transform="rotate\(-?0 [^"]*"', "", svg)
     svg = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), svg)
     svg = re.sub(r" font-family: [^;]*;", "", svg)
+    svg = re.sub(r' id="server-(\d+)"', r' class="s\1"', svg)
     used = {reference for _, reference in _REFERENCE.findall(svg)}
     svg = _ID.sub(lambda found: found[0] if found[1] in used else "", svg)
+    svg = _STYLE.sub(lambda found: _attributes(found[1]), svg)
     opening, rest = svg.split(">", 1)
-    return f'{opening} role="img" style="{_ROOT_STYLE}">\n <title>{escape(title)}</title>{rest}'
+    return f'{opening} role="img" {_ROOT}>\n <title>{escape(title)}</title>{rest}'
+
+
+def _attributes(style: str) -> str:
+    """Write the declarations of a style as presentation attributes: ` fill="none" stroke="#1b1f24"`."""
+    pairs = [one.split(":", 1) for one in style.split(";") if one.strip()]
+    return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)
 
 
 def dark(svg: str) -> str:
@@ -36,10 +49,15 @@ def dark(svg: str) -> str:
 
 
 def inline(svg: str, name: str) -> str:
-    """Turn a figure of the light theme into one for a page with other figures, with a CSS variable for every colour.
-
-    The variables are called as the theme's colours are, `--ink` say; ids begin with `name`.
-    """
-    svg = _COLOUR.sub(lambda found: f"var(--{_ROLES[found[0]]})", svg)
+    """Turn a figure of the light theme into one for a page with other figures: its ids begin with `name`."""
     svg = _REFERENCE.sub(lambda found: f"{found[1]}{name}-{found[2]}", svg)
     return _ID.sub(lambda found: f' id="{name}-{found[1]}"', svg)
+
+
+def themed() -> str:
+    """Return the CSS by which a figure of the light theme takes the page's variables, called as its colours are."""
+    return "\n".join(
+        f'figure [{what}="{colour}"] {{ {what}: var(--{role}); }}'
+        for colour, role in _ROLES.items()
+        for what in ("fill", "stroke")
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from bench import metrics, units
 from bench.analysis.estimates import remarks
@@ -19,9 +20,10 @@ from bench.analysis.estimates.thresholds import judge
 from bench.analysis.estimates.wander import wander
 from bench.analysis.figures import gallery
 from bench.analysis.figures.palette import DARK, LIGHT
-from bench.analysis.figures.svg import inline
+from bench.analysis.figures.svg import inline, themed
+from bench.analysis.report.servers import servers
 from bench.analysis.report.tables import commands, doubts, facts, failures, leads, load_tables, plan_text
-from bench.analysis.report.words import answer
+from bench.analysis.report.words import answer, choice, limits, scope
 from bench.analysis.runs import run_folder
 from bench.errors import unwritable
 from bench.experiment.model import Status
@@ -65,13 +67,18 @@ def build(run_dir: Path, out: Path | None = None, *, baseline: str | None = None
 def render(run: Run, found: Ranking, drawn: list[gallery.Picture]) -> str:
     """Render the report of a run."""
     title, said = answer(found)
-    first = ("ratio", "p99" if found.sweep.open_loop else "throughput")
+    first = ("forest", "ratio", "p99" if found.sweep.open_loop else "throughput")
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("page.html.j2").render(
         title=title,
         answer=[*(one.sentence for one in judge(run)), *said],
+        choice=choice(found),
+        scope=scope(found),
+        limits=limits(found),
+        servers=servers(run, found),
+        teaching=remarks.TEACHING,
         run=run.id,
         partial=_partial(run),
         damage=run.damage,
@@ -93,9 +100,10 @@ def render(run: Run, found: Ranking, drawn: list[gallery.Picture]) -> str:
         commands=list(commands(run)),
         plan=plan_text(run.info),
         seed=run.info.get("plan", {}).get("seed"),
+        js=Markup((_HERE / "page.js").read_text(encoding="utf-8")),  # noqa: S704 - it is our own
         light=LIGHT.colours,
         dark=DARK.colours,
-        css=(_HERE / "page.css").read_text(encoding="utf-8"),
+        css=Markup((_HERE / "page.css").read_text(encoding="utf-8") + themed()),  # noqa: S704 - both are our own
     )
 
 

@@ -7,6 +7,7 @@ import shlex
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from bench import metrics, units
 from bench.analysis.estimates import remarks
@@ -19,7 +20,7 @@ from bench.metrics import CPU, P99, THROUGHPUT
 from bench.text import cut_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranked, Ranking, Standing
@@ -38,23 +39,27 @@ _MISSING = {"libraries": "not installed"}
 class CellText:
     """One number of the table as written: the ratio, below it the value with its interval, and whether it is the best.
 
-    Where there is no ratio, the value stands first.
+    Where there is no ratio, the value stands first. `value` is what rows are sorted by.
     """
 
     first: str
     below: str
     best: bool
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One cell of the run: its server with the index of its hue, how many trials, its numbers, its doubts' codes.
+    """One cell of the run: its server, how many trials, its numbers, its doubts' codes.
 
+    `anchor` names it in an address. `mark` is the class of its server's marks on the page, `role` the colour of these.
     `is_level` says that it is not told from the row above.
     """
 
+    anchor: str
     server: str
-    hue: int
+    mark: str
+    role: str
     trials: str
     entries: tuple[CellText | None, ...]
     doubts: tuple[str, ...]
@@ -106,21 +111,31 @@ class FailedTrials:
 
 def load_tables(run: Run, ranking: Ranking) -> list[LoadTable]:
     """Return the estimates of every cell, by load."""
-    doubts = _doubts_by_cell(run)
+    raised = doubts_by_cell(run)
     best = {
         (metric, standing.best.workload, standing.best.server)
         for metric, standings in ranking.standings.items()
         for standing in standings
         if standing.metric in ranking.sweep.metrics and not standing.is_overloaded
     }
-    hues = {server: style.hue for server, style in styles(ranking.servers).items()}
+    drawn = styles(ranking.servers, ranking.teaching)
 
     def row(found: Ranked, workload: str) -> Row:
         first = found.cells[THROUGHPUT.column]
         texts = tuple(_text(ranking, metric, found.cells[metric.column], best) for metric in metrics.TABLE)
-        codes = tuple(doubts[first.server, workload])
+        codes = tuple(raised[first.server, workload])
         missing = ", ".join(first.statuses) if first.missing else ""
-        return Row(first.server, hues[first.server], remarks.trials(first), texts, codes, missing, found.is_level)
+        return Row(
+            anchor=f"cell-{quote(workload)}-{quote(first.server)}",
+            server=first.server,
+            mark=f"s{list(drawn).index(first.server)}",
+            role=drawn[first.server].role,
+            trials=remarks.trials(first),
+            entries=texts,
+            doubts=codes,
+            why_missing=missing,
+            is_level=found.is_level,
+        )
 
     return [
         LoadTable(
@@ -138,7 +153,8 @@ def _text(ranking: Ranking, metric: Metric, cell: Cell, best: set[tuple[str, str
     value = ("≥ " if cell.lower_bound else "") + metric.words(cell.estimate.value)
     bounds, relative = interval(metric, cell), remarks.relative(ranking, metric, cell)
     is_best = (metric.column, cell.workload, cell.server) in best
-    return CellText(relative, f"{value} {bounds}", is_best) if relative else CellText(value, bounds, is_best)
+    first, below = (relative, f"{value} {bounds}") if relative else (value, bounds)
+    return CellText(first, below, is_best, cell.estimate.value)
 
 
 def leads(ranking: Ranking) -> list[Lead]:
@@ -159,7 +175,7 @@ def leads(ranking: Ranking) -> list[Lead]:
             cpu=by_cell.get((CPU.column, standing.best.server, standing.best.workload), ""),
             p99=by_cell.get((P99.column, standing.best.server, standing.best.workload), ""),
         )
-        for standing in ranking.standings[ranking.question.column]
+        for standing in ranking.choices[ranking.question.column]
         if not standing.is_overloaded
     ]
 
@@ -170,7 +186,8 @@ def _lead(standing: Standing) -> str:
     return f"{ratio(standing.lead.estimate)} {standing.runner_up.server}"
 
 
-def _doubts_by_cell(run: Run) -> defaultdict[tuple[str, str], Counter[str]]:
+def doubts_by_cell(run: Run) -> defaultdict[tuple[str, str], Counter[str]]:
+    """Return how many trials of each cell (server, workload) carry which doubt."""
     found: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for server, workload, codes in run.trials[["server", "workload", "doubts"]].itertuples(index=False):
         found[server, workload].update(filter(None, codes.split(",")))
@@ -179,7 +196,7 @@ def _doubts_by_cell(run: Run) -> defaultdict[tuple[str, str], Counter[str]]:
 
 def doubts(run: Run) -> list[DoubtRow]:
     """Return every doubt that any trial carries, in the order of the enumeration."""
-    by_cell = _doubts_by_cell(run)
+    by_cell = doubts_by_cell(run)
     rows = []
     for doubt in Doubt:
         where = {cell: codes[doubt] for cell, codes in by_cell.items() if codes[doubt]}
@@ -233,7 +250,14 @@ def commands(run: Run) -> Iterator[tuple[str, str]]:
     folder = shlex.quote(f"{run.path.parent.name}/{run.id}")
     yield "Rebuild this page, its tables and plots from the records", f"python -m bench report {folder}"
     if command := run.info.get("command"):
-        yield "Measure again", shlex.join(command)
+        yield "Measure again, in the same order", shlex.join([*command, *_seed(run, command)])
+
+
+def _seed(run: Run, command: Sequence[str]) -> list[str]:
+    """Return the option for the seed that the run drew, where its command gives none."""
+    drawn = run.info.get("plan", {}).get("seed")
+    given = any(word.partition("=")[0] == "--seed" for word in command)
+    return [] if given or drawn is None else ["--seed", str(drawn)]
 
 
 def _label(key: str) -> str:

@@ -8,13 +8,19 @@ from bench import metrics, units
 from bench.analysis.estimates import remarks
 from bench.analysis.estimates.ranking import claim, sentence
 from bench.analysis.figures.words import capital
-from bench.metrics import THROUGHPUT
+from bench.metrics import CPU, MEMORY, THROUGHPUT
 
 if TYPE_CHECKING:
     from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranking, Standing
     from bench.metrics import Metric
     from bench.stats import Estimate
+
+MOST_CHOICES = 4
+"""Loads that a choice is stated for: more are no longer read at a glance."""
+
+WORTH_SAYING = 1.5
+"""Memory below this multiple decides nothing. CPU, which limits the throughput, is said whenever it is told apart."""
 
 
 def answer(ranking: Ranking) -> tuple[str, list[str]]:
@@ -29,6 +35,65 @@ def answer(ranking: Ranking) -> tuple[str, list[str]]:
     if not standing.is_overloaded:
         said = [_lead(standing), _unknown(standing), *said, _others(ranking, standing)]
     return title, [words for words in (*(one for one in ranking.behind if one != f"{title}."), *said) if words]
+
+
+def choice(ranking: Ranking) -> list[tuple[str, str]]:
+    """Return, for each of a few loads, which of the servers that one would use is best there, and at what price.
+
+    None where all servers teach, or one only was measured. Beyond four loads they are the first, that of the title, and
+    the last.
+    """
+    standings = [
+        one for one in ranking.choices[ranking.question.column] if not one.is_overloaded and one.runner_up is not None
+    ]
+    if len(standings) > MOST_CHOICES:
+        titled = ranking.headline(ranking.question)
+        standings = [one for one in standings if one in (standings[0], titled, standings[-1])]
+    return [(_chosen(ranking, standing), _price_of_others(ranking, standing)) for standing in standings]
+
+
+def scope(ranking: Ranking) -> str:
+    """Say what was measured, and that it is not the reader's own service."""
+    shared = f" ({ranking.sweep.shared})" if ranking.sweep.shared else ""
+    return (
+        f"What was measured is an echo{shared}: the server sends back what it gets, and does no work of its own. Your"
+        " service does, so its servers will differ less than these."
+    )
+
+
+def limits(ranking: Ranking) -> list[str]:
+    """Say of each server that a title or a choice may name how many connections it serves at a time, if few."""
+    return [
+        f"{server} serves {units.plural(kind.connections_max, 'connection')} at a time, at most."
+        for server in ranking.servers
+        if (kind := ranking.kinds.get(server)) is not None and kind.connections_max is not None and not kind.teaching
+    ]
+
+
+def _chosen(ranking: Ranking, standing: Standing) -> str:
+    """Name the best server of a load, and those that are not told from it."""
+    where = capital(ranking.sweep.phrase(standing.panel, standing.best.x).removeprefix("at "))
+    *others, last = standing.best.server, *standing.level_with
+    return f"{where}: {', '.join(others)} or {last}, not told apart" if others else f"{where}: {last}"
+
+
+def _price_of_others(ranking: Ranking, standing: Standing) -> str:
+    """Say what the other servers cost as multiples of the best one's cost, and which have no number."""
+    said = []
+    for metric, least in ((CPU, 1.0), (MEMORY, WORTH_SAYING)):
+        told = [
+            f"{server} {units.ratio(price.estimate.value)}\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}"
+            for server, prices in standing.prices.items()
+            if (price := prices[metric.column]).estimate.low > least or price.estimate.high < 1 / least
+        ]
+        if told:
+            said.append(f"{capital(metric.noun)}: {', '.join(told)}.")
+    gone = [
+        f"{cell.server} ({', '.join(cell.statuses) or 'not known'})"
+        for cell in ranking.cells[standing.metric.column]
+        if cell.workload == standing.best.workload and cell.missing and cell.server not in ranking.teaching
+    ]
+    return " ".join([*said, *([f"No number: {units.listed(gone)}."] if gone else [])])
 
 
 def ratio(lead: Estimate) -> str:

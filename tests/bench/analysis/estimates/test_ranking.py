@@ -146,3 +146,53 @@ def test_a_run_without_any_number_has_no_headline(builder):
     assert found.headline(THROUGHPUT) is None
     assert found.standings[CPU.column] == ()
     assert found.servers == ["coroutines", "threads"]
+
+
+def ours(*names):
+    """Return run.json's servers as they are when `python -m servers` started them."""
+    return {"servers": [{"name": name, "command": ["python", "-m", "servers", name]} for name in names]}
+
+
+@pytest.fixture
+def taught(builder):
+    """Return the ranking of a run in which a server that teaches is the fastest, and one is the baseline."""
+    servers = ("coroutines", "asyncio-protocol", "threads", "generators")
+    info = ours(*servers) | {"plan": {"servers": list(servers), "baseline": "coroutines"}}
+    return rank(run_folder.load(builder.run(servers, connections=(1, 16), rounds=6, info=info)))
+
+
+def test_titles_and_choices_never_praise_a_server_that_teaches(taught):
+    assert taught.teaching == {"coroutines", "generators"}
+    for column, standings in taught.choices.items():
+        assert {cell.server for one in standings for cell in one.cells} == {"asyncio-protocol", "threads"}
+        assert len(standings) == len(taught.standings[column]) == 2
+    best = taught.standing(THROUGHPUT, taught.headline(THROUGHPUT).best.workload).best
+    assert best.server in taught.teaching
+    assert taught.headline(THROUGHPUT).best.server == "asyncio-protocol"
+
+
+def test_a_baseline_that_teaches_stays_the_baseline_of_choices(taught):
+    (standing, *_) = taught.choices[THROUGHPUT.column]
+    assert standing.baseline == taught.baseline == "coroutines"
+    for cell, ratio in zip(standing.cells, standing.ratios, strict=True):
+        assert ratio == taught.ratios[THROUGHPUT.column, standing.best.workload, cell.server]
+
+
+def test_prices_are_ratios_to_the_best_of_the_load(taught):
+    for standing in taught.choices[THROUGHPUT.column]:
+        assert set(standing.prices) == {cell.server for cell in standing.cells[1:]}
+        (prices,) = standing.prices.values()
+        mean = {
+            cell.server: cell.estimate.value
+            for cell in taught.cells[CPU.column]
+            if cell.workload == standing.best.workload
+        }
+        expected = mean[standing.runner_up.server] / mean[standing.best.server]
+        assert prices[CPU.column].estimate.value == pytest.approx(expected)
+
+
+def test_a_run_of_servers_that_teach_still_has_a_title(builder):
+    servers = ("coroutines", "generators")
+    found = rank(run_folder.load(builder.run(servers, connections=(1,), rounds=3, info=ours(*servers))))
+    assert found.choices[THROUGHPUT.column] == ()
+    assert found.headline(THROUGHPUT).best.server in servers

@@ -8,7 +8,7 @@ from helpers.run_folders import texts
 
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.figures.canvas import drawing_style
-from bench.analysis.figures.load import ratio_figure
+from bench.analysis.figures.load import forest_figure, ratio_figure
 from bench.analysis.figures.palette import LIGHT, styles
 from bench.analysis.runs import run_folder
 from bench.metrics import THROUGHPUT
@@ -68,3 +68,24 @@ def test_under_one_load_ratio_and_value_stand_beside_the_mark(drawn):
 
 def test_a_server_alone_has_nothing_to_be_compared_with(drawn):
     assert drawn(speeds={"threads": 40_000.0})[1] is None
+
+
+def test_a_forest_has_a_panel_for_the_titles_load_and_the_last(tmp_path):
+    info = {"servers": [{"name": "generators", "command": ["python", "-m", "servers", "generators"]}]}
+    run = BlockRun(speeds=SPEEDS, connections=(1, 16, 128), info=info).write(tmp_path / "run")
+    found = rank(run_folder.load(run))
+    with drawing_style():
+        figure = forest_figure(found, THROUGHPUT, LIGHT, styles(found.servers, found.teaching))
+    loads = {found.headline(THROUGHPUT).best.workload, "c128"}
+    assert len(figure.axes) == len(loads)
+    for axes in figure.axes:
+        rows = [text.get_text().lstrip("\N{ALMOST EQUAL TO} ") for text in axes.texts if text.get_text() in SPEEDS]
+        assert rows[-1] == "generators"  # it is the fastest, and teaches
+        (mean,) = (line for line in axes.get_lines() if line.get_label() == "generators: mean")
+        assert mean.get_color() == LIGHT.muted
+    assert sum(text.get_text().startswith("Grey: ") for text in figure.texts) == 1
+
+
+def test_a_run_of_one_load_needs_no_forest_beside_its_ratios(tmp_path):
+    found = rank(run_folder.load(BlockRun(speeds=SPEEDS).write(tmp_path / "run")))
+    assert forest_figure(found, THROUGHPUT, LIGHT, styles(found.servers)) is None

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from click.testing import CliRunner
 from helpers.run_folders import ARTICLE, Builder, failed
+from markupsafe import escape
 
 from bench import units
 from bench.analysis.estimates.ranking import rank, sentence
@@ -15,8 +16,8 @@ from bench.analysis.figures.gallery import PLOTS
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.figures.words import metric_words
 from bench.analysis.report import page as report
-from bench.analysis.report.tables import failures, leads
-from bench.analysis.report.words import answer
+from bench.analysis.report.tables import commands, failures, leads
+from bench.analysis.report.words import answer, choice, scope
 from bench.analysis.runs import run_folder
 from bench.cli import main
 from bench.cli.report import report as command
@@ -73,7 +74,7 @@ def read(page):
 
 def test_the_page_is_one_file_that_needs_nothing_else(page, read):
     assert all(link.startswith("#") for link in read.links)
-    assert not re.findall(r"@import|<script|<link|url\((?!#)", page)
+    assert not re.findall(r"@import|<script [^>]|<link|url\((?!#)|\bfetch\(|XMLHttpRequest|\bimport\(", page)
     addresses = set(re.findall(r"https?://[^\"' <]+", page))
     assert addresses == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}  # names, never fetched
 
@@ -177,10 +178,23 @@ def test_machine_versions_plan_and_the_command_that_rebuilds_it_are_there(read, 
     assert "python -m bench report results0/article" in read.text
 
 
+@pytest.mark.parametrize(
+    ("command", "again"),
+    [
+        (["echobench", "run", "quick"], "echobench run quick --seed 7"),
+        (["echobench", "run", "quick", "--seed", "7"], "echobench run quick --seed 7"),
+        (["echobench", "run", "--seed=7"], "echobench run --seed=7"),
+    ],
+)
+def test_measuring_again_repeats_the_seed_that_was_drawn(builder, command, again):
+    run = run_folder.load(builder.run(connections=(1,), rounds=1, info={"command": command}))
+    assert dict(commands(run))["Measure again, in the same order"] == again
+
+
 def test_every_plot_is_in_the_page_with_how_to_read_it(page, read):
     assert page.count("<svg ") == page.count('role="img"') == len(PLOTS)
     shown = [name.removeprefix("plot-") for name in read.ids if name.startswith("plot-")]
-    assert shown[:2] == ["ratio", "throughput"]
+    assert shown[:3] == ["forest", "ratio", "throughput"]
     assert sorted(shown) == sorted(plot.name for plot in PLOTS)
     assert all(" ".join(plot.reading.split()) in " ".join(read.text.split()) for plot in PLOTS)
 
@@ -192,6 +206,68 @@ def test_light_and_dark_are_one_page(page):
     assert not re.search(r"(?:fill|stroke|background): *#[0-9a-f]", rest)
     used = set(re.findall(r"var\(--([a-z0-9-]+)\)", page))
     assert {"ink", "muted", "background"} <= used <= set(LIGHT.colours)
+
+
+TAUGHT = ("generators", "uvloop-protocol", "threads")
+
+
+@pytest.fixture
+def taught(builder):
+    """Return a run of servers of ours, the fastest of which teaches; `threads` may serve 50 connections at a time."""
+    described = [{"name": name, "command": ["python", "-m", "servers", name]} for name in TAUGHT]
+    described[2]["connections_max"] = 50
+    return run_folder.load(builder.run(TAUGHT, connections=(1, 16), rounds=6, info={"servers": described}))
+
+
+def test_the_first_words_say_whom_to_choose_at_what_price(taught):
+    found = rank(taught)
+    page = report.render(taught, found, [])
+    text = " ".join(Reader(page).text.split())
+    assert f"<h1>{sentence(found.headline(THROUGHPUT), found.sweep)}</h1>" in page
+    header = page[: page.index("</header>")]
+    for chosen, price in choice(found):
+        assert f"<b>{chosen}.</b> {price}" in header
+    assert [chosen for chosen, _ in choice(found)] == [
+        "1 connection: uvloop-protocol",
+        "16 connections: uvloop-protocol",
+    ]
+    (ratio,) = (one.prices["threads"] for one in found.choices[THROUGHPUT.column] if one.best.x == 16)
+    cpu = units.ratio(ratio[CPU.column].estimate.value)
+    assert choice(found)[1][1].startswith(f"Server CPU per reply: threads {cpu}\N{NO-BREAK SPACE}")
+    assert "generators" not in header
+    assert "threads serves 50 connections at a time, at most." in header
+    assert scope(found) in text
+
+
+def test_each_server_has_a_section_that_says_what_it_is(taught):
+    page = report.render(taught, rank(taught), [])
+    for name in TAUGHT:
+        section = page[page.index(f'<details id="server-{name}"') :].split("</details>")[0]
+        kind = rank(taught).kinds[name]
+        assert escape(kind.summary.replace("`", "")) in section
+        assert escape(kind.docstring) in section
+        assert "12 measured" in section
+        assert ("(to learn from)" in section) == (name == "generators")
+
+
+def test_rules_with_quoted_names_reach_the_browser_unescaped(page):
+    styles = page.split("<style>", 1)[1].split("</style>", 1)[0]
+    assert '"Segoe UI"' in styles
+    assert not re.search(r"&\w+;|&#", styles)
+
+
+def test_a_figure_keeps_its_colours_where_styles_are_forbidden(page, article_plots):
+    """Jenkins' policy drops every style. What is left are presentation attributes, of the light theme."""
+    figures = re.findall(r"<svg .*?</svg>", page, flags=re.DOTALL)
+    assert len(figures) == len(article_plots)
+    for figure in figures:
+        assert " style=" not in figure
+        assert 'fill="none"' in figure
+        assert {LIGHT.ink, LIGHT.muted} <= set(re.findall(r'fill="(#[0-9a-f]{6})"', figure))
+    rules = page.split("</style>", 1)[0]
+    assert all(
+        f'figure [stroke="{colour}"] {{ stroke: var(--{role}); }}' in rules for role, colour in LIGHT.colours.items()
+    )
 
 
 def test_where_all_rates_were_given_the_question_is_p99(builder):
@@ -253,7 +329,7 @@ def test_a_run_that_was_interrupted_says_so(builder):
     run = run_folder.load(builder.folder)
     page = report.render(run, rank(run), [])
     assert "partial: it was interrupted, and 1 of 8 cells have no trial" in page
-    row = re.search(rf"</span>{cell['server']['name']}</th>\s*<td class=\"n missing\">not run</td>", page)
+    row = re.search(rf"</span><a [^>]*>{cell['server']['name']}</a></th>\s*<td class=\"n missing\">not run</td>", page)
     assert row is not None
 
 
