@@ -40,7 +40,7 @@ def _send_buffer_max_bytes() -> int:
     "bounded-memory",
     group=Group.STANDARD,
     limit_s=60,
-    needs=("sizes",),
+    needs=("sizes", "crowd-500"),
     access=Access.OBSERVE,
     fresh=True,
     mebibytes=32,

@@ -63,11 +63,13 @@ MEASURE = """
     import json
     from pathlib import Path
 
+    from rich.console import Console
+
     from bench.analysis import export
     from bench.analysis.estimates.ranking import rank
     from bench.analysis.report.words import answer
     from bench.analysis.runs import run_folder
-    from bench.cli.summary import estimates
+    from bench.cli.estimates_table import print_estimates
     from bench.experiment import schema
     from bench.experiment.model import Server, Status, Trial, TrialResult
     from bench.experiment.store import Store
@@ -90,10 +92,13 @@ MEASURE = """
     run = run_folder.load(store.path)
     found = rank(run)
     trial = json.loads(export.render("json", run)["trials.json"])["trials"][0]
+    console = Console(width=200)
+    with console.capture() as table:
+        print_estimates(found, console)
     print(json.dumps({
         "version": schema.SCHEMA_VERSION,
         "parquet": run.trials["server_switches_per_reply"].tolist(),
-        "headings": [str(column.header) for column in estimates(found).columns],
+        "table": table.get(),
         "bencher": json.loads(export.render("bencher", run)["bencher.json"])["threads/c1"],
         "openmetrics": export.render("openmetrics", run)["openmetrics.txt"],
         "of_a_trial": trial["server_switches_per_reply"],
@@ -116,7 +121,7 @@ def test_a_metric_is_a_row_and_the_line_that_measures_it(seen):
     assert seen["version"] == 4
     assert seen["parquet"] == [2.01, 2.02, 2.03, 2.04]
     assert seen["of_a_trial"] == 2.01
-    assert seen["headings"][-1] == "Switches per reply"
+    assert seen["table"].splitlines()[0].rstrip().endswith("Switches per reply")
     assert seen["bencher"]["server-switches-per-reply"]["value"] == pytest.approx(2.025, rel=1e-4)
     assert "# TYPE echobench_server_switches_per_reply gauge" in seen["openmetrics"]
     row = "| `server_switches_per_reply` | Float64 | per reply | voluntary context switches of the server per reply |"

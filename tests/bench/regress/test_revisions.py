@@ -122,26 +122,30 @@ def daemons(project):
                 yield process
 
 
-def interrupt_a_set_up(project):
-    """Send Ctrl-C once the daemons run and the main thread waits for the set-up: no sooner, and so not by luck."""
-    main = threading.main_thread().ident
-    while True:
+def interrupt_a_set_up(project, done):
+    """Send Ctrl-C once the daemons run and the main thread waits for the set-up: no sooner, and so not by luck.
+
+    A signal that comes within a callback of the interpreter is lost, so it is sent again, as a person would do it.
+    """
+    main, pause_s = threading.main_thread().ident, 0.01  # nothing tells when a thread begins to wait
+    while not done.wait(pause_s):
         frame = sys._current_frames()[main]
         while frame and frame.f_code is not subprocess.Popen.wait.__code__:
             frame = frame.f_back
         if frame and len(list(daemons(project))) >= 3:
             os.kill(os.getpid(), signal.SIGINT)
-            return
-        time.sleep(0.01)  # nothing tells when a thread begins to wait
+            pause_s = 10.0
 
 
 def test_an_interrupted_set_up_ends_with_all_that_it_started(project, scratch_folders):
     project.commit()
     setup = f"{starting_daemons(project)} sleep 600"
     request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup=setup)
-    threading.Thread(target=interrupt_a_set_up, args=[project], daemon=True).start()
+    done = threading.Event()
+    threading.Thread(target=interrupt_a_set_up, args=[project, done], daemon=True).start()
     with pytest.raises(KeyboardInterrupt), prepared(request):
         pass
+    done.set()
     assert list(daemons(project)) == []
     assert list(scratch_folders.iterdir()) == []
     assert project.git("worktree", "list").count("\n") == 0
