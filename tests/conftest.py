@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 pytest.register_assert_rewrite("helpers")
 pytest_plugins = ["helpers.timing", "helpers.tracing"]
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OF_PYTHON_ITSELF = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
 
@@ -39,6 +40,17 @@ def _no_process_left_behind() -> Iterator[None]:
         child.kill()
     psutil.wait_procs(left, timeout=5)
     assert not names, f"processes left behind: {'; '.join(names)}"
+
+
+@pytest.fixture(autouse=True)
+def _signals_act_as_before() -> Iterator[None]:
+    """Fail a test that leaves a handler behind: the next one that is interrupted would wait for ever."""
+    before = [signal.getsignal(number) for number in ENDINGS]
+    yield
+    after = [signal.getsignal(number) for number in ENDINGS]
+    for number, handler in zip(ENDINGS, before, strict=True):
+        signal.signal(number, handler)
+    assert after == before, f"handlers of {[number.name for number in ENDINGS]} were {before}, and are {after}"
 
 
 def runs(child: psutil.Process) -> bool:

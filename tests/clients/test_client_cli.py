@@ -302,6 +302,7 @@ def test_the_module_runs_from_a_checkout_with_nothing_installed():
 def test_a_load_that_keeps_no_samples_makes_no_temporary_folder(tmp_path, monkeypatch):
     """One that is made stays if the generator is killed, as the bench kills it when it is killed itself."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nosuch"))
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # the command is not the last one of this process
     with answering(answer) as address:
         assert main([address, "-c", "1", "-d", "20ms", "--warmup", "0s", "--json"]) == 0
 

@@ -3,9 +3,8 @@
 Pairs in blocks are in `test_regress_blocks.py`.
 
 Every case prints its figure (`pytest -rP`). Seeds are fixed, so a case that passes once passes always. A checker of
-the promised error rate gives more false alarms than the limit once in 1,000 times (`most`). With the 400 sessions of the
-first case, one of
-ten times that rate is caught in five of six.
+the promised error rate gives more false alarms than the limit once in 1,000 times (`most`). With 400 sessions, as in
+the first case, one of ten times that rate is caught in four of five.
 """
 
 from __future__ import annotations
