@@ -14,10 +14,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.text import TEMPORARY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PREFIX = "echobench-"
 _OWNER = "owner"
 
 
@@ -27,9 +28,9 @@ def scratch() -> Iterator[Path]:
 
     Raises OSError if no folder can be made.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for left in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
         cleared(left)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
     try:
         with _owned(folder):
             yield folder

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, NoBaselineError, UsageError
-from bench.scratch import PREFIX, cleared, scratch
+from bench.scratch import cleared, scratch
+from bench.text import TEMPORARY
 from bench.verdict.pairs import Arm
 
 if TYPE_CHECKING:
@@ -177,8 +178,9 @@ def _forget_left(where: Repository) -> None:
     """Remove the worktrees of comparisons that were killed, and with them the folders that hold them."""
     for line in _git(where.root, "worktree", "list", "--porcelain").splitlines():
         tree = Path(line.removeprefix("worktree "))
-        is_ours = tree.name == TREE and tree.parent.name in FOLDERS.values() and tree.parents[1].name.startswith(PREFIX)
-        if line.startswith("worktree ") and is_ours and cleared(tree.parents[1]):
+        home = tree.parent.parent
+        is_ours = tree.name == TREE and tree.parent.name in FOLDERS.values() and home.name.startswith(TEMPORARY)
+        if line.startswith("worktree ") and is_ours and cleared(home):
             with contextlib.suppress(GitError):  # another comparison has just removed it
                 _git(where.root, "worktree", "remove", "--force", "--force", str(tree))
 
