@@ -84,16 +84,19 @@ def without_unseen_cpu(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def is_generator_saturated(metrics: Mapping[str, Any], ceiling_per_s: float | None) -> bool:
     """Say whether the generator, not the server, was the limit.
 
-    Its cores must be busy, spinning for due times apart. Then, with its ceiling known, the rate must be near that;
-    without, the server's core must clearly not be busy.
+    Its cores must be busy, spinning for due times apart. Then the server's core must clearly not be busy, or the rate
+    must be near the generator's ceiling where that is known. A rate below the ceiling acquits nobody: with replies that
+    come in smaller batches, or in slices, each costs the generator more than at its calibration.
     """
     client_share = metrics.get("client_cpu_share")
     if client_share is None or client_share < limits.GENERATOR_BUSY.trial:
         return False
-    if ceiling_per_s is not None:
-        return (metrics.get("replies_per_s") or 0.0) >= limits.NEAR_CEILING.trial * ceiling_per_s
     server_share = metrics.get("server_cpu_share")
-    return server_share is not None and server_share < limits.SERVER_BUSY.trial
+    if server_share is not None and server_share < limits.SERVER_BUSY.trial:
+        return True
+    return ceiling_per_s is not None and (
+        (metrics.get("replies_per_s") or 0.0) >= limits.NEAR_CEILING.trial * ceiling_per_s
+    )
 
 
 def closes_after_reply(metrics: Mapping[str, Any]) -> bool:

@@ -135,7 +135,9 @@ def test_every_doubt_has_advice():
     ("client", "server", "rate", "ceiling", "expected"),
     [
         (0.97, 0.99, 95_000, 100_000, True),  # near its ceiling
-        (0.97, 0.50, 80_000, 100_000, False),  # busy, but known to do more: it waits actively for something
+        (0.97, 0.50, 80_000, 100_000, True),  # below its ceiling, and the server has time left all the same
+        (0.97, 0.97, 80_000, 100_000, False),  # both are busy, and it is known to do more
+        (0.97, None, 80_000, 100_000, False),  # the server cannot be seen
         (0.90, 0.50, 99_000, 100_000, False),  # not busy
         (0.97, 0.50, 95_000, None, True),  # not calibrated: the server has time left
         (0.97, 0.97, 95_000, None, False),  # not calibrated: both are busy
@@ -143,7 +145,7 @@ def test_every_doubt_has_advice():
         (None, 0.50, 95_000, None, False),
     ],
 )
-def test_generator_saturated_means_busy_and_at_its_ceiling(client, server, rate, ceiling, expected):
+def test_a_saturated_generator_is_busy_at_its_ceiling_or_beside_time_left(client, server, rate, ceiling, expected):
     metrics = {"client_cpu_share": client, "server_cpu_share": server, "replies_per_s": rate}
     assert is_generator_saturated(metrics, ceiling) is expected
 
