@@ -27,7 +27,8 @@ def describe(plan: Plan, console: Console) -> None:
     beside = {(server.name, named.name) for group, named in plan.groups if len(group) > 1 for server in group}
     for server, named in plan.cells():
         cell = server.name, named.name
-        said = [] if plan.is_endless else [units.plural(plan.rounds, "trial")]
+        in_a_round = named.blocks_per_round if cell in beside else 1
+        said = [] if plan.is_endless else [units.plural(plan.rounds * in_a_round, "trial")]
         said += ["in blocks" if cell in beside else "solo"]
         table.add_row(named.name, server.name, gaps.get(cell, ", ".join(said)))
     console.print(table)

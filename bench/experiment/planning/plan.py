@@ -27,11 +27,16 @@ ROUNDS_WITHOUT_END = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedWorkload:
-    """A workload and what tables call it; `only` names the servers it is for, None means all."""
+    """A workload and what tables call it; `only` names the servers it is for, None means all.
+
+    `blocks_per_round` is how many fresh launches of its servers together a round has. More of them narrow what differs
+    between launches, longer trials what differs between slices. A server that is measured solo has one trial a round.
+    """
 
     name: str
     workload: Workload
     only: Collection[str] | None = None
+    blocks_per_round: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +117,7 @@ class Plan:
             yield from block.trials
 
     def blocks(self) -> Iterator[Block]:
-        """Yield the blocks in their order: each round visits every cell once, shuffled, so that drift falls on all.
+        """Yield the blocks in their order: each round visits every cell, shuffled, so that drift falls on all.
 
         Everything is drawn from the seed: the same plan gives the same blocks, and more rounds only add to them.
         """
@@ -136,7 +141,8 @@ class Plan:
         together = tuple(server for server in here if self.can_share(server, named))
         if len(together) <= 1:
             return [((server,), named) for server in here]
-        return [(together, named), *(((server,), named) for server in here if server not in together)]
+        alone = [((server,), named) for server in here if server not in together]
+        return [(together, named)] * named.blocks_per_round + alone
 
     @property
     def is_endless(self) -> bool:

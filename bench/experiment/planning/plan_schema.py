@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from bench.experiment.planning.plan_file import PlanFile
-from bench.experiment.planning.workload_table import OTHER_KEYS
+from bench.experiment.planning.workload_table import BLOCKS_PER_ROUND_MAX, OTHER_KEYS
 from clients.keys import KEYS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -39,8 +39,9 @@ def _workload_schema() -> dict[str, Any]:
         for name, key in KEYS.items()
     }
     text = {"type": "string"}
-    others = {"name": {**text, "description": OTHER_KEYS["name"]}}
-    others["servers"] = {**_list_of(text), "description": OTHER_KEYS["servers"]}
+    whole = {"type": "integer", "minimum": 1, "maximum": BLOCKS_PER_ROUND_MAX}
+    types: dict[str, dict[str, Any]] = {"name": text, "servers": _list_of(text), "blocks_per_round": whole}
+    others = {key: {**types[key], "description": accepted} for key, accepted in OTHER_KEYS.items()}
     return {"type": "object", "properties": {**others, **keys}, "additionalProperties": False}
 
 

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
     from clients.workload import Workload
 
-OTHER_KEYS = {"name": "text", "servers": "a list of names of servers"}
+BLOCKS_PER_ROUND_MAX = 100
+OTHER_KEYS = {
+    "name": "text",
+    "servers": "a list of names of servers",
+    "blocks_per_round": f"a whole number from 1 to {BLOCKS_PER_ROUND_MAX}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class WorkloadTable:
     """A table whose values are read. `raw` is what a person wrote, by which two tables are equal, and which is stored.
 
     `servers` restricts the workloads to some; `name` replaces their names, or comes before them if there are several.
+    `blocks_per_round` says how often a round measures each.
     """
 
     raw: Mapping[str, Any]
@@ -53,6 +59,9 @@ class WorkloadTable:
             raise UsageError(str(FieldError(f"{where}: name", label, OTHER_KEYS["name"])))
         if only is not None and not (isinstance(only, list) and all(isinstance(name, str) for name in only)):
             raise UsageError(str(FieldError(f"{where}: servers", only, OTHER_KEYS["servers"])))
+        often = raw.get("blocks_per_round", 1)
+        if type(often) is not int or not 1 <= often <= BLOCKS_PER_ROUND_MAX:
+            raise UsageError(str(FieldError(f"{where}: blocks_per_round", often, OTHER_KEYS["blocks_per_round"])))
         return cls(raw, where, {key: _choices(key, raw[key], f"{where}: {key}") for key in raw if key in KEYS})
 
     def overridden(self, options: WorkloadTable) -> WorkloadTable:
@@ -72,7 +81,8 @@ class WorkloadTable:
         if label is not None:
             names = [label] if len(made) == 1 else [f"{label}-{name}" for name in names]
         return [
-            NamedWorkload(name=name, workload=workload, only=only) for name, workload in zip(names, made, strict=True)
+            NamedWorkload(name=name, workload=workload, only=only, blocks_per_round=self.raw.get("blocks_per_round", 1))
+            for name, workload in zip(names, made, strict=True)
         ]
 
     def _workload(self, parts: tuple[Mapping[str, Any], ...]) -> Workload:
@@ -106,7 +116,8 @@ def workloads_of(tables: Sequence[WorkloadTable], names: Mapping[str, Collection
                 f"two workloads are named {named.name!r}: give each a [[workload]] table of its own, with its name"
             )
         both = None if first.only is None or only is None else frozenset({*first.only, *only})
-        found[named.name] = replace(first, only=both)
+        often = max(first.blocks_per_round, named.blocks_per_round)
+        found[named.name] = replace(first, only=both, blocks_per_round=often)
     return tuple(found.values())
 
 

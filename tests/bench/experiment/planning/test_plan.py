@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import pytest
@@ -117,8 +118,19 @@ def test_groups_are_the_servers_that_are_alive_together():
     assert alive(servers=(Server(name="no", gap="why"),)) == []
 
 
+def test_a_round_has_as_many_blocks_of_a_workload_as_its_plan_says():
+    often = tuple(dataclasses.replace(one, blocks_per_round=2) for one in plan().workloads)
+    blocks = list(plan(rounds=2, workloads=often).blocks())
+    assert Counter(block.trials[0].round for block in blocks) == {1: 4, 2: 4}
+    assert len({block.trials[0].workload.seed for block in blocks}) == 8
+    assert [block.trials[0].block for block in blocks] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert len(list(plan(rounds=2, workloads=often, design="solo").blocks())) == 10  # once in a round, solo
+
+
 def test_size_is_the_number_of_trials():
-    for one in (plan(), plan(design="solo"), plan(refused={"a": "it is no echo server"})):
+    often = tuple(dataclasses.replace(one, blocks_per_round=3) for one in plan().workloads)
+    refused = {"a": "it is no echo server"}
+    for one in (plan(), plan(design="solo"), plan(refused=refused), plan(workloads=often)):
         assert one.size == len(list(one.trials()))
 
 

@@ -110,6 +110,8 @@ def test_a_plan_is_read_whole(plan_file, tmp_path):
         ("[[workload]]\narrivals = 'poisson'", ['arrivals is \'poisson\', and must be "constant" or "poisson" with a']),
         ("[[workload]]\n[[workload]]\npipeline = 0", ["[[workload]] 2: pipeline is 0, and must be a whole number"]),
         ("[[workload]]\nservers = 'threads'", ["servers is 'threads', and must be a list of names"]),
+        ("[[workload]]\nblocks_per_round = 0", ["blocks_per_round is 0, and must be a whole number from 1"]),
+        ("[[workload]]\nblocks_per_round = true", ["blocks_per_round is True, and must be a whole number from 1"]),
         ("[[workload]]\nname = 3", ["name is 3, and must be text"]),
         ("trials = ", ["is not TOML"]),
     ],
