@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from micro import plot, prices, pythons  # noqa: E402 - after the path is set
+from sharpness.ending import INTERRUPTED  # noqa: E402
 
 from bench.files import write_atomically  # noqa: E402
 from bench.scratch import TEMPORARY  # noqa: E402
@@ -112,4 +113,8 @@ def keep(folder: Path, frame: prices.pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("micro: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)

@@ -64,14 +64,15 @@ def in_rounds(timed: Sequence[Timed], rounds: int, seed: int) -> list[Timed]:
 class InOurOrder:
     """A plugin of pytest that makes a test of each turn, and one benchmark of the turns of each mechanism."""
 
-    def __init__(self, turns: Sequence[Timed]) -> None:
-        self.turns = turns
+    def __init__(self, turns: Sequence[Timed], seed: int) -> None:
+        self.turns, self.seed = turns, seed
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("timed", self.turns, ids=[str(number) for number in range(len(self.turns))])
 
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         output_json["benchmarks"] = joined(output_json["benchmarks"])
+        output_json["seed"] = self.seed  # of the order in every round
 
 
 def joined(turns: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -91,12 +92,14 @@ def joined(turns: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def measure(rounds: int, seed: int, turn_s: float, json_file: Path) -> int:
     """Time the mechanisms of this Python, and return the exit status of pytest."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # so that a switch is one, and no wake-up of another core
-    options = ["-q", "--noconftest", "-c", os.devnull, "--rootdir", str(TURNS.parent), "-p", "no:cacheprovider"]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # so that no other plugin takes part, or takes time to load
+    options = ["-q", "-p", "pytest_benchmark.plugin", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull]
     options += ["--benchmark-only", "--benchmark-quiet", "--benchmark-disable-gc", f"--benchmark-json={json_file}"]
+    options += ["--rootdir", str(TURNS.parent)]
     with contextlib.ExitStack() as stack:
         opened = [(one, stack.enter_context(one.opened())) for one in here()]
         timed = [Timed(one, work, times_that_last(work, turn_s)) for one, work in opened]
-        return int(pytest.main([*options, str(TURNS)], plugins=[InOurOrder(in_rounds(timed, rounds, seed))]))
+        return int(pytest.main([*options, str(TURNS)], plugins=[InOurOrder(in_rounds(timed, rounds, seed), seed)]))
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from micro import plot, prices, pythons
 from micro.__main__ import main
-from micro.measure import Timed, in_rounds, times_that_last
+from micro.measure import Timed, in_rounds, joined, times_that_last
 from micro.mechanisms import CALL, MECHANISMS
 
 COST_NS = {one.name: 10.0 * number for number, one in enumerate(MECHANISMS, start=1)}
@@ -50,6 +50,16 @@ def test_each_round_has_every_mechanism_once_in_its_own_order():
     assert len({tuple(names) for names in rounds}) == 4
     assert [one.mechanism.name for one in in_rounds(timed, 4, seed=1)] == order
     assert [one.mechanism.name for one in in_rounds(timed, 4, seed=2)] != order
+
+
+def test_turns_of_a_mechanism_are_joined_by_round():
+    turns = [
+        {"name": f"test_turn[{number}]", "extra_info": {"mechanism": name}, "stats": {"data": [taken_s]}}
+        for number, (name, taken_s) in enumerate([("send", 3.0), ("call", 9.0), ("send", 1.0)])
+    ]
+    found = {benchmark["name"]: benchmark["stats"] for benchmark in joined(turns)}
+    assert {name: stats["data"] for name, stats in found.items()} == {"send": [3.0, 1.0], "call": [9.0]}
+    assert (found["send"]["min"], found["send"]["mean"], found["send"]["rounds"]) == (1.0, 2.0, 2)
 
 
 def test_a_slow_first_time_does_not_shorten_the_turns(monkeypatch):
@@ -177,6 +187,7 @@ def test_a_launch_keeps_what_pytest_benchmark_reads(tmp_path, monkeypatch, capsy
     (file,) = tmp_path.glob("*.json")
     saved = json.loads(file.read_text())
     assert {"machine_info", "version", "datetime"} < saved.keys()
+    assert saved["seed"] == 1001
     names = {benchmark["name"] for benchmark in saved["benchmarks"]}
     assert {"send", "thread", "process", "kernel spawn"} < names
     assert all(benchmark["stats"]["rounds"] == 1 for benchmark in saved["benchmarks"])
