@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 TURNS = Path(__file__).with_name("turns.py")
+TRIES = 4
+"""Of as many, the quickest says how long a turn is: it is warm, and the machine did nothing else. Turns of a few times
+would be made of what a turn costs once, such as to start a loop."""
 
 
 class Timed(NamedTuple):
@@ -44,15 +47,18 @@ def here(mechanisms: Sequence[Mechanism] = MECHANISMS) -> list[Mechanism]:
 
 def times_that_last(work: Callable[[int], None], turn_s: float) -> int:
     """Return how often the work can be done in `turn_s` seconds, about, once it is warm."""
-    times = 0
-    for _ in range(2):  # what comes first is slow for reasons of its own, and its number is not used
-        times, took_s = 1, 0.0
-        while took_s < turn_s / 4:
-            times *= 2
-            began_s = time.perf_counter()
-            work(times)
-            took_s = time.perf_counter() - began_s
+    times, took_s = 1, 0.0
+    while took_s < turn_s / 4:
+        times *= 2
+        took_s = min(seconds(work, times) for _ in range(TRIES))
     return max(1, round(times * turn_s / took_s))
+
+
+def seconds(work: Callable[[int], None], times: int) -> float:
+    """Return how long the work takes now."""
+    began_s = time.perf_counter()
+    work(times)
+    return time.perf_counter() - began_s
 
 
 def in_rounds(timed: Sequence[Timed], rounds: int, seed: int) -> list[Timed]:

@@ -272,27 +272,19 @@ def _deep(row: str, what: str, make: Callable[[int], object]) -> list[Mechanism]
     ]
 
 
-def _looping(library: str, task: str, needs: str) -> list[Mechanism]:
-    return [
-        Mechanism(
-            f"{library} {name}", f"{task} {words}", partial(on_a_loop, library, main), f"{library} {name}", None, needs
-        )
-        for name, words, main in (
-            ("sleep(0)", "lets the loop run: sleep(0)", sleep_zero),
-            ("future", "awaits a future, which a callback sets", await_futures),
-        )
-    ]
-
-
 def _alone(name: str, words: str, opened: Callable[[], AbstractContextManager[Work]], needs: str = "") -> Mechanism:
     return Mechanism(name, words, opened, name, None, needs)
 
 
-LOOP, CALL = "loop", "call"
-"""What the loop costs that times the others, and the yardstick."""
+def _on(library: str, name: str, words: str, main: Callable[[int], object]) -> Mechanism:
+    return _alone(f"{library} {name}", words, partial(on_a_loop, library, main), library)
+
+
+CALL = "call"
+"""The yardstick."""
 
 MECHANISMS = (
-    _alone(LOOP, "a loop turns, as it does in all that follows", loop_alone),
+    _alone("loop", "a loop turns, as it does in all that follows", loop_alone),
     _alone(CALL, "a function is called, and returns", plain_call),
     _alone("send", "a generator is resumed, and suspends", partial(resumed, generator)),
     *_deep("yield from", "generator", delegating),
@@ -301,12 +293,18 @@ MECHANISMS = (
     _alone("binary(5)", "63 generators of a tree are made, run and ended", partial(tree, "binary")),
     _alone("abinary(5)", "63 coroutines of a tree are made, run and ended", partial(tree, "abinary")),
     _alone("greenlet", "a greenlet is switched to, and switches back", greenlet_switch, "greenlet"),
-    *_looping("asyncio", "an asyncio task", ""),
-    *_looping("uvloop", "a task on uvloop", "uvloop"),
-    _alone("kernel switch", "our kernel resumes a task, which suspends", partial(on_our_kernel, handing)),
-    _alone("kernel timer", "our kernel wakes a task whose time has come", partial(on_our_kernel, coming_due)),
-    _alone("kernel wake-up", "our kernel wakes a task whose pipe is ready", partial(on_our_kernel, becoming_ready)),
-    _alone("kernel spawn", "our kernel spawns a task, which ends, and joins it", partial(on_our_kernel, spawning)),
+    _on("asyncio", "sleep(0)", "an asyncio task lets the loop run: sleep(0)", sleep_zero),
+    _on("asyncio", "future", "an asyncio task awaits a future, which a callback sets", await_futures),
+    _on("uvloop", "sleep(0)", "a task on uvloop lets the loop run: sleep(0)", sleep_zero),
+    _on("uvloop", "future", "a task on uvloop awaits a future, which a callback sets", await_futures),
+    _alone("kernel switch", "clients/kernel.py resumes a task, which suspends", partial(on_our_kernel, handing)),
+    _alone("kernel timer", "clients/kernel.py wakes a task whose time has come", partial(on_our_kernel, coming_due)),
+    _alone(
+        "kernel wake-up", "clients/kernel.py wakes a task whose pipe is ready", partial(on_our_kernel, becoming_ready)
+    ),
+    _alone(
+        "kernel spawn", "clients/kernel.py spawns a task, which ends, and joins it", partial(on_our_kernel, spawning)
+    ),
     _alone("thread", "a thread is woken, and wakes this one: two locks", thread_switch),
     _alone("process", "a process is woken, and wakes this one: two pipes", process_switch),
 )
