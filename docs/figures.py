@@ -3,8 +3,9 @@
 `nox -s docs -- --figures` measures all, `-- --figures 02 05` some. A figure is docs/tutorial/figures/NN.json, with the
 values, their intervals, the machine and the versions, and NN.md, which the chapter shows. No figure is written by hand.
 
-A chapter has one block of shell below a line `<!-- figure: KIND -->`. KIND is a column of `trials.parquet`, `check`, or
-`printed`, for a command that prints its values with their intervals itself.
+A chapter has one block of shell below a line `<!-- figure: KIND -->`. KIND is a column of `trials.parquet`, `check`,
+`micro`, or `printed`, for a command that prints its values with their intervals itself. The plot of `micro`
+becomes NN.svg and NN-dark.svg.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -28,6 +30,7 @@ from bench.stats import Estimate, geometric_mean_interval, mean_interval  # noqa
 
 TUTORIAL = ROOT / "docs" / "tutorial"
 FIGURES = TUTORIAL / "figures"
+MICRO = ROOT / "build" / "micro"
 TIMEOUT_S = 120
 BLOCK = re.compile(
     r"^(?:<!-- (?P<note>[^\n]*) -->\n)?```(?P<language>[\w{}-]+)[^\n]*\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL
@@ -75,17 +78,29 @@ def run(command: str, status: int = 0) -> str:
     return done.stdout
 
 
-def measure(block: Block) -> tuple[str, list[dict[str, Any]]]:
-    """Return the figure of a block in Markdown, and its values."""
+def measure(block: Block, number: str) -> tuple[str, list[dict[str, Any]]]:
+    """Return the figure of a block of a chapter in Markdown, and its values."""
     (command,) = block.commands
     if block.figure == "printed":
         printed = run(command, block.status)
         return f"```text\n{printed.rstrip()}\n```", [{"printed": printed.splitlines()}]
+    if block.figure == "micro":
+        return of_micro(run(command, block.status), number)
     if block.figure == "check":
         return of_check(json.loads(run(f"{command} --json", block.status)))
     run(command, block.status)
     newest = max((ROOT / "build" / "tutorial").iterdir())  # the name of a run begins with its time
     return of_run(newest, block.figure or "")
+
+
+def of_micro(printed: str, number: str) -> tuple[str, list[dict[str, Any]]]:
+    """Copy the plot that the command left, and return it with the table that the command printed."""
+    pages = []
+    for suffix, theme in (("", "light"), ("-dark", "dark")):
+        shutil.copyfile(MICRO / f"micro{suffix}.svg", FIGURES / f"{number}{suffix}.svg")
+        words = ":alt: The time of each way to suspend and to resume. The table below has the same numbers."
+        pages.append(f"```{{image}} figures/{number}{suffix}.svg\n:class: only-{theme}\n{words}\n```")
+    return "\n\n".join([*pages, f"```text\n{printed.rstrip()}\n```"]), [{"printed": printed.splitlines()}]
 
 
 def of_check(checked: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
@@ -140,10 +155,11 @@ def as_json(found: Estimate) -> dict[str, float]:
 def write(chapter: Path) -> None:
     """Measure the figure of one chapter, and write both of its files."""
     (block,) = [block for block in blocks(chapter.read_text(encoding="utf-8")) if block.figure]
-    shown, values = measure(block)
+    FIGURES.mkdir(exist_ok=True)
+    number = chapter.name[:2]
+    shown, values = measure(block, number)
     machine, python = facts(cores()), interpreter_facts()
     at = datetime.now(UTC)
-    number = chapter.name[:2]
     figure = {
         "command": block.commands[0],
         "measured_at": at.isoformat(timespec="seconds"),
@@ -155,7 +171,6 @@ def write(chapter: Path) -> None:
         f"Source: `{block.commands[0]}` on {at:%Y-%m-%d at %H:%M} UTC, {machine['cpus']} CPUs of "
         f"{machine['cpu_model']}, CPython {sys.version.split()[0]}. Intervals are at 95 %."
     )
-    FIGURES.mkdir(exist_ok=True)
     (FIGURES / f"{number}.json").write_text(json.dumps(figure, indent=1) + "\n", encoding="utf-8")
     (FIGURES / f"{number}.md").write_text(f"{shown}\n\n{source}\n", encoding="utf-8")
     print(f"{number} measured: {chapter.stem}", flush=True)

@@ -99,6 +99,12 @@ def test_tests_measures_coverage_unless_only_some_tests_are_asked_for(noxfile):
     assert some.ran == [("python", "-m", "pytest", "-k", "word")]
 
 
+def test_micro_takes_options(noxfile):
+    session = FakeSession("--quick", "--python")
+    noxfile.micro(session)
+    assert session.ran == [("python", "tests/micro", "--quick", "--python")]
+
+
 @pytest.mark.parametrize("name", ["power", "slices", "designs"])
 def test_sessions_on_the_instrument_take_options(noxfile, name):
     session = FakeSession("--summary", "x.md")

@@ -8,7 +8,7 @@ import pytest
 from helpers.checkout import CHECKOUT
 
 EXAMPLES = CHECKOUT / "docs" / "examples"
-MEASURE = {"depth", "stall"}  # what they print is a figure of the tutorial
+MEASURE = {"stall"}  # what they print is a figure of the tutorial
 SHOWN = sorted((EXAMPLES / "output").glob("*.txt"))
 
 

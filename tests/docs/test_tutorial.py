@@ -120,6 +120,19 @@ def test_a_figure_of_a_check_names_the_case_and_the_reason():
     assert [row["case"] for row in rows] == ["reset"]
 
 
+def test_a_figure_of_micro_is_its_plots_and_its_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "MICRO", tmp_path)
+    monkeypatch.setattr(figures, "FIGURES", tmp_path)
+    for name in ("micro", "micro-dark"):
+        (tmp_path / f"{name}.svg").write_text(name)
+    shown, values = figures.of_micro("a table\n", "06")
+    assert [(tmp_path / f"06{suffix}.svg").read_text() for suffix in ("", "-dark")] == ["micro", "micro-dark"]
+    images = re.findall(r"figures/(06.*?)\n:class: (.*)", shown)
+    assert images == [("06.svg", "only-light"), ("06-dark.svg", "only-dark")]
+    assert shown.endswith("```text\na table\n```")
+    assert values == [{"printed": ["a table"]}]
+
+
 def test_a_command_that_ends_otherwise_is_refused():
     with pytest.raises(RuntimeError, match="ended with 1, not 0"):
         figures.run(shlex.join(["python3", "-S", "-c", "raise SystemExit(1)"]))

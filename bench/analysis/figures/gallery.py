@@ -195,12 +195,17 @@ def write(pictures: list[Picture], folder: Path) -> None:
 
 
 def _rendered(plot: Plot, figure: Figure, *, is_open: bool) -> Picture:
+    title, svg, png = saved(figure)
+    return Picture(plot, title, (is_open and plot.reading_open) or plot.reading, svg, png)
+
+
+def saved(figure: Figure) -> tuple[str, str, bytes]:
+    """Return the title of a figure of the light theme, and the figure as SVG and as PNG."""
     title = " ".join(text.get_text() for text in figure.texts if text.get_fontweight() == "bold")
     title = title.replace("\N{NO-BREAK SPACE}", " ")
     vector = io.StringIO()
     figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    reading = (is_open and plot.reading_open) or plot.reading
-    return Picture(plot, title, reading, tidy(vector.getvalue(), title), _pixels(figure))
+    return title, tidy(vector.getvalue(), title), _pixels(figure)
 
 
 def _pixels(figure: Figure) -> bytes:
