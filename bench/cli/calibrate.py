@@ -76,14 +76,7 @@ def calibrate(
         console.print(line, soft_wrap=True, highlight=False)
     if found.was_interrupted:
         raise KeyboardInterrupt
-    document = {
-        "fingerprint": ceiling.fingerprint(),
-        "server": server.name,
-        "no_reference_because": missing,
-        **_to_json(cells, paces),
-        "doubts": found.doubts,
-        "trials": found.trials,
-    }
+    document = _document(found, _to_json(cells, paces), server.name, missing)
     if as_json:
         click.echo(json.dumps(document, indent=1))
     add_to_file(summary, markdown)
@@ -95,6 +88,20 @@ def _no_reference() -> str | None:
     """Build the reference generator. Return why that is not possible, or None if it is built."""
     with scratch() as folder:
         return build_reference(folder / "compiler.log")
+
+
+def _document(
+    found: Calibrated, answers: dict[str, Any], server: str, no_reference_because: str | None
+) -> dict[str, Any]:
+    """Return what is kept: the answers, where they were measured, against what, and what disturbed them."""
+    return {
+        "fingerprint": ceiling.fingerprint(),
+        "server": server,
+        "no_reference_because": no_reference_because,
+        **answers,
+        "doubts": found.doubts,
+        "trials": found.trials,
+    }
 
 
 def _answers(found: Calibrated) -> tuple[list[CellAnswer], list[PaceAnswer]]:

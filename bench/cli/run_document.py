@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench import metrics
-from bench.analysis.estimates.ranking import rank, sentence
+from bench.analysis.estimates.ranking import rank
+from bench.analysis.estimates.sentences import sentence
 from bench.analysis.estimates.thresholds import judge
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status

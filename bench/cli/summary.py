@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from bench import units
 from bench.analysis.estimates import remarks
 from bench.analysis.estimates.cells import LEVEL
-from bench.analysis.estimates.ranking import rank, sentence
+from bench.analysis.estimates.ranking import rank
+from bench.analysis.estimates.sentences import sentence
 from bench.analysis.estimates.thresholds import judge, worst
 from bench.analysis.estimates.wander import wander
 from bench.cli.estimates_table import print_estimates

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench import units
-from bench.analysis.estimates.ranking import sentence
+from bench.analysis.estimates.sentences import sentence
 from bench.analysis.figures.canvas import (
     LABEL_POINTS,
     MARGIN,

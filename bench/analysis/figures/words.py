@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.analysis.estimates.cells import LEVEL
-from bench.analysis.estimates.ranking import sentence
 from bench.analysis.estimates.remarks import pairings, unknown
+from bench.analysis.estimates.sentences import sentence
 from bench.analysis.figures.canvas import Words
 
 if TYPE_CHECKING:

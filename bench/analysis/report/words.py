@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench import metrics, units
 from bench.analysis.estimates import remarks
-from bench.analysis.estimates.ranking import claim, sentence
+from bench.analysis.estimates.sentences import claim, sentence
 from bench.analysis.figures.words import capital
 from bench.metrics import CPU, MEMORY, THROUGHPUT
 

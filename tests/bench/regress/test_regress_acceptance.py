@@ -127,19 +127,21 @@ def test_the_interval_holds_the_truth(pairs):
     assert 576 <= inside <= 598
 
 
-def test_twenty_four_cells_share_the_chance_of_one():
+@pytest.mark.parametrize("families", [30, pytest.param(60, marks=pytest.mark.live)])
+def test_twenty_four_cells_share_the_chance_of_one(families):
     cells = tuple(fakes.cell(f"s{number:02}") for number in range(24))
-    alarmed = sum(fakes.over_seeds(lambda seed: _any_regressed(seed, cells, pairs=15), 60))
-    print(f"24 cells, A/A, 15 pairs: {alarmed} of 60 families with a REGRESSED")
-    assert alarmed <= most(60, ALPHA)
+    alarmed = sum(fakes.over_seeds(lambda seed: _any_regressed(seed, cells, pairs=15), families))
+    print(f"24 cells, A/A, 15 pairs: {alarmed} of {families} families with a REGRESSED")
+    assert alarmed <= most(families, ALPHA)
 
 
-def test_one_slow_cell_of_twenty_four_is_found():
+@pytest.mark.parametrize("families", [20, pytest.param(40, marks=pytest.mark.live)])
+def test_one_slow_cell_of_twenty_four_is_found(families):
     cells = tuple(fakes.cell(f"s{number:02}") for number in range(24))
     slower = {"s07": 0.20}
-    found = sum(fakes.over_seeds(lambda seed: _any_regressed(seed, cells, pairs=30, slower=slower), 40))
-    print(f"24 cells, one +20 %, 30 pairs: {found} of 40 families with a REGRESSED")
-    assert found >= 38
+    found = sum(fakes.over_seeds(lambda seed: _any_regressed(seed, cells, pairs=30, slower=slower), families))
+    print(f"24 cells, one +20 %, 30 pairs: {found} of {families} families with a REGRESSED")
+    assert found >= 0.95 * families
 
 
 def _any_regressed(seed, cells, *, pairs, slower=0.0):

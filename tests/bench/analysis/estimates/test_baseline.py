@@ -11,7 +11,8 @@ from helpers.run_folders import failed
 
 from bench import units
 from bench.analysis.estimates import remarks
-from bench.analysis.estimates.ranking import claim, rank, sentence
+from bench.analysis.estimates.ranking import rank
+from bench.analysis.estimates.sentences import claim, sentence
 from bench.analysis.runs import run_folder
 from bench.errors import UsageError
 from bench.metrics import CPU, THROUGHPUT

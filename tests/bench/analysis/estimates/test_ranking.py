@@ -5,7 +5,8 @@ import pytest
 from helpers.run_folders import failed, saturated
 from scipy import stats
 
-from bench.analysis.estimates.ranking import claim, rank, sentence
+from bench.analysis.estimates.ranking import rank
+from bench.analysis.estimates.sentences import claim, sentence
 from bench.analysis.runs import run_folder
 from bench.metrics import CPU, THROUGHPUT
 

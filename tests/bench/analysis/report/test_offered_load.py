@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from bench.analysis.estimates.carried import Carried, carried
-from bench.analysis.estimates.ranking import rank, sentence
+from bench.analysis.estimates.ranking import rank
+from bench.analysis.estimates.sentences import sentence
 from bench.analysis.figures import gallery
 from bench.analysis.report.tables import leads, load_tables
 from bench.analysis.report.words import answer

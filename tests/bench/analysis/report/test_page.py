@@ -11,7 +11,8 @@ from helpers.run_folders import ARTICLE, Builder, failed
 from markupsafe import escape
 
 from bench import units
-from bench.analysis.estimates.ranking import rank, sentence
+from bench.analysis.estimates.ranking import rank
+from bench.analysis.estimates.sentences import sentence
 from bench.analysis.figures.gallery import PLOTS
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.figures.words import metric_words

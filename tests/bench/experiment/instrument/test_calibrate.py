@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from bench.cli import calibrate as command
 from bench.errors import MeasurementError, UsageError
 from bench.experiment.doubts import Doubt
 from bench.experiment.drive import drive
-from bench.experiment.instrument import ceiling
+from bench.experiment.instrument import calibrate, ceiling
 from bench.experiment.instrument.calibrate import PACED_SHARES, CellPairs, Effort, Pace, Rate, brief, calibration
 from bench.experiment.instrument.ceiling import Ceilings
 from bench.experiment.instrument.ceilings_here import ceilings_for
@@ -303,28 +304,44 @@ def test_a_damaged_calibration_says_what_to_do(tmp_path):
         ceiling.load(path)
 
 
+@pytest.fixture
+def one_cell(monkeypatch):
+    """Calibrate one cell and one pace: all that a command does is done, in 5 trials in place of 27."""
+    monkeypatch.setattr(calibrate, "CONNECTIONS", (64,))
+    monkeypatch.setattr(calibrate, "PACED_SHARES", (0.5,))
+    monkeypatch.setattr(command, "calibration", partial(calibration, message_bytes=(1024,)))
+    return [(64, 1024)], [0.5]
+
+
+@pytest.fixture
+def whole_grid():
+    """Leave what is calibrated as it is."""
+    return [(count, size) for count in (1, 64, 1000) for size in (64, 1024, 16384)], [0.25, 0.5, 0.75]
+
+
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the reference is compiled by the machine's C compiler")
-def test_calibrate_measures_prints_and_keeps(tmp_path):
+@pytest.mark.parametrize("extent", ["one_cell", pytest.param("whole_grid", marks=pytest.mark.live)])
+def test_calibrate_measures_prints_and_keeps(tmp_path, request, extent):
     """One short pair per cell through the real command: all are there, and `run` can read what it kept."""
+    cells, shares = request.getfixturevalue(extent)
     kept, summary = tmp_path / "calibration.json", tmp_path / "summary.md"
     options = ["--pairs", "1", "--window", "0.1", "--warmup", "0.05", "--json", "--out", str(kept)]
     options += ["--summary", str(summary)]
     done = CliRunner().invoke(command.calibrate, options, catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
-    assert [(cell["connections"], cell["message_bytes"]) for cell in told["cells"]] == [
-        (connections, size) for connections in (1, 64, 1000) for size in (64, 1024, 16384)
-    ]
+    assert [(cell["connections"], cell["message_bytes"]) for cell in told["cells"]] == cells
     assert all(cell["ratio"]["value"] > 0 for cell in told["cells"])
     for paces in (told["paces"], told["reference_paces"]):
-        assert [pace["share"] for pace in paces] == [0.25, 0.5, 0.75]
+        assert [pace["share"] for pace in paces] == shares
         assert all(pace["lateness_p99_ns"]["value"] > 0 for pace in paces)
     found = ceiling.load(kept)
     assert found is not None
     assert found.of(closed(64)) > 0
     rows = [line.strip("| ").split(" | ") for line in summary.read_text().splitlines() if line.startswith("| ")]
-    assert {(len(row), row[0]) for row in rows} >= {(6, "1"), (6, "64"), (6, "1,000"), (7, "25 %"), (7, "75 %")}
-    assert len(rows) == 2 + 9 + 2 + 6
+    shown = {(6, f"{count:,}") for count, _ in cells} | {(7, f"{share:.0%}".replace("%", " %")) for share in shares}
+    assert {(len(row), row[0]) for row in rows} >= shown
+    assert len(rows) == 2 + len(cells) + 2 + 2 * len(shares)
 
 
 def interrupted_in_its_fourth(block):
