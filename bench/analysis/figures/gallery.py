@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from bench.analysis.figures import load, over_time, tail
+from bench.analysis.figures import heat, launches, load, over_time, tail
 from bench.analysis.figures.canvas import drawing_style
 from bench.analysis.figures.marks import mark_servers
 from bench.analysis.figures.palette import LIGHT, Style, Theme, styles
@@ -121,6 +121,20 @@ PLOTS = (
         " a full queue, or another process. A line is of all replies of a server together. The p99 of the table is the"
         " mean of its trials' own, so the two may differ.",
         lambda given: tail.spectrum_figure(given.spectra, given.ranking, given.theme, given.styles),
+    ),
+    Plot(
+        "latency-by-launch",
+        "A server that behaves alike in every launch has columns that look alike. A pale spot high above is a rare slow"
+        " reply. A dark band that jumps between two heights is a server that starts in one of two ways.",
+        lambda given: heat.heat_figure(given.run, given.ranking, given.theme, given.styles),
+    ),
+    Plot(
+        "launches",
+        "Dots scattered about the line are good: their mean describes them. Two separate rows of dots are two groups,"
+        " and no launch is like the mean. A slope is a machine that got faster or slower during the run.",
+        lambda given: launches.launches_figure(
+            given.run, given.ranking, given.ranking.question, given.theme, given.styles
+        ),
     ),
     Plot(
         "p99",
