@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from bench.analysis.figures import heat, launches, load, over_time, tail
+from bench.analysis.figures import heat, knee, launches, load, over_time, tail
 from bench.analysis.figures.canvas import drawing_style
 from bench.analysis.figures.marks import mark_servers
 from bench.analysis.figures.palette import LIGHT, Style, Theme, styles
@@ -114,6 +114,12 @@ PLOTS = (
         "Lower is better. This is the quietest metric, because it hardly depends on the load generator or on other"
         " processes. So it can tell two servers apart where throughput cannot. It does not see time spent waiting.",
         _of_metric(CPU),
+    ),
+    Plot(
+        "knee",
+        "Lower and further to the right is better. Where a line turns upwards, the server's queue begins to grow: plan"
+        " for a rate to the left of that.",
+        lambda given: knee.knee_figure(given.run, given.ranking, given.theme, given.styles),
     ),
     Plot(
         "latency",
