@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bench import units
 from bench.analysis.figures.canvas import Page, Words
 from bench.analysis.figures.grid import Grid, grid_height
@@ -17,7 +19,7 @@ from bench.analysis.figures.words import capital, shared_load
 from bench.experiment.doubts import Doubt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -31,6 +33,12 @@ _AIR, _HEAD_ROOM = 0.12, 0.3
 """Of the launches' range, below the lowest launch, and above the highest, where the ends of the scale are written."""
 
 
+MOST_DOTS = 5_000
+"""Dots in a figure, about 0.3 MB of SVG. With more launches, several share a place: their lowest and their highest."""
+
+_FEWEST_PLACES = 12
+
+
 def launches_figure(
     run: Run, ranking: Ranking, metric: Metric, theme: Theme, styles: Mapping[str, Style]
 ) -> Figure | None:
@@ -39,6 +47,7 @@ def launches_figure(
     if all(len(cell.values) < 2 for cell in found):  # noqa: PLR2004 - one launch has no scale
         return None
     split = _split(run)
+    places = max(MOST_DOTS // (2 * len(found)), _FEWEST_PLACES)
     panels, height = ranking.sweep.panels, grid_height(len(styles))
     page = Page(_words(ranking, metric, split), theme, body=height * len(panels))
     for number, panel in enumerate(panels):
@@ -47,11 +56,20 @@ def launches_figure(
         grid.frame(ranking, caption, foot=("first", "last launch"))
         for cell in found:
             if cell.workload in panel.places:
-                _strip(grid, cell, metric, has_modes=bool(split[cell.server, cell.workload]))
+                _strip(grid, cell, metric, places, has_modes=bool(split[cell.server, cell.workload]))
     return page.figure
 
 
-def _strip(grid: Grid, cell: Cell, metric: Metric, *, has_modes: bool) -> None:
+def thinned(values: Sequence[float], places: int) -> list[tuple[float, float]]:
+    """Return (place, value) of launches in their order: all of them, or the lowest and the highest of each place."""
+    if len(values) <= 2 * places:
+        return [(place + 0.5, value) for place, value in enumerate(values)]
+    parts = np.array_split(np.asarray(values, dtype=float), places)
+    step = len(values) / places
+    return [((place + 0.5) * step, float(end)) for place, part in enumerate(parts) for end in (part.min(), part.max())]
+
+
+def _strip(grid: Grid, cell: Cell, metric: Metric, places: int, *, has_modes: bool) -> None:
     """Draw the launches of a cell as dots and their mean as a line, and write the lowest and the highest."""
     if cell.missing:
         grid.missing(cell, "not known")
@@ -71,8 +89,8 @@ def _strip(grid: Grid, cell: Cell, metric: Metric, *, has_modes: bool) -> None:
         label=f"{name}: mean line",
     )
     style = dots(grid.colour(cell)) | {"alpha": 0.8, "markersize": 3.2}
-    middles = [place + 0.5 for place in range(len(values))]
-    grid.axes.plot(middles, values, transform=upright, label=f"{name}: launches", **style)
+    middles, shown = zip(*thinned(values, places), strict=True)
+    grid.axes.plot(middles, shown, transform=upright, label=f"{name}: launches", **style)
     ends = f"{metric.words(low)} to {metric.words(high)}" if high > low else metric.words(low)
     grid.remark(cell, f"two groups: {ends}" if has_modes else ends)
 

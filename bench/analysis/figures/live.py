@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from bench import metrics, units
+from bench import units
 from bench.analysis.figures import course
 from bench.analysis.figures.palette import DASHES, ordered, styles
 from bench.analysis.figures.words import capital
@@ -137,11 +137,13 @@ def _series(rows: pd.DataFrame, bins: int) -> list[list[float | bool | None]]:
 def by_load(ranking: Ranking) -> list[dict[str, Any]]:
     """Return for each metric and each panel with several loads its caption, its axis, and the points of each server.
 
+    The metric of the run's question is the first. Throughput is no result where all rates were given, and left out.
     A point is its place along the axis, its mean, the bounds of its interval, whether the mean is a lower bound, and
     the launches behind it.
     """
     panels = [panel for panel in ranking.sweep.panels if len(panel.places) > 1]
-    return [_panel(ranking, metric, panel) for metric in metrics.TABLE for panel in panels]
+    shown = sorted(ranking.sweep.metrics, key=lambda metric: metric is not ranking.question)
+    return [_panel(ranking, metric, panel) for metric in shown for panel in panels]
 
 
 def _panel(ranking: Ranking, metric: Metric, panel: Panel) -> dict[str, Any]:

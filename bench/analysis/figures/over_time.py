@@ -1,6 +1,7 @@
 """The figures of throughput and p99 within the window: a small picture of every cell, with a fine line for each trial.
 
-A steady trial is a level line. All pictures of a figure have one scale.
+A steady trial is a level line. All pictures of a figure have one scale. Beyond MOST_POINTS the fine lines become a band
+from the lowest to the highest: nobody could tell the lines, and no peak is averaged away.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from matplotlib.collections import LineCollection
 
 from bench import units
 from bench.analysis.figures.canvas import Page, Words
+from bench.analysis.figures.course import CELL, thinned, usual_points
 from bench.analysis.figures.grid import Grid, grid_height
 from bench.analysis.figures.words import capital, shared_load
 from bench.experiment.doubts import Doubt
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import pandas as pd
+    from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
 
     from bench.analysis.estimates.cells import Cell
@@ -36,6 +39,11 @@ Course = Literal["throughput", "p99"]
 It is the throughput as a share of its trial's mean, or log2 of the ratio of a slice's p99 to the median of its trial.
 """
 
+MOST_POINTS = 20_000
+"""Points of fine lines in a figure, about 0.3 MB of SVG. With more, bands are drawn, of half as many moments."""
+
+_MOMENTS = 60
+_FEWEST_MOMENTS = 8
 _MOST_SHARE = 3.0  # a burst beyond three times the mean is cut
 _MOST_DOUBLINGS = 4
 
@@ -87,7 +95,7 @@ def time_figure(run: Run, ranking: Ranking, course: Course, theme: Theme, styles
     height, scale = grid_height(len(styles)), _scale(rows, course)
     page = Page(_words(run, ranking, rows, course), theme, body=height * len(panels))
     unsteady = _unsteady(run)
-    drawn = _by_cell(rows)
+    drawn = _by_cell(rows if len(rows) <= MOST_POINTS else _bands(rows))
     for number, panel in enumerate(panels):
         grid = Grid(page, panel, styles, top=number * height)
         ticks = [((tick - scale.low) / (scale.high - scale.low), scale.text(tick)) for tick in scale.ticks]
@@ -112,17 +120,33 @@ def _picture(grid: Grid, cell: Cell, slices: pd.DataFrame | None, scale: _Scale,
         scale.ticks, 0, scale.end_s, colors=grid.page.theme.grid, linewidth=0.7, transform=upright, zorder=1
     )
     colour, name = grid.colour(cell), f"{cell.server} {cell.workload}"
-    lines = [trial[["at_s", "value"]].to_numpy() for _, trial in slices.groupby("trial")]
-    fine = LineCollection(lines, colors=colour, linewidths=0.7, alpha=0.4, transform=upright, zorder=2)
-    fine.set_label(f"{name}: trials")
-    grid.clip(fine, cell)
-    grid.axes.add_collection(fine, autolim=False)
-    median = median_course(slices)
+    shown: LineCollection | PolyCollection
+    if "low" in slices:
+        median = slices
+        shown = grid.axes.fill_between(
+            slices["at_s"], slices["low"], slices["high"], color=colour, alpha=0.25, linewidth=0, transform=upright
+        )
+        shown.set_label(f"{name}: lowest to highest")
+    else:
+        median = median_course(slices)
+        lines = [trial[["at_s", "value"]].to_numpy() for _, trial in slices.groupby("trial")]
+        shown = LineCollection(lines, colors=colour, linewidths=0.7, alpha=0.4, transform=upright, zorder=2)
+        shown.set_label(f"{name}: trials")
+        grid.axes.add_collection(shown, autolim=False)
+    grid.clip(shown, cell)
     (bold,) = grid.axes.plot(
         median["at_s"], median["value"], color=colour, linewidth=1.5, transform=upright, label=f"{name}: median"
     )
     grid.clip(bold, cell)
     grid.remark(cell, remark)
+
+
+def _bands(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per cell and moment: server, workload, at_s (its middle), low, value (the median) and high."""
+    cells = len(rows[CELL].drop_duplicates())
+    most = min(max(MOST_POINTS // (2 * cells), _FEWEST_MOMENTS), _MOMENTS)
+    moments, length = thinned(rows, {workload: min(number, most) for workload, number in usual_points(rows).items()})
+    return moments.assign(at_s=(moments["bin"] + 0.5) * moments["workload"].map(length))
 
 
 def _scale(rows: pd.DataFrame, course: Course) -> _Scale:
@@ -158,6 +182,8 @@ def _unsteady(run: Run) -> Counter[tuple[str, str]]:
 
 def _words(run: Run, ranking: Ranking, rows: pd.DataFrame, course: Course) -> Words:
     fine = "Fine line: one trial; bold: their median."
+    if len(rows) > MOST_POINTS:
+        fine = "Band: from the lowest to the highest of all trials; line: their median."
     if course == "throughput":
         drifted, measured = _unsteady(run).total(), len(run.measured)
         title = f"{drifted} of {measured} trials drifted within their window"

@@ -10,7 +10,7 @@ from bench.analysis.estimates.ranking import rank
 from bench.analysis.figures import heat
 from bench.analysis.figures.canvas import drawing_style
 from bench.analysis.figures.heat import heat_figure
-from bench.analysis.figures.launches import launches_figure
+from bench.analysis.figures.launches import launches_figure, thinned
 from bench.analysis.figures.palette import LIGHT, styles
 from bench.experiment.doubts import Doubt
 from bench.metrics import THROUGHPUT
@@ -54,6 +54,15 @@ def test_launches_in_two_groups_are_said_so_in_title_and_picture(make_run):
         figure = launches_figure(run, ranking, THROUGHPUT, LIGHT, styles(ranking.servers))
     assert texts(figure)[0] == "The launches of 1 of 4 cells fall in two groups"
     assert sum(text.startswith("two groups: ") for text in texts(figure)) == 1
+
+
+def test_many_launches_are_thinned_to_the_ends_of_each_place():
+    values = [100.0 + number % 7 for number in range(1000)]
+    values[500], values[999] = 900.0, 3.0
+    few = thinned(values, 20)
+    assert len(few) == 40
+    assert (max(few, key=lambda one: one[1]), min(few, key=lambda one: one[1])) == ((525.0, 900.0), (975.0, 3.0))
+    assert [value for _, value in thinned(values, 500)] == values
 
 
 def test_one_launch_of_each_cell_is_no_strip(make_run):
