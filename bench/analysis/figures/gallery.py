@@ -168,6 +168,13 @@ PLOTS = (
         " server's.",
         _over_time("p99"),
     ),
+    Plot(
+        "cpu-over-time",
+        "A server at one core that runs one thread has met its limit. A dip means that it waited, or that something"
+        " else used the core. The machine, the load generator and memory over time are in the closer look, which needs"
+        " script, and in monitor.parquet.",
+        _over_time("cpu"),
+    ),
 )
 """Every figure, in the order in which they are read."""
 

@@ -15,11 +15,11 @@ from matplotlib.collections import LineCollection
 
 from bench import units
 from bench.analysis.figures.canvas import Page, Words
-from bench.analysis.figures.course import CELL, thinned, usual_points
+from bench.analysis.figures.course import CELL, points, thinned, usual_points
 from bench.analysis.figures.grid import Grid, grid_height
 from bench.analysis.figures.words import capital, shared_load
 from bench.experiment.doubts import Doubt
-from bench.metrics import P99, THROUGHPUT
+from bench.metrics import CPU, P99, THROUGHPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,14 +33,17 @@ if TYPE_CHECKING:
     from bench.analysis.figures.palette import Style, Theme
     from bench.analysis.runs.run_folder import Run
 
-Course = Literal["throughput", "p99"]
+Course = Literal["throughput", "p99", "cpu"]
 """What is followed through the window.
 
-It is the throughput as a share of its trial's mean, or log2 of the ratio of a slice's p99 to the median of its trial.
+It is the throughput as a share of its trial's mean, log2 of the ratio of a slice's p99 to the median of its trial, or
+the cores that the server uses while it has load.
 """
 
-MOST_POINTS = 20_000
-"""Points of fine lines in a figure, about 0.3 MB of SVG. With more, bands are drawn, of half as many moments."""
+_METRICS = {"throughput": THROUGHPUT, "p99": P99, "cpu": CPU}
+
+MOST_POINTS = 10_000
+"""Points of fine lines in a figure, about 0.2 MB of SVG. With more, bands are drawn, of half as many moments."""
 
 _MOMENTS = 60
 _FEWEST_MOMENTS = 8
@@ -64,6 +67,9 @@ def courses(run: Run, course: Course) -> pd.DataFrame:
 
     `slice` counts from 0 in each trial. A slice shorter than half a usual one, at the end of a window, is left out.
     """
+    if course == "cpu":
+        rows = points(run)["server"].sort_values(["trial", "at_s"], ignore_index=True)
+        return rows.assign(slice=rows.groupby("trial").cumcount(), end_s=rows["at_s"])
     of_trial = run.measured[["trial", "server", "workload", "replies_per_s"]]
     slices = run.timeline.merge(of_trial, on="trial").sort_values(["trial", "at_s"], ignore_index=True)
     length, start = slices["slice_s"].astype(float), slices["at_s"].astype(float)
@@ -91,7 +97,7 @@ def time_figure(run: Run, ranking: Ranking, course: Course, theme: Theme, styles
     rows = courses(run, course).dropna(subset="value")
     if rows.empty:
         return None
-    panels, metric = ranking.sweep.panels, THROUGHPUT if course == "throughput" else P99
+    panels, metric = ranking.sweep.panels, _METRICS[course]
     height, scale = grid_height(len(styles)), _scale(rows, course)
     page = Page(_words(run, ranking, rows, course), theme, body=height * len(panels))
     unsteady = _unsteady(run)
@@ -102,18 +108,27 @@ def time_figure(run: Run, ranking: Ranking, course: Course, theme: Theme, styles
         caption = capital(panel.label) if len(panels) > 1 else ""
         grid.frame(ranking, caption, foot=("0", f"{scale.end_s:.2g} s"), ticks=ticks)
         for cell in ranking.cells[metric.column]:
-            key = cell.server, cell.workload
             if cell.workload in panel.places:
-                parts = [] if cell.missing else [metric.words(cell.estimate.value)]
-                parts += [f"{unsteady[key]} of {cell.measured} drifted"] if unsteady[key] else []
-                _picture(grid, cell, drawn.get(key), scale, ", ".join(parts))
+                slices = drawn.get((cell.server, cell.workload))
+                remark = _remark(cell, slices, course, unsteady[cell.server, cell.workload])
+                _picture(grid, cell, slices, scale, remark)
     return page.figure
+
+
+def _remark(cell: Cell, slices: pd.DataFrame | None, course: Course, drifted: int) -> str:
+    """Return what stands above a picture: the level, and how many trials drifted; or why there is no picture."""
+    if slices is None:
+        return "too few replies" if course == "p99" else "not sampled"
+    if course == "cpu":
+        return f"{slices['value'].median():.2g} cores"
+    parts = [] if cell.missing else [_METRICS[course].words(cell.estimate.value)]
+    return ", ".join([*parts, f"{drifted} of {cell.measured} drifted"] if drifted else parts)
 
 
 def _picture(grid: Grid, cell: Cell, slices: pd.DataFrame | None, scale: _Scale, remark: str) -> None:
     """Draw the trials of a cell and their median, or a hollow cross where there is none."""
     if slices is None:
-        grid.missing(cell, "no timeline")
+        grid.missing(cell, remark)
         return
     upright = grid.upright(cell, scale.end_s, scale.low, scale.high)
     grid.axes.hlines(
@@ -155,6 +170,11 @@ def _scale(rows: pd.DataFrame, course: Course) -> _Scale:
     if course == "throughput":
         high = min(max(1.5, furthest), _MOST_SHARE)
         return _Scale(end_s, 0.0, high, (0.0, 1.0), units.share)
+    if course == "cpu":
+        high = max(1.0, furthest)
+        return _Scale(
+            end_s, 0.0, high * 1.05, (0.0, float(math.floor(high))), lambda cores: units.plural(int(cores), "core")
+        )
     most = min(max(1, math.ceil(furthest)), _MOST_DOUBLINGS)
     return _Scale(
         end_s,
@@ -192,10 +212,22 @@ def _words(run: Run, ranking: Ranking, rows: pd.DataFrame, course: Course) -> Wo
         reading = "Throughput at each moment as a share of its trial's mean. A steady server is a level line."
         return Words(title, " ".join([*shared_load(ranking), reading, fine]))
     courses_of = {cell: median_course(slices)["value"] for cell, slices in _by_cell(rows).items()}
-    moved = {cell: float(course_of.max() - course_of.min()) for cell, course_of in courses_of.items()}
+    if course == "cpu":
+        used = {cell: float(values.median()) for cell, values in courses_of.items()}
+        server, workload = max(used, key=used.__getitem__)
+        title = f"The busiest server uses {used[server, workload]:.2g} cores: {server} {_where(ranking, workload)}"
+        reading = "Cores that the server uses while it has load: from its slices in a block, else from the monitor."
+        return Words(title, " ".join([*shared_load(ranking), reading, fine]))
+    moved = {cell: float(values.max() - values.min()) for cell, values in courses_of.items()}
     server, workload = max(moved, key=moved.__getitem__)
-    panel = next(panel for panel in ranking.sweep.panels if workload in panel.places)
-    where = ranking.sweep.phrase(panel, panel.places[workload])
-    title = f"p99 swings by a factor of {2 ** moved[server, workload]:.2g} at most within the window: {server} {where}"
+    title = (
+        f"p99 swings by a factor of {2 ** moved[server, workload]:.2g} at most within the window:"
+        f" {server} {_where(ranking, workload)}"
+    )
     reading = "p99 of the response time at each moment, relative to the median of its trial."
     return Words(title, " ".join([*shared_load(ranking), reading, fine]))
+
+
+def _where(ranking: Ranking, workload: str) -> str:
+    panel = next(panel for panel in ranking.sweep.panels if workload in panel.places)
+    return ranking.sweep.phrase(panel, panel.places[workload])

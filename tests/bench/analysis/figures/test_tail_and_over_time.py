@@ -71,6 +71,24 @@ def test_courses_over_time_are_the_slices_of_each_trial(article_run, article_ran
     assert any(text.endswith("3 of 3 drifted") for text in texts(figures["throughput"]))
 
 
+def test_cpu_over_time_is_what_the_monitor_sampled(make_run):
+    def busy(record):
+        name, share = record["trial"]["server"]["name"], {"threads": 1.75, "coroutines": 0.5}
+        for sample in record["samples"]:
+            sample["cpu_s"] = 3 + sample["at_s"] * share[name]
+
+    run = make_run(rounds=2, change=busy)
+    found = rank(run)
+    with drawing_style():
+        figure = time_figure(run, found, "cpu", LIGHT, styles(found.servers))
+    lines = {str(line.get_label()): line for line in figure.axes[0].get_lines()}
+    assert lines["threads c16: median"].get_ydata() == pytest.approx([1.75] * 4)
+    assert lines["threads c16: median"].get_xdata() == pytest.approx([0.1, 0.3, 0.5, 0.7])
+    assert lines["coroutines c1: median"].get_ydata() == pytest.approx([0.5] * 4)
+    assert "The busiest server uses 1.8 cores: threads at 1" in texts(figure)[0]
+    assert {"0 cores", "1 core"} <= set(texts(figure))
+
+
 def test_many_trials_become_a_band_that_keeps_their_peaks(article_run, article_ranking, monkeypatch):
     monkeypatch.setattr(over_time, "MOST_POINTS", 300)
     rows = over_time.courses(article_run, "p99")
