@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.experiment.planning.plan import Plan
+    from bench.experiment.planning.threshold_table import ThresholdTable
 
 MINUTE_S = 60.0
 OVERHEAD_S = 0.5
 """About how much longer a trial takes than its load. Only the estimate of the whole time uses it."""
 
 
-def describe(plan: Plan, console: Console) -> None:
-    """Say what a plan would measure."""
+def describe(plan: Plan, thresholds: Collection[ThresholdTable], console: Console) -> None:
+    """Say what a plan would measure, and what would make it end with a failure."""
     gaps = {gap.trial.cell: gap.detail for gap in plan.gaps()}
     table = Table("workload", "server", "", box=None, pad_edge=False)
     beside = {(server.name, named.name) for group, named in plan.groups if len(group) > 1 for server in group}
@@ -33,6 +34,8 @@ def describe(plan: Plan, console: Console) -> None:
         table.add_row(named.name, server.name, gaps.get(cell, ", ".join(said)))
     console.print(table)
     console.print(f"{amount(plan)}, seed {plan.seed}.")
+    for threshold in thresholds:
+        console.print(f"It fails if {threshold.words}.", soft_wrap=True)
 
 
 def amount(plan: Plan, done: Collection[int] = ()) -> str:

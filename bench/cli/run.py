@@ -101,7 +101,7 @@ LOOKING = "Looking over the plan, its servers and the load generator"
 @json_option
 @click.option("--quiet", is_flag=True, help="Print what was found, and no progress.")
 @click.option("--no-report", is_flag=True, help="Make no plots and no report. `echobench report` makes them later.")
-@click.option("--dry-run", is_flag=True, help="Say what would be measured, and how long that would take.")
+@click.option("--dry-run", is_flag=True, help="Say what would be measured, for how long, and what would fail it.")
 @click.pass_context
 def run(
     context: click.Context,
@@ -138,7 +138,7 @@ def run(
         file = asked_for(plan, workload=workload, **options)
         resolved = resolve(file)
         if dry_run:
-            describe(resolved, console)
+            describe(resolved, file.threshold, console)
             return ExitCode.FINE
         with progress.status(LOOKING):
             ready = campaign.begin(resolved, out, anyway=anyway, command=["echobench", *sys.argv[1:]])

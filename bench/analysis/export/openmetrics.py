@@ -1,7 +1,7 @@
 """Text for Prometheus: rates and CPU as gauges, response times as histograms.
 
 Written to OpenMetrics 1.0: a family's name ends in its unit, buckets are cumulative and end with `+Inf`, and the last
-line is `# EOF`. Durations are seconds, as the convention asks.
+line is `# EOF`. Durations are seconds, as the convention asks. Every sample of a run made in git has its `commit`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import metrics
+from bench.analysis.export._provenance import commit
 from bench.analysis.export._series import series
 from bench.analysis.runs.spectrum import merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from bench.analysis.runs.run_folder import Run
     from bench.analysis.runs.spectrum import Counts
@@ -48,10 +49,13 @@ def family_of(metric: Metric) -> Family:
 
 def render(run: Run) -> dict[str, str]:
     """Return one file."""
-    return {"openmetrics.txt": "\n".join([*_gauges(run), *_trials(run), *_histograms(run), "# EOF", ""])}
+    revision = commit(run)
+    own = {} if revision is None else {"commit": revision}
+    lines = [*_gauges(run, own), *_trials(run, own), *_histograms(run, own), "# EOF", ""]
+    return {"openmetrics.txt": "\n".join(lines)}
 
 
-def _gauges(run: Run) -> Iterator[str]:
+def _gauges(run: Run, own: Mapping[str, str]) -> Iterator[str]:
     found = series(run)
     for metric in metrics.EXPORTED:
         family = family_of(metric)
@@ -59,32 +63,32 @@ def _gauges(run: Run) -> Iterator[str]:
         for one in found:
             if one.metric is metric:
                 for trial, value in zip(one.trials, one.values, strict=True):
-                    labels = _labels(server=one.server, workload=one.workload, trial=str(trial))
+                    labels = _labels(server=one.server, workload=one.workload, trial=str(trial), **own)
                     yield f"{family.name}{labels} {value * family.factor!r}"
 
 
-def _trials(run: Run) -> Iterator[str]:
+def _trials(run: Run, own: Mapping[str, str]) -> Iterator[str]:
     yield from _head(Family("echobench_trials", "", 1.0, "Trials by the way they ended."), "gauge")
     for (server, workload, status), rows in run.trials.groupby(["server", "workload", "status"], sort=True):
-        yield f"echobench_trials{_labels(server=server, workload=workload, status=status)} {len(rows)}"
+        yield f"echobench_trials{_labels(server=server, workload=workload, status=status, **own)} {len(rows)}"
 
 
-def _histograms(run: Run) -> Iterator[str]:
+def _histograms(run: Run, own: Mapping[str, str]) -> Iterator[str]:
     """Yield one histogram per cell; a run without a latency log has none."""
     columns = (run.measured[name].tolist() for name in ("trial", "server", "workload"))
     cells = {trial: (server, workload) for trial, server, workload in zip(*columns, strict=True)}
     yield from _head(RESPONSE, "histogram")
     for (server, workload), (values_ns, counts) in merged(run.latency_log, cells).items():
-        yield from _histogram(server, workload, values_ns, counts)
+        yield from _histogram({"server": server, "workload": workload, **own}, values_ns, counts)
 
 
-def _histogram(server: str, workload: str, values_ns: Counts, counts: Counts) -> Iterator[str]:
+def _histogram(cell: Mapping[str, str], values_ns: Counts, counts: Counts) -> Iterator[str]:
     seconds = values_ns * RESPONSE.factor
     cumulative = [(repr(bound), int(counts[seconds <= bound].sum())) for bound in BOUNDS_S]
     total = int(counts.sum())
     for bound, count in [*cumulative, ("+Inf", total)]:
-        yield f"{RESPONSE.name}_bucket{_labels(server=server, workload=workload, le=bound)} {count}"
-    labels = _labels(server=server, workload=workload)
+        yield f"{RESPONSE.name}_bucket{_labels(**cell, le=bound)} {count}"
+    labels = _labels(**cell)
     yield f"{RESPONSE.name}_count{labels} {total}"
     yield f"{RESPONSE.name}_sum{labels} {float(seconds @ counts)!r}"
 

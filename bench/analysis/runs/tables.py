@@ -6,6 +6,7 @@ Whether a table or the records are believed is decided in `run_folder.py`.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -122,11 +123,11 @@ def read(path: Path, columns: tuple[Column, ...], version: int) -> pd.DataFrame:
 def with_modes(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials with the doubt about modes added to each measured trial of a cell that has them."""
     measured = trials[trials["status"] == Status.MEASURED]
+    known = [measured[metric.column].to_numpy(dtype=float, na_value=math.nan) for metric in _MODES_OF]
     split: list[int] = []
-    for _, cell in measured.groupby(["server", "workload"], sort=False):
-        values = (cell[metric.column].dropna() for metric in _MODES_OF)
-        if any(has_modes(present[present > 0].to_numpy(dtype=float)) for present in values):
-            split.extend(cell.index)
+    for cell in measured.groupby(["server", "workload"]).indices.values():
+        if any(has_modes(values[cell][values[cell] > 0]) for values in known):
+            split.extend(measured.index[cell])
     codes = [[code for code in text.split(",") if code not in {"", Doubt.MODES}] for text in trials["doubts"]]
     doubts = trials["doubts"].copy()
     doubts[:] = [",".join(own) for own in codes]

@@ -56,6 +56,12 @@ class ThresholdTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """The limit in the metric's own unit. Raises WorkloadError for an unknown metric, or a unit of another kind."""
         return made(self.metric, self.comparison, str(self.value), COLUMNS)
 
+    @property
+    def words(self) -> str:
+        """Say it with the cells that it is about: `p99 > 5ms with threads under c16`."""
+        parts = (("with", self.server), ("under", self.workload))
+        return " ".join([self.rule.text, *(f"{word} {name}" for word, name in parts if name is not None)])
+
     def checked(self, where: str) -> ThresholdTable:
         """Return it if it can be read. Raises UsageError otherwise, naming `where`."""
         try:

@@ -253,6 +253,29 @@ def test_a_dry_run_says_what_would_be_measured_and_measures_nothing(here, tmp_pa
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ((), ["errors > 0"]),
+        (
+            ("threads: p99 > 5ms", "threads c2-1KiB: p50 >= 1ms"),
+            ["p99 > 5ms with threads", "p50 >= 1ms with threads under c2-1KiB"],
+        ),
+    ],
+)
+def test_a_dry_run_lists_the_thresholds_that_hold(echobench, tmp_path, rules, said):
+    plan = tmp_path / "mine.toml"
+    plan.write_text(
+        'servers = ["threads"]\ntrials = 1\n[[workload]]\nconnections = 2\n'
+        '[[threshold]]\nmetric = "errors"\ncomparison = ">"\nvalue = 0\n'
+    )
+    options = [word for rule in rules for word in ("--fail-if", rule)]
+    status, out, err = echobench("run", str(plan), *options, "--dry-run")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-len(said) :] == [f"It fails if {rule}." for rule in said]
+    assert out.count("It fails") == len(said)
+
+
 def test_a_server_that_runs_already_is_measured_and_left_alone(echobench, tmp_path):
     (tmp_path / "mine.py").write_text(
         textwrap.dedent("""

@@ -192,6 +192,17 @@ def test_openmetrics_counts_trials_by_the_way_they_ended(run_with_failures):
     assert shown["coroutines", "c1", "measured"] == 6
 
 
+def test_openmetrics_labels_every_sample_with_the_commit(make_run):
+    families = openmetrics(make_run(rounds=1)).values()
+    assert {s.labels["commit"] for family in families for s in family.samples} == {RUN_INFO["git"]["revision"]}
+
+
+@pytest.mark.parametrize("git", [None, {"revision": None, "dirty": None}])
+def test_openmetrics_of_a_run_outside_git_has_no_commit(make_run, git):
+    families = openmetrics(make_run(rounds=1, info={"git": git})).values()
+    assert not any("commit" in s.labels for family in families for s in family.samples)
+
+
 def test_openmetrics_escapes_names(make_run):
     run = make_run(servers=('a "quoted" \\ server',), rounds=1)
     samples = openmetrics(run)["echobench_replies_per_second"].samples

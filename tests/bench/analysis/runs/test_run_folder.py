@@ -6,7 +6,9 @@ import shutil
 from dataclasses import replace
 
 import pandas as pd
+import pyarrow.dataset
 import pytest
+from helpers.checkout import CHECKOUT
 from helpers.run_folders import failed
 
 from bench.analysis.runs import run_folder
@@ -345,3 +347,14 @@ def test_the_records_can_be_asked_for_though_tables_are_there(builder):
     os.utime(path, ns=(stored.st_atime_ns, stored.st_mtime_ns))
     assert run_folder.load(builder.folder).trials["replies_per_s"][0] != 7.0
     assert run_folder.load(builder.folder, from_records=True).trials["replies_per_s"][0] == 7.0
+
+
+@pytest.mark.parametrize("table", schema.TABLES)
+def test_tables_of_many_runs_are_read_as_one_without_casts(builder, table):
+    run_folder.assemble(builder.run(connections=(1,), rounds=1, change=failed))  # whole columns are NA
+    files = [folder / f"{table}.parquet" for folder in (builder.folder, CHECKOUT / "results" / "reference")]
+    parts = [pyarrow.dataset.dataset(file) for file in files]
+    union = pyarrow.unify_schemas([part.schema.remove_metadata() for part in parts])  # it raises where types differ
+    assert set(union.names) == {column.name for column in schema.TABLES[table]}
+    whole = pyarrow.dataset.dataset(files, schema=union).to_table()
+    assert whole.num_rows == sum(part.count_rows() for part in parts)
