@@ -1,4 +1,4 @@
-"""The server that the README shows is one: listed by its name, and right in every basic conformance case."""
+"""The server that the how-to page shows is one: listed by its name, and right in every basic conformance case."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from bench.experiment.planning.catalog import catalog
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory):
-    """Save the README's server as a user would, and return its path."""
-    code = re.search(r"^```python\n(.*?)^```", (CHECKOUT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)[1]
+    """Save the page's server as a user would, and return its path."""
+    page = (CHECKOUT / "docs" / "how-to" / "add-a-server.md").read_text(encoding="utf-8")
+    code = re.search(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)[1]
     path = tmp_path_factory.mktemp("user") / "mine.py"
     path.write_text(code)
     return path
