@@ -118,7 +118,7 @@ def test_groups_are_the_servers_that_are_alive_together():
     assert alive(servers=(Server(name="no", gap="why"),)) == []
 
 
-def test_a_round_has_as_many_blocks_of_a_workload_as_its_plan_says():
+def test_a_round_has_as_many_blocks_as_its_workload_says():
     often = tuple(dataclasses.replace(one, blocks_per_round=2) for one in plan().workloads)
     blocks = list(plan(rounds=2, workloads=often).blocks())
     assert Counter(block.trials[0].round for block in blocks) == {1: 4, 2: 4}
