@@ -24,7 +24,7 @@ from bench.files import write_atomically
 from bench.metrics import CPU, MEMORY, P99, THROUGHPUT, Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from matplotlib.figure import Figure
@@ -195,6 +195,15 @@ class Picture:
         return self.plot.name
 
 
+@dataclass(frozen=True, slots=True)
+class Redrawn:
+    """A figure of ratios to another baseline: its title, and its light SVG."""
+
+    baseline: str
+    title: str
+    svg: str
+
+
 def draw(run: Run, ranking: Ranking) -> list[Picture]:
     """Draw every figure that the run has numbers for."""
     given = Material(run, ranking, LIGHT, styles(ranking.servers, ranking.teaching))
@@ -205,6 +214,20 @@ def draw(run: Run, ranking: Ranking) -> list[Picture]:
         for _, figure in pictures:
             mark_servers(figure, list(given.styles))
         return [_rendered(plot, figure, is_open=is_open) for plot, figure in pictures]
+
+
+def redraw(run: Run, name: str, others: Iterable[Ranking]) -> list[Redrawn]:
+    """Draw a figure again for rankings to other baselines. One that has nothing to compare there is left out."""
+    plot = next(one for one in PLOTS if one.name == name)
+    found = []
+    with drawing_style():
+        for ranking in others:
+            given = Material(run, ranking, LIGHT, styles(ranking.servers, ranking.teaching))
+            figure = plot.draw(given)
+            if figure is not None and ranking.baseline is not None:
+                mark_servers(figure, list(given.styles))
+                found.append(Redrawn(ranking.baseline, *_vector(figure)))
+    return found
 
 
 def write(pictures: list[Picture], folder: Path) -> None:
@@ -228,11 +251,16 @@ def _rendered(plot: Plot, figure: Figure, *, is_open: bool) -> Picture:
 
 def saved(figure: Figure) -> tuple[str, str, bytes]:
     """Return the title of a figure of the light theme, and the figure as SVG and as PNG."""
+    return *_vector(figure), _pixels(figure)
+
+
+def _vector(figure: Figure) -> tuple[str, str]:
+    """Return the title of a figure, and its SVG."""
     title = " ".join(text.get_text() for text in figure.texts if text.get_fontweight() == "bold")
     title = title.replace("\N{NO-BREAK SPACE}", " ")
     vector = io.StringIO()
     figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return title, tidy(vector.getvalue(), title), _pixels(figure)
+    return title, tidy(vector.getvalue(), title)
 
 
 def _pixels(figure: Figure) -> bytes:

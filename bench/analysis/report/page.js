@@ -1,25 +1,29 @@
-/* The page's own script: servers are switched, rows are sorted and filtered, and the address says what is chosen.
- * It draws nothing and computes nothing. Without it the page shows all, so no sentence or number may depend on it.
+/* The page's own script: servers and the baseline are switched, rows are sorted and filtered,
+ * and the address says what is chosen.
+ * It draws nothing and computes nothing: the figures of all baselines are in the page. Without it the page shows all, so no sentence or number may depend on it.
  *
- * The fragment is `#off=a,b&sort=2-&only=words&at=cell-...`; a plain `#table` is an anchor as everywhere.
+ * The fragment is `#off=a,b&to=c&sort=2-&only=words&at=cell-...`; a plain `#table` is an anchor as everywhere.
  */
 "use strict";
 (() => {
   const boxes = [...document.querySelectorAll("#switches input")];
   const table = document.getElementById("cells");
   const heads = [...table.tHead.rows[0].cells];
+  const baselines = document.querySelector("#baselines select"); // null where there is one figure only
+  const built = baselines ? baselines.options[0].value : "";
   const search = document.querySelector("#filter input");
   const rule = document.head.appendChild(document.createElement("style"));
   const planned = new Map([...table.tBodies].map((body) => [body, [...body.rows].slice(1)]));
-  let state = { off: [], sort: null, only: "", at: "" };
+  let state = { off: [], to: built, sort: null, only: "", at: "" };
 
   function read(hash) {
-    if (!hash.includes("=")) return { off: [], sort: null, only: "", at: hash };
+    if (!hash.includes("=")) return { off: [], to: built, sort: null, only: "", at: hash };
     const given = new URLSearchParams(hash);
     const sort = /^(\d+)([+-])$/.exec(given.get("sort") || "");
     const known = new Set(boxes.map((box) => box.value));
     return {
       off: (given.get("off") || "").split(",").map(decodeURIComponent).filter((name) => known.has(name)),
+      to: baselines && [...baselines.options].some((one) => one.value === given.get("to")) ? given.get("to") : built,
       sort: sort && sort[1] < heads.length ? { column: Number(sort[1]), rising: sort[2] === "+" } : null,
       only: given.get("only") || "",
       at: given.get("at") || "",
@@ -29,6 +33,7 @@
   function written() {
     const parts = [];
     if (state.off.length) parts.push("off=" + state.off.map((name) => encodeURIComponent(encodeURIComponent(name))).join(","));
+    if (state.to !== built) parts.push("to=" + encodeURIComponent(state.to));
     if (state.sort) parts.push("sort=" + state.sort.column + (state.sort.rising ? "%2B" : "-"));
     if (state.only) parts.push("only=" + encodeURIComponent(state.only));
     if (!parts.length) return state.at;
@@ -65,6 +70,8 @@
     const hidden = boxes.filter((box) => !box.checked).map((box) => "." + box.dataset.mark);
     if (state.sort || state.off.length || state.only) hidden.push(".level"); // it speaks of the row that was above
     rule.textContent = hidden.map((one) => `${one} { display: none; }`).join("\n");
+    for (const one of document.querySelectorAll("[data-baseline]")) one.hidden = one.dataset.baseline !== state.to;
+    if (baselines) baselines.value = state.to;
     heads.forEach((head, column) => {
       if (state.sort && state.sort.column === column) head.setAttribute("aria-sort", state.sort.rising ? "ascending" : "descending");
       else head.removeAttribute("aria-sort");
@@ -110,6 +117,10 @@
     });
   });
   for (const box of boxes) box.addEventListener("change", () => keep({ off: boxes.filter((one) => !one.checked).map((one) => one.value) }));
+  if (baselines) {
+    baselines.addEventListener("change", () => keep({ to: baselines.value }));
+    document.getElementById("baselines").hidden = false;
+  }
   search.addEventListener("input", () => keep({ only: search.value }));
   document.getElementById("switches").addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("hashchange", go);

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench import metrics, units
-from bench.analysis.estimates import remarks
+from bench.analysis.estimates import rebase, remarks
 from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.estimates.thresholds import judge
@@ -22,6 +22,7 @@ from bench.analysis.figures import gallery
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.figures.svg import inline, themed
 from bench.analysis.report.closer import closer
+from bench.analysis.report.raw import of_run
 from bench.analysis.report.servers import servers
 from bench.analysis.report.tables import commands, doubts, facts, failures, leads, load_tables, plan_text
 from bench.analysis.report.words import answer, choice, limits, scope
@@ -32,13 +33,15 @@ from bench.experiment.store import State
 from bench.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.runs.run_folder import Run
 
 REPORT_FILE = "report.html"
 PLOTS_FOLDER = "plots"
+OF_RATIOS = ("forest", "ratio")
+"""The figures of ratios. The first that was drawn opens the page, and its baseline can be switched."""
 _HERE = Path(__file__).parent
 
 
@@ -56,19 +59,36 @@ def build(run_dir: Path, out: Path | None = None, *, baseline: str | None = None
     folder = run_dir if out is None else out
     found = rank(run, baseline)
     drawn = gallery.draw(run, found)
+    others = to_other_baselines(run, found, drawn)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         gallery.write(drawn, folder / PLOTS_FOLDER)
-        write_atomically(folder / REPORT_FILE, render(run, found, drawn))
+        write_atomically(folder / REPORT_FILE, render(run, found, drawn, others, folder))
     except OSError as error:
         raise unwritable(folder, error, "choose another folder with --out") from error
     return folder / REPORT_FILE
 
 
-def render(run: Run, found: Ranking, drawn: list[gallery.Picture]) -> str:
-    """Render the report of a run."""
+def to_other_baselines(run: Run, found: Ranking, drawn: Sequence[gallery.Picture]) -> list[gallery.Redrawn]:
+    """Draw the first figure of the page again for each other baseline that a reader may choose."""
+    name = next((picture.name for picture in drawn if picture.name in OF_RATIOS), None)
+    return [] if name is None else gallery.redraw(run, name, rebase.to_other_baselines(run, found))
+
+
+def render(
+    run: Run,
+    found: Ranking,
+    drawn: Sequence[gallery.Picture],
+    others: Sequence[gallery.Redrawn] = (),
+    folder: Path | None = None,
+) -> str:
+    """Render the report of a run.
+
+    `others` are its first figure to other baselines, which a reader may choose. Raw files in the `folder` where the
+    page will be are linked.
+    """
     title, said = answer(found)
-    first = ("forest", "ratio", "p99" if found.sweep.open_loop else "throughput")
+    first = (*OF_RATIOS, "p99" if found.sweep.open_loop else "throughput")
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -78,7 +98,8 @@ def render(run: Run, found: Ranking, drawn: list[gallery.Picture]) -> str:
         choice=choice(found),
         scope=scope(found),
         limits=limits(found),
-        servers=servers(run, found),
+        servers=servers(run, found, folder),
+        raw=of_run(folder),
         teaching=remarks.TEACHING,
         run=run.id,
         partial=_partial(run),
@@ -90,6 +111,11 @@ def render(run: Run, found: Ranking, drawn: list[gallery.Picture]) -> str:
         leads=leads(found),
         metrics=[metric.title for metric in metrics.TABLE],
         load_tables=load_tables(run, found),
+        baseline=found.baseline,
+        others=[
+            {"baseline": one.baseline, "title": one.title, "svg": inline(one.svg, f"to-{place}")}
+            for place, one in enumerate(others)
+        ],
         plots=[_figure(picture) for picture in sorted(drawn, key=lambda picture: picture.name not in first)],
         comparison=remarks.comparison(found),
         wandering=remarks.wandering(wander(run, found)),

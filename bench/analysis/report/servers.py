@@ -10,14 +10,18 @@ from urllib.parse import quote
 
 from bench import units
 from bench.analysis.figures.palette import styles
+from bench.analysis.report.raw import of_server, said_last
 from bench.analysis.report.tables import doubts, doubts_by_cell, failures
 from bench.analysis.runs.kinds import Kind
+from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from bench.analysis.estimates.ranking import Ranking
+    from bench.analysis.report.raw import Linked
     from bench.analysis.report.tables import DoubtRow, FailedTrials
     from bench.analysis.runs.run_folder import Run
 
@@ -27,6 +31,7 @@ class ServerText:
     """A server as the page describes it: what it is, what it runs on, and what became of it.
 
     `facts` are pairs of a name and a value; `logs` has a sentence with the tail of a log for each kind of failure.
+    `linked` are raw files beside the page, and `said` the last lines of the newest log there.
     """
 
     name: str
@@ -40,16 +45,22 @@ class ServerText:
     facts: tuple[tuple[str, str], ...]
     doubts: tuple[DoubtRow, ...]
     logs: tuple[FailedTrials, ...]
+    linked: tuple[Linked, ...]
+    said: str
 
 
-def servers(run: Run, ranking: Ranking) -> list[ServerText]:
-    """Return every server of the run that has a trial: those that one would use first, then those that teach."""
+def servers(run: Run, ranking: Ranking, page: Path | None = None) -> list[ServerText]:
+    """Return every server of the run that has a trial: those that one would use first, then those that teach.
+
+    `page` is the folder that the page will be in. Without it no raw file is linked.
+    """
     drawn = styles(ranking.servers, ranking.teaching)
     raised, failed = doubts(run), failures(run)
     by_cell = doubts_by_cell(run)
     found = []
     for name in sorted(ranking.servers, key=lambda server: (server in ranking.teaching, server)):
         kind = ranking.kinds.get(name, Kind(name=name))
+        linked = of_server(run, name, page)
         mine = {code for (server, _), codes in by_cell.items() if server == name for code in codes}
         found.append(
             ServerText(
@@ -64,6 +75,8 @@ def servers(run: Run, ranking: Ranking) -> list[ServerText]:
                 facts=tuple(_server_facts(run, kind)),
                 doubts=tuple(doubt for doubt in raised if doubt.code in mine),
                 logs=tuple(one for one in failed if one.server == name),
+                linked=tuple(linked),
+                said=said_last(linked, page),
             )
         )
     return found
@@ -84,5 +97,25 @@ def _server_facts(run: Run, kind: Kind) -> Iterator[tuple[str, str]]:
     here = run.trials[run.trials["server"] == kind.name]
     counts = Counter(here["status"])
     yield "trials", ", ".join(f"{count} {status}" for status, count in counts.items())
-    if counts[Status.NONCONFORMING]:
-        yield "conformance", "it failed the basic cases, so it was not measured"
+    marked = any(codes[Doubt.NONCONFORMING] for (name, _), codes in doubts_by_cell(run).items() if name == kind.name)
+    yield "conformance", _conformance(run, counts, _check_command(kind, described), is_marked=marked)
+
+
+def _conformance(run: Run, counts: Mapping[str, int], check: str, *, is_marked: bool) -> str:
+    """Say what is known of a server's conformance: a run tries the basic cases before its first trial."""
+    if counts.get(Status.NONCONFORMING):
+        return f"it did not pass the basic cases, so it was not measured: {check} says which"
+    if is_marked:
+        return f"it did not pass the basic cases, and was measured all the same (--anyway): {check} says which"
+    if "anyway" in run.info and counts.get(Status.MEASURED):
+        return f"the run tried the basic cases first, and it passed them: {check} tries the others"
+    return f"not checked: {check} does"
+
+
+def _check_command(kind: Kind, described: Mapping[str, Any]) -> str:
+    """Write the command that checks a server, as it was described to the run: by name, by address or by command."""
+    if described.get("target"):
+        return shlex.join(["echobench", "check", "--target", described["target"]])
+    command: list[str] = described.get("command") or []
+    is_named = bool(kind.docstring) or not command
+    return shlex.join(["echobench", "check", kind.name if is_named else f"{kind.name}={shlex.join(command)}"])
