@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 import reference_pages  # noqa: E402 - after the path is set
 
+STAND_IN = "https://source.invalid"  # for SOURCE_URL while a page is read: Markdown makes no link of file:
 SOURCE_URL = os.environ.get("DOCS_SOURCE_URL", ROOT.as_uri())  # where the files beside docs/ can be read
 LINK = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 
@@ -39,6 +40,7 @@ myst_heading_anchors = 4
 nitpicky = True
 # Types of other projects lead nowhere without a network, and a type variable has no place of its own.
 nitpick_ignore_regex = [("py:.*", r"(collections|contextlib|pandas)\..*|.*\.T")]
+smartquotes = False  # it would make one dash of the two before an option
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
@@ -52,7 +54,7 @@ def point_at_the_source(app: Sphinx, name: str, text: list[str]) -> None:
         page = path.removeprefix("docs/").removesuffix(".md")
         if page in app.project.docnames or not (ROOT / path).exists():
             return match[0]  # a page of ours; or a mistake, which Sphinx then names
-        return f"]({SOURCE_URL}/{path}{match[2] or ''})"
+        return f"]({STAND_IN}/{path}{match[2] or ''})"
 
     text[0] = LINK.sub(link, text[0])
 
@@ -63,6 +65,12 @@ def name_files_as_seen_from_the_checkout(_app: Sphinx, page: nodes.document) -> 
         text = block.astext().replace(f"{ROOT}/", "")
         if text != block.astext():
             block.children = [nodes.Text(text)]
+
+
+def name_the_source(_app: Sphinx, page: nodes.document) -> None:
+    """Put the address of the source into the links that lead there."""
+    for link in page.findall(nodes.reference):
+        link["refuri"] = link.get("refuri", "").replace(STAND_IN, SOURCE_URL)
 
 
 def write_the_reference(_app: Sphinx) -> None:
@@ -87,3 +95,4 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", read_as_markdown)
     app.connect("source-read", point_at_the_source)
     app.connect("doctree-read", name_files_as_seen_from_the_checkout)
+    app.connect("doctree-read", name_the_source)

@@ -12,6 +12,7 @@ import posixpath
 import re
 import subprocess
 import sys
+from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ def code(text: str) -> str:
 
 def commands() -> str:
     """Return the page of all commands of `echobench`, each with its options."""
-    parts = [f"# Commands\n\n{cli.help or ''}\n"]
+    parts = [f"# Commands\n\n{cleandoc(cli.help or '')}\n"]
     parts += [command(name, cli.get_command(click.Context(cli), name)) for name in COMMANDS]
     return "\n".join(parts)
 
@@ -78,7 +79,8 @@ def command(name: str, found: click.Command | None) -> str:
     assert found is not None
     context = click.Context(found, info_name=f"echobench {name}")
     usage = " ".join(found.get_usage(context).removeprefix("Usage: ").split())
-    records = [record for option in found.get_params(context) if (record := option.get_help_record(context))]
+    options = [option for option in found.get_params(context) if isinstance(option, click.Option)]
+    records = [record for option in options if (record := option.get_help_record(context))]
     rows = [(f"`{option}`", does.replace("<", "&lt;")) for option, does in records]
     parts = [
         f"## echobench {name}",
