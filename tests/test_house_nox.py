@@ -117,7 +117,6 @@ def test_sessions_on_the_instrument_take_options(noxfile, name):
     [
         ([], ("pytest", "-m", "not live", "tests/test_house_documents.py", "tests/docs")),
         (["--serve"], ("http.server", "--bind", "127.0.0.1", "--directory", "build/site")),
-        (["--links"], ("sphinx", "-W", "-n", "--keep-going", "-q", "-b", "linkcheck", "docs", "build/site-links")),
     ],
 )
 def test_docs_builds_strictly_before_anything_else(noxfile, posargs, last):
@@ -125,6 +124,22 @@ def test_docs_builds_strictly_before_anything_else(noxfile, posargs, last):
     noxfile.docs(session)
     strictly = ("python", "-m", "sphinx", "-W", "-n", "--keep-going", "-q", "-b", "html", "docs", "build/site")
     assert session.ran == [strictly, ("python", "-m", *last)]
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_links_to_other_sites_are_followed_with_a_network_only(noxfile, monkeypatch, online):
+    monkeypatch.setattr(noxfile, "is_online", lambda: online)
+    session = FakeSession("--links")
+    noxfile.docs(session)
+    _, ours, *others = session.ran
+    assert ours[2:5] == ("pytest", "-k", "links_lead_somewhere")
+    assert ["linkcheck" in command for command in others] == [True] * online
+    assert len(session.warned) == (not online)
+
+
+def test_a_site_that_cannot_be_reached_means_no_network(noxfile, monkeypatch):
+    monkeypatch.setattr(noxfile, "FAMOUS", "http://127.0.0.1:1/")  # nothing listens on port 1
+    assert not noxfile.is_online()
 
 
 def test_figures_are_measured_before_the_site_is_built(noxfile):
