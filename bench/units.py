@@ -16,6 +16,14 @@ NOT_KNOWN = "-"
 """How a table writes a number that is not known."""
 
 
+Steps = tuple[tuple[float, str], ...]
+"""Factors of a quantity with their units, the largest first."""
+
+DURATIONS: Steps = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+SIZES: Steps = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1.0, "B"))
+THOUSANDS: Steps = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+
+
 class Bounded(Protocol):
     """A number with its bounds, such as `bench.stats.Estimate`."""
 
@@ -117,22 +125,22 @@ def rate(per_s: float) -> str:
 
 def duration(ns: float) -> str:
     """Write nanoseconds as `950 ns`, `12.4 µs`, `3.1 ms` or `1.25 s`, three digits at most; `unknown` for NaN."""
-    return _scaled(ns, ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")))
+    return _scaled(ns, DURATIONS)
 
 
 def size(number: float) -> str:
     """Write bytes as `64 B`, `1 KiB` or `19.4 MiB`, three digits from 1 KiB on; `unknown` for NaN."""
     if abs(number) < 2**10:
         return f"{number:,.0f} B"
-    return _scaled(number, ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1.0, "B")))
+    return _scaled(number, SIZES)
 
 
 def compact(number: float) -> str:
     """Write 50000 as `50k` and 1500000 as `1.5M`, for the ticks of an axis."""
-    return _scaled(number, ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))).replace(" ", "")
+    return _scaled(number, THOUSANDS).replace(" ", "")
 
 
-def _scaled(number: float, units: tuple[tuple[float, str], ...]) -> str:
+def _scaled(number: float, units: Steps) -> str:
     """Write a number in the largest unit of which it is at least one, after rounding to three digits."""
     if math.isnan(number):
         return "unknown"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from bench.analysis.figures import load, over_time, tail
+from bench.analysis.figures import heat, knee, launches, load, over_time, tail
 from bench.analysis.figures.canvas import drawing_style
 from bench.analysis.figures.marks import mark_servers
 from bench.analysis.figures.palette import LIGHT, Style, Theme, styles
@@ -116,11 +116,31 @@ PLOTS = (
         _of_metric(CPU),
     ),
     Plot(
+        "knee",
+        "Lower and further to the right is better. Where a line turns upwards, the server's queue begins to grow: plan"
+        " for a rate to the left of that.",
+        lambda given: knee.knee_figure(given.run, given.ranking, given.theme, given.styles),
+    ),
+    Plot(
         "latency",
         "Lower and flatter is better. A step upwards at 99 % means that one reply in a hundred was held up: by a pause,"
         " a full queue, or another process. A line is of all replies of a server together. The p99 of the table is the"
         " mean of its trials' own, so the two may differ.",
         lambda given: tail.spectrum_figure(given.spectra, given.ranking, given.theme, given.styles),
+    ),
+    Plot(
+        "latency-by-launch",
+        "A server that behaves alike in every launch has columns that look alike. A pale spot high above is a rare slow"
+        " reply. A dark band that jumps between two heights is a server that starts in one of two ways.",
+        lambda given: heat.heat_figure(given.run, given.ranking, given.theme, given.styles),
+    ),
+    Plot(
+        "launches",
+        "Dots scattered about the line are good: their mean describes them. Two separate rows of dots are two groups,"
+        " and no launch is like the mean. A slope is a machine that got faster or slower during the run.",
+        lambda given: launches.launches_figure(
+            given.run, given.ranking, given.ranking.question, given.theme, given.styles
+        ),
     ),
     Plot(
         "p99",
@@ -147,6 +167,13 @@ PLOTS = (
         "Level lines are good. A spike in one fine line is an accident of one trial. A spike in all of them is the"
         " server's.",
         _over_time("p99"),
+    ),
+    Plot(
+        "cpu-over-time",
+        "A server at one core that runs one thread has met its limit. A dip means that it waited, or that something"
+        " else used the core. The machine, the load generator and memory over time are in the closer look, which needs"
+        " script, and in monitor.parquet.",
+        _over_time("cpu"),
     ),
 )
 """Every figure, in the order in which they are read."""

@@ -1,7 +1,7 @@
 """The figures of throughput and p99 within the window: a small picture of every cell, with a fine line for each trial.
 
-A steady trial is a level line. Servers stand in rows and loads in columns, and all pictures of a figure have one scale.
-They share one axes, in inches, and each has its own transform, because a hundred axes would take seconds to draw.
+A steady trial is a level line. All pictures of a figure have one scale. Beyond MOST_POINTS the fine lines become a band
+from the lowest to the highest: nobody could tell the lines, and no peak is averaged away.
 """
 
 from __future__ import annotations
@@ -12,41 +12,41 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from matplotlib.collections import LineCollection
-from matplotlib.transforms import Affine2D, Bbox, TransformedBbox
 
 from bench import units
-from bench.analysis.figures.canvas import LABEL_POINTS, MARGIN, WIDTH, Page, Words, text_width
-from bench.analysis.figures.marks import cross
-from bench.analysis.figures.palette import ordered
+from bench.analysis.figures.canvas import Page, Words
+from bench.analysis.figures.course import CELL, points, thinned, usual_points
+from bench.analysis.figures.grid import Grid, grid_height
 from bench.analysis.figures.words import capital, shared_load
 from bench.experiment.doubts import Doubt
-from bench.metrics import P99, THROUGHPUT
+from bench.metrics import CPU, P99, THROUGHPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import pandas as pd
-    from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
 
-    from bench.analysis.estimates.cells import Cell, Panel
+    from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.figures.palette import Style, Theme
     from bench.analysis.runs.run_folder import Run
 
-Course = Literal["throughput", "p99"]
+Course = Literal["throughput", "p99", "cpu"]
 """What is followed through the window.
 
-It is the throughput as a share of its trial's mean, or log2 of the ratio of a slice's p99 to the median of its trial.
+It is the throughput as a share of its trial's mean, log2 of the ratio of a slice's p99 to the median of its trial, or
+the cores that the server uses while it has load.
 """
 
-_ROW = 0.49
-_PICTURE = 0.34
-_COLUMN_GAP = 0.16
-_HEAD = 0.48
-_FOOT = 0.3
-_TICKS_WIDTH = 0.55
-_TICK_POINTS = 7.5
+_METRICS = {"throughput": THROUGHPUT, "p99": P99, "cpu": CPU}
+
+MOST_POINTS = 10_000
+"""Points of fine lines in a figure, about 0.2 MB of SVG. With more, bands are drawn, of half as many moments."""
+
+_MOMENTS = 60
+_FEWEST_MOMENTS = 8
 _MOST_SHARE = 3.0  # a burst beyond three times the mean is cut
 _MOST_DOUBLINGS = 4
 
@@ -67,6 +67,9 @@ def courses(run: Run, course: Course) -> pd.DataFrame:
 
     `slice` counts from 0 in each trial. A slice shorter than half a usual one, at the end of a window, is left out.
     """
+    if course == "cpu":
+        rows = points(run)["server"].sort_values(["trial", "at_s"], ignore_index=True)
+        return rows.assign(slice=rows.groupby("trial").cumcount(), end_s=rows["at_s"])
     of_trial = run.measured[["trial", "server", "workload", "replies_per_s"]]
     slices = run.timeline.merge(of_trial, on="trial").sort_values(["trial", "at_s"], ignore_index=True)
     length, start = slices["slice_s"].astype(float), slices["at_s"].astype(float)
@@ -94,101 +97,71 @@ def time_figure(run: Run, ranking: Ranking, course: Course, theme: Theme, styles
     rows = courses(run, course).dropna(subset="value")
     if rows.empty:
         return None
-    panels, metric = ranking.sweep.panels, THROUGHPUT if course == "throughput" else P99
-    height = _HEAD + _ROW * len(styles) + _FOOT
+    panels, metric = ranking.sweep.panels, _METRICS[course]
+    height, scale = grid_height(len(styles)), _scale(rows, course)
     page = Page(_words(run, ranking, rows, course), theme, body=height * len(panels))
     unsteady = _unsteady(run)
-    drawn = _by_cell(rows)
+    drawn = _by_cell(rows if len(rows) <= MOST_POINTS else _bands(rows))
     for number, panel in enumerate(panels):
-        grid = _Grid(page, panel, styles, _scale(rows, course), top=number * height)
-        grid.frame(ranking, caption=capital(panel.label) if len(panels) > 1 else "")
+        grid = Grid(page, panel, styles, top=number * height)
+        ticks = [((tick - scale.low) / (scale.high - scale.low), scale.text(tick)) for tick in scale.ticks]
+        caption = capital(panel.label) if len(panels) > 1 else ""
+        grid.frame(ranking, caption, foot=("0", f"{scale.end_s:.2g} s"), ticks=ticks)
         for cell in ranking.cells[metric.column]:
-            key = cell.server, cell.workload
             if cell.workload in panel.places:
-                parts = [] if cell.missing else [metric.words(cell.estimate.value)]
-                parts += [f"{unsteady[key]} of {cell.measured} drifted"] if unsteady[key] else []
-                grid.picture(cell, drawn.get(key), ", ".join(parts))
+                slices = drawn.get((cell.server, cell.workload))
+                remark = _remark(cell, slices, course, unsteady[cell.server, cell.workload])
+                _picture(grid, cell, slices, scale, remark)
     return page.figure
 
 
-class _Grid:
-    """The pictures of one panel: a row for every server, a column for every load."""
+def _remark(cell: Cell, slices: pd.DataFrame | None, course: Course, drifted: int) -> str:
+    """Return what stands above a picture: the level, and how many trials drifted; or why there is no picture."""
+    if slices is None:
+        return "too few replies" if course == "p99" else "not sampled"
+    if course == "cpu":
+        return f"{slices['value'].median():.2g} cores"
+    parts = [] if cell.missing else [_METRICS[course].words(cell.estimate.value)]
+    return ", ".join([*parts, f"{drifted} of {cell.measured} drifted"] if drifted else parts)
 
-    def __init__(self, page: Page, panel: Panel, styles: Mapping[str, Style], scale: _Scale, *, top: float) -> None:
-        self.page, self.styles, self.scale, self.panel = page, styles, scale, panel
-        self.servers = ordered(styles)
-        names = text_width(page.figure, self.servers, size=LABEL_POINTS)
-        self.left = MARGIN + names + _TICKS_WIDTH
-        self.width = (WIDTH - MARGIN - self.left) / len(panel.places) - _COLUMN_GAP
-        height = _HEAD + _ROW * len(styles) + _FOOT
-        self.axes: Axes = page.axes(0, top, WIDTH, height)
-        self.axes.set_axis_off()
-        self.axes.set_xlim(0, WIDTH)
-        self.axes.set_ylim(height, 0)
 
-    def box(self, row: int, column: int) -> Bbox:
-        """Return the place of a picture, in inches from the top left."""
-        return Bbox.from_bounds(
-            self.left + column * (self.width + _COLUMN_GAP), _HEAD + row * _ROW, self.width, _PICTURE
+def _picture(grid: Grid, cell: Cell, slices: pd.DataFrame | None, scale: _Scale, remark: str) -> None:
+    """Draw the trials of a cell and their median, or a hollow cross where there is none."""
+    if slices is None:
+        grid.missing(cell, remark)
+        return
+    upright = grid.upright(cell, scale.end_s, scale.low, scale.high)
+    grid.axes.hlines(
+        scale.ticks, 0, scale.end_s, colors=grid.page.theme.grid, linewidth=0.7, transform=upright, zorder=1
+    )
+    colour, name = grid.colour(cell), f"{cell.server} {cell.workload}"
+    shown: LineCollection | PolyCollection
+    if "low" in slices:
+        median = slices
+        shown = grid.axes.fill_between(
+            slices["at_s"], slices["low"], slices["high"], color=colour, alpha=0.25, linewidth=0, transform=upright
         )
-
-    def write(self, x: float, y: float, text: str, colour: str = "", size: float = _TICK_POINTS, **how: str) -> None:
-        """Write at a place in inches."""
-        how = {"va": "center_baseline", **how}
-        self.axes.text(x, y, text, color=colour or self.page.theme.muted, fontsize=size, **how)  # type: ignore[arg-type]  # alignments
-
-    def frame(self, ranking: Ranking, caption: str) -> None:
-        """Write the names of rows and columns and the ends of the time axis; the first row says what the scale is."""
-        self.write(MARGIN, 0.06, caption, self.page.theme.ink, 9, fontweight="bold")
-        for row, server in enumerate(self.servers):
-            middle = _HEAD + row * _ROW + _PICTURE / 2
-            colour = self.page.label_colour(self.styles[server])
-            self.write(MARGIN, middle, server, colour, LABEL_POINTS, label=f"{server}: name")
-            if row == 0:
-                for tick in self.scale.ticks:
-                    share = (tick - self.scale.low) / (self.scale.high - self.scale.low)
-                    self.write(self.left - 0.06, _HEAD + _PICTURE * (1 - share), self.scale.text(tick), ha="right")
-        below = _HEAD + len(self.servers) * _ROW + 0.05
-        for column, x in enumerate(self.panel.places.values()):
-            box = self.box(0, column)
-            self.write(box.x0, _HEAD - 0.19, ranking.sweep.setting.phrase(x), self.page.theme.ink, LABEL_POINTS)
-            self.write(box.x0, below, "0")
-            self.write(box.x1, below, f"{self.scale.end_s:.2g} s", ha="right")
-
-    def picture(self, cell: Cell, slices: pd.DataFrame | None, remark: str) -> None:
-        """Draw the trials of a cell and their median, or a hollow cross where there is none."""
-        box = self.box(self.servers.index(cell.server), list(self.panel.places).index(cell.workload))
-        if slices is None:
-            place, style = (box.x0 + 0.09, (box.y0 + box.y1) / 2), cross(self.page, self.styles[cell.server])
-            self.axes.plot(*([value] for value in place), label=f"{cell.server} {cell.workload}: missing", **style)
-            self.write(
-                box.x0 + 0.2, place[1], ", ".join(cell.statuses) or "no timeline", label=f"{cell.server}: status"
-            )
-            return
-        scale = self.scale
-        upright = (
-            Affine2D()
-            .translate(0, -scale.low)
-            .scale(box.width / scale.end_s, -box.height / (scale.high - scale.low))
-            .translate(box.x0, box.y1)
-            + self.axes.transData
-        )
-        within = TransformedBbox(Bbox([[0, scale.low], [scale.end_s, scale.high]]), upright)
-        self.axes.hlines(
-            scale.ticks, 0, scale.end_s, colors=self.page.theme.grid, linewidth=0.7, transform=upright, zorder=1
-        )
-        colour = self.page.colour(self.styles[cell.server])
+        shown.set_label(f"{name}: lowest to highest")
+    else:
+        median = median_course(slices)
         lines = [trial[["at_s", "value"]].to_numpy() for _, trial in slices.groupby("trial")]
-        fine = LineCollection(lines, colors=colour, linewidths=0.7, alpha=0.4, transform=upright, zorder=2)
-        fine.set_label(f"{cell.server} {cell.workload}: trials")
-        fine.set_clip_box(within)
-        self.axes.add_collection(fine, autolim=False)
-        median, name = median_course(slices), f"{cell.server} {cell.workload}: median"
-        (bold,) = self.axes.plot(
-            median["at_s"], median["value"], color=colour, linewidth=1.5, transform=upright, label=name
-        )
-        bold.set_clip_box(within)
-        self.write(box.x1, box.y0 - 0.03, remark, size=7, ha="right", label=f"{cell.server}: remark")
+        shown = LineCollection(lines, colors=colour, linewidths=0.7, alpha=0.4, transform=upright, zorder=2)
+        shown.set_label(f"{name}: trials")
+        grid.axes.add_collection(shown, autolim=False)
+    grid.clip(shown, cell)
+    (bold,) = grid.axes.plot(
+        median["at_s"], median["value"], color=colour, linewidth=1.5, transform=upright, label=f"{name}: median"
+    )
+    grid.clip(bold, cell)
+    grid.remark(cell, remark)
+
+
+def _bands(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per cell and moment: server, workload, at_s (its middle), low, value (the median) and high."""
+    cells = len(rows[CELL].drop_duplicates())
+    most = min(max(MOST_POINTS // (2 * cells), _FEWEST_MOMENTS), _MOMENTS)
+    moments, length = thinned(rows, {workload: min(number, most) for workload, number in usual_points(rows).items()})
+    return moments.assign(at_s=(moments["bin"] + 0.5) * moments["workload"].map(length))
 
 
 def _scale(rows: pd.DataFrame, course: Course) -> _Scale:
@@ -197,6 +170,11 @@ def _scale(rows: pd.DataFrame, course: Course) -> _Scale:
     if course == "throughput":
         high = min(max(1.5, furthest), _MOST_SHARE)
         return _Scale(end_s, 0.0, high, (0.0, 1.0), units.share)
+    if course == "cpu":
+        high = max(1.0, furthest)
+        return _Scale(
+            end_s, 0.0, high * 1.05, (0.0, float(math.floor(high))), lambda cores: units.plural(int(cores), "core")
+        )
     most = min(max(1, math.ceil(furthest)), _MOST_DOUBLINGS)
     return _Scale(
         end_s,
@@ -224,6 +202,8 @@ def _unsteady(run: Run) -> Counter[tuple[str, str]]:
 
 def _words(run: Run, ranking: Ranking, rows: pd.DataFrame, course: Course) -> Words:
     fine = "Fine line: one trial; bold: their median."
+    if len(rows) > MOST_POINTS:
+        fine = "Band: from the lowest to the highest of all trials; line: their median."
     if course == "throughput":
         drifted, measured = _unsteady(run).total(), len(run.measured)
         title = f"{drifted} of {measured} trials drifted within their window"
@@ -232,10 +212,22 @@ def _words(run: Run, ranking: Ranking, rows: pd.DataFrame, course: Course) -> Wo
         reading = "Throughput at each moment as a share of its trial's mean. A steady server is a level line."
         return Words(title, " ".join([*shared_load(ranking), reading, fine]))
     courses_of = {cell: median_course(slices)["value"] for cell, slices in _by_cell(rows).items()}
-    moved = {cell: float(course_of.max() - course_of.min()) for cell, course_of in courses_of.items()}
+    if course == "cpu":
+        used = {cell: float(values.median()) for cell, values in courses_of.items()}
+        server, workload = max(used, key=used.__getitem__)
+        title = f"The busiest server uses {used[server, workload]:.2g} cores: {server} {_where(ranking, workload)}"
+        reading = "Cores that the server uses while it has load: from its slices in a block, else from the monitor."
+        return Words(title, " ".join([*shared_load(ranking), reading, fine]))
+    moved = {cell: float(values.max() - values.min()) for cell, values in courses_of.items()}
     server, workload = max(moved, key=moved.__getitem__)
-    panel = next(panel for panel in ranking.sweep.panels if workload in panel.places)
-    where = ranking.sweep.phrase(panel, panel.places[workload])
-    title = f"p99 swings by a factor of {2 ** moved[server, workload]:.2g} at most within the window: {server} {where}"
+    title = (
+        f"p99 swings by a factor of {2 ** moved[server, workload]:.2g} at most within the window:"
+        f" {server} {_where(ranking, workload)}"
+    )
     reading = "p99 of the response time at each moment, relative to the median of its trial."
     return Words(title, " ".join([*shared_load(ranking), reading, fine]))
+
+
+def _where(ranking: Ranking, workload: str) -> str:
+    panel = next(panel for panel in ranking.sweep.panels if workload in panel.places)
+    return ranking.sweep.phrase(panel, panel.places[workload])

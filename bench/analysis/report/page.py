@@ -21,6 +21,7 @@ from bench.analysis.estimates.wander import wander
 from bench.analysis.figures import gallery
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.figures.svg import inline, themed
+from bench.analysis.report.closer import closer
 from bench.analysis.report.raw import of_run
 from bench.analysis.report.servers import servers
 from bench.analysis.report.tables import commands, doubts, facts, failures, leads, load_tables, plan_text
@@ -129,6 +130,7 @@ def render(
         js=Markup((_HERE / "page.js").read_text(encoding="utf-8")),  # noqa: S704 - it is our own
         light=LIGHT.colours,
         dark=DARK.colours,
+        closer=closer(run, found),
         css=Markup((_HERE / "page.css").read_text(encoding="utf-8") + themed()),  # noqa: S704 - both are our own
     )
 

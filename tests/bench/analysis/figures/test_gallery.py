@@ -240,7 +240,7 @@ def test_a_run_without_any_reply_still_has_its_plots_of_crosses(builder):
 
 
 def test_all_figures_are_there_named_and_well_formed(article_plots):
-    assert tuple(plot.name for plot in article_plots) == tuple(plot.name for plot in gallery.PLOTS)
+    assert [plot.name for plot in article_plots] == [plot.name for plot in gallery.PLOTS if plot.name != "knee"]
     for plot in article_plots:
         root = ET.fromstring(plot.svg)
         text = "".join(root.itertext())
@@ -265,7 +265,7 @@ def test_files_are_written_whole_and_stale_ones_removed(article_plots, tmp_path)
     folder = tmp_path / "plots"
     gallery.write(article_plots, folder)
     names = {path.name for path in folder.iterdir()}
-    assert names == {f"{plot.name}{suffix}" for plot in gallery.PLOTS for suffix in (".svg", "-dark.svg", ".png")}
+    assert names == {f"{plot.name}{suffix}" for plot in article_plots for suffix in (".svg", "-dark.svg", ".png")}
     (folder / "mine.txt").write_text("kept")
     gallery.write(article_plots[:1], folder)
     left = {path.name for path in folder.iterdir()}

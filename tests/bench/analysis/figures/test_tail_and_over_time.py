@@ -7,6 +7,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
 from bench.analysis.estimates.ranking import rank
+from bench.analysis.figures import over_time
 from bench.analysis.figures.canvas import drawing_style
 from bench.analysis.figures.over_time import time_figure
 from bench.analysis.figures.palette import LIGHT, styles
@@ -68,6 +69,39 @@ def test_courses_over_time_are_the_slices_of_each_trial(article_run, article_ran
         assert "generators c1000: missing" in {line.get_label() for line in figure.axes[0].get_lines()}
     assert "3 of 71 trials drifted within their window" in texts(figures["throughput"])[0]
     assert any(text.endswith("3 of 3 drifted") for text in texts(figures["throughput"]))
+
+
+def test_cpu_over_time_is_what_the_monitor_sampled(make_run):
+    def busy(record):
+        name, share = record["trial"]["server"]["name"], {"threads": 1.75, "coroutines": 0.5}
+        for sample in record["samples"]:
+            sample["cpu_s"] = 3 + sample["at_s"] * share[name]
+
+    run = make_run(rounds=2, change=busy)
+    found = rank(run)
+    with drawing_style():
+        figure = time_figure(run, found, "cpu", LIGHT, styles(found.servers))
+    lines = {str(line.get_label()): line for line in figure.axes[0].get_lines()}
+    assert lines["threads c16: median"].get_ydata() == pytest.approx([1.75] * 4)
+    assert lines["threads c16: median"].get_xdata() == pytest.approx([0.1, 0.3, 0.5, 0.7])
+    assert lines["coroutines c1: median"].get_ydata() == pytest.approx([0.5] * 4)
+    assert "The busiest server uses 1.8 cores: threads at 1" in texts(figure)[0]
+    assert {"0 cores", "1 core"} <= set(texts(figure))
+
+
+def test_many_trials_become_a_band_that_keeps_their_peaks(article_run, article_ranking, monkeypatch):
+    monkeypatch.setattr(over_time, "MOST_POINTS", 300)
+    rows = over_time.courses(article_run, "p99")
+    here = rows[(rows["server"] == "threads") & (rows["workload"] == "c16")]
+    with drawing_style():
+        figure = time_figure(article_run, article_ranking, "p99", LIGHT, styles(article_ranking.servers))
+    (axes,) = figure.axes
+    (band,) = (one for one in axes.collections if one.get_label() == "threads c16: lowest to highest")
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((here["value"].min(), here["value"].max()))
+    (median,) = (line for line in axes.get_lines() if line.get_label() == "threads c16: median")
+    assert len(median.get_xdata()) == 8  # of ten slices each, of three trials
+    assert any("Band: from the lowest to the highest" in text for text in texts(figure))
 
 
 def test_time_figure_leaves_a_gap_where_p99_is_unknown(builder):

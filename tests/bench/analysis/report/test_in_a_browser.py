@@ -6,13 +6,11 @@ which Chromium prints.
 
 from __future__ import annotations
 
-import html
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
+from helpers.browser import ANSWER, LISTEN, browse
 from helpers.run_folders import Builder
 
 from bench.analysis.estimates.ranking import rank
@@ -22,18 +20,7 @@ from bench.analysis.runs import run_folder
 
 SERVERS = ("uvloop-protocol", "threads", "my own server", "generators")
 WIDTHS = (390, 768, 1280)
-TIMEOUT_S = 60
 
-LISTEN = "<script>window.faults = []; addEventListener('error', (event) => faults.push(event.message));</script>"
-ANSWER = """
-<script>
-function answer(found) {
-  const there = document.body.appendChild(document.createElement("pre"));
-  there.id = "found";
-  there.textContent = JSON.stringify(found);
-}
-</script>
-"""
 CLICKS = """
 <script>
 const rows = () => [...document.querySelectorAll("#cells tbody tr:not(.load)")];
@@ -111,28 +98,6 @@ def page(tmp_path_factory):
     run = run_folder.load(builder.run(SERVERS, connections=(1, 16), rounds=3, spread=0.4, info=info))
     found = rank(run)
     return report.render(run, found, gallery.draw(run, found))
-
-
-def browse(folder, content, fragment=""):
-    """Open a file in Chromium and return what its driver left. Skip where there is no Chromium."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("there is no Chromium on the PATH: apt-get install chromium")
-    file = folder / "page.html"
-    file.write_text(content, encoding="utf-8")
-    profile = f"--user-data-dir={folder / 'profile'}"
-    quiet = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        profile,
-    ]
-    command = [program, *quiet, "--virtual-time-budget=10000", "--dump-dom", f"{file.as_uri()}{fragment}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
-    left = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert left is not None, done.stderr
-    return json.loads(html.unescape(left[1]))
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,12 @@ def test_an_overload_is_the_first_sentence_everywhere(offered):
 def test_throughput_is_no_figure_of_an_open_loop(offered):
     run = offered(coroutines=0.53, threads=0.26)
     pictures = {one.name: one for one in gallery.draw(run, rank(run))}
-    assert pictures.keys() == {plot.name for plot in gallery.PLOTS} - {"forest", "throughput", "throughput-over-time"}
+    assert pictures.keys() == {plot.name for plot in gallery.PLOTS} - {
+        "forest",
+        "knee",
+        "throughput",
+        "throughput-over-time",
+    }
     assert {pictures[name].title for name in ("ratio", "p99", "latency")} == {NOBODY}
     assert not any("closed loop" in one.reading for one in pictures.values())
     assert "Requests fell due by the clock" in pictures["p99"].reading
