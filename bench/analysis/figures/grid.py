@@ -6,6 +6,7 @@ picture is drawn by the figures.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from matplotlib.transforms import Affine2D, Bbox, TransformedBbox
@@ -33,6 +34,20 @@ _HEAD = 0.48
 _FOOT = 0.3
 _TICKS_WIDTH = 0.55
 _TICK_POINTS = 7.5
+
+
+MOST_COLUMNS = 4
+"""Loads beside each other: what is written over a picture is wider than a fifth of the page."""
+
+
+def pieces(panels: Iterable[Panel]) -> list[Panel]:
+    """Return the panels, each in as many as it takes for its columns to have room."""
+    found = []
+    for panel in panels:
+        places = list(panel.places.items())
+        parts = (places[first : first + MOST_COLUMNS] for first in range(0, len(places), MOST_COLUMNS))
+        found += [replace(panel, places=dict(part)) for part in parts]
+    return found
 
 
 def grid_height(rows: int) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from bench import units
 from bench.analysis.figures.canvas import POINTS, Page, Words
-from bench.analysis.figures.grid import Grid, grid_height
+from bench.analysis.figures.grid import Grid, grid_height, pieces
 from bench.analysis.figures.words import capital, shared_load
 from bench.analysis.runs.spectrum import merged
 
@@ -49,13 +49,13 @@ def heat_figure(run: Run, ranking: Ranking, theme: Theme, styles: Mapping[str, S
     edges, counts = _counts(run)
     if not counts:
         return None
-    panels, height = ranking.sweep.panels, grid_height(len(styles))
+    panels, height = pieces(ranking.sweep.panels), grid_height(len(styles))
     page = Page(_words(ranking), theme, body=height * len(panels))
     cells = next(iter(ranking.cells.values()))
     ends = [units.duration(float(edge)) for edge in (edges[0], edges[-1])]
     for number, panel in enumerate(panels):
         grid = Grid(page, panel, styles, top=number * height)
-        caption = capital(panel.label) if len(panels) > 1 else ""
+        caption = capital(panel.label)
         grid.frame(ranking, caption, foot=("first", "last launch"), ticks=[(0.0, ends[0]), (1.0, ends[1])])
         for cell in cells:
             if cell.workload in panel.places:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench import units
 from bench.analysis.figures.canvas import Page, Words
-from bench.analysis.figures.grid import Grid, grid_height
+from bench.analysis.figures.grid import Grid, grid_height, pieces
 from bench.analysis.figures.marks import dots
 from bench.analysis.figures.words import capital, shared_load
 from bench.experiment.doubts import Doubt
@@ -48,11 +48,11 @@ def launches_figure(
         return None
     split = _split(run)
     places = max(MOST_DOTS // (2 * len(found)), _FEWEST_PLACES)
-    panels, height = ranking.sweep.panels, grid_height(len(styles))
+    panels, height = pieces(ranking.sweep.panels), grid_height(len(styles))
     page = Page(_words(ranking, metric, split), theme, body=height * len(panels))
     for number, panel in enumerate(panels):
         grid = Grid(page, panel, styles, top=number * height)
-        caption = capital(panel.label) if len(panels) > 1 else ""
+        caption = capital(panel.label)
         grid.frame(ranking, caption, foot=("first", "last launch"))
         for cell in found:
             if cell.workload in panel.places:

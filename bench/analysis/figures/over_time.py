@@ -16,7 +16,7 @@ from matplotlib.collections import LineCollection
 from bench import units
 from bench.analysis.figures.canvas import Page, Words
 from bench.analysis.figures.course import CELL, points, thinned, usual_points
-from bench.analysis.figures.grid import Grid, grid_height
+from bench.analysis.figures.grid import Grid, grid_height, pieces
 from bench.analysis.figures.words import capital, shared_load
 from bench.experiment.doubts import Doubt
 from bench.metrics import CPU, P99, THROUGHPUT
@@ -97,7 +97,7 @@ def time_figure(run: Run, ranking: Ranking, course: Course, theme: Theme, styles
     rows = courses(run, course).dropna(subset="value")
     if rows.empty:
         return None
-    panels, metric = ranking.sweep.panels, _METRICS[course]
+    panels, metric = pieces(ranking.sweep.panels), _METRICS[course]
     height, scale = grid_height(len(styles)), _scale(rows, course)
     page = Page(_words(run, ranking, rows, course), theme, body=height * len(panels))
     unsteady = _unsteady(run)
@@ -105,7 +105,7 @@ def time_figure(run: Run, ranking: Ranking, course: Course, theme: Theme, styles
     for number, panel in enumerate(panels):
         grid = Grid(page, panel, styles, top=number * height)
         ticks = [((tick - scale.low) / (scale.high - scale.low), scale.text(tick)) for tick in scale.ticks]
-        caption = capital(panel.label) if len(panels) > 1 else ""
+        caption = capital(panel.label)
         grid.frame(ranking, caption, foot=("0", f"{scale.end_s:.2g} s"), ticks=ticks)
         for cell in ranking.cells[metric.column]:
             if cell.workload in panel.places:

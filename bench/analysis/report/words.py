@@ -11,6 +11,8 @@ from bench.analysis.figures.words import capital
 from bench.metrics import CPU, MEMORY, THROUGHPUT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranking, Standing
     from bench.metrics import Metric
@@ -21,6 +23,10 @@ MOST_CHOICES = 4
 
 WORTH_SAYING = 1.5
 """Memory below this multiple decides nothing. CPU, which limits the throughput, is said whenever it is told apart."""
+
+
+MOST_PRICED = 5
+"""Servers that a choice prices one by one. The others are summed up as a range: the table has each."""
 
 
 def answer(ranking: Ranking) -> tuple[str, list[str]]:
@@ -81,19 +87,30 @@ def _price_of_others(ranking: Ranking, standing: Standing) -> str:
     """Say what the other servers cost as multiples of the best one's cost, and which have no number."""
     said = []
     for metric, least in ((CPU, 1.0), (MEMORY, WORTH_SAYING)):
-        told = [
-            f"{server} {units.ratio(price.estimate.value)}\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}"
+        told = {
+            server: price.estimate.value
             for server, prices in standing.prices.items()
             if (price := prices[metric.column]).estimate.low > least or price.estimate.high < 1 / least
-        ]
+        }
         if told:
-            said.append(f"{capital(metric.noun)}: {', '.join(told)}.")
+            said.append(f"{capital(metric.noun)}: {_priced(told)}.")
     gone = [
         f"{cell.server} ({', '.join(cell.statuses) or 'not known'})"
         for cell in ranking.cells[standing.metric.column]
         if cell.workload == standing.best.workload and cell.missing and cell.server not in ranking.teaching
     ]
     return " ".join([*said, *([f"No number: {units.listed(gone)}."] if gone else [])])
+
+
+def _priced(told: Mapping[str, float]) -> str:
+    """Write the multiples of the first servers, in their order, and the range of the others."""
+    times = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}"
+    first = list(told)[: MOST_PRICED if len(told) > MOST_PRICED + 1 else len(told)]
+    parts = [f"{server} {units.ratio(told[server])}{times}" for server in first]
+    rest = [value for server, value in told.items() if server not in first]
+    if rest:
+        parts.append(f"{len(rest)}\N{NO-BREAK SPACE}others {units.ratio(min(rest))} to {units.ratio(max(rest))}{times}")
+    return ", ".join(parts)
 
 
 def ratio(lead: Estimate) -> str:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from helpers.run_folders import texts
 
+from bench.analysis.estimates.cells import Panel
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.figures import heat
 from bench.analysis.figures.canvas import drawing_style
+from bench.analysis.figures.grid import pieces
 from bench.analysis.figures.heat import heat_figure
 from bench.analysis.figures.launches import launches_figure, thinned
 from bench.analysis.figures.palette import LIGHT, styles
@@ -104,3 +106,11 @@ def test_launches_beyond_the_columns_are_counted_together(article_run, article_r
     (palest, *_) = heat.LEVELS
     xs, _ = lines_of(figure)[f"threads c16: from {palest[0]:g}"].get_data()
     assert {float(x) for x in xs if not np.isnan(x)} == {0.5}
+
+
+def test_many_loads_stand_in_rows_of_a_few_columns():
+    panel = Panel("of one rate", {f"c{load}": float(load) for load in range(1, 10)})
+    found = pieces([panel, Panel("", {"c1": 1.0})])
+    assert [len(one.places) for one in found] == [4, 4, 1, 1]
+    assert {name: x for one in found[:3] for name, x in one.places.items()} == panel.places
+    assert [one.label for one in found] == ["of one rate"] * 3 + [""]

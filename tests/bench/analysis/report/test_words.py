@@ -1,0 +1,16 @@
+"""The sentences of a page about many servers stay short."""
+
+from bench.analysis.report.words import MOST_PRICED, _priced
+
+
+def test_few_prices_are_named_and_the_others_are_a_range():
+    names = [f"server-{number}" for number in range(MOST_PRICED + 4)]
+    said = _priced({name: 1.5 + number / 4 for number, name in enumerate(names)}).replace("\N{NO-BREAK SPACE}", " ")
+    assert all(name in said for name in names[:MOST_PRICED])
+    assert said.endswith(", 4 others 2.75 to 3.50 \N{MULTIPLICATION SIGN}")
+    assert names[MOST_PRICED] not in said
+
+
+def test_a_single_server_beyond_those_is_named_too():
+    told = {f"server-{number}": 2.0 for number in range(MOST_PRICED + 1)}
+    assert all(name in _priced(told) for name in told)
