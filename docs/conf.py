@@ -34,12 +34,14 @@ autodoc_mock_imports = ["anyio", "curio", "gevent", "rloop", "trio", "uvloop"]  
 autodoc_typehints = "none"
 exclude_patterns = ["examples", "tutorial/figures"]
 html_theme = "furo"
+html_show_copyright = False  # the LICENSE file is enough
 html_title = "echobench"
 html_theme_options = {"navigation_with_keys": True}
 myst_heading_anchors = 4
 nitpicky = True
 # Types of other projects lead nowhere without a network, and a type variable has no place of its own.
 nitpick_ignore_regex = [("py:.*", r"(collections|contextlib|pandas)\..*|.*\.T")]
+toc_object_entries = False  # a list of a thousand functions is no table of contents
 smartquotes = False  # it would make one dash of the two before an option
 pygments_style = "friendly"
 pygments_dark_style = "monokai"

@@ -85,7 +85,7 @@ def command(name: str, found: click.Command | None) -> str:
     parts = [
         f"## echobench {name}",
         f"`{usage}`",
-        (found.help or "").replace("\b\n", ""),
+        cleandoc(found.help or "").replace("\b\n", ""),
         table(("option", "what it does"), rows),
     ]
     if found.epilog:

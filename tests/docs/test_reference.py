@@ -56,6 +56,11 @@ def test_every_command_is_there_with_every_option(name):
     assert [option.name for option in options if not set(option.opts) <= set(re.findall(r"--?[\w-]+", shown))] == []
 
 
+def test_help_reads_as_prose_and_not_as_code():
+    prose = re.sub(r"^```.*?^```", "", pages()["commands"], flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^ {4}.*\S.*$", prose, re.MULTILINE) == []
+
+
 @pytest.mark.parametrize(("room", "option"), [("servers", "--burn-us"), ("clients", "--requests-per-connection")])
 def test_both_halves_are_there(room, option):
     section = pages()["programs"].partition(f"## python -m {room}\n")[2]
