@@ -99,7 +99,7 @@ def test_tests_measures_coverage_unless_only_some_tests_are_asked_for(noxfile):
     assert some.ran == [("python", "-m", "pytest", "-k", "word")]
 
 
-@pytest.mark.parametrize("name", ["power", "slices", "designs"])
+@pytest.mark.parametrize("name", ["power", "slices", "designs", "screen"])
 def test_sessions_on_the_instrument_take_options(noxfile, name):
     session = FakeSession("--summary", "x.md")
     getattr(noxfile, name)(session)
