@@ -60,6 +60,7 @@ def watching_run(console: Console, ready: Campaign) -> Iterator[Watcher]:
     import bench.stats  # noqa: F401, PLC0415 - scipy takes long to load: now, and not between two blocks
 
     with Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop") as live, quitting() as q:
+        console.show_cursor()  # nothing that needs it hidden moves, and after SIGHUP nothing could show it again
         yield Screen(live, _to_be_seen(ready), ends="q or Ctrl-C" if q else "Ctrl-C")
 
 

@@ -15,8 +15,22 @@ from rich.console import Console
 from bench.analysis.runs import run_folder
 from bench.cli.progress import Lines
 from bench.cli.screen.screen import watching_run
+from bench.experiment.planning.plan import Plan
 
 RUN = ("run", "smoke", "--server", "threads", "--server", "asyncio-protocol", "--connections", "2", "--warmup", "0s")
+
+
+def is_cursor_shown(printed):
+    return printed.rindex("\x1b[?25h") > printed.rindex("\x1b[?25l")
+
+
+def test_the_cursor_is_shown_all_the_time(monkeypatch):
+    """After SIGHUP nothing is printed any more, so what was hidden would stay so."""
+    monkeypatch.setenv("TERM", "xterm")
+    plan = Plan(name="none", servers=(), workloads=(), rounds=1, seed=1)
+    file = io.StringIO()
+    with watching_run(Console(file=file, force_terminal=True), SimpleNamespace(plan=plan, left=0, done=())):
+        assert is_cursor_shown(file.getvalue())
 
 
 def test_q_ends_a_run_and_what_was_measured_is_kept(tmp_path):
@@ -31,7 +45,7 @@ def test_q_ends_a_run_and_what_was_measured_is_kept(tmp_path):
         assert terminal.modes() == before
     assert "q or Ctrl-C ends it and keeps what is measured" in said
     assert "Interrupted: go on with `echobench run --resume" in said
-    assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")  # the cursor is shown again
+    assert is_cursor_shown(said)
     (folder,) = (path.parent for path in tmp_path.glob("*/run.json"))
     assert len(run_folder.load(folder).measured) >= 2
 
