@@ -149,6 +149,13 @@ def designs(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def screen(session: nox.Session) -> None:
+    """Measure what the screen of `bench run` costs, as ratios with and without it. It takes about 4 minutes."""
+    install(session)
+    session.run("python", "-m", "sharpness.screen", *session.posargs, env={"PYTHONPATH": "tests"}, interrupt_timeout=90)
+
+
+@nox.session(default=False)
 def conformance(session: nox.Session) -> None:
     """Run the conformance cases against the servers; `-- threads` picks some."""
     install(session)

@@ -6,7 +6,6 @@ What is a change is decided in `bench.analysis.comparing.many_runs`. What is dec
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import click
 
 from bench import metrics, units
 from bench.cli.options import json_option
+from bench.cli.sparkline import sparkline
 from bench.cli.terminal import put_out, standard_output
 from bench.errors import BenchError, ExitCode, NoBaselineError, UsageError
 
@@ -25,12 +25,9 @@ if TYPE_CHECKING:
     from bench.analysis.comparing.many_runs import CellHistory, Point
     from bench.analysis.runs.run_folder import Run
 
-BARS = "▁▂▃▄▅▆▇█"
 _TWO = 2
 _COMMIT = 9
 _DAY = 10
-LEAST = 0.1
-"""A change by this fraction fills the height of a sparkline. If less filled it, noise would look like a change."""
 
 INDENT = "  "
 
@@ -125,14 +122,6 @@ def lines_of(cell: CellHistory, last: int, width: int) -> Iterator[str]:
 
 def _where(point: Point) -> str:
     return "  ".join(filter(None, (point.started_at[:_DAY], point.commit[:_COMMIT] or point.run)))
-
-
-def sparkline(values: Sequence[float]) -> str:
-    """Draw values above zero as bars on a logarithmic scale, whose height is their range, or LEAST if that is less."""
-    logs = [math.log(value) for value in values]
-    low = min(logs, default=0.0)
-    span = max(max(logs, default=0.0) - low, math.log1p(LEAST))
-    return "".join(BARS[round((one - low) / span * (len(BARS) - 1))] for one in logs)
 
 
 def _conclude(cells: Sequence[CellHistory], code: ExitCode, console: Console) -> None:

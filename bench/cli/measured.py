@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli.files import add_to_file, write_file
 from bench.cli.plan_words import amount
-from bench.cli.progress import watching
+from bench.cli.screen.screen import watching_run
 from bench.cli.terminal import put_out
 from bench.errors import ExitCode
 
@@ -40,7 +40,7 @@ def measured(ready: Campaign, console: Console, door: Door, shown: Shown) -> Exi
     shown.progress.print(said, soft_wrap=True)
     for note in ready.store.notes:
         shown.progress.print(note, style="yellow", markup=False, soft_wrap=True)
-    with watching(shown.progress, ready.left) as watcher:
+    with watching_run(shown.progress, ready) as watcher:
         tally = ready.measure(watcher, door)
     if not ready.store.done():
         console.print("Interrupted before the first trial ended: there is nothing to report.")

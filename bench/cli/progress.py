@@ -1,6 +1,6 @@
 """How far an experiment is: a bar with the time left on a terminal, and lines elsewhere. Nothing is changed here.
 
-Every command that measures is watched from here.
+Every command that measures is watched from here, but for `run` on a terminal, which has a screen: `bench/cli/screen`.
 """
 
 from __future__ import annotations

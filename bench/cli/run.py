@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 from rich.console import Console
 
 from bench.cli.door import door_of
@@ -52,8 +53,14 @@ Exit status: 0 if every trial was measured, 1 if a --fail-if was so, 2 wrong use
 LOOKING = "Looking over the plan, its servers and the load generator"
 
 
+def _plans(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return the presets that begin so, and leave the rest to the shell: a plan is a file."""
+    names = [CompletionItem(name) for name in preset_names() if name.startswith(begun)]
+    return [*names, CompletionItem(begun, type="file")]
+
+
 @click.command("run", epilog=EXAMPLES, short_help="Measure servers by a preset or a plan, and report.")
-@click.argument("plan", default=DEFAULT, metavar=f"[{'|'.join(preset_names())}|PLAN.toml]")
+@click.argument("plan", default=DEFAULT, shell_complete=_plans, metavar=f"[{'|'.join(preset_names())}|PLAN.toml]")
 @servers_option("SERVER", "NAME, FILE.py or NAME=COMMAND with {port}.")
 @pythons_option
 @target_option

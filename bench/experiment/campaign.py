@@ -67,17 +67,15 @@ class Campaign:
             ceiling_per_s=self.ceilings.of,
         ) as bench:
             limit_s = None if self.plan.minutes is None else 60 * self.plan.minutes
-            experiment = rounds(self.plan, self.done, self._earlier())
+            experiment = rounds(self.plan, self.done, () if self.plan.until is None else self.earlier())
             tally = drive(experiment, bench, keep=self.store.save, watcher=watcher, limit_s=limit_s, overrun=0.5)
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
         self.store.finish(complete=not tally.was_interrupted, **so_far)
         return dataclasses.replace(tally, statuses=Counter(self.store.kept.values()))
 
-    def _earlier(self) -> list[list[Measured]]:
-        """Return what is known from the blocks that were measured before, for a run that waits for precision."""
-        if self.plan.until is None:
-            return []
+    def earlier(self) -> list[list[Measured]]:
+        """Return what the blocks that were measured before say of the ratios."""
         blocks: dict[tuple[int, int], list[Measured]] = {}
         for kept in self.store.records():
             trial = kept["trial"]

@@ -1,4 +1,4 @@
-"""How narrow the ratios of a run are by now: what `--until` waits for. Pure; it only reads results.
+"""The ratios of a run so far: `--until` waits for their width, and the screen shows them. It only reads results.
 
 A ratio is that of a server to the baseline, of throughput and of CPU per reply, over the blocks that both were in. It
 is as narrow as half the width of its interval, on the logarithmic scale, which is a fraction.
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bench.experiment.model import TrialResult
+    from bench.stats import Estimate
 
 LEVEL = 0.95
 
@@ -61,16 +62,22 @@ class Precision:
                     if ratio is not None:
                         self._ratios[one.workload, one.server, column].append(ratio)
 
+    def ratio(self, workload: str, server: str, column: str) -> Estimate | None:
+        """Return the ratio of a server's metric to the baseline's so far; None as long as no block had both."""
+        found = self._log_ratio(self._ratios.get((workload, server, column), ()))
+        return None if math.isnan(found.value) else found.map(math.exp)
+
     @property
     def widest(self) -> float:
         """Half the width of the widest interval, as a fraction; infinite as long as one cannot be stated."""
-        from bench.stats import hodges_lehmann  # noqa: PLC0415 - scipy only for a run that waits for precision
+        found = map(self._log_ratio, self._ratios.values())
+        return max(((one.high - one.low) / 2 if one.bounded else math.inf for one in found), default=math.inf)
 
-        halves = []
-        for ratios in self._ratios.values():
-            found = hodges_lehmann(ratios, LEVEL)
-            halves.append((found.high - found.low) / 2 if found.bounded else math.inf)
-        return max(halves, default=math.inf)
+    @staticmethod
+    def _log_ratio(ratios: Sequence[float]) -> Estimate:
+        from bench.stats import hodges_lehmann  # noqa: PLC0415 - scipy only for a run that shows its precision
+
+        return hodges_lehmann(ratios, LEVEL)
 
 
 class Narrowed(News):

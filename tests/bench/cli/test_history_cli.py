@@ -8,7 +8,8 @@ import pytest
 from helpers.run_folders import FACTS, Builder
 
 from bench.analysis.comparing.two_runs import Impression
-from bench.cli.history import history, sparkline
+from bench.cli.history import history
+from bench.cli.sparkline import sparkline
 from bench.errors import BenchError
 
 PAIR = ("coroutines", "threads")

@@ -75,8 +75,21 @@ def test_the_bare_command_says_what_people_come_for(capsys):
 
 @pytest.mark.parametrize(
     ("before", "typed", "completed"),
-    [([], "reg", ["regress"]), (["run"], "--fail", ["--fail-if"]), (["run", "--design"], "b", ["blocks"])],
+    [
+        ([], "reg", ["regress"]),
+        (["run"], "--fail", ["--fail-if"]),
+        (["run", "--design"], "b", ["blocks"]),
+        (["run"], "sm", ["smoke", "sm"]),
+    ],
 )
 def test_a_shell_completes_commands_and_options(before, typed, completed):
     found = ShellComplete(cli, {}, "echobench", "_ECHOBENCH_COMPLETE").get_completions(before, typed)
     assert [one.value for one in found] == completed
+
+
+def test_the_documented_variable_gives_the_script(monkeypatch, capsys):
+    monkeypatch.setenv("_ECHOBENCH_COMPLETE", "zsh_source")
+    with pytest.raises(SystemExit) as end:
+        cli.main([], prog_name="echobench", standalone_mode=False)
+    assert end.value.code == 0
+    assert "_ECHOBENCH_COMPLETE=zsh_complete" in capsys.readouterr().out
