@@ -16,7 +16,7 @@ from bench.analysis.figures.canvas import (
     set_ticks,
     text_width,
 )
-from bench.analysis.figures.marks import arrow, cross, dots, marker_style, shifted
+from bench.analysis.figures.marks import arrow, cross, cut_end, dots, marker_style, shifted
 from bench.analysis.figures.words import capital
 
 if TYPE_CHECKING:
@@ -97,8 +97,11 @@ def _draw_row(page: Page, axes: Axes, row: int, cell: Cell, shown: Quantity, sty
         return
     estimate, trials = cell.estimate, list(cell.values)
     if estimate.bounded:
-        low = max(estimate.low, axes.get_xlim()[0])
-        axes.hlines(row, low, estimate.high, colors=colour, linewidth=1.6, alpha=0.7, label=f"{name}: interval")
+        low, high = max(estimate.low, shown.scale.low), min(estimate.high, shown.scale.high)
+        axes.hlines(row, low, high, colors=colour, linewidth=1.6, alpha=0.7, label=f"{name}: interval")
+    for end in shown.scale.cuts(cell):
+        mark = cut_end(colour, at_low=end == shown.scale.low, upwards=False)
+        axes.plot([end], [row], label=f"{name}: cut", **mark)
     if len(trials) > 1:
         axes.plot(trials, [row] * len(trials), label=f"{name}: trials", **dots(colour))
     axes.plot([estimate.value], [row], label=f"{name}: mean", zorder=3, **marker_style(page, style))

@@ -56,7 +56,8 @@ def knee_figure(run: Run, ranking: Ranking, theme: Theme, styles: Mapping[str, S
     if not known:
         return None
     scale = value_scale(known, log=True)
-    page = Page(_words(ranking, panels), theme, body=len(panels) * (_HEIGHT + _GAP) - 0.12)
+    words = replace(_words(ranking, panels), notes=scale.notes(cell for p99, _ in here.values() for cell in p99))
+    page = Page(words, theme, body=len(panels) * (_HEIGHT + _GAP) - 0.12)
     width = WIDTH - AXIS_LEFT - text_width(page.figure, list(styles), size=LABEL_POINTS) - 0.36 - MARGIN
     for number, (caption, at) in enumerate(panels.items()):
         axes = page.axes(AXIS_LEFT, 0.2 + number * (_HEIGHT + _GAP), width, _HEIGHT)

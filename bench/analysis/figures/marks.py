@@ -17,6 +17,7 @@ from matplotlib.text import Annotation
 from matplotlib.transforms import Affine2D, ScaledTranslation
 
 from bench.analysis.figures.canvas import LABEL_GAP_POINTS, LABEL_POINTS, POINTS, spread
+from bench.analysis.figures.scale import Scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,14 +74,19 @@ def draw_server(page: Page, axes: Axes, here: Sequence[Cell], style: Style, shif
         label=f"{name}: mean",
     )
     bounded = [cell for cell in known if cell.estimate.bounded]
-    floor = axes.get_ylim()[0]
-    bars = [[(cell.x, max(cell.estimate.low, floor)), (cell.x, cell.estimate.high)] for cell in bounded]
+    floor, ceiling = axes.get_ylim()
+    scale = Scale(floor, ceiling, log=axes.get_yscale() == "log")
+    bars = [[(cell.x, max(cell.estimate.low, floor)), (cell.x, min(cell.estimate.high, ceiling))] for cell in bounded]
     axes.add_collection(
         LineCollection(
             bars, colors=colour, linewidths=1.2, alpha=0.55, transform=place, zorder=2.5, label=f"{name}: interval"
         ),
         autolim=False,
     )
+    for cell in bounded:
+        for end in scale.cuts(cell):
+            mark = cut_end(colour, at_low=end == scale.low)
+            axes.plot([cell.x], [end], transform=place, label=f"{name}: cut", **mark)
     trials = [(cell.x, value) for cell in known if len(cell.values) > 1 for value in cell.values]
     for what, marks, marker in (
         ("trials", trials, dots(colour)),
@@ -130,6 +136,20 @@ def arrow(colour: str, *, upwards: bool = True) -> dict[str, Any]:
         "markersize": 34,
         "markerfacecolor": "none",
         "markeredgecolor": colour,
+    }
+
+
+def cut_end(colour: str, *, at_low: bool, upwards: bool = True) -> dict[str, Any]:
+    """Return the marker of a bar that goes on beyond the axis: a small triangle that points there."""
+    marker = ("v" if at_low else "^") if upwards else ("<" if at_low else ">")
+    return {
+        "color": colour,
+        "linestyle": "none",
+        "marker": marker,
+        "markersize": 5,
+        "markeredgewidth": 0,
+        "clip_on": False,
+        "zorder": 3,
     }
 
 

@@ -52,13 +52,19 @@ def values(ranking: Ranking, metric: Metric) -> Quantity:
             return ", ".join(cell.statuses) or "not known"
         return ("at least " if cell.lower_bound else "") + units.estimate(cell.estimate, metric.words)
 
+    scale = value_scale(ranking.cells[metric.column], log=metric.log)
+
+    def words(upwards: bool) -> Words:
+        said = _noted(metric_words(ranking, metric, upwards=upwards), upwards or not level, ranking)
+        return replace(said, notes=(*said.notes, *scale.notes(ranking.cells[metric.column])))
+
     return Quantity(
         cells=_ranked(ranking, metric, ranking.cells[metric.column]),
-        words=lambda upwards: _noted(metric_words(ranking, metric, upwards=upwards), upwards or not level, ranking),
+        words=words,
         text=text,
         tick=metric.unit.tick,
         tick_base=metric.unit.tick_base,
-        scale=value_scale(ranking.cells[metric.column], log=metric.log),
+        scale=scale,
         level=level,
     )
 

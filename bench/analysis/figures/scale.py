@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from bench.analysis.estimates.cells import Cell
 
 LOG_FROM = 50.0
 """A scale is logarithmic when its largest mean is this many times its smallest."""
+
+
+CUT = "A bar that ends in a small triangle goes on beyond the axis: the table has its ends."
 
 
 class Scale(NamedTuple):
@@ -19,6 +22,18 @@ class Scale(NamedTuple):
     low: float
     high: float
     log: bool
+
+    def cuts(self, cell: Cell) -> tuple[float, ...]:
+        """Return the ends of the scale, lowest first, at which a cell's interval is cut."""
+        estimate = cell.estimate
+        if cell.missing or not estimate.bounded:
+            return ()
+        ends = ((self.low, estimate.low < self.low), (self.high, estimate.high > self.high))
+        return tuple(end for end, is_cut in ends if is_cut)
+
+    def notes(self, found: Iterable[Cell]) -> tuple[str, ...]:
+        """Say what the sign at the end of a bar means, if that of any cell is cut."""
+        return (CUT,) if any(self.cuts(cell) for cell in found) else ()
 
 
 def value_scale(found: Sequence[Cell], *, log: bool) -> Scale:

@@ -17,7 +17,7 @@ from bench.analysis.figures.canvas import WIDTH, drawing_style
 from bench.analysis.figures.load import metric_figure
 from bench.analysis.figures.over_time import time_figure
 from bench.analysis.figures.palette import DARK, LIGHT, styles
-from bench.analysis.figures.scale import value_scale
+from bench.analysis.figures.scale import CUT, value_scale
 from bench.analysis.figures.tail import spectrum_figure
 from bench.analysis.runs import run_folder
 from bench.analysis.runs.spectrum import spectra
@@ -137,6 +137,19 @@ def test_value_scale_holds_every_trial_and_cuts_only_very_wide_intervals(builder
         assert scale.low <= min(values)
         assert max(values) <= scale.high <= 1.3 * 1.2 * max(values) + 1e-9
     assert value_scale([], log=True).high > 0
+
+
+@pytest.mark.parametrize("connections", [(16,), (1, 16)], ids=["rows", "lines"])
+def test_a_bar_that_is_cut_ends_in_a_sign_that_is_explained(builder, article_ranking, connections):
+    found = rank(run_folder.load(builder.run(connections=connections, rounds=2, spread=0.5)))
+    figure = drawn(found, P99)
+    scale = value_scale(found.cells[P99.column], log=P99.log)
+    ends = {cell.server: scale.cuts(cell) for cell in found.cells[P99.column] if cell.workload == "c16"}
+    assert any(scale.low in cut for cut in ends.values())
+    for server, cut in ends.items():
+        assert set(cut) <= {point[len(connections) > 1] for point in points(figure, f"{server}: cut")}
+    assert CUT in " ".join(" ".join(texts(figure)).split())
+    assert CUT not in " ".join(" ".join(texts(drawn(article_ranking, THROUGHPUT))).split())
 
 
 def test_panels_of_a_sweep_have_one_scale_and_a_caption_each(builder):
