@@ -38,7 +38,7 @@ def frozen(tmp_path_factory):
 
 @pytest.fixture
 def echobench(frozen, tmp_path):
-    """Run the command in a folder of its own, with nothing installed. The generator in C is compiled once for all."""
+    """Run the command in a folder and process of its own, with nothing installed. The C is compiled once for all."""
     env = {**os.environ, "PYTHONPATH": str(frozen), "XDG_CACHE_HOME": str(frozen / "cache")}
 
     def start(*arguments):
@@ -61,10 +61,10 @@ def echobench(frozen, tmp_path):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, capsys):
-    """Run the command in this process, in a folder of its own: for what ends before anything is measured."""
+def here(frozen, tmp_path, monkeypatch, capsys):
+    """Run the command in this process, in a folder of its own: where a process of its own proves nothing more."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(frozen / "cache"))
     monkeypatch.setattr("signal.signal", lambda *_: None)
 
     def run(*arguments):
@@ -143,11 +143,11 @@ WRONG = """
 """
 
 
-def test_bad_servers_are_rows_with_a_status_and_the_run_goes_on(echobench, tmp_path):
+def test_bad_servers_are_rows_with_a_status_and_the_run_goes_on(here, tmp_path):
     (tmp_path / "wrong.py").write_text(textwrap.dedent(WRONG))
     plan = tmp_path / "bad.toml"
     plan.write_text(BAD.format(python=sys.executable, server=tmp_path / "wrong.py"))
-    status, out, _ = echobench("run", plan, "--trials", "1", "--no-report", "--out", tmp_path / "refused")
+    status, out, _ = here("run", plan, "--trials", "1", "--no-report", "--out", tmp_path / "refused")
     assert status == 4
     trials = pd.read_parquet(the_run(tmp_path / "refused") / "trials.parquet").set_index("server")
     assert trials["status"].to_dict() == {"silent": "not-ready", "dies": "not-ready", "wrong": "nonconforming"}
@@ -155,9 +155,8 @@ def test_bad_servers_are_rows_with_a_status_and_the_run_goes_on(echobench, tmp_p
     assert "echo: " in trials["status_detail"]["wrong"]
     assert "no such loop" in out
 
-    status, out, _ = echobench(
-        "run", plan, "--trials", "1", "--anyway", "--server", "wrong", "--out", tmp_path / "anyway"
-    )
+    anyway = ("--anyway", "--server", "wrong", "--no-report", "--out", tmp_path / "anyway")
+    status, out, _ = here("run", plan, "--trials", "1", *anyway)
     assert status == 4
     trials = pd.read_parquet(the_run(tmp_path / "anyway") / "trials.parquet")
     assert list(trials["status"]) == ["wrong-echo"]
@@ -263,20 +262,20 @@ def test_a_dry_run_says_what_would_be_measured_and_measures_nothing(here, tmp_pa
         ),
     ],
 )
-def test_a_dry_run_lists_the_thresholds_that_hold(echobench, tmp_path, rules, said):
+def test_a_dry_run_lists_the_thresholds_that_hold(here, tmp_path, rules, said):
     plan = tmp_path / "mine.toml"
     plan.write_text(
         'servers = ["threads"]\ntrials = 1\n[[workload]]\nconnections = 2\n'
         '[[threshold]]\nmetric = "errors"\ncomparison = ">"\nvalue = 0\n'
     )
     options = [word for rule in rules for word in ("--fail-if", rule)]
-    status, out, err = echobench("run", str(plan), *options, "--dry-run")
+    status, out, err = here("run", str(plan), *options, "--dry-run")
     assert (status, err) == (0, "")
     assert out.splitlines()[-len(said) :] == [f"It fails if {rule}." for rule in said]
     assert out.count("It fails") == len(said)
 
 
-def test_a_server_that_runs_already_is_measured_and_left_alone(echobench, tmp_path):
+def test_a_server_that_runs_already_is_measured_and_left_alone(here, tmp_path):
     (tmp_path / "mine.py").write_text(
         textwrap.dedent("""
             import socket, threading
@@ -298,7 +297,7 @@ def test_a_server_that_runs_already_is_measured_and_left_alone(echobench, tmp_pa
             target = f"127.0.0.1:{int(theirs.stdout.readline())}"
             for more, known in (((), False), (("--pid", theirs.pid), True)):
                 out = tmp_path / f"out-{known}"
-                status, _, err = echobench("run", "smoke", "--target", target, *more, *PLAIN, "--out", out)
+                status, _, err = here("run", "smoke", "--target", target, *more, *PLAIN, "--out", out)
                 assert (status, err) == (0, "")
                 trials = pd.read_parquet(the_run(out) / "trials.parquet")
                 assert trials["server_cpu_s"].notna().all() == known

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 from helpers.checkout import KNOWN_BAD
 
 from bench.experiment.conformance import CASES, START, CaseResult, Group, Outcome, cases_of, check
 from bench.experiment.planning.catalog import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.experiment.conformance import Case
 
 MEANT_FOR = {
     "never_reads": ("echo", r"nothing happened for 2 s .* of which 0 of 13 bytes"),
@@ -41,51 +47,80 @@ SCALES = {
     "churn-short": {"seconds": 0.8, "rounds_max": 5},
     "descriptors": {"seconds": 0.5},
 }
+SLOW = {"connect-close", "idle", "descriptors", "churn-short"}
+"""Cases that take seconds with each server. Servers meant for other cases get them in the test marked `live`."""
+
 PATIENCE_S = 2.0
 STOP_TIMEOUT_S = 0.3
 AT_ONCE = 8  # they mostly wait: for answers that never come, for silence, for a server to stall
+
+LIGHT = cases_of(Group.BASIC, Group.STANDARD)
 
 Results = dict[str, CaseResult]
 
 
 @pytest.fixture(scope="module")
 def verdicts() -> dict[str, Results]:
-    """Return what each known-bad server got for every case that is not heavy."""
+    """Return what each known-bad server got for the cases that are quick, and for the case meant for it."""
+    return verdicts_of(lambda server, case: case.name not in SLOW or case.name == MEANT_FOR[server][0])
+
+
+def verdicts_of(tried: Callable[[str, Case], bool]) -> dict[str, Results]:
+    """Return what each known-bad server got for the cases that are tried with it, by the names of both."""
+
+    def results_of(name: str) -> Results:
+        server = catalog().file(KNOWN_BAD / f"{name}.py")
+        cases = [case.scaled(**SCALES.get(case.name, {})) for case in LIGHT if tried(name, case)]
+        results = check(server, cases, patience_s=PATIENCE_S, stop_timeout_s=STOP_TIMEOUT_S)
+        return {result.case: result for result in results}
+
     longest_first = [*reversed(MEANT_FOR)]  # the cases stand in their order, and the early ones are needed by the rest
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(longest_first, pool.map(results_of, longest_first), strict=True))
 
 
-def results_of(name: str) -> Results:
-    server = catalog().file(KNOWN_BAD / f"{name}.py")
-    cases = [case.scaled(**SCALES.get(case.name, {})) for case in cases_of(Group.BASIC, Group.STANDARD)]
-    return {
-        result.case: result for result in check(server, cases, patience_s=PATIENCE_S, stop_timeout_s=STOP_TIMEOUT_S)
-    }
+def failures(results: Results) -> dict[str, str]:
+    return {result.case: result.detail for result in results.values() if result.outcome is Outcome.FAILED}
+
+
+def unharmed(name: str, results: Results) -> set[str]:
+    """Return the cases that must pass: a case is skipped only because it needs the one that failed, directly or not."""
+    spoiled = {MEANT_FOR[name][0]}
+    for case in LIGHT:
+        if spoiled.intersection(case.needs):
+            spoiled.add(case.name)
+    return {START, *results} - spoiled
+
+
+def passes(results: Results) -> set[str]:
+    return {case for case, result in results.items() if result.outcome is Outcome.PASSED}
 
 
 @pytest.mark.parametrize("name", MEANT_FOR)
 def test_a_known_bad_server_is_caught_by_the_case_meant_for_it(name, verdicts):
     meant, reason = MEANT_FOR[name]
-    failed = {result.case: result.detail for result in verdicts[name].values() if result.outcome is Outcome.FAILED}
+    failed = failures(verdicts[name])
     assert set(failed) == {meant}
     assert re.search(reason, failed[meant], re.DOTALL), failed[meant]
 
 
 @pytest.mark.parametrize("name", MEANT_FOR)
 def test_what_the_fault_leaves_unharmed_passes(name, verdicts):
-    """A case is skipped only because it needs the one that failed, directly or not; the others pass."""
-    spoiled = {MEANT_FOR[name][0]}
-    for case in cases_of(Group.BASIC, Group.STANDARD):
-        if spoiled.intersection(case.needs):
-            spoiled.add(case.name)
-    passed = {case for case, result in verdicts[name].items() if result.outcome is Outcome.PASSED}
-    assert passed == {START, *verdicts[name]} - spoiled
+    assert passes(verdicts[name]) == unharmed(name, verdicts[name])
+
+
+@pytest.mark.live
+def test_no_slow_case_blames_a_server_that_is_meant_for_another():
+    for name, results in verdicts_of(lambda _server, _case: True).items():
+        assert set(failures(results)) == {MEANT_FOR[name][0]}
+        assert passes(results) == unharmed(name, results)
 
 
 def test_slowness_is_no_fault():
     server = catalog().file(KNOWN_BAD / "fixed_delay.py")
-    results = check(server, cases_of(Group.BASIC), stop_timeout_s=STOP_TIMEOUT_S)
+    fewer = {"turns": {"messages": 25}, "splits": {"message_bytes": 12}}  # each answer comes late
+    cases = [case.scaled(**fewer.get(case.name, {})) for case in cases_of(Group.BASIC)]
+    results = check(server, cases, stop_timeout_s=STOP_TIMEOUT_S)
     assert {result.outcome for result in results} == {Outcome.PASSED}
 
 
