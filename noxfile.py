@@ -66,6 +66,13 @@ for version in nox.project.python_versions(PYPROJECT):
 
 
 @nox.session(default=False)
+def tests_browser(session: nox.Session) -> None:
+    """Look at pages in a headless Chromium that is installed; without one, the tests are skipped. It takes a minute."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", "-m", "browser", *session.posargs)
+
+
+@nox.session(default=False)
 def tests_live(session: nox.Session) -> None:
     """Run the tests that put real load on this machine. They take minutes."""
     install(session, "test")

@@ -10,6 +10,8 @@ from bench.analysis.estimates.ranking import rank
 from bench.analysis.report import page as report
 from bench.analysis.runs import run_folder
 
+pytestmark = pytest.mark.browser
+
 SERVERS = ("threads", "my own server")
 DRIVER = """
 <script>

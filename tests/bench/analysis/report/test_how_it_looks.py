@@ -21,6 +21,8 @@ from bench.analysis.figures import gallery
 from bench.analysis.report import page as report
 from bench.analysis.runs import run_folder
 
+pytestmark = pytest.mark.browser
+
 TWENTY = (*FIFTEEN, "curio", "uvloop-streams", "uvloop-buffered", "blocking-pool", "a-server-with-quite-a-long-name")
 SHAPES = {
     "1-server-1-cell": (("threads",), (1000,)),

@@ -18,6 +18,8 @@ from bench.analysis.figures import gallery
 from bench.analysis.report import page as report
 from bench.analysis.runs import run_folder
 
+pytestmark = pytest.mark.browser
+
 SERVERS = ("uvloop-protocol", "threads", "my own server", "generators")
 WIDTHS = (390, 768, 1280)
 
