@@ -218,8 +218,10 @@ def _memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def check_share(options: argparse.Namespace) -> None:
+def check_sharing(options: argparse.Namespace) -> None:
     """Raise WorkloadError if a share is asked for with what only a whole load has. A worker's is made by ourselves."""
+    if options.insecure_cluster and options.agents is None:
+        raise WorkloadError("--insecure-cluster is about a cluster of agents: give --agents too")
     whole = options.workers > 1 or options.hlog or options.samples or options.reference or not options.coordinated
     if options.share is not None and options.parts is None and whole:
         raise WorkloadError(

@@ -20,7 +20,7 @@ from clients.arguments import (
     TAG,
     check_outputs,
     check_reference,
-    check_share,
+    check_sharing,
     parser,
     preflight,
     target_of,
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.agents is None:
             preflight(options, workload, target, descriptors)
         check_outputs(options)
-        check_share(options)
+        check_sharing(options)
         if options.reference:
             check_reference(options, workload, target)
         if options.share is not None:

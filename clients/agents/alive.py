@@ -6,7 +6,8 @@ import socket
 
 KEEP_ALIVE_S = 1
 KEEP_ALIVE_MISSED = 3
-SILENCE_NS = KEEP_ALIVE_S * KEEP_ALIVE_MISSED * 1_000_000_000
+KEEP_ALIVE_NS = KEEP_ALIVE_S * 1_000_000_000
+SILENCE_NS = KEEP_ALIVE_MISSED * KEEP_ALIVE_NS
 """An agent that leaves a question unanswered for so long is lost."""
 
 

@@ -14,6 +14,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import weakref
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,11 +63,18 @@ class Agent:
             env={**os.environ, "PYTHONPATH": path_of_packages()},
             start_new_session=True,  # an interrupt at a terminal is the coordinator's to pass on
         )
+        weakref.finalize(self, _end, self._keeper)
         assert self._keeper.stdin is not None
         assert self._keeper.stdout is not None
         self._keeper.stdin.write(token + "\n")
         self._keeper.stdin.flush()
         return int(self._keeper.stdout.readline())
+
+
+def _end(keeper: subprocess.Popen[str]) -> None:
+    """End a keeper whose actor was let go. It has ended with its line, unless it was stopped."""
+    keeper.kill()
+    keeper.communicate()
 
 
 def described() -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from clients.agents.clocks import Relation, relation
-from clients.agents.line import Line, hear_all
+from clients.agents.line import Line, await_all
 from clients.clock import now_ns
 from clients.reference import LoadError
 from clients.result import Result
@@ -81,7 +81,8 @@ class AgentGroup:
         before = [related(line, TRIPS_BEFORE) for line in self._lines]
         self.lead_ns = max(LEAD_NS, LEAD_TRIPS * max(clock.trip_ns for clock in before))
         self._load()
-        connected = self._hear(now_ns() + round((workload.timeout_s + CONNECT_S) * 1e9), "did not connect in time")
+        connect_ns = now_ns() + round((workload.timeout_s + CONNECT_S) * 1e9)
+        connected = self._hear(self._lines, connect_ns, "did not connect in time")
         standing = [words.split()[1] for words in connected if words.startswith("CONNECTED ")]
         start_ns = None
         if not self._is_interrupted:
@@ -103,17 +104,17 @@ class AgentGroup:
             self.interrupt()
 
     def _results(self, workload: Workload, connected: Sequence[str], start_ns: int | None) -> list[Result]:
-        window_s = workload.warmup_s + workload.duration_s + workload.timeout_s + RESULT_S
-        deadline_ns = (start_ns or now_ns()) + round(window_s * 1e9)
+        end_ns = (start_ns or now_ns()) + round((workload.warmup_s + workload.duration_s) * 1e9)
+        deadline_ns = end_ns + round((workload.timeout_s + RESULT_S) * 1e9)
         # One that was interrupted before its connections stood has answered with its result at once.
         waited = [line for line, words in zip(self._lines, connected, strict=True) if words.startswith("CONNECTED ")]
-        late = iter(self._hear(deadline_ns, "gave no result in time", waited))
+        late = iter(self._hear(waited, deadline_ns, "gave no result in time", quiet_until_ns=end_ns))
         lines = [next(late) if words.startswith("CONNECTED ") else words for words in connected]
         return [Result.from_wire(json.loads(words)) for words in lines]
 
-    def _hear(self, deadline_ns: int, why_lost: str, among: Sequence[Line] | None = None) -> list[str]:
-        lines = self._lines if among is None else among
-        answers = hear_all(lines, deadline_ns, why_lost)
+    @staticmethod
+    def _hear(lines: Sequence[Line], deadline_ns: int, why_lost: str, *, quiet_until_ns: int = 0) -> list[str]:
+        answers = await_all(lines, deadline_ns, why_lost, quiet_until_ns=quiet_until_ns)
         return [answers[line] for line in lines]
 
     @staticmethod

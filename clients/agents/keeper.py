@@ -75,7 +75,8 @@ class Keeper:
 
     def _do(self, word: str, rest: str) -> None:
         if word == "CLOCK":
-            self._say(f"CLOCK {now_ns()}")
+            self._say(f"CLOCK {rest} {now_ns()}")
+            self._end_if_stopped()
         elif word == "LOAD":
             self._start(json.loads(rest))
         elif self._load is None:
@@ -89,6 +90,11 @@ class Keeper:
             self._close_stdin()
         elif word == "INTERRUPT":
             self._load.send_signal(signal.SIGINT)
+
+    def _end_if_stopped(self) -> None:
+        """Kill a load that is stopped: it would be waited for in vain, and its end says so."""
+        if self._load is not None and os.waitid(os.P_PID, self._load.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT):
+            self._load.kill()
 
     def _start(self, arguments: list[str]) -> None:
         self._end_load()
@@ -172,6 +178,7 @@ def accepted(listener: socket.socket, token: str) -> socket.socket | None:
 
 def main(host: str) -> int:
     """Listen at a free port of `host`, and serve one coordinator. The token is the first line of stdin."""
+    _die_with_parent()  # also if this process is stopped, and hears nothing
     token = bytearray()
     while not token.endswith(b"\n") and (byte := os.read(_STDIN, 1)):
         token += byte

@@ -13,7 +13,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from clients.agents.alive import SILENCE_NS, keep_alive
+from clients.agents.alive import KEEP_ALIVE_NS, SILENCE_NS, keep_alive
 from clients.agents.clocks import Trip
 from clients.clock import now_ns
 from clients.reference import LoadError
@@ -22,7 +22,7 @@ from clients.workload import WorkloadError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FAILED = "FAILED "
+CLOCK, FAILED = "CLOCK ", "FAILED "
 _PIECE_BYTES = 1 << 16
 _WRONG_USE = 2
 
@@ -52,6 +52,7 @@ class Line:
         """Connect, and say who we are."""
         self.name = seat.name
         self._held = bytearray()
+        self._asked = 0
         try:
             self._sock = socket.create_connection((seat.host, seat.port), timeout=SILENCE_NS / 1e9)
         except OSError as error:
@@ -85,9 +86,14 @@ class Line:
         with contextlib.suppress(AgentLostError):
             self.say(words)
 
+    @property
+    def holds_words(self) -> bool:
+        """Whether a line has come that was not taken yet."""
+        return b"\n" in self._held
+
     def heard(self) -> str | None:
         """Return the line that is here, None if it is not whole yet. May wait for a piece: see `hear_all`."""
-        if b"\n" not in self._held:
+        if not self.holds_words:
             try:
                 piece = self._sock.recv(_PIECE_BYTES)
             except OSError as error:
@@ -101,14 +107,22 @@ class Line:
         self._held = bytearray(rest)
         return line.decode()
 
+    def ask(self) -> int:
+        """Ask for the agent's time; return the number by which the answer is known."""
+        self._asked += 1
+        self.say(f"{CLOCK}{self._asked}")
+        return self._asked
+
     def trip(self) -> Trip:
         """Ask for the agent's time, and return when we asked, what it said and when we heard."""
         sent_ns = now_ns()
-        self.say("CLOCK")
-        word, theirs = hear_all([self], sent_ns + SILENCE_NS, "did not tell its time")[self].split()
-        received_ns = now_ns()
-        assert word == "CLOCK"
-        return Trip(sent_ns, int(theirs), received_ns)
+        number = self.ask()
+        while True:
+            words = hear_all([self], sent_ns + SILENCE_NS, "did not tell its time")[self]
+            received_ns = now_ns()
+            _, answered, theirs_ns = words.split()
+            if int(answered) == number:  # else it is the late answer to an earlier question
+                return Trip(sent_ns, int(theirs_ns), received_ns)
 
 
 def failure(name: str, status: int, said: str) -> LoadError | WorkloadError:
@@ -127,15 +141,46 @@ def hear_all(lines: Sequence[Line], deadline_ns: int, why_lost: str) -> Mapping[
     """
     answers: dict[Line, str] = {}
     while waiting := [line for line in lines if line not in answers]:
-        held = [line for line in waiting if b"\n" in line._held]  # noqa: SLF001 - this is its module
-        left_s = (deadline_ns - now_ns()) / 1e9
-        ready = held or select.select(waiting, [], [], max(0.0, left_s))[0]
-        if not ready:
-            raise AgentLostError(waiting[0].name, why_lost)
-        for line in ready:
-            if (words := line.heard()) is None:
-                continue
-            if words.startswith(FAILED):
-                raise failure(line.name, *json.loads(words.removeprefix(FAILED)))
-            answers[line] = words
+        try:
+            answers.update(hear_some(waiting, deadline_ns))
+        except TimeoutError:
+            raise AgentLostError(waiting[0].name, why_lost) from None
+    return answers
+
+
+def hear_some(lines: Sequence[Line], deadline_ns: int) -> Mapping[Line, str]:
+    """Return the next line of those that have one, none perhaps. Raise TimeoutError when the deadline has passed."""
+    left_s = (deadline_ns - now_ns()) / 1e9
+    ready = [line for line in lines if line.holds_words] or select.select(lines, [], [], max(0.0, left_s))[0]
+    if not ready:
+        raise TimeoutError
+    answers = {line: words for line in ready if (words := line.heard()) is not None}
+    for line, words in answers.items():
+        if words.startswith(FAILED):
+            raise failure(line.name, *json.loads(words.removeprefix(FAILED)))
+    return answers
+
+
+def await_all(lines: Sequence[Line], deadline_ns: int, why_lost: str, *, quiet_until_ns: int = 0) -> Mapping[Line, str]:
+    """Do as `hear_all`, for answers that take long: each agent must show in between that it is there.
+
+    Nothing is asked until `quiet_until_ns`. Raise AgentLostError for one that is silent for `SILENCE_NS` from then.
+    """
+    answers: dict[Line, str] = {}
+    heard_ns = dict.fromkeys(lines, max(now_ns(), quiet_until_ns))
+    ask_ns = max(now_ns(), quiet_until_ns) + KEEP_ALIVE_NS
+    while waiting := [line for line in lines if line not in answers]:
+        try:
+            for line, words in hear_some(waiting, min(ask_ns, deadline_ns)).items():
+                heard_ns[line] = max(now_ns(), heard_ns[line])
+                if not words.startswith(CLOCK):
+                    answers[line] = words
+        except TimeoutError:
+            if now_ns() >= deadline_ns:
+                raise AgentLostError(waiting[0].name, why_lost) from None
+            for line in waiting:
+                if now_ns() - heard_ns[line] > SILENCE_NS:
+                    raise AgentLostError(line.name, "is silent: it is stopped, or its network is gone") from None
+                line.ask()
+            ask_ns = now_ns() + KEEP_ALIVE_NS
     return answers

@@ -27,10 +27,12 @@ from clients.agents.asked import Cluster, cluster_asked
 from clients.agents.clocks import Relation, Trip, relation
 from clients.agents.group import AgentGroup, AgentReport, doubts, merged, related
 from clients.agents.line import AgentLostError, Line, Seat, failure
+from clients.arguments import parser, preflight
 from clients.clock import now_ns
 from clients.histogram import Histogram
 from clients.reference import LoadError
 from clients.result import Interval, Result
+from clients.target import parse_target
 from clients.workload import Workload, WorkloadError
 
 TOKEN = "a-word-that-only-we-know"
@@ -146,6 +148,7 @@ def test_without_dask_the_command_that_installs_it_is_named(monkeypatch):
         (("-c", 2, "--agents", "local:3"), "3 agents cannot share 2 connections"),
         (("--agents", "local:2", "--workers", 2, "--hlog", "x.hlog"), "leave out --workers, --hlog"),
         (("--share", "0/2"), "give --coordinated"),
+        (("--insecure-cluster",), "give --agents too"),
         (("--share", "2/2"), "'2/2' is no share: write I/N"),
     ],
 )
@@ -154,6 +157,14 @@ def test_wrong_use_ends_with_2_and_the_cure(arguments, says, tmp_path, monkeypat
     run = clients("127.0.0.1:9", *arguments)
     assert run.status == 2
     assert says in run.err
+
+
+def test_a_share_needs_the_descriptors_of_its_own_part():
+    words = ["127.0.0.1:9", "--coordinated"]
+    workload, target = Workload(connections=400), parse_target("127.0.0.1:9")
+    preflight(parser().parse_args([*words, "--share", "3/4"]), workload, target, descriptors=140)
+    with pytest.raises(WorkloadError, match="400 connections in a process need 432 descriptors"):
+        preflight(parser().parse_args(words), workload, target, descriptors=140)
 
 
 @contextmanager

@@ -89,6 +89,29 @@ def test_a_killed_part_of_an_agent_is_a_lost_agent(victim, echo_server):
     assert process.returncode == 4
 
 
+@pytest.mark.parametrize("victim", ["keeper", "load"])
+def test_a_stopped_part_of_an_agent_is_a_lost_agent(victim, echo_server):
+    process = start_clients(
+        echo_server.address, "-c", 6, "-d", "1s", "--warmup", "0s", "--agents", "local:3", "--coordinated", env=QUIET
+    )
+    with process:
+        try:
+            assert process.stdout.readline() == "CONNECTED 6 6\n"
+            chosen, *_ = processes_below(process, "--share" if victim == "load" else "clients.agents.keeper")
+            chosen.suspend()
+            process.stdin.write(f"GO {time.monotonic_ns() + 10**9}\n")
+            process.stdin.flush()
+            began_s = time.monotonic()
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            if chosen.is_running():
+                chosen.kill()
+    assert "agent-lost: agent " in said
+    assert process.returncode == 4
+    assert time.monotonic() - began_s < 15  # 2 s of load, 3 s of silence, and the cluster's end
+
+
 def test_no_load_is_left_when_the_coordinator_is_killed(echo_server):
     process = start_clients(
         echo_server.address, "-c", 6, "-d", "60s", "--warmup", "0s", "--agents", "local:3", "--coordinated", env=QUIET
