@@ -16,6 +16,8 @@ import subprocess
 import sys
 import weakref
 from contextlib import ExitStack, contextmanager
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +108,7 @@ def seats(cluster: Cluster, target: Target) -> Iterator[list[Seat]]:
         if not hosts:
             raise WorkloadError(f"the cluster at {cluster.address} has no workers: start `dask worker` on each machine")
         _check_dask(client)
+        _check_installed(client)
         agents = {address: _agent(client, address) for address in hosts}
         _check_alike({address: agent.describe().result(REACH_S) for address, agent in agents.items()}, target)
         found = []
@@ -158,17 +161,23 @@ def _check_dask(client: distributed.Client) -> None:
             )
 
 
+def _check_installed(client: distributed.Client) -> None:
+    """Raise WorkloadError for a worker that cannot import this file, which an actor would wait for in vain."""
+    found = client.run(find_spec, __name__, on_error="return")  # of the standard library, so that every worker has it
+    for address, spec in found.items():
+        if not isinstance(spec, ModuleSpec):
+            raise WorkloadError(
+                f"the worker {address} has no module {__name__}: install the same echobench there, and start "
+                f"`dask worker` with PYTHONPATH={PACKAGES} (or where it is there)"
+            )
+
+
 def _agent(client: distributed.Client, address: str) -> Any:
     asked = client.submit(
         Agent, actor=True, workers=[address], allow_other_workers=False, retries=0, pure=False, key=f"agent-{address}"
     )
     try:
         return asked.result(REACH_S)
-    except ModuleNotFoundError as error:
-        raise WorkloadError(
-            f"the worker {address} has no module {error.name}: install the same echobench there, and start "
-            f"`dask worker` with PYTHONPATH={PACKAGES} (or where it is there)"
-        ) from error
     except TimeoutError as error:
         raise WorkloadError(
             f"the worker {address} does not answer within {REACH_S} s: is it busy or stopped?"

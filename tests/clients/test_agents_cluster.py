@@ -133,16 +133,50 @@ def test_a_scheduler_that_is_not_there_is_named(echo_server):
     assert "no Dask scheduler answers at tcp://127.0.0.1" in run.err
 
 
-def test_a_scheduler_without_workers_is_named(echo_server):
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
-    scheduler = subprocess.Popen(
-        [*command, "--no-dashboard"], stderr=subprocess.PIPE, text=True, env={**os.environ, **ENVIRONMENT, **QUIET}
-    )
-    with scheduler:
+@contextlib.contextmanager
+def dask(role: str, *arguments: str, says: str, **variables: str):
+    """Run `dask scheduler` or `dask worker`; yield the line that it says when it is ready."""
+    command = [sys.executable, "-P", "-m", f"distributed.cli.dask_{role}", *arguments, "--no-dashboard"]
+    env = {**os.environ, **ENVIRONMENT, **QUIET, **variables}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
         try:
-            line = next(line for line in scheduler.stderr if "Scheduler at:" in line)
-            run = clients(echo_server.address, "--agents", line.split()[-1], env=QUIET)
+            yield next(line for line in process.stderr if says in line)
         finally:
-            scheduler.kill()
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+@contextlib.contextmanager
+def scheduler():
+    """Run a scheduler on this machine; yield its address."""
+    with dask("scheduler", "--host", "127.0.0.1", "--port", "0", says="Scheduler at:") as line:
+        yield line.split()[-1]
+
+
+def worker(address: str, **variables: str):
+    return dask("worker", address, "--host", "127.0.0.1", "--no-nanny", says="Registered to:", **variables)
+
+
+def test_a_scheduler_without_workers_is_named(echo_server):
+    with scheduler() as address:
+        run = clients(echo_server.address, "--agents", address, env=QUIET)
     assert run.status == 2
     assert "has no workers: start `dask worker` on each machine" in run.err
+
+
+def test_workers_of_a_cluster_share_one_load_after_another(echo_server):
+    with scheduler() as address, worker(address), worker(address):
+        load = (echo_server.address, "-c", 4, "-d", "0.5s", "--warmup", "0.1s", "--agents", address, "--json")
+        runs = [clients(*load, env=QUIET) for _ in range(2)]
+        assert of_agents() == []
+    for run in runs:
+        assert run.status == 0, run.err
+        assert len(run["agents"]) == 2
+        assert run["sent"] == run["replies"] + run["failed"] + run["in_flight"]
+
+
+def test_a_worker_without_echobench_is_named_with_the_cure(echo_server, tmp_path):
+    with scheduler() as address, worker(address, PYTHONPATH=str(tmp_path)):
+        run = clients(echo_server.address, "--agents", address, env=QUIET)
+    assert run.status == 2
+    assert "has no module clients.agents.engine: install the same echobench there" in run.err
