@@ -128,7 +128,7 @@ def _client(stack: ExitStack, cluster: Cluster) -> distributed.Client:
                 f"no Dask scheduler answers at {cluster.address} ({type(error).__name__}: {error}): start one with "
                 "`dask scheduler`, and `dask worker` on each machine"
             ) from error
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # its processes inherit this: Ctrl-C is ours to pass on
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # its processes inherit this: Ctrl-C is ours to pass on
     try:
         local = distributed.LocalCluster(
             n_workers=cluster.agents,
@@ -142,7 +142,7 @@ def _client(stack: ExitStack, cluster: Cluster) -> distributed.Client:
         stack.enter_context(local)
         return distributed.Client(local)
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
 
 
 def _host_of(address: str) -> str:

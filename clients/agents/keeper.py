@@ -179,6 +179,7 @@ def accepted(listener: socket.socket, token: str) -> socket.socket | None:
 def main(host: str) -> int:
     """Listen at a free port of `host`, and serve one coordinator. The token is the first line of stdin."""
     _die_with_parent()  # also if this process is stopped, and hears nothing
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a load inherits this, and hears when it can
     token = bytearray()
     while not token.endswith(b"\n") and (byte := os.read(_STDIN, 1)):
         token += byte

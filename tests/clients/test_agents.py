@@ -284,6 +284,15 @@ def test_agents_share_connections_and_schedule_and_add_up(echo_server):
     assert all(abs(one.agent_offset_ns) <= one.agent_clock_error_ns for one in group.reports)
 
 
+def test_an_interrupt_before_the_connections_stand_is_heard_when_they_can(echo_server):
+    workload = Workload(connections=2, duration_s=30.0)
+    with agents(2, echo_server.address, workload) as (_, group):
+        group.interrupt()
+        result = group.run(workload, soon)
+    assert result.interrupted
+    assert result.replies == 0
+
+
 def test_a_start_that_was_heard_too_late_is_no_load(echo_server):
     workload = Workload(connections=2, warmup_s=0.0, duration_s=0.1)
     with agents(2, echo_server.address, workload) as (_, group), pytest.raises(LoadError, match="after it"):

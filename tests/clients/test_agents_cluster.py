@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ import time
 
 import psutil
 import pytest
-from helpers.generator import ENVIRONMENT, clients, start_clients
+from helpers.generator import ENVIRONMENT, clients, start_clients, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 QUIET = {"PYTHONWARNINGS": "default"}
@@ -110,6 +111,29 @@ def test_a_stopped_part_of_an_agent_is_a_lost_agent(victim, echo_server):
     assert "agent-lost: agent " in said
     assert process.returncode == 4
     assert time.monotonic() - began_s < 15  # 2 s of load, 3 s of silence, and the cluster's end
+
+
+def test_an_interrupt_ends_the_window_and_shows_what_was_measured(echo_server):
+    process = start_clients(
+        *(echo_server.address, "-c", 6, "-d", "60s", "--warmup", "0s", "--agents", "local:3", "--coordinated"),
+        env=QUIET,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            assert process.stdout.readline() == "CONNECTED 6 6\n"
+            start_ns = time.monotonic_ns() + 10**9
+            process.stdin.write(f"GO {start_ns}\n")
+            process.stdin.flush()
+            wait_until(start_ns + 10**9)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all processes of the command
+            out, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    result = json.loads(out)
+    assert result["interrupted"]
+    assert result["replies"] > 0
+    assert "Traceback" not in said
 
 
 def test_no_load_is_left_when_the_coordinator_is_killed(echo_server):
