@@ -81,6 +81,13 @@ def tests_live(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def cluster(session: nox.Session) -> None:
+    """Run the tests of agents on Dask clusters that are made on this machine."""
+    install(session, "test")
+    session.run("python", "-m", "pytest", "-m", "cluster", "tests/clients", *session.posargs)
+
+
+@nox.session(default=False)
 def regress(session: nox.Session) -> None:
     """Compare the working tree with where it left the main branch; `-- --minutes 6` goes to `bench regress`."""
     install(session)

@@ -54,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
         add(*key.flags, dest=key.name, metavar=key.metavar, help=f"{key.about} ({default})")
     add("--workload", metavar="JSON", help="all of the above at once, as `workload` in --json; @FILE reads a file")
     add("--workers", type=int, default=1, metavar="N", help="processes to share the load (1)")
+    add("--agents", metavar="CLUSTER", help="share the load over a Dask cluster: local:N, tcp://HOST:PORT or tls://…")
+    add("--insecure-cluster", action="store_true", help="with --agents: use a cluster elsewhere without TLS")
     add("--reference", action="store_true", help="make the load with the C generator: faster, for plain loads only")
     add("--tls", action="store_true", help="speak TLS")
     add("--cafile", metavar="FILE", help="certificates to trust, with --tls")
@@ -66,14 +68,21 @@ def parser() -> argparse.ArgumentParser:
     add("--tag", metavar="TAG", help=f"with --hlog: tag of the log's lines ({TAG})")
     add("--samples", type=Path, metavar="FILE.parquet", help="write due, sent and done of every reply")
     add("--coordinated", action="store_true", help="print CONNECTED, wait on stdin for `GO start_ns` (monotonic clock)")
-    add("--shard", type=_shard, help=argparse.SUPPRESS)
+    add(
+        "--share",
+        type=_share,
+        metavar="I/N",
+        help="with --coordinated: carry share I of N, from 0, and print what adds up",
+    )
     add("--parts", type=Path, help=argparse.SUPPRESS)
     add("--via", help=argparse.SUPPRESS)
     return made
 
 
-def _shard(text: str) -> Shard:
+def _share(text: str) -> Shard:
     worker, _, workers = text.partition("/")
+    if not (worker.isdecimal() and workers.isdecimal() and int(worker) < int(workers)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: write I/N with I from 0 to N-1, as in 0/3")
     return Shard(worker=int(worker), workers=int(workers))
 
 
@@ -108,6 +117,25 @@ def worker_arguments(options: argparse.Namespace, workload: Workload, target: Ta
     return words
 
 
+def agent_arguments(options: argparse.Namespace, workload: Workload, target: Target) -> list[str]:
+    """Return what all agents of this load are told: of our files and our printing, nothing."""
+    words = [options.target, "--workload", json.dumps(workload.to_json())]
+    words += ["--via", target.host] if target.is_tcp else []
+    return words + [f"--{name}" for name in ("tls", "insecure") if getattr(options, name)]
+
+
+def check_agents(options: argparse.Namespace, agents: int, workload: Workload) -> None:
+    """Raise WorkloadError for options that agents have no use for, and for more agents than connections."""
+    others = {"workers": options.workers > 1, "reference": options.reference, "live": options.live}
+    others |= {name: getattr(options, name) is not None for name in ("hlog", "samples", "cafile", "share")}
+    if wrong := [f"--{name}" for name, is_given in others.items() if is_given]:
+        raise WorkloadError(f"--agents makes the load on other machines: leave out {', '.join(wrong)}")
+    if agents > workload.connections:
+        raise WorkloadError(
+            f"{agents} agents cannot share {workload.connections} connections: use more connections or fewer agents"
+        )
+
+
 def target_of(options: argparse.Namespace, timeout_s: float) -> Target:
     """Return the target at the address to be used, each attempt taking `timeout_s` at most. Raise TargetError.
 
@@ -119,7 +147,7 @@ def target_of(options: argparse.Namespace, timeout_s: float) -> Target:
         raise TargetError("--insecure trusts any certificate: leave --cafile out")
     trust = {"cafile": options.cafile, "insecure": options.insecure}
     named = parse_target(options.target, tls=options.tls, via=options.via, **trust)
-    if options.shard is not None:
+    if options.share is not None:
         return named
     target = named.reached(timeout_s)
     if target.address != named.address:
@@ -138,10 +166,11 @@ def check_reference(options: argparse.Namespace, workload: Workload, target: Tar
         raise WorkloadError(f"{reference.LIMITS}, in one process without --samples: leave the other options out")
 
 
-def preflight(workload: Workload, target: Target, workers: int, descriptors: int) -> None:
-    """Raise WorkloadError if the machine cannot hold the load, before any connection is made."""
-    if workers < 1:
-        raise WorkloadError(f"--workers is {workers}, and must be 1 or more")
+def preflight(options: argparse.Namespace, workload: Workload, target: Target, descriptors: int) -> None:
+    """Raise WorkloadError if the machine cannot hold the load, or the share of it, before any connection is made."""
+    if options.workers < 1:
+        raise WorkloadError(f"--workers is {options.workers}, and must be 1 or more")
+    workers = options.workers if options.share is None else options.share.workers
     if workers > workload.connections:
         raise WorkloadError(
             f"--workers is {workers}, and {workers} workers cannot share {workload.connections} connections:"
@@ -168,14 +197,16 @@ def preflight(workload: Workload, target: Target, workers: int, descriptors: int
         )
     if target.is_tcp and _PORT_RANGE.exists():
         first, last = map(int, _PORT_RANGE.read_text().split())
-        if workload.connections > last - first + 1:
+        connections = workload.connections if options.share is None else per_worker
+        if connections > last - first + 1:
             raise WorkloadError(
-                f"{workload.connections} connections to one address need as many local ports, and there are "
+                f"{connections} connections to one address need as many local ports, and there are "
                 f"{last - first + 1} ({_PORT_RANGE}): widen the range or use fewer connections"
             )
-    if workers > (most := _WORKERS_PER_CPU * _cpus()):
+    if options.workers > (most := _WORKERS_PER_CPU * _cpus()):
         raise WorkloadError(
-            f"--workers is {workers}, and must be {most} or less: each keeps a CPU busy, and there are {_cpus()}"
+            f"--workers is {options.workers}, and must be {most} or less: "
+            f"each keeps a CPU busy, and there are {_cpus()}"
         )
 
 
@@ -185,6 +216,18 @@ def _cpus() -> int:
 
 def _memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_sharing(options: argparse.Namespace) -> None:
+    """Raise WorkloadError if a share is asked for with what only a whole load has. A worker's is made by ourselves."""
+    if options.insecure_cluster and options.agents is None:
+        raise WorkloadError("--insecure-cluster is about a cluster of agents: give --agents too")
+    whole = options.workers > 1 or options.hlog or options.samples or options.reference or not options.coordinated
+    if options.share is not None and options.parts is None and whole:
+        raise WorkloadError(
+            "--share is a part of a load that others make too: give --coordinated, and leave out --workers, "
+            "--reference, --hlog and --samples"
+        )
 
 
 def check_outputs(options: argparse.Namespace) -> None:

@@ -20,6 +20,7 @@ from clients.arguments import (
     TAG,
     check_outputs,
     check_reference,
+    check_sharing,
     parser,
     preflight,
     target_of,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from clients.agents.run import Seen
     from clients.judging import Judged
     from clients.result import Result
     from clients.target import Target
@@ -56,13 +58,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         workload, thresholds = workload_asked(options), judging.thresholds_of(options.fail_if)
         target = target_of(options, workload.timeout_s)
-        preflight(workload, target, options.workers, descriptors)
+        if options.agents is None:
+            preflight(options, workload, target, descriptors)
         check_outputs(options)
+        check_sharing(options)
         if options.reference:
             check_reference(options, workload, target)
-        if options.shard is not None:
+        if options.share is not None:
             return _child(options, target, workload)
-        result = _measured(options, target, workload)
+        agents: Seen | None = None
+        if options.agents is None:
+            result = _measured(options, target, workload)
+        else:
+            from clients.agents.run import by_agents  # noqa: PLC0415 - a worker has no use for it
+
+            result, agents = by_agents(options, target, workload)
     except WorkloadError as error:
         print(f"clients: {error}", file=sys.stderr)
         return WRONG_USE
@@ -70,19 +80,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"clients: {error}", file=sys.stderr)
         return INVALID
     judged = judging.judge(result, thresholds)
-    _show(options, target, result, judged)
+    _show(options, target, result, judged, agents)
     return _status(result, judged)
 
 
-def _show(options: argparse.Namespace, target: Target, result: Result, judged: Sequence[Judged]) -> None:
+def _show(
+    options: argparse.Namespace, target: Target, result: Result, judged: Sequence[Judged], agents: Seen | None
+) -> None:
     blank = summary.why_blank(result, target.text)
     if options.json or options.coordinated:
         said = {"thresholds": [one.to_json() for one in judged]} if judged else {}
+        said |= agents.to_json() if agents else {}
         print(json.dumps({"address": target.where, **result.to_json(), **said}), flush=True)
     elif blank:
         print(f"clients: {blank}", file=sys.stderr)
     else:
         print(summary.text(result, target.text if target.text == target.where else f"{target.text} at {target.where}"))
+        print(f"\n{agents.text()}" if agents else "", end="\n" if agents else "")
         print("".join(f"\n  {one.sentence}" for one in judged), end="\n" if judged else "")
     if result.workers_lost:
         print(f"clients: {result.workers_lost} of {options.workers} workers died", file=sys.stderr)
@@ -134,9 +148,9 @@ def _several(options: argparse.Namespace, target: Target, workload: Workload, sc
 
 
 def _child(options: argparse.Namespace, target: Target, workload: Workload) -> int:
-    base = options.parts / f"{options.shard.worker:04}"
-    log = base.with_suffix(".hlog") if options.hlog else None
-    part = base.with_suffix(".npy") if options.samples else None
+    base = None if options.parts is None else options.parts / f"{options.share.worker:04}"
+    log = base.with_suffix(".hlog") if base and options.hlog else None
+    part = base.with_suffix(".npy") if base and options.samples else None
     result = _run(options, target, workload, log, part)
     print(json.dumps(result.to_wire()), flush=True)
     return FINE
@@ -145,11 +159,11 @@ def _child(options: argparse.Namespace, target: Target, workload: Workload) -> i
 def _run(
     options: argparse.Namespace, target: Target, workload: Workload, log: Path | None, part: Path | None
 ) -> Result:
-    shard: Shard = options.shard or Shard()
+    shard: Shard = options.share or Shard()
     kind = RawRecorder if part is not None else LiveRecorder if options.live else Recorder
     recorder = kind(open_loop=workload.is_open_loop)
     with nullcontext() if log is None else log.open("w") as stream:
-        if stream is not None and options.shard is None:
+        if stream is not None and options.share is None:
             stream.write(hlog.header(time.time()))
         interval_log = None if stream is None else hlog.IntervalLog(stream, options.tag or TAG)
         if options.reference:
@@ -164,7 +178,7 @@ def _run(
                 gives_up=not (options.coordinated or options.json),  # programs get the window that they asked for
             )
         with interruptible(load.interrupt) as interrupts:
-            is_told = options.coordinated or options.shard is not None
+            is_told = options.coordinated or options.share is not None
             result = load.run(partial(coordinated, interrupts) if is_told else soon)
     if part is not None and isinstance(recorder, RawRecorder):
         samples.save_part(recorder, (result.window_start_ns, result.window_end_ns), part)

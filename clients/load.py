@@ -135,6 +135,7 @@ class Load:
         if not result.interrupted and not is_vain:
             start_ns = announce(result.connections_established, len(self._numbers))
             if start_ns is not None:
+                result.told_late_ns = max(0, self._now_ns() - start_ns)
                 await self._converse(start_ns)
                 return
             result.interrupted = True

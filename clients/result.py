@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from clients.faults import OURS, Failure
@@ -63,13 +63,15 @@ class Result:
 
     `sent` counts the requests open during the window: sent in it, or sent before and not yet answered when it began, so
     that sent = replies + failed + in_flight. `failures` also holds what has no request: refused, unsent. `idle_closed`
-    counts connections that the server closed with no request open; that is no failure.
+    counts connections that the server closed with no request open; that is no failure. `told_late_ns` is how long after
+    the start the last worker heard of it, 0 if in time.
     """
 
     workload: Workload
     window_start_ns: int = 0
     window_end_ns: int = 0
     loaded_ns: int | None = None
+    told_late_ns: int = 0
     sent: int = 0
     failed: int = 0
     in_flight: int = 0
@@ -104,16 +106,26 @@ class Result:
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.interrupted |= other.interrupted
-        starts = [result.window_start_ns for result in (self, other) if result.window_end_ns]
-        self.window_start_ns = min(starts, default=0)  # a worker that was interrupted too soon has no window
+        self.told_late_ns = max(self.told_late_ns, other.told_late_ns)
+        measured = [
+            one for one in (self, other) if one.window_end_ns
+        ]  # one that was interrupted too soon has no window
+        start_ns = min((one.window_start_ns for one in measured), default=0)
+        moved = [interval for one in measured for interval in one.timeline_since(start_ns)]
+        self.window_start_ns = start_ns
         self.window_end_ns = max(self.window_end_ns, other.window_end_ns)
         timeline: list[Interval] = []
-        for interval in sorted([*self.timeline, *other.timeline], key=lambda interval: interval.at_ns):
+        for interval in sorted(moved, key=lambda interval: interval.at_ns):
             if timeline and interval.at_ns - timeline[-1].at_ns < timeline[-1].length_ns // 2:
                 timeline[-1].merge(interval)
             else:  # workers cut the window at the same planned times, but one that was held up may have missed some
                 timeline.append(interval)
         self.timeline = timeline
+
+    def timeline_since(self, start_ns: int) -> list[Interval]:
+        """Return the timeline as told from a start of the window that is not later than ours."""
+        later_ns = self.window_start_ns - start_ns
+        return [replace(interval, at_ns=interval.at_ns + later_ns) for interval in self.timeline]
 
     @property
     def not_made(self) -> int:
@@ -206,4 +218,4 @@ _SUMS = (
     "cpu_s",
     "spin_s",
 )
-_WIRE_FIELDS = ("window_start_ns", "window_end_ns", *_SUMS, "interrupted")
+_WIRE_FIELDS = ("window_start_ns", "window_end_ns", "told_late_ns", *_SUMS, "interrupted")

@@ -1,6 +1,6 @@
 """Several processes carrying one load: started, lined up on a common start, collected and merged.
 
-A child is `python -m clients` with its shard named; it speaks the same protocol as a coordinated run: `CONNECTED` when
+A child is `python -m clients` with its share named; it speaks the same protocol as a coordinated run: `CONNECTED` when
 its connections stand, then `GO` with the start time, then its result on one line. A child that dies is a lost worker:
 the others' results stand, and the loss is counted.
 """
@@ -41,9 +41,9 @@ class WorkerGroup:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits this
         try:
             for worker in range(self._workers):
-                shard = f"{worker}/{self._workers}"
+                share = f"{worker}/{self._workers}"
                 child = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "clients", *self._arguments, "--shard", shard],
+                    [sys.executable, "-P", "-m", "clients", *self._arguments, "--share", share],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,

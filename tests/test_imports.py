@@ -24,8 +24,12 @@ OURS = {*ROOMS, "tests"}
 CLIENTS_LIBRARIES = {"numpy", "hdrh"}
 FRAMES_AND_PLOTS = {"pandas", "matplotlib"}
 
-# Asked for by name and used when the load is over; that it is not loaded before is a test below.
-CLIENTS_AFTERWARDS = {("clients.samples", "pyarrow")}
+# Asked for by name, and used in no process that loads; that they are not loaded without is a test below.
+CLIENTS_AFTERWARDS = {
+    ("clients.samples", "pyarrow"),
+    ("clients.agents.engine", "dask"),
+    ("clients.agents.engine", "distributed"),
+}
 
 # What bench may know of the load generator: values that describe and hold a measurement, nothing that measures.
 CLIENTS_VALUES = {
@@ -255,6 +259,7 @@ VIOLATIONS = [
     ("servers/mine.py", "LIBRARY = 'trio'\nimport trio\nfrom servers import RECV_SIZE, threads", None),
     ("servers/__init__.py", "import bench", "standard library and the one library"),
     ("clients/load.py", "import bench.errors", "standard library, numpy and hdrh"),
+    ("clients/agents/group.py", "import distributed", "standard library, numpy and hdrh"),
     ("clients/load.py", "import pandas as pd", "standard library, numpy and hdrh"),
     ("clients/load.py", "import importlib\nimportlib.import_module('pyarrow')", "standard library, numpy and hdrh"),
     ("clients/load.py", "from . import kernel", "absolute"),
@@ -337,9 +342,9 @@ except SystemExit as end:
 
 
 def test_a_process_that_measures_loads_no_frames():
-    loaded = loaded_by("import clients.__main__, clients.cli, clients.samples")
+    loaded = loaded_by("import clients.__main__, clients.cli, clients.samples, clients.agents.keeper")
     assert "numpy" in loaded
-    assert not loaded & {"pandas", "matplotlib", "scipy", "pyarrow", "bench"}
+    assert not loaded & {"pandas", "matplotlib", "scipy", "pyarrow", "dask", "distributed", "bench"}
 
 
 def test_a_process_that_is_measured_loads_nothing_of_ours_but_servers():

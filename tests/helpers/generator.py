@@ -70,10 +70,13 @@ class Run:
 
 
 def start_clients(*arguments: object, beside: Path | None = None, **options: Any) -> subprocess.Popen[str]:
-    """Start `python -m clients` with pipes; the caller ends it. Modules in the folder `beside` come first."""
+    """Start `python -m clients` with pipes; the caller ends it. Modules in the folder `beside` come first.
+
+    `env` adds to our environment.
+    """
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     command = [sys.executable, "-P", "-m", "clients", *map(str, arguments)]
-    env = {**os.environ, **ENVIRONMENT}
+    env = {**os.environ, **ENVIRONMENT, **options.pop("env", {})}
     if beside is not None:
         env["PYTHONPATH"] = f"{beside}{os.pathsep}{CHECKOUT}"
     return subprocess.Popen(command, text=True, env=env, **{**pipes, **options})

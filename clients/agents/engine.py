@@ -1,0 +1,201 @@
+"""Agents by way of Dask: a cluster is reached or made, its workers are looked over, and each starts a keeper.
+
+The only file that imports Dask, and only when `--agents` was given. An actor is bound to its worker, is never made
+anew, and is asked nothing while a load runs: what passes then goes over the keeper's own line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import platform
+import secrets
+import signal
+import subprocess
+import sys
+import weakref
+from contextlib import ExitStack, contextmanager
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask
+import distributed
+
+from clients.agents.asked import is_loopback
+from clients.agents.keeper import PACKAGES, path_of_packages
+from clients.agents.line import Seat
+from clients.workload import WorkloadError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clients.agents.asked import Cluster
+    from clients.target import Target
+
+REACH_S = 10
+_PROFILE = ("profile", "profile-cycle")
+_NO_PROFILE = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.interval": "10s"}
+
+
+class Agent:
+    """The actor: what it says of its machine, and the keeper that it starts there. It holds the keeper's stdin open."""
+
+    def __init__(self) -> None:
+        """Turn the worker's profiler off, which would wake up every 10 ms."""
+        callbacks = distributed.get_worker().periodic_callbacks
+        for name in _PROFILE:
+            if name in callbacks:
+                callbacks[name].stop()
+        self._keeper: subprocess.Popen[str] | None = None
+
+    def describe(self) -> dict[str, str]:
+        """Return what has to be like ours, and which network this is."""
+        return described()
+
+    def open(self, host: str, token: str) -> int:
+        """Start a keeper that listens at `host`; return its port."""
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-P", "-m", "clients.agents.keeper", host],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path_of_packages()},
+            start_new_session=True,  # an interrupt at a terminal is the coordinator's to pass on
+        )
+        weakref.finalize(self, _end, self._keeper)
+        assert self._keeper.stdin is not None
+        assert self._keeper.stdout is not None
+        self._keeper.stdin.write(token + "\n")
+        self._keeper.stdin.flush()
+        return int(self._keeper.stdout.readline())
+
+
+def _end(keeper: subprocess.Popen[str]) -> None:
+    """End a keeper whose actor was let go. It has ended with its line, unless it was stopped."""
+    keeper.kill()
+    keeper.communicate()
+
+
+def described() -> dict[str, str]:
+    """Return the versions that agents must share, and which network namespace of which machine this is."""
+    digest = hashlib.sha256()
+    for path in sorted((PACKAGES / "clients").rglob("*.py")):
+        digest.update(path.read_bytes())
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    network = Path("/proc/self/ns/net")
+    return {
+        "echobench": digest.hexdigest()[:12],
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Dask": distributed.__version__,
+        "network": f"{boot.read_text().strip()} {network.readlink()}" if boot.exists() else platform.node(),
+    }
+
+
+@contextmanager
+def seats(cluster: Cluster, target: Target) -> Iterator[list[Seat]]:
+    """Yield where each agent of a cluster listens. Raise WorkloadError for a cluster that cannot be used.
+
+    At the end the actors are let go, and with them the keepers; a cluster that was made here is ended.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(_NO_PROFILE))
+        client = stack.enter_context(_client(stack, cluster))
+        hosts = {address: _host_of(address) for address in client.scheduler_info()["workers"]}
+        if not hosts:
+            raise WorkloadError(f"the cluster at {cluster.address} has no workers: start `dask worker` on each machine")
+        _check_dask(client)
+        _check_installed(client)
+        agents = {address: _agent(client, address) for address in hosts}
+        _check_alike({address: agent.describe().result(REACH_S) for address, agent in agents.items()}, target)
+        found = []
+        for number, (address, agent) in enumerate(agents.items()):
+            token = secrets.token_hex(16)
+            port = agent.open(hosts[address], token).result(REACH_S)
+            found.append(Seat(f"{number}@{hosts[address]}", hosts[address], port, token))
+        yield found
+
+
+def _client(stack: ExitStack, cluster: Cluster) -> distributed.Client:
+    if not cluster.is_local:
+        try:
+            return distributed.Client(cluster.address, timeout=REACH_S)
+        except (OSError, ValueError, TypeError) as error:
+            raise WorkloadError(
+                f"no Dask scheduler answers at {cluster.address} ({type(error).__name__}: {error}): start one with "
+                "`dask scheduler`, and `dask worker` on each machine"
+            ) from error
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # its processes inherit this: Ctrl-C is ours to pass on
+    try:
+        local = distributed.LocalCluster(
+            n_workers=cluster.agents,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            worker_dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+        stack.enter_context(local)
+        return distributed.Client(local)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _host_of(address: str) -> str:
+    return address.partition("://")[2].rpartition(":")[0].strip("[]")
+
+
+def _check_dask(client: distributed.Client) -> None:
+    """Raise WorkloadError if a part of the cluster runs another Dask, before anything is asked of it."""
+    found = client.get_versions()
+    mine = found["client"]["packages"]["distributed"]
+    for name, one in {"scheduler": found["scheduler"], **found["workers"]}.items():
+        theirs = one["packages"]["distributed"]
+        if theirs != mine:
+            raise WorkloadError(
+                f"{name} runs Dask distributed {theirs}, and this machine {mine}: install one version everywhere"
+            )
+
+
+def _check_installed(client: distributed.Client) -> None:
+    """Raise WorkloadError for a worker that cannot import this file, which an actor would wait for in vain."""
+    found = client.run(find_spec, __name__, on_error="return")  # of the standard library, so that every worker has it
+    for address, spec in found.items():
+        if not isinstance(spec, ModuleSpec):
+            raise WorkloadError(
+                f"the worker {address} has no module {__name__}: install the same echobench there, and start "
+                f"`dask worker` with PYTHONPATH={PACKAGES} (or where it is there)"
+            )
+
+
+def _agent(client: distributed.Client, address: str) -> Any:
+    asked = client.submit(
+        Agent, actor=True, workers=[address], allow_other_workers=False, retries=0, pure=False, key=f"agent-{address}"
+    )
+    try:
+        return asked.result(REACH_S)
+    except TimeoutError as error:
+        raise WorkloadError(
+            f"the worker {address} does not answer within {REACH_S} s: is it busy or stopped?"
+        ) from error
+
+
+def _check_alike(found: dict[str, dict[str, str]], target: Target) -> None:
+    """Raise WorkloadError for an agent that is unlike this machine, or that cannot reach the target."""
+    here = described()
+    for address, theirs in found.items():
+        for name in ("echobench", "Python", "Dask"):
+            if theirs[name] != here[name]:
+                raise WorkloadError(
+                    f"the worker {address} has {name} {theirs[name]}, and this machine {here[name]}: agents that are "
+                    "unlike make loads that are unlike. Install the same there"
+                )
+        if theirs["network"] != here["network"] and (not target.is_tcp or is_loopback(target.host)):
+            raise WorkloadError(
+                f"the worker {address} is another machine, where {target.text} is not this one: give an address of "
+                "this machine that the agents reach, and have the server listen at it"
+            )

@@ -1,0 +1,338 @@
+"""Agents without a cluster: clocks, lines, keepers in processes of their own, and what adds up.
+
+What needs Dask's processes is in test_agents_cluster.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import psutil
+import pytest
+from helpers.generator import ENVIRONMENT, clients
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clients.agents.asked import Cluster, cluster_asked
+from clients.agents.clocks import Relation, Trip, relation
+from clients.agents.group import AgentGroup, AgentReport, doubts, merged, related
+from clients.agents.line import AgentLostError, Line, Seat, failure
+from clients.arguments import parser, preflight
+from clients.clock import now_ns
+from clients.histogram import Histogram
+from clients.reference import LoadError
+from clients.result import Interval, Result
+from clients.target import parse_target
+from clients.workload import Workload, WorkloadError
+
+TOKEN = "a-word-that-only-we-know"
+SECOND_NS = 1_000_000_000
+DELAYS_NS = st.integers(0, SECOND_NS)
+
+
+@given(st.integers(-(10**15), 10**15), st.lists(st.tuples(DELAYS_NS, DELAYS_NS), min_size=1, max_size=8))
+def test_the_true_offset_lies_within_the_stated_error(true_offset_ns, ways_ns):
+    trips = [Trip(at, at + out + true_offset_ns, at + out + back) for at, (out, back) in enumerate(ways_ns)]
+    found = relation(trips)
+    assert abs(found.offset_ns - true_offset_ns) <= found.error_ns
+    assert found.error_ns == -(-min(out + back for out, back in ways_ns) // 2)
+
+
+def test_what_clocks_drift_during_a_load_is_in_the_error():
+    before, after = Relation(1_000, 10, 20), Relation(1_500, 30, 60)
+    assert before.until(after) == Relation(1_000, 530, 20)
+    assert before.until(Relation(1_000, 5, 10)).error_ns == 10
+
+
+def test_times_are_told_in_both_clocks():
+    clock = Relation(-7_000, 1, 2)
+    assert clock.to_theirs(10_000) == 3_000
+    assert clock.to_ours(clock.to_theirs(10_000)) == 10_000
+
+
+def result_of(values_ns, start_ns):
+    """Return the result of a window of a second, with one interval of its timeline."""
+    made = Result(workload=Workload(connections=3), window_start_ns=start_ns, window_end_ns=start_ns + SECOND_NS)
+    made.histograms["response"].add(values_ns)
+    made.timeline = [Interval(0, SECOND_NS // 10, 0, made.histograms["response"].compact())]
+    made.sent, made.in_flight = len(values_ns) + 1, 1
+    return made
+
+
+def test_merged_histograms_equal_the_pooled_one_and_counts_add_up():
+    values_ns = np.random.default_rng(1).lognormal(12, 2, 3_000).astype(np.int64)
+    offsets_ns = (10**12, -(10**12), 0)
+    shares = [
+        result_of(values_ns[number::3], 5 * SECOND_NS + offset + number * 1_000)
+        for number, offset in enumerate(offsets_ns)
+    ]
+    total = merged(shares, [Relation(offset, 1, 2) for offset in offsets_ns], Workload(connections=3))
+    pooled = Histogram()
+    pooled.add(values_ns)
+    assert total.histograms["response"].counts.tolist() == pooled.counts.tolist()
+    assert total.histograms["response"].percentile_ns(0.99) == pooled.percentile_ns(0.99)
+    assert total.sent == total.replies + total.in_flight == 3_003
+    assert (total.window_start_ns, total.window_end_ns) == (5 * SECOND_NS, 6 * SECOND_NS + 2_000)
+    assert [(interval.at_ns, interval.to_json()["replies"]) for interval in total.timeline] == [(0, 3_000)]
+
+
+def test_a_timeline_is_told_from_the_start_of_the_first_window():
+    values_ns = np.array([1_000], dtype=np.int64)
+    early, late = result_of(values_ns, SECOND_NS), result_of(values_ns, 3 * SECOND_NS)
+    late.merge(early)
+    assert [interval.at_ns for interval in late.timeline] == [0, 2 * SECOND_NS]
+
+
+def report(agent, rate_per_s, error_ns=1_000):
+    return AgentReport(agent, 0, error_ns, 10, 1, rate_per_s, None, None, None, 0.0)
+
+
+def test_doubts_name_the_agent_that_stands_out():
+    alike = [report("a", 1_000.0), report("b", 1_010.0), report("c", 990.0)]
+    assert doubts(alike, SECOND_NS // 10) == {}
+    assert "agent d made 0.40 times" in doubts([*alike, report("d", 400.0)], SECOND_NS // 10)["agents-differ"]
+    apart = doubts([*alike, report("e", 1_000.0, 11_000_000)], SECOND_NS // 10)
+    assert apart.keys() == {"clocks-apart"}
+    assert "agent e is known to 11.0 ms" in apart["clocks-apart"]
+
+
+def test_a_load_that_failed_says_whose_and_why():
+    assert isinstance(failure("b", -9, ""), AgentLostError)
+    assert "agent-lost: agent b lost its load generator, which was ended by SIGKILL" in str(failure("b", -9, ""))
+    assert isinstance(failure("b", 2, "clients: no"), WorkloadError)
+    assert str(failure("b", 4, "clients: no")) == "agent b cannot carry its share: no"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("local:0", "from 1 to"),
+        ("local:many", "from 1 to"),
+        ("10.0.0.1:8786", "is not understood: write local:N"),
+        ("ssh://10.0.0.1:8786", "is not understood: write local:N"),
+        ("tcp://10.0.0.1", "is not understood: write local:N"),
+        ("tcp://10.0.0.1:8786", "Use tls:// with Dask's certificates, or give --insecure-cluster"),
+    ],
+)
+def test_clusters_that_cannot_be_used_are_refused(text, says):
+    with pytest.raises(WorkloadError, match=says):
+        cluster_asked(text, is_insecure=False)
+
+
+def test_clusters_that_can_be_used():
+    assert cluster_asked("local:3", is_insecure=False) == Cluster(3, "")
+    for text in ("tls://10.0.0.1:8786", "tcp://127.0.0.1:8786", "tcp://[::1]:8786"):
+        assert cluster_asked(text, is_insecure=False) == Cluster(0, text)
+    assert cluster_asked("tcp://scheduler:8786", is_insecure=True) == Cluster(0, "tcp://scheduler:8786")
+
+
+def test_without_dask_the_command_that_installs_it_is_named(monkeypatch):
+    monkeypatch.setattr("clients.agents.asked.find_spec", lambda name: None)
+    with pytest.raises(WorkloadError, match=r"python -m pip install 'echobench\[dask\]'"):
+        cluster_asked("local:3", is_insecure=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("-c", 2, "--agents", "local:3"), "3 agents cannot share 2 connections"),
+        (("--agents", "local:2", "--workers", 2, "--hlog", "x.hlog"), "leave out --workers, --hlog"),
+        (("--share", "0/2"), "give --coordinated"),
+        (("--insecure-cluster",), "give --agents too"),
+        (("--share", "2/2"), "'2/2' is no share: write I/N"),
+    ],
+)
+def test_wrong_use_ends_with_2_and_the_cure(arguments, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = clients("127.0.0.1:9", *arguments)
+    assert run.status == 2
+    assert says in run.err
+
+
+def test_a_share_needs_the_descriptors_of_its_own_part():
+    words = ["127.0.0.1:9", "--coordinated"]
+    workload, target = Workload(connections=400), parse_target("127.0.0.1:9")
+    preflight(parser().parse_args([*words, "--share", "3/4"]), workload, target, descriptors=140)
+    with pytest.raises(WorkloadError, match="400 connections in a process need 432 descriptors"):
+        preflight(parser().parse_args(words), workload, target, descriptors=140)
+
+
+@contextmanager
+def keeper(*prefix: str):
+    """Start a keeper, as an actor does; yield its process and where it listens."""
+    process = subprocess.Popen(
+        [*prefix, sys.executable, "-P", "-m", "clients.agents.keeper", "127.0.0.1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **ENVIRONMENT},
+    )
+    with process:
+        try:
+            process.stdin.write(TOKEN + "\n")
+            process.stdin.flush()
+            yield process, Seat("a", "127.0.0.1", int(process.stdout.readline()), TOKEN)
+        finally:
+            process.kill()
+
+
+def test_a_keeper_of_this_machine_has_our_clock():
+    with keeper() as (process, seat):
+        with Line(seat) as line:
+            clock = related(line, 16)
+            assert abs(clock.offset_ns) <= clock.error_ns
+        assert process.wait(10) == 0  # it ends when its line does
+
+
+def test_a_keeper_ends_with_who_started_it():
+    with keeper() as (process, seat), Line(seat) as line:
+        line.trip()
+        process.stdin.close()
+        assert process.wait(10) == 0
+        with pytest.raises(AgentLostError, match="agent-lost: agent a hung up"):
+            line.trip()
+
+
+def test_a_stranger_is_hung_up_on():
+    with keeper() as (_, seat):
+        with Line(seat._replace(token="x" * len(TOKEN))) as stranger, pytest.raises(AgentLostError):
+            stranger.trip()
+        with Line(seat) as line:
+            assert line.trip().theirs_ns > 0
+
+
+def test_a_clock_a_thousand_seconds_off_is_found():
+    unshare = shutil.which("unshare")
+    prefix = (str(unshare), "-T", "--monotonic", "1000", "--fork", "--kill-child")
+    if unshare is None or subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no time namespaces for us here")
+    with keeper(*prefix) as (_, seat), Line(seat) as line:
+        clock = related(line, 16)
+        assert abs(clock.offset_ns - 1_000 * SECOND_NS) <= clock.error_ns
+        assert clock.error_ns < SECOND_NS // 10
+
+
+@contextmanager
+def delaying_relay(port: int, delay_s: float):
+    """Pass everything on to a port of this machine, what we say late; yield the port of the relay."""
+
+    def pump(source, sink, wait_s):
+        while piece := source.recv(65536):
+            time.sleep(wait_s)  # the network under test is the one that is slow
+            sink.sendall(piece)
+
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def serve():
+            ours, _ = listener.accept()
+            theirs = socket.create_connection(("127.0.0.1", port))
+            back = threading.Thread(target=pump, args=(theirs, ours, 0.0))
+            back.start()
+            pump(ours, theirs, delay_s)
+            theirs.shutdown(socket.SHUT_WR)
+            back.join()
+            ours.close()
+            theirs.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        stack.callback(thread.join)
+        yield listener.getsockname()[1]
+
+
+def test_a_way_that_is_5_ms_slower_shows_within_the_error():
+    with keeper() as (_, seat), delaying_relay(seat.port, 0.005) as port, Line(seat._replace(port=port)) as line:
+        clock = related(line, 8)
+    assert clock.error_ns >= 2_500_000
+    assert 0 < clock.offset_ns <= clock.error_ns  # the true one is 0: this machine has one clock
+
+
+@contextmanager
+def agents(count: int, address: str, workload: Workload):
+    """Start keepers; yield their processes and the group over them."""
+    with ExitStack() as stack:
+        started = [stack.enter_context(keeper()) for _ in range(count)]
+        lines = [stack.enter_context(Line(seat._replace(name=f"a{n}"))) for n, (_, seat) in enumerate(started)]
+        arguments = [address, "--workload", json.dumps(workload.to_json())]
+        yield [process for process, _ in started], AgentGroup(lines, arguments)
+
+
+def soon(_established, _requested):
+    return now_ns() + SECOND_NS // 2
+
+
+def test_agents_share_connections_and_schedule_and_add_up(echo_server):
+    workload = Workload(connections=5, rate_per_s=400, arrivals="constant", warmup_s=0.0, duration_s=0.3)
+    with agents(2, echo_server.address, workload) as (_, group):
+        result = group.run(workload, soon)
+    assert result.connections_established == 5
+    assert [one.connections for one in group.reports] == [3, 2]
+    assert result.sent == result.replies + result.failed + result.in_flight
+    assert result.replies == sum(one.replies for one in group.reports)
+    assert 100 <= result.due <= 122  # 400/s for 0.3 s
+    assert all(abs(one.agent_offset_ns) <= one.agent_clock_error_ns for one in group.reports)
+
+
+def test_an_interrupt_before_the_connections_stand_is_heard_when_they_can(echo_server):
+    workload = Workload(connections=2, duration_s=30.0)
+    with agents(2, echo_server.address, workload) as (_, group):
+        group.interrupt()
+        result = group.run(workload, soon)
+    assert result.interrupted
+    assert result.replies == 0
+
+
+def test_a_start_that_was_heard_too_late_is_no_load(echo_server):
+    workload = Workload(connections=2, warmup_s=0.0, duration_s=0.1)
+    with agents(2, echo_server.address, workload) as (_, group), pytest.raises(LoadError, match="after it"):
+        group.run(workload, lambda *_: now_ns() - SECOND_NS // 100)
+
+
+def loads_of(process):
+    return psutil.Process(process.pid).children()
+
+
+@pytest.mark.parametrize("victim", ["keeper", "load"])
+def test_a_killed_agent_ends_the_load_with_its_name(victim, echo_server):
+    workload = Workload(connections=2, warmup_s=0.0, duration_s=30.0)
+    with agents(2, echo_server.address, workload) as (processes, group):
+        killed = []
+
+        def announce(_established, _requested):
+            killed.extend(loads_of(processes[1]))
+            (processes[1] if victim == "keeper" else killed[0]).send_signal(signal.SIGKILL)
+            return now_ns() + SECOND_NS // 5
+
+        began_ns = now_ns()
+        with pytest.raises(AgentLostError, match="agent-lost: agent a1"):
+            group.run(workload, announce)
+        assert now_ns() - began_ns < 10 * SECOND_NS
+        gone, left = psutil.wait_procs(killed, timeout=10)
+        assert (len(gone), left) == (1, [])
+
+
+def test_no_load_is_left_when_the_coordinator_is_gone(echo_server):
+    workload = Workload(connections=1, warmup_s=0.0, duration_s=30.0)
+    with keeper() as (process, seat):
+        with Line(seat) as line:
+            load = [echo_server.address, "--workload", json.dumps(workload.to_json())]
+            line.say(f"LOAD {json.dumps([*load, '--coordinated', '--share', '0/1'])}")
+            while (words := line.heard()) is None:
+                pass
+            assert words == "CONNECTED 1 1"
+            line.say(f"GO {now_ns()}")
+            started = loads_of(process)
+        assert process.wait(10) == 0
+        assert psutil.wait_procs(started, timeout=10)[1] == []
+        assert len(started) == 1

@@ -1,0 +1,206 @@
+"""Agents on real Dask clusters of this machine: `nox -s cluster` runs these."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from helpers.generator import ENVIRONMENT, clients, start_clients, wait_until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+QUIET = {"PYTHONWARNINGS": "default"}
+"""Dask's own warnings are not ours to end with."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    yield
+    ours = {process.pid for process in psutil.Process().children(recursive=True)}
+    left = [process for process in of_agents() if process.pid in ours or process.ppid() == 1]
+    assert psutil.wait_procs(left, timeout=10)[1] == []
+
+
+def of_agents():
+    """Return the keepers of this machine, and the loads that they started."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+            command = process.cmdline()
+            if "clients.agents.keeper" in command or "--share" in command:
+                found.append(process)
+    return found
+
+
+def test_three_local_agents_share_one_load(echo_server):
+    load = (echo_server.address, "-c", 7, "--rate", 3000, "--arrivals", "poisson", "-d", "1s", "--warmup", "0.2s")
+    run = clients(*load, "--agents", "local:3", "--json", env=QUIET)
+    assert run.status == 0, run.err
+    result = run.result
+    assert result["sent"] == result["replies"] + result["failed"] + result["in_flight"]
+    assert result["connections_established"] == 7
+    assert [one["connections"] for one in result["agents"]] == [3, 2, 2]
+    assert sum(one["replies"] for one in result["agents"]) == result["replies"]
+    assert result["replies_per_s"] == pytest.approx(3000, rel=0.15)
+    assert all(abs(one["agent_offset_ns"]) <= one["agent_clock_error_ns"] for one in result["agents"])
+
+
+def processes_below(process, word):
+    """Return the descendants with this word in their command, as soon as there are three."""
+    deadline_s = time.monotonic() + 60
+    while True:
+        below = [one for one in psutil.Process(process.pid).children(recursive=True) if one.is_running()]
+        found = []
+        for one in below:
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                if word in one.cmdline():
+                    found.append(one)
+        if len(found) == 3:
+            return found
+        assert time.monotonic() < deadline_s, "the agents did not start"
+        time.sleep(0.05)  # nothing tells of another process's grandchildren
+
+
+@pytest.mark.parametrize("victim", ["worker", "keeper", "load"])
+def test_a_killed_part_of_an_agent_is_a_lost_agent(victim, echo_server):
+    process = start_clients(
+        echo_server.address, "-c", 6, "-d", "60s", "--warmup", "0s", "--agents", "local:3", "--coordinated", env=QUIET
+    )
+    with process:
+        try:
+            assert process.stdout.readline() == "CONNECTED 6 6\n"
+            process.stdin.write(f"GO {time.monotonic_ns() + 10**9}\n")
+            process.stdin.flush()
+            if victim == "worker":
+                (chosen, *_) = [one.parent() for one in processes_below(process, "clients.agents.keeper")]
+            else:
+                chosen, *_ = processes_below(process, "--share" if victim == "load" else "clients.agents.keeper")
+            chosen.send_signal(signal.SIGKILL)
+            _, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert "agent-lost: agent " in said
+    assert process.returncode == 4
+
+
+@pytest.mark.parametrize("victim", ["keeper", "load"])
+def test_a_stopped_part_of_an_agent_is_a_lost_agent(victim, echo_server):
+    process = start_clients(
+        echo_server.address, "-c", 6, "-d", "1s", "--warmup", "0s", "--agents", "local:3", "--coordinated", env=QUIET
+    )
+    with process:
+        try:
+            assert process.stdout.readline() == "CONNECTED 6 6\n"
+            chosen, *_ = processes_below(process, "--share" if victim == "load" else "clients.agents.keeper")
+            chosen.suspend()
+            process.stdin.write(f"GO {time.monotonic_ns() + 10**9}\n")
+            process.stdin.flush()
+            began_s = time.monotonic()
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            if chosen.is_running():
+                chosen.kill()
+    assert "agent-lost: agent " in said
+    assert process.returncode == 4
+    assert time.monotonic() - began_s < 15  # 2 s of load, 3 s of silence, and the cluster's end
+
+
+def test_an_interrupt_ends_the_window_and_shows_what_was_measured(echo_server):
+    process = start_clients(
+        *(echo_server.address, "-c", 6, "-d", "60s", "--warmup", "0s", "--agents", "local:3", "--coordinated"),
+        env=QUIET,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            assert process.stdout.readline() == "CONNECTED 6 6\n"
+            start_ns = time.monotonic_ns() + 10**9
+            process.stdin.write(f"GO {start_ns}\n")
+            process.stdin.flush()
+            wait_until(start_ns + 10**9)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all processes of the command
+            out, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    result = json.loads(out)
+    assert result["interrupted"]
+    assert result["replies"] > 0
+    assert "Traceback" not in said
+
+
+def test_no_load_is_left_when_the_coordinator_is_killed(echo_server):
+    process = start_clients(
+        echo_server.address, "-c", 6, "-d", "60s", "--warmup", "0s", "--agents", "local:3", "--coordinated", env=QUIET
+    )
+    with process:
+        assert process.stdout.readline() == "CONNECTED 6 6\n"
+        process.stdin.write(f"GO {time.monotonic_ns() + 10**9}\n")
+        process.stdin.flush()
+        started = processes_below(process, "--share") + processes_below(process, "clients.agents.keeper")
+        process.kill()
+        assert psutil.wait_procs(started, timeout=10)[1] == []
+
+
+def test_a_scheduler_that_is_not_there_is_named(echo_server):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    run = clients(echo_server.address, "--agents", f"tcp://127.0.0.1:{port}", env=QUIET)
+    assert run.status == 2
+    assert "no Dask scheduler answers at tcp://127.0.0.1" in run.err
+
+
+@contextlib.contextmanager
+def dask(role: str, *arguments: str, says: str, **variables: str):
+    """Run `dask scheduler` or `dask worker`; yield the line that it says when it is ready."""
+    command = [sys.executable, "-P", "-m", f"distributed.cli.dask_{role}", *arguments, "--no-dashboard"]
+    env = {**os.environ, **ENVIRONMENT, **QUIET, **variables}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            yield next(line for line in process.stderr if says in line)
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+@contextlib.contextmanager
+def scheduler():
+    """Run a scheduler on this machine; yield its address."""
+    with dask("scheduler", "--host", "127.0.0.1", "--port", "0", says="Scheduler at:") as line:
+        yield line.split()[-1]
+
+
+def worker(address: str, **variables: str):
+    return dask("worker", address, "--host", "127.0.0.1", "--no-nanny", says="Registered to:", **variables)
+
+
+def test_a_scheduler_without_workers_is_named(echo_server):
+    with scheduler() as address:
+        run = clients(echo_server.address, "--agents", address, env=QUIET)
+    assert run.status == 2
+    assert "has no workers: start `dask worker` on each machine" in run.err
+
+
+def test_workers_of_a_cluster_share_one_load_after_another(echo_server):
+    with scheduler() as address, worker(address), worker(address):
+        load = (echo_server.address, "-c", 4, "-d", "0.5s", "--warmup", "0.1s", "--agents", address, "--json")
+        runs = [clients(*load, env=QUIET) for _ in range(2)]
+        assert of_agents() == []
+    for run in runs:
+        assert run.status == 0, run.err
+        assert len(run["agents"]) == 2
+        assert run["sent"] == run["replies"] + run["failed"] + run["in_flight"]
+
+
+def test_a_worker_without_echobench_is_named_with_the_cure(echo_server, tmp_path):
+    with scheduler() as address, worker(address, PYTHONPATH=str(tmp_path)):
+        run = clients(echo_server.address, "--agents", address, env=QUIET)
+    assert run.status == 2
+    assert "has no module clients.agents.engine: install the same echobench there" in run.err
