@@ -65,7 +65,7 @@ def test_what_a_run_did_not_check_is_said_with_the_command(folder):
     assert found["my own server"] == "not checked: echobench check --target 10.0.0.1:7 does"
 
 
-def test_a_section_has_the_end_of_the_log_and_only_files_that_exist(folder):
+def test_a_section_has_the_end_of_the_log_and_existing_files_only(folder):
     run = run_folder.load(folder)
     found = {server.name: server for server in servers(run, rank(run), folder)}
     said = found["coroutines"].said.splitlines()
