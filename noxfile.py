@@ -170,6 +170,13 @@ def screen(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def scale(session: nox.Session) -> None:
+    """Measure what the frames and the page of a run of 10,000 trials cost. `-- --trials 1000`; it takes minutes."""
+    install(session)
+    session.run("python", "-m", "sharpness.scale", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session(default=False)
 def conformance(session: nox.Session) -> None:
     """Run the conformance cases against the servers; `-- threads` picks some."""
     install(session)

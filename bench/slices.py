@@ -27,6 +27,9 @@ VALUE_OF: dict[str, Callable[[Slice], float | None]] = {
 }
 """What a slice says of a metric, by the column of the metric. No other metric can be told from a slice."""
 
+READ = ("pass", "slice_s", "replies", "server_cpu_s", "response_p50_ns")
+"""The columns of slices.parquet that are read here."""
+
 
 def log_ratios(ours: Sequence[Slice], theirs: Sequence[Slice], column: str) -> list[float]:
     """Return log(ours / theirs) of a metric for each pass in which both have a value above zero, in their order."""

@@ -105,7 +105,7 @@ def test_micro_takes_options(noxfile):
     assert session.ran == [("python", "tests/micro", "--quick", "--python")]
 
 
-@pytest.mark.parametrize("name", ["power", "slices", "designs", "screen"])
+@pytest.mark.parametrize("name", ["power", "slices", "designs", "screen", "scale"])
 def test_sessions_on_the_instrument_take_options(noxfile, name):
     session = FakeSession("--summary", "x.md")
     getattr(noxfile, name)(session)

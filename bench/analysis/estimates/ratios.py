@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.estimates.cells import LEVEL, is_held_down, measured_solo
 from bench.analysis.runs.run_folder import plain_rows
 from bench.errors import unknown_name
-from bench.slices import VALUE_OF, log_ratio
+from bench.slices import READ, VALUE_OF, log_ratio
 from bench.stats import Estimate, geometric_mean_interval, hodges_lehmann
 
 if TYPE_CHECKING:
@@ -96,9 +96,19 @@ class Ratios:
             launch = _Launch(row["round"], block, row, slices.get(row["trial"], ()))
             self._launches[row["server"], row["workload"]].append(launch)
         self._trials = dict(iter(rows.groupby(["server", "workload"])))
+        self._known: dict[tuple[str, str, str, str], Ratio] = {}
 
     def of(self, metric: Metric, workload: str, server: str, baseline: str) -> Ratio:
-        """Return the metric of `server` over that of `baseline` under a workload; NaN if they have no pair."""
+        """Return the metric of `server` over that of `baseline` under a workload; NaN if they have no pair.
+
+        A ranking asks for one ratio several times, so each is made once.
+        """
+        asked = (metric.column, workload, server, baseline)
+        if asked not in self._known:
+            self._known[asked] = self._made(metric, workload, server, baseline)
+        return self._known[asked]
+
+    def _made(self, metric: Metric, workload: str, server: str, baseline: str) -> Ratio:
         ours, theirs = (self._launches.get((name, workload), ()) for name in (server, baseline))
         pairing, logs = _logs(ours, theirs, metric.column)
         values = tuple(math.exp(log) for log in logs)
@@ -147,6 +157,6 @@ def _of_trials(pairs: Iterable[tuple[_Launch, _Launch]], column: str) -> list[fl
 
 def _by_trial(slices: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
     found: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-    for one in plain_rows(slices):
+    for one in plain_rows(slices[["trial", *READ]]):
         found[one["trial"]].append(one)
     return found

@@ -265,8 +265,10 @@ def _vector(figure: Figure) -> tuple[str, str]:
 
 def _pixels(figure: Figure) -> bytes:
     """Return the PNG in as many colours as one byte holds: a third of the size, without a visible difference."""
-    full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png", dpi=PNG_DPI, pil_kwargs={"compress_level": 0})  # it is read at once
-    few = Image.open(full).convert("RGB").quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="rgba", dpi=PNG_DPI)
+    width, height = (int(inches * PNG_DPI) for inches in figure.get_size_inches())  # as the canvas rounds
+    full = Image.frombuffer("RGBA", (width, height), drawn.getvalue(), "raw", "RGBA", 0, 1)
+    few = full.convert("RGB").quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     few.save(small, format="png", optimize=True)
     return small.getvalue()
