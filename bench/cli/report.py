@@ -1,4 +1,4 @@
-"""`echobench report`: make the tables, plots and report of a run again. Nothing is computed here."""
+"""`echobench report`: make the report of a run again, or one page of several runs. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -8,22 +8,51 @@ import click
 
 from bench.cli.files import read_run
 from bench.cli.options import baseline_option
+from bench.errors import UsageError, unwritable
+from bench.files import write_atomically
 
 
 @click.command("report", short_help="Make the tables, plots and report of a run again.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for report.html and plots/; nothing in RUN is then changed.  [default: RUN]",
+    type=click.Path(path_type=Path),
+    help="Of one run: folder for report.html and plots/; nothing in RUN is then changed.  [default: RUN]  "
+    "Of several: the file.  [default: A-B.html beside the first, from their names]",
 )
 @baseline_option
-def report(*, run: Path, out: Path | None, baseline: str | None) -> None:
+def report(*, runs: tuple[Path, ...], out: Path | None, baseline: str | None) -> None:
     """Make the tables, plots and report of the run in the folder RUN again, and print the path of the report.
 
     Nothing is measured. The same run gives the same files.
+
+    Several RUNS make one page: each server as a ratio to the baseline of its own run, in every run. The exit status is
+    5 if they cannot be compared, because their machine, interpreter, libraries or generator differ: each is named.
     """
+    if len(runs) > 1:
+        click.echo(_several(runs, out, baseline))
+        return
     from bench.analysis.report import page  # noqa: PLC0415 - pandas and matplotlib only once they are needed
 
-    read_run(run)
-    click.echo(page.build(run, out, baseline=baseline))
+    if out is not None and out.is_file():
+        raise UsageError(f"{out} is a file: --out names a folder for the report of one run")
+    read_run(runs[0])
+    click.echo(page.build(runs[0], out, baseline=baseline))
+
+
+def _several(paths: tuple[Path, ...], out: Path | None, baseline: str | None) -> Path:
+    from bench.analysis.comparing.side_by_side import side_by_side  # noqa: PLC0415 - pandas only once it is needed
+    from bench.analysis.report import page, several  # noqa: PLC0415 - as above
+    from bench.experiment.store import INFO_FILE  # noqa: PLC0415 - as above
+
+    if out is not None and (out.is_dir() or out.name == page.REPORT_FILE or (out.parent / INFO_FILE).exists()):
+        raise UsageError(f"{out} is a folder, a report or in the folder of a run: name another file with --out FILE")
+    found = side_by_side([read_run(path) for path in paths], baseline)
+    first = next(iter(found.runs.values()))
+    file = out or first.path.parent / f"{'-'.join(run.id for run in found.runs.values())}.html"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, several.render(found, file.parent))
+    except OSError as error:
+        raise unwritable(file, error, "choose another file with --out") from error
+    return file

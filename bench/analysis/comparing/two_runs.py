@@ -117,17 +117,22 @@ def exit_code(impressions: Iterable[Impression]) -> ExitCode:
 
 def compare_runs(baseline: Run, candidate: Run) -> StoredComparison:
     """Compare every cell that either run has. Raises NoBaselineError naming every field that forbids it."""
-    fields = differences(baseline.info, candidate.info)
-    if fields:
-        raise NoBaselineError(
-            f"{baseline.id} and {candidate.id} cannot be compared: {'; '.join(fields)}. "
-            "Measure both on one machine: echobench regress --base REV"
-        )
+    require_comparable(baseline, candidate)
     cells = list(dict.fromkeys([*_cells(baseline), *_cells(candidate)]))
     impressions = tuple(
         _impression(baseline, candidate, cell, rule) for cell in cells for rule in rules_of((baseline, candidate), cell)
     )
     return StoredComparison(baseline=baseline.id, candidate=candidate.id, impressions=impressions)
+
+
+def require_comparable(a: Run, b: Run) -> None:
+    """Raise NoBaselineError, naming every field that differs, if two runs cannot be compared."""
+    fields = differences(a.info, b.info)
+    if fields:
+        raise NoBaselineError(
+            f"{a.id} and {b.id} cannot be compared: {'; '.join(fields)}. "
+            "Measure both on one machine: echobench regress --base REV"
+        )
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
@@ -202,6 +207,11 @@ def _why_not(runs: tuple[Run, Run], workload: str, sides: Sequence[pd.DataFrame]
             return f"{run.id} has no {rule.title} of this cell"
         if not (values > 0).all():
             return f"{run.id} has a {rule.title} of 0, which gives no ratio"
+    return why_not_alike(runs, workload, sides)
+
+
+def why_not_alike(runs: Sequence[Run], workload: str, sides: Sequence[pd.DataFrame]) -> str:
+    """Say what differs in the load or the interpreter of a cell of two runs, given its trials; empty if nothing."""
     shapes = [_workload(run, workload) for run in runs]
     names = sorted({*shapes[0], *shapes[1]})
     differ = [name for name in names if shapes[0].get(name) != shapes[1].get(name)]
