@@ -308,7 +308,8 @@ MERGES = [
 @pytest.mark.parametrize(("mine", "theirs", "expected"), MERGES)
 def test_timelines_of_workers_merge_by_their_times(mine, theirs, expected):
     merged, other = (
-        Result(workload=Workload(), timeline=[interval(*piece, 1) for piece in pieces]) for pieces in (mine, theirs)
+        Result(workload=Workload(), window_end_ns=1, timeline=[interval(*piece, 1) for piece in pieces])
+        for pieces in (mine, theirs)
     )
     merged.merge(other)
     pieces = [(piece.at_ns // MILLISECOND_NS, piece.to_json()["replies"]) for piece in merged.timeline]

@@ -18,6 +18,7 @@ from bench.experiment.doubts import Doubt
 from bench.experiment.planning.plan_file import PlanFile
 from bench.experiment.planning.server_table import ServerTable
 from bench.experiment.planning.threshold_table import ThresholdTable
+from bench.experiment.planning.workload_table import OTHER_KEYS
 from bench.verdict.words import Word
 from clients.keys import KEYS
 
@@ -72,7 +73,7 @@ def test_both_halves_are_there(room, option):
     [
         ("server", ServerTable.__struct_fields__),
         ("threshold", ThresholdTable.__struct_fields__),
-        ("workload", ("name", "servers", *KEYS)),
+        ("workload", (*OTHER_KEYS, *KEYS)),
     ],
 )
 def test_every_key_of_a_table_is_there(table, keys):

@@ -10,6 +10,7 @@ plot. Ends with 4 if nothing could be timed, with 2 after wrong use, and with 1 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -58,7 +59,9 @@ def launch(python: pythons.Python, number: int, folder: Path, *, quick: bool, se
     command = [python.command, str(ROOT / "tests" / "micro" / "measure.py"), "--rounds", str(rounds)]
     command += ["--turn-s", str(turn_s), "--seed", str(seed * 1000 + number), "--json", str(file)]
     with tempfile.TemporaryDirectory(prefix=TEMPORARY) as nowhere:  # where pytest-benchmark makes a folder
-        done = subprocess.run(command, cwd=nowhere, capture_output=True, text=True, check=False)
+        # A worker of pytest-xdist hands its variables down, and pytest-benchmark times nothing where it sees them.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        done = subprocess.run(command, cwd=nowhere, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{python.name} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return file
