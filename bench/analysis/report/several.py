@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bench.analysis.comparing.side_by_side import Cell, Side, SideBySide
     from bench.analysis.runs.run_folder import Run
 
-WIDTH, EDGE, ROW, AXIS = 640.0, 24.0, 26.0, 30.0
+WIDTH, EDGE, ROW, AXIS = 400.0, 30.0, 22.0, 26.0
 """Sizes of a forest, in the units of its view box."""
 
 _HERE = Path(__file__).parent
