@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.estimates.cells import LEVEL, is_held_down, measured_solo
 from bench.analysis.runs.run_folder import plain_rows
 from bench.errors import unknown_name
-from bench.slices import READ, VALUE_OF, log_ratio_of_values, values
+from bench.slices import READ, VALUE_OF, log_ratio
 from bench.stats import Estimate, geometric_mean_interval, hodges_lehmann
 
 if TYPE_CHECKING:
@@ -81,13 +81,6 @@ class _Launch:
     block: Hashable | None
     metrics: Mapping[str, Any]
     slices: Sequence[Mapping[str, Any]]
-    _values: dict[str, dict[Any, float]] = field(default_factory=dict)
-
-    def values(self, column: str) -> dict[Any, float]:
-        """Return what the slices say of a metric by pass. It is made once, for the ratios to all other servers."""
-        if column not in self._values:
-            self._values[column] = values(self.slices, column)
-        return self._values[column]
 
 
 class Ratios:
@@ -141,7 +134,7 @@ def _logs(ours: Sequence[_Launch], theirs: Sequence[_Launch], column: str) -> tu
     """Return the logarithm of each pair's ratio, from the closest pairing that has any."""
     together = _pairs(ours, theirs, lambda one: one.block)
     if column in VALUE_OF:
-        by_slices = [log_ratio_of_values(one.values(column), other.values(column)) for one, other in together]
+        by_slices = [log_ratio(one.slices, other.slices, column) for one, other in together]
         if known := [log for log in by_slices if log is not None]:
             return Pairing.SLICES, known
     if logs := _of_trials(together, column):
