@@ -107,9 +107,8 @@ class Result:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.interrupted |= other.interrupted
         self.told_late_ns = max(self.told_late_ns, other.told_late_ns)
-        measured = [
-            one for one in (self, other) if one.window_end_ns
-        ]  # one that was interrupted too soon has no window
+        # A worker that was interrupted too soon has no window.
+        measured = [one for one in (self, other) if one.window_end_ns]
         start_ns = min((one.window_start_ns for one in measured), default=0)
         moved = [interval for one in measured for interval in one.timeline_since(start_ns)]
         self.window_start_ns = start_ns

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from helpers.checkout import CHECKOUT
+from helpers.checkout import CHECKOUT, module_of
 from nox.command import CommandFailed
 
 
 @pytest.fixture(scope="module")
 def noxfile():
-    spec = importlib.util.spec_from_file_location("noxfile", CHECKOUT / "noxfile.py")
-    module = importlib.util.module_from_spec(spec)
     here = Path.cwd()
     os.chdir(CHECKOUT)  # as nox does
     try:
-        spec.loader.exec_module(module)
+        module = module_of(CHECKOUT / "noxfile.py")
     finally:
         os.chdir(here)
     return module

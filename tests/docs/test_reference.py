@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from functools import cache
 
 import click
 import pytest
-from helpers.checkout import CHECKOUT
+from helpers.checkout import CHECKOUT, module_of
 
 from bench import metrics
 from bench.cli import COMMANDS, cli
@@ -22,15 +21,7 @@ from bench.experiment.planning.workload_table import OTHER_KEYS
 from bench.verdict.words import Word
 from clients.keys import KEYS
 
-
-def module():
-    spec = importlib.util.spec_from_file_location("reference_pages", CHECKOUT / "docs" / "reference_pages.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-reference = module()
+reference = module_of(CHECKOUT / "docs" / "reference_pages.py")
 INDEX = (CHECKOUT / "docs" / "reference" / "index.md").read_text(encoding="utf-8")
 
 

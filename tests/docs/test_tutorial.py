@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shlex
 
 import pytest
-from helpers.checkout import CHECKOUT
+from helpers.checkout import CHECKOUT, module_of
 
 TUTORIAL = CHECKOUT / "docs" / "tutorial"
 CHAPTERS = sorted(TUTORIAL.glob("*.md"))
@@ -16,14 +15,7 @@ PARTS = ["A question, and a guess", "Try it", "What came out", "The difference",
 TARGET = re.compile(r"^(?:```\{(?:literalinclude|include)\}|:diff:) (\S+)$", re.MULTILINE)
 
 
-def figures_module():
-    spec = importlib.util.spec_from_file_location("docs_figures", CHECKOUT / "docs" / "figures.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-figures = figures_module()
+figures = module_of(CHECKOUT / "docs" / "figures.py")
 SHOWN = [(chapter, block) for chapter in CHAPTERS for block in figures.blocks(chapter.read_text())]
 RUN = [(chapter, block) for chapter, block in SHOWN if block.language == "sh" and "not run" not in block.note]
 

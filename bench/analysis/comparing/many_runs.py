@@ -259,8 +259,8 @@ def _residuals(values: Floats, splits: list[tuple[int, float]]) -> Floats:
 
 
 def _commit(run: Run) -> str:
-    git = run.info.get("git") or run.info.get("echobench_git") or {}
-    return str(git.get("revision") or "")
+    """Return the commit of a run; outside git, that of echobench, which is what may have changed then."""
+    return run.commit or str((run.info.get("echobench_git") or {}).get("revision") or "")
 
 
 def _began(run: Run) -> str:

@@ -25,12 +25,6 @@ class Provenance:
     started_at: str
 
 
-def commit(run: Run) -> str | None:
-    """Return the commit of the folder that a run was made in; None outside git, or where run.json does not know it."""
-    revision: str | None = (run.info.get("git") or {}).get("revision")
-    return revision
-
-
 def provenance(run: Run) -> Provenance:
     """Read the description of a run; a run outside git has no commit."""
     machine, python, git = run.info["machine"], run.info["interpreter"], run.info.get("git") or {}
@@ -42,7 +36,7 @@ def provenance(run: Run) -> Provenance:
         kernel=machine["kernel"],
         python_implementation=python["implementation"],
         python_version=python["version"],
-        commit=commit(run),
+        commit=run.commit,
         dirty=git.get("dirty"),
         started_at=str(run.trials["started_at"].dropna().min()),
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import metrics
-from bench.analysis.export._provenance import commit
 from bench.analysis.export._series import series
 from bench.analysis.runs.spectrum import merged
 
@@ -49,7 +48,7 @@ def family_of(metric: Metric) -> Family:
 
 def render(run: Run) -> dict[str, str]:
     """Return one file."""
-    revision = commit(run)
+    revision = run.commit
     own = {} if revision is None else {"commit": revision}
     lines = [*_gauges(run, own), *_trials(run, own), *_histograms(run, own), "# EOF", ""]
     return {"openmetrics.txt": "\n".join(lines)}

@@ -60,13 +60,12 @@ def _title(found: SideBySide) -> str:
 
 def _run(name: str, run: Run, folder: Path) -> dict[str, Any]:
     machine, python = run.info.get("machine", {}), run.info.get("interpreter", {})
-    git, report = run.info.get("git") or {}, run.path / REPORT_FILE
-    libraries = run.info.get("libraries", {})
+    report, libraries = run.path / REPORT_FILE, run.info.get("libraries", {})
     return {
         "name": name,
         "link": Path(os.path.relpath(report, folder.resolve())).as_posix() if report.is_file() else "",
         "started_at": run.info.get("started_at", ""),
-        "commit": str(git.get("revision") or "")[:9],
+        "commit": (run.commit or "")[:9],
         "machine": " · ".join(str(machine[key]) for key in ("cpu_model", "kernel") if machine.get(key)),
         "python": " ".join(str(python[key]) for key in ("implementation", "version") if python.get(key)),
         "libraries": ", ".join(f"{library} {version}" for library, version in sorted(libraries.items()) if version),

@@ -52,6 +52,12 @@ class Run:
         return self.path.name
 
     @property
+    def commit(self) -> str | None:
+        """The commit of the folder that the run was made in; None outside git, or where run.json does not know it."""
+        revision: str | None = (self.info.get("git") or {}).get("revision")
+        return revision
+
+    @property
     def measured(self) -> pd.DataFrame:
         """The trials that carry numbers worth comparing."""
         return self.trials[self.trials["status"] == Status.MEASURED]
