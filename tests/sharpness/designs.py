@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 from helpers.checkout import CHECKOUT
@@ -22,6 +22,7 @@ from bench.analysis.estimates.ranking import rank
 from bench.analysis.runs import run_folder
 from bench.cli.files import add_to_file, refuse_unwritable
 from bench.errors import MeasurementError
+from bench.experiment.model import LoadGenerator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 PLAN = Path(__file__).with_suffix(".toml")
 MINUTES = {"blocks": 4.0, "solo": 60.0}
 TURNS = 4
+GENERATORS: tuple[LoadGenerator, ...] = get_args(LoadGenerator)
 TITLES = {metric.column: metric.noun for metric in metrics.WATCHED}
 
 
-def measured(out: Path, minutes: Mapping[str, float], turns: int) -> dict[str, Path]:
+def measured(out: Path, minutes: Mapping[str, float], turns: int, generator: LoadGenerator) -> dict[str, Path]:
     """Measure the plan by each design for so many minutes, in turns, and return the run of each.
 
     Raises MeasurementError if a run fails. An interrupt ends the turns: what is measured is in the runs.
@@ -49,7 +51,7 @@ def measured(out: Path, minutes: Mapping[str, float], turns: int) -> dict[str, P
                     _bench("--resume", str(runs[design]), "--more", *asked)
                 else:
                     folder = out / design
-                    _bench(str(PLAN), "--design", design, "--out", str(folder), *asked)
+                    _bench(str(PLAN), "--design", design, "--generator", generator, "--out", str(folder), *asked)
                     (runs[design],) = (path.parent for path in folder.glob("*/run.json"))
     except KeyboardInterrupt:
         click.echo("designs: interrupted; this is what there is", err=True)
@@ -90,12 +92,19 @@ def _minutes(design: str) -> click.Option:
 
 @click.command("designs")
 @click.option("--turns", type=click.IntRange(1), default=TURNS, show_default=True, help="Turns of both designs.")
+@click.option(
+    "--generator",
+    type=click.Choice(GENERATORS),
+    default=GENERATORS[0],
+    show_default=True,
+    help="Load generator of both designs. The one in C has a limit that is further away.",
+)
 @click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Add the table to this file.")
-def designs(*, turns: int, summary: Path | None, **minutes: float) -> None:
+def designs(*, turns: int, generator: LoadGenerator, summary: Path | None, **minutes: float) -> None:
     """Measure the same ratios in blocks and in solo trials, in turns, and show both."""
     refuse_unwritable(summary)
     with tempfile.TemporaryDirectory(prefix="echobench-designs-") as folder:
-        runs = measured(Path(folder), {design: minutes[design] for design in MINUTES}, turns)
+        runs = measured(Path(folder), {design: minutes[design] for design in MINUTES}, turns, generator)
         shown = table({design: rank(run_folder.load(path)) for design, path in runs.items()})
     click.echo(shown, nl=False)
     add_to_file(summary, shown)

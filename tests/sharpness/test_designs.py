@@ -32,7 +32,7 @@ def test_both_designs_show_the_same_ratios_in_one_table(tmp_path):
 
 @pytest.mark.live
 def test_turns_add_to_the_run_of_each_design(tmp_path):
-    runs = designs.measured(tmp_path, {"blocks": 0.1, "solo": 0.1}, 2)
+    runs = designs.measured(tmp_path, {"blocks": 0.1, "solo": 0.1}, 2, "python")
     trials = {design: run_folder.load(path).trials for design, path in runs.items()}
     assert not measured_solo(trials["blocks"]).any()
     assert measured_solo(trials["solo"]).all()
@@ -40,5 +40,5 @@ def test_turns_add_to_the_run_of_each_design(tmp_path):
 
 def test_a_run_that_fails_ends_the_session_with_its_words(tmp_path, monkeypatch):
     monkeypatch.setattr(designs, "PLAN", tmp_path / "missing.toml")
-    with pytest.raises(MeasurementError, match="ended with status 2"):
-        designs.measured(tmp_path, {"blocks": 0.1}, 1)
+    with pytest.raises(MeasurementError, match=r"--generator reference .*ended with status 2"):
+        designs.measured(tmp_path, {"blocks": 0.1}, 1, "reference")
