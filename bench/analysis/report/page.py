@@ -72,7 +72,7 @@ def build(run_dir: Path, out: Path | None = None, *, baseline: str | None = None
 def to_other_baselines(run: Run, found: Ranking, drawn: Sequence[gallery.Picture]) -> list[gallery.Redrawn]:
     """Draw the first figure of the page again for each other baseline that a reader may choose."""
     name = next((picture.name for picture in drawn if picture.name in OF_RATIOS), None)
-    return [] if name is None else gallery.redraw(run, name, rebase.to_other_baselines(run, found))
+    return [] if name is None else gallery.redraw(run, name, rebase.to_other_baselines(found))
 
 
 def render(
