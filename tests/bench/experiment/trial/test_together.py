@@ -46,6 +46,29 @@ os._exit(3)
 NEVER_READY = "import sys; sys.exit('no such loop')"
 
 
+FORKS_LATE = """
+import os, select, signal, socket, sys, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("READY 127.0.0.1", listener.getsockname()[1], flush=True)
+first_s, child, clients = None, None, []
+while True:
+    for one in select.select([listener, *clients], [], [])[0]:
+        if one is listener:
+            clients.append(listener.accept()[0])
+        elif data := one.recv(65536):
+            one.sendall(data)
+            first_s = first_s or time.monotonic()
+            if child is None and time.monotonic() - first_s > 0.25:
+                child = os.fork()
+                if not child:
+                    began_s = time.process_time()
+                    while time.process_time() < began_s + 0.05: pass
+                    signal.pause()
+        else:
+            clients.remove(one)
+"""
+
+
 def block(*servers, workload=WORKLOAD, generator="python", first=1):
     return Block(
         trials=tuple(
@@ -150,6 +173,13 @@ def test_one_loader_process_serves_block_after_block(bench, ours):
     second = bench(block(ours("coroutines"), ours("threads"), first=11))
     assert {result.status for result in (*first, *second)} == {Status.MEASURED}
     assert [line[:8] for result in second for line in result.hlog.splitlines()[:1]] == ["Tag=0011", "Tag=0012"]
+
+
+def test_the_cpu_of_a_process_that_comes_late_is_in_the_trial(bench, ours):
+    late, calm = bench(block(script("late", FORKS_LATE), ours("coroutines")))
+    assert {one["server_cpu_s"] for one in late.slices} == {None}
+    assert late.metrics["server_cpu_s"] > 0.05 / 2
+    assert all(one["server_cpu_s"] > 0 for one in calm.slices)
 
 
 def test_a_loader_that_was_killed_is_started_again(bench, ours):
