@@ -40,7 +40,7 @@ def prove(arms: Prepared) -> dict[str, str]:
     for cell in arms.cells if arms.built else ():
         if any(server.gap is not None for server in cell.servers.values()):
             continue
-        homes = {arm: where.home for arm, where in arms.built.items()}
+        homes = {arm: (where.home,) for arm, where in arms.built.items()}
         loaded = look(cell.servers, homes, cell.workload.message_bytes, together=cell.together)
         for arm, seen in loaded.items():
             _refuse_checkout(arms.built[arm], seen)
