@@ -11,8 +11,9 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from clients.agents.alive import SILENCE_NS
 from clients.agents.clocks import Relation, relation
-from clients.agents.line import Line, await_all
+from clients.agents.line import CLOCK, IS_SILENT, WENT, Line, await_all, confirm
 from clients.clock import now_ns
 from clients.reference import LoadError
 from clients.result import Result
@@ -87,9 +88,7 @@ class AgentGroup:
         start_ns = None
         if not self._is_interrupted:
             start_ns = announce(sum(map(int, standing)), workload.connections)
-        for line, clock in zip(self._lines, before, strict=True):
-            line.say("STOP" if start_ns is None else f"GO {clock.to_theirs(start_ns)}")
-        results = self._results(workload, connected, start_ns)
+        results = self._results(workload, connected, self._went(workload, before, start_ns))
         clocks = [first.until(related(line, TRIPS_AFTER)) for line, first in zip(self._lines, before, strict=True)]
         self.reports = [self._report(*each) for each in zip(self._lines, results, clocks, strict=True)]
         if late := [line.name for line, result in zip(self._lines, results, strict=True) if result.told_late_ns]:
@@ -103,8 +102,24 @@ class AgentGroup:
         if self._is_interrupted:
             self.interrupt()
 
-    def _results(self, workload: Workload, connected: Sequence[str], start_ns: int | None) -> list[Result]:
-        end_ns = (start_ns or now_ns()) + round((workload.warmup_s + workload.duration_s) * 1e9)
+    def look(self) -> None:
+        """Raise AgentLostError for an agent that is not there any more: for while the start is waited for."""
+        asked = {line: f"{CLOCK}{line.ask()} " for line in self._lines}
+        confirm(asked, now_ns() + SILENCE_NS, IS_SILENT)
+
+    def _went(self, workload: Workload, clocks: Sequence[Relation], start_ns: int | None) -> int:
+        """Tell the start, and hear that all were told; return when nobody has anything to say before, by our clock."""
+        if start_ns is None:
+            for line in self._lines:
+                line.say("STOP")
+            return now_ns()
+        end_ns = start_ns + round((workload.warmup_s + workload.duration_s) * 1e9)
+        for line, clock in zip(self._lines, clocks, strict=True):
+            line.say(f"GO {clock.to_theirs(start_ns)} {clock.to_theirs(end_ns)}")
+        confirm(dict.fromkeys(self._lines, WENT), now_ns() + SILENCE_NS, IS_SILENT)
+        return end_ns
+
+    def _results(self, workload: Workload, connected: Sequence[str], end_ns: int) -> list[Result]:
         deadline_ns = end_ns + round((workload.timeout_s + RESULT_S) * 1e9)
         # One that was interrupted before its connections stood has answered with its result at once.
         waited = [line for line, words in zip(self._lines, connected, strict=True) if words.startswith("CONNECTED ")]

@@ -331,7 +331,7 @@ def test_no_load_is_left_when_the_coordinator_is_gone(echo_server):
             while (words := line.heard()) is None:
                 pass
             assert words == "CONNECTED 1 1"
-            line.say(f"GO {now_ns()}")
+            line.say(f"GO {now_ns()} {now_ns() + 30 * SECOND_NS}")
             started = loads_of(process)
         assert process.wait(10) == 0
         assert psutil.wait_procs(started, timeout=10)[1] == []
