@@ -56,7 +56,8 @@ class Agent:
         return described()
 
     def open(self, host: str, token: str) -> int:
-        """Start a keeper that listens at `host`; return its port."""
+        """Start a keeper that listens at `host`, in place of any earlier one; return its port."""
+        self.end()
         self._keeper = subprocess.Popen(
             [sys.executable, "-P", "-m", "clients.agents.keeper", host],
             stdin=subprocess.PIPE,
@@ -72,9 +73,13 @@ class Agent:
         self._keeper.stdin.flush()
         return int(self._keeper.stdout.readline())
 
+    def end(self) -> None:
+        """End the keeper, if there is one. It has ended with its line, unless it was stopped."""
+        if self._keeper is not None:
+            _end(self._keeper)
+
 
 def _end(keeper: subprocess.Popen[str]) -> None:
-    """End a keeper whose actor was let go. It has ended with its line, unless it was stopped."""
     keeper.kill()
     keeper.communicate()
 
@@ -106,6 +111,10 @@ class Worker:
         """Start a keeper there, and return where it listens. Raise AgentLostError."""
         token = secrets.token_hex(16)
         return Seat(self.name, self.host, self._answer(self._actor.open(self.host, token)), token)
+
+    def end(self) -> None:
+        """Have its keeper ended, and do not wait: a worker that is stopped would not answer."""
+        self._actor.end()
 
     def _answer(self, asked: Any) -> Any:
         try:

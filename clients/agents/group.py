@@ -28,8 +28,11 @@ TRIPS_BEFORE, TRIPS_AFTER = 64, 16
 CONNECT_S = 30.0
 RESULT_S = 10.0
 LEAD_NS = 300_000_000
-LEAD_TRIPS = 20
-"""The start is so many of the slowest agent's round trips ahead, or `LEAD_NS`: all hear of it before."""
+LEAD_TRIPS = 10
+"""The start is told so many of the longest round trip ahead, and `LEAD_NS` at least.
+
+A packet that is lost is sent again after 200 ms.
+"""
 CLOCK_ERROR_MAX_SLICE = 0.1
 """Of a slice of the timeline: what the clocks may be apart."""
 DIFFERS_MAX = 0.25
@@ -57,6 +60,17 @@ class AgentReport:
         return asdict(self)
 
 
+class LateStartError(LoadError):
+    """Agents, by `names`, that heard of the start after it, so that their loads began late."""
+
+    def __init__(self, names: Sequence[str], lead_ns: int) -> None:
+        self.names = names
+        super().__init__(
+            f"agent {', '.join(names)} heard of the start after it, so nothing of this load was kept: try again, or "
+            f"give the word to go earlier (it needs {lead_ns / 1e6:.0f} ms here)"
+        )
+
+
 class AgentGroup:
     """The lines to agents, one per share of the load, in order. `run` may be called once for each load."""
 
@@ -80,7 +94,7 @@ class AgentGroup:
         heard of the start too late.
         """
         before = [related(line, TRIPS_BEFORE) for line in self._lines]
-        self.lead_ns = max(LEAD_NS, LEAD_TRIPS * max(clock.trip_ns for clock in before))
+        self.lead_ns = max(LEAD_NS, LEAD_TRIPS * max(clock.slowest_ns for clock in before))
         self._load()
         connect_ns = now_ns() + round((workload.timeout_s + CONNECT_S) * 1e9)
         connected = self._hear(self._lines, connect_ns, "did not connect in time")
@@ -92,7 +106,7 @@ class AgentGroup:
         clocks = [first.until(related(line, TRIPS_AFTER)) for line, first in zip(self._lines, before, strict=True)]
         self.reports = [self._report(*each) for each in zip(self._lines, results, clocks, strict=True)]
         if late := [line.name for line, result in zip(self._lines, results, strict=True) if result.told_late_ns]:
-            raise LoadError(f"agent {', '.join(late)} heard of the start after it, so nothing was kept: try again")
+            raise LateStartError(late, self.lead_ns)
         return merged(results, clocks, workload)
 
     def _load(self) -> None:

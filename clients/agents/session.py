@@ -40,6 +40,9 @@ class Hired(Protocol):
     def open(self) -> Seat:
         """Start a keeper there."""
 
+    def end(self) -> None:
+        """End that keeper."""
+
 
 @dataclass(frozen=True, slots=True)
 class Carried:
@@ -143,6 +146,8 @@ class Session:
         """End what the agents do. The next load starts them anew."""
         for line in self._lines:
             line.close()
+        for worker in self._workers if self._lines else ():
+            worker.end()
         self._lines = []
 
     def _open(self) -> None:

@@ -1,17 +1,14 @@
 """Agents without a cluster: clocks, lines, keepers in processes of their own, and what adds up.
 
-What needs Dask's processes is in test_agents_cluster.py.
+What needs Dask's processes is in test_agents_cluster.py, and how agents are lost in test_agents_lost.py.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -19,14 +16,15 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import psutil
 import pytest
-from helpers.generator import ENVIRONMENT, clients
+from helpers.agents import TOKEN, agents, keeper, loads_of
+from helpers.generator import clients
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.agents.asked import Cluster, cluster_asked
 from clients.agents.clocks import Relation, Trip, relation
-from clients.agents.group import AgentGroup, AgentReport, doubts, merged, related
-from clients.agents.line import AgentLostError, Line, Seat, failure
+from clients.agents.group import AgentReport, doubts, merged, related
+from clients.agents.line import AgentLostError, Line, failure
 from clients.arguments import parser, preflight
 from clients.clock import now_ns
 from clients.histogram import Histogram
@@ -35,7 +33,6 @@ from clients.result import Interval, Result
 from clients.target import parse_target
 from clients.workload import Workload, WorkloadError
 
-TOKEN = "a-word-that-only-we-know"
 SECOND_NS = 1_000_000_000
 DELAYS_NS = st.integers(0, SECOND_NS)
 
@@ -167,25 +164,6 @@ def test_a_share_needs_the_descriptors_of_its_own_part():
         preflight(parser().parse_args(words), workload, target, descriptors=140)
 
 
-@contextmanager
-def keeper(*prefix: str):
-    """Start a keeper, as an actor does; yield its process and where it listens."""
-    process = subprocess.Popen(
-        [*prefix, sys.executable, "-P", "-m", "clients.agents.keeper", "127.0.0.1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **ENVIRONMENT},
-    )
-    with process:
-        try:
-            process.stdin.write(TOKEN + "\n")
-            process.stdin.flush()
-            yield process, Seat("a", "127.0.0.1", int(process.stdout.readline()), TOKEN)
-        finally:
-            process.kill()
-
-
 def test_a_keeper_of_this_machine_has_our_clock():
     with keeper() as (process, seat):
         with Line(seat) as line:
@@ -258,16 +236,6 @@ def test_a_way_that_is_5_ms_slower_shows_within_the_error():
     assert 0 < clock.offset_ns <= clock.error_ns  # the true one is 0: this machine has one clock
 
 
-@contextmanager
-def agents(count: int, address: str, workload: Workload):
-    """Start keepers; yield their processes and the group over them."""
-    with ExitStack() as stack:
-        started = [stack.enter_context(keeper()) for _ in range(count)]
-        lines = [stack.enter_context(Line(seat._replace(name=f"a{n}"))) for n, (_, seat) in enumerate(started)]
-        arguments = [address, "--workload", json.dumps(workload.to_json())]
-        yield [process for process, _ in started], AgentGroup(lines, arguments)
-
-
 def soon(_established, _requested):
     return now_ns() + SECOND_NS // 2
 
@@ -297,29 +265,6 @@ def test_a_start_that_was_heard_too_late_is_no_load(echo_server):
     workload = Workload(connections=2, warmup_s=0.0, duration_s=0.1)
     with agents(2, echo_server.address, workload) as (_, group), pytest.raises(LoadError, match="after it"):
         group.run(workload, lambda *_: now_ns() - SECOND_NS // 100)
-
-
-def loads_of(process):
-    return psutil.Process(process.pid).children()
-
-
-@pytest.mark.parametrize("victim", ["keeper", "load"])
-def test_a_killed_agent_ends_the_load_with_its_name(victim, echo_server):
-    workload = Workload(connections=2, warmup_s=0.0, duration_s=30.0)
-    with agents(2, echo_server.address, workload) as (processes, group):
-        killed = []
-
-        def announce(_established, _requested):
-            killed.extend(loads_of(processes[1]))
-            (processes[1] if victim == "keeper" else killed[0]).send_signal(signal.SIGKILL)
-            return now_ns() + SECOND_NS // 5
-
-        began_ns = now_ns()
-        with pytest.raises(AgentLostError, match="agent-lost: agent a1"):
-            group.run(workload, announce)
-        assert now_ns() - began_ns < 10 * SECOND_NS
-        gone, left = psutil.wait_procs(killed, timeout=10)
-        assert (len(gone), left) == (1, [])
 
 
 def test_no_load_is_left_when_the_coordinator_is_gone(echo_server):
