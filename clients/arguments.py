@@ -125,7 +125,7 @@ def agent_arguments(options: argparse.Namespace) -> list[str]:
 def check_agents(options: argparse.Namespace) -> None:
     """Raise WorkloadError for options that agents have no use for."""
     others = {"workers": options.workers > 1, "reference": options.reference, "live": options.live}
-    others |= {name: getattr(options, name) is not None for name in ("hlog", "samples", "cafile", "share")}
+    others |= {name: getattr(options, name) is not None for name in ("samples", "cafile", "share")}
     if wrong := [f"--{name}" for name, is_given in others.items() if is_given]:
         raise WorkloadError(f"--agents makes the load on other machines: leave out {', '.join(wrong)}")
 

@@ -1,7 +1,7 @@
 """`python -m clients.agents CLUSTER`: hold a cluster, and carry load after load for a bench that asks on stdin.
 
     here    AGENTS and a line of JSON: agents (their names), is_networked; or REFUSED, and the end with status 2
-    bench   a line of JSON: address, workload
+    bench   a line of JSON: address, workload, hlog (a file or null), tag (of the log's lines)
     here    CONNECTED established requested lead_ns
     bench   GO start_ns, which is lead_ns ahead at least
     here    RESULT and a line of JSON: what `python -m clients --agents --json` prints
@@ -17,6 +17,7 @@ import argparse
 import json
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clients.agents.line import AgentLostError
@@ -71,6 +72,8 @@ def _carried(agents: Session, asked: dict[str, Any], interrupts: socket.socket) 
         return "FAILED", {"said": str(error)}
     except WorkloadError as error:
         return "REFUSED", {"said": str(error)}
+    if asked["hlog"] is not None:
+        carried.write_log(Path(asked["hlog"]), asked["tag"])
     return "RESULT", {"address": target.where, **carried.result.to_json(), **carried.to_json()}
 
 

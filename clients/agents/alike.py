@@ -5,17 +5,22 @@ Pure, over what the workers said of themselves: nothing here asks them.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from clients.agents.asked import is_loopback
+from clients.agents.clocks import relation
 from clients.workload import Workload, WorkloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from clients.agents.asked import Cluster
+    from clients.agents.clocks import Relation, Trip
     from clients.target import Target
 
+CLOCK_ERROR_MAX_NS = 100_000_000
+"""Clocks that are known less well have no common moment to begin at: the shortest slice of a timeline is as long."""
 SHARED = ("echobench", "Python", "Dask")
 
 
@@ -47,6 +52,19 @@ def check_alike(found: Mapping[str, Mapping[str, str]], here: Mapping[str, str])
                     f"the worker {address} has {name} {theirs[name]}, and this machine {here[name]}: agents that are "
                     "unlike make loads that are unlike. Install the same there"
                 )
+
+
+def check_clock(name: str, trips: Sequence[Trip]) -> Relation:
+    """Return how an agent's clock relates to ours. Raise WorkloadError for one that goes back, or is hardly known."""
+    if any(later.theirs_ns < earlier.theirs_ns for earlier, later in pairwise(trips)):
+        raise WorkloadError(f"the clock of agent {name} went back: it cannot be related to ours. Leave its machine out")
+    found = relation(trips)
+    if found.error_ns > CLOCK_ERROR_MAX_NS:
+        raise WorkloadError(
+            f"the clock of agent {name} is known to {found.error_ns / 1e6:.0f} ms only, and may be off by "
+            f"{CLOCK_ERROR_MAX_NS / 1e6:.0f} ms at most: its answers take too long. Use a machine that is nearer"
+        )
+    return found
 
 
 def check_reach(target: Target, networks: Mapping[str, str], here: str) -> None:

@@ -11,8 +11,8 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from clients.agents.alike import check_clock
 from clients.agents.alive import SILENCE_NS
-from clients.agents.clocks import Relation, relation
 from clients.agents.line import CLOCK, IS_SILENT, WENT, Line, await_all, confirm
 from clients.clock import now_ns
 from clients.reference import LoadError
@@ -21,10 +21,12 @@ from clients.result import Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from clients.agents.clocks import Relation
     from clients.load import Announce
     from clients.workload import Workload
 
 TRIPS_BEFORE, TRIPS_AFTER = 64, 16
+TRIPS_NS = 1_000_000_000
 CONNECT_S = 30.0
 RESULT_S = 10.0
 LEAD_NS = 300_000_000
@@ -164,8 +166,14 @@ class AgentGroup:
 
 
 def related(line: Line, trips: int) -> Relation:
-    """Return how the agent's clock relates to ours now."""
-    return relation([line.trip() for _ in range(trips)])
+    """Return how the agent's clock relates to ours now, from so many round trips, or fewer that took a second.
+
+    Raise AgentLostError, and WorkloadError for a clock that cannot be related.
+    """
+    begin_ns, made = now_ns(), [line.trip()]
+    while len(made) < trips and now_ns() - begin_ns < TRIPS_NS:
+        made.append(line.trip())
+    return check_clock(line.name, made)
 
 
 def merged(results: Sequence[Result], clocks: Sequence[Relation], workload: Workload) -> Result:

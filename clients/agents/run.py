@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clients.agents.alike import check_shares
 from clients.agents.asked import cluster_asked
 from clients.agents.session import session
-from clients.arguments import agent_arguments, check_agents
+from clients.arguments import TAG, agent_arguments, check_agents
 from clients.coordination import coordinated, interruptible
 
 if TYPE_CHECKING:
@@ -32,4 +32,7 @@ def by_agents(options: argparse.Namespace, target: Target, workload: Workload) -
         interruptible(agents.interrupt) as interrupts,
     ):
         announce = partial(coordinated, interrupts, meanwhile=agents.look) if options.coordinated else None
-        return agents.carry(target, workload, announce, arguments=agent_arguments(options))
+        carried = agents.carry(target, workload, announce, arguments=agent_arguments(options))
+    if options.hlog is not None:
+        carried.write_log(options.hlog, options.tag or TAG)
+    return carried

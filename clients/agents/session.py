@@ -7,19 +7,23 @@ this uses `python -m clients.agents`.
 from __future__ import annotations
 
 import json
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from clients import hlog
 from clients.agents.alike import check_reach, check_shares
 from clients.agents.asked import cluster_asked
 from clients.agents.group import AgentGroup, AgentReport, doubts
 from clients.agents.line import AgentLostError, Line
 from clients.clock import now_ns
+from clients.result import side_by_side
 from clients.summary import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from clients.agents.line import Seat
     from clients.load import Announce
@@ -63,6 +67,15 @@ class Carried:
             "agent_doubts": dict(self.doubts),
             "start_lead_ns": self.lead_ns,
         }
+
+    def write_log(self, path: Path, tag: str) -> None:
+        """Write an HDR interval log of one interval for each kind of duration: the whole window."""
+        before_s = (now_ns() - self.result.window_start_ns) / 1e9
+        start_s = time.time() - before_s
+        with path.open("w") as stream:
+            stream.write(hlog.header(start_s))
+            recorded = side_by_side(self.result.workload, self.result.histograms)
+            hlog.IntervalLog(stream, tag).write(start_s, self.result.window_s, recorded)
 
     def text(self) -> str:
         """Return a table of the agents, and the doubts."""

@@ -17,20 +17,17 @@ import numpy as np
 import psutil
 import pytest
 from helpers.agents import TOKEN, agents, keeper, loads_of
-from helpers.generator import clients
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.agents.asked import Cluster, cluster_asked
 from clients.agents.clocks import Relation, Trip, relation
 from clients.agents.group import AgentReport, doubts, merged, related
 from clients.agents.line import AgentLostError, Line, failure
-from clients.arguments import parser, preflight
+from clients.agents.session import Carried
 from clients.clock import now_ns
 from clients.histogram import Histogram
 from clients.reference import LoadError
 from clients.result import Interval, Result
-from clients.target import parse_target
 from clients.workload import Workload, WorkloadError
 
 SECOND_NS = 1_000_000_000
@@ -110,58 +107,14 @@ def test_a_load_that_failed_says_whose_and_why():
     assert str(failure("b", 4, "clients: no")) == "agent b cannot carry its share: no"
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("local:0", "from 1 to"),
-        ("local:many", "from 1 to"),
-        ("10.0.0.1:8786", "is not understood: write local:N"),
-        ("ssh://10.0.0.1:8786", "is not understood: write local:N"),
-        ("tcp://10.0.0.1", "is not understood: write local:N"),
-        ("tcp://10.0.0.1:8786", "Use tls:// with Dask's certificates, or give --insecure-cluster"),
-    ],
-)
-def test_clusters_that_cannot_be_used_are_refused(text, says):
-    with pytest.raises(WorkloadError, match=says):
-        cluster_asked(text, is_insecure=False)
-
-
-def test_clusters_that_can_be_used():
-    assert cluster_asked("local:3", is_insecure=False) == Cluster(3, "")
-    for text in ("tls://10.0.0.1:8786", "tcp://127.0.0.1:8786", "tcp://[::1]:8786"):
-        assert cluster_asked(text, is_insecure=False) == Cluster(0, text)
-    assert cluster_asked("tcp://scheduler:8786", is_insecure=True) == Cluster(0, "tcp://scheduler:8786")
-
-
-def test_without_dask_the_command_that_installs_it_is_named(monkeypatch):
-    monkeypatch.setattr("clients.agents.asked.find_spec", lambda name: None)
-    with pytest.raises(WorkloadError, match=r"python -m pip install 'echobench\[dask\]'"):
-        cluster_asked("local:3", is_insecure=False)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("-c", 2, "--agents", "local:3"), "3 agents cannot share 2 connections"),
-        (("--agents", "local:2", "--workers", 2, "--hlog", "x.hlog"), "leave out --workers, --hlog"),
-        (("--share", "0/2"), "give --coordinated"),
-        (("--insecure-cluster",), "give --agents too"),
-        (("--share", "2/2"), "'2/2' is no share: write I/N"),
-    ],
-)
-def test_wrong_use_ends_with_2_and_the_cure(arguments, says, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = clients("127.0.0.1:9", *arguments)
-    assert run.status == 2
-    assert says in run.err
-
-
-def test_a_share_needs_the_descriptors_of_its_own_part():
-    words = ["127.0.0.1:9", "--coordinated"]
-    workload, target = Workload(connections=400), parse_target("127.0.0.1:9")
-    preflight(parser().parse_args([*words, "--share", "3/4"]), workload, target, descriptors=140)
-    with pytest.raises(WorkloadError, match="400 connections in a process need 432 descriptors"):
-        preflight(parser().parse_args(words), workload, target, descriptors=140)
+def test_a_log_of_agents_has_the_merged_window(tmp_path):
+    path, result = tmp_path / "x.hlog", result_of(np.array([1_000, 2_000, 3_000], dtype=np.int64), now_ns())
+    Carried(result, [], {}, 0).write_log(path, "t")
+    ours = [line for line in path.read_text().splitlines() if line.startswith("Tag=t.response,")]
+    assert len(ours) == 1
+    _, start, length, _, payload = ours[0].split(",")
+    assert Histogram.decode(payload).counts.tolist() == result.histograms["response"].counts.tolist()
+    assert (float(length), abs(float(start) - time.time()) < 60) == (1.0, True)
 
 
 def test_a_keeper_of_this_machine_has_our_clock():

@@ -105,7 +105,7 @@ def go(process):
 
 def test_one_cluster_carries_load_after_load_and_goes_on_after_a_loss(echo_server):
     load = Workload(connections=4, warmup_s=0.1, duration_s=0.4)
-    asked = json.dumps({"address": echo_server.address, "workload": load.to_json()})
+    asked = json.dumps({"address": echo_server.address, "workload": load.to_json(), "hlog": None, "tag": "t"})
     with held("local:2") as (process, (word, found)):
         assert (word, found["is_networked"], len(found["agents"])) == ("AGENTS", False, 2)
         words = []

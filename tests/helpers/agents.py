@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from clients.workload import Workload
 
+    Started = tuple[list[subprocess.Popen[str]], AgentGroup]
+
 TOKEN = "a-word-that-only-we-know"
 
 
@@ -43,10 +45,10 @@ def keeper(*prefix: str) -> Iterator[tuple[subprocess.Popen[str], Seat]]:
 
 
 @contextmanager
-def agents(count: int, address: str, workload: Workload) -> Iterator[tuple[list[subprocess.Popen[str]], AgentGroup]]:
-    """Start keepers, named a0 and so on; yield their processes and the group over them."""
+def agents(count: int, address: str, workload: Workload, *prefix: str) -> Iterator[Started]:
+    """Start keepers, as `keeper` does, named a0 and so on; yield their processes and the group over them."""
     with ExitStack() as stack:
-        started = [stack.enter_context(keeper()) for _ in range(count)]
+        started = [stack.enter_context(keeper(*prefix)) for _ in range(count)]
         lines = [stack.enter_context(Line(seat._replace(name=f"a{n}"))) for n, (_, seat) in enumerate(started)]
         arguments = [address, "--workload", json.dumps(workload.to_json())]
         yield [process for process, _ in started], AgentGroup(lines, arguments)
