@@ -33,6 +33,8 @@ autodoc_member_order = "bysource"
 autodoc_mock_imports = ["anyio", "curio", "gevent", "rloop", "trio", "uvloop"]  # servers of the extras
 autodoc_typehints = "none"
 exclude_patterns = ["examples", "tutorial/figures"]
+html_css_files = ["site.css"]
+html_static_path = ["static"]
 html_theme = "furo"
 html_show_copyright = False  # the LICENSE file is enough
 html_title = "echobench"
@@ -67,6 +69,7 @@ def name_files_as_seen_from_the_checkout(_app: Sphinx, page: nodes.document) -> 
         text = block.astext().replace(f"{ROOT}/", "")
         if text != block.astext():
             block.children = [nodes.Text(text)]
+            block.rawsource = text  # Sphinx colours a block only where the two are the same
 
 
 def name_the_source(_app: Sphinx, page: nodes.document) -> None:

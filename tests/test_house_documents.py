@@ -225,7 +225,8 @@ def test_two_commands_in_a_virtual_environment_set_up():
     """The README stays short, and leads with an environment, because Debian's pip installs nowhere else (PEP 668)."""
     readme = text_of("README.md")
     assert len(readme.splitlines()) < 100
-    first, second, third, fourth = re.findall(r"^ {4}(\S.*)$", readme, re.MULTILINE)[:4]
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL))
+    first, second, third, fourth = blocks.splitlines()[:4]
     assert (first, second) == ("python3 -m venv .venv && . .venv/bin/activate", "python3 -m pip install nox")
     assert (third, fourth) == ("python3 -m nox -s bench", "python3 -m nox -s tests")
 

@@ -31,3 +31,16 @@ def test_links_are_links_and_options_have_two_hyphens(page):
 def test_a_file_beside_the_pages_can_be_reached():
     (target,) = set(re.findall(r'href="([^"]*/README\.md)"', read("index")))
     assert "source.invalid" not in target
+
+
+@pytest.mark.docs
+def test_differences_are_coloured_and_name_files_of_the_checkout():
+    (block,) = re.findall(r'<div class="highlight-udiff.*?</pre>', read("tutorial/02-a-thread-each"), re.DOTALL)
+    assert '<span class="gd">--- servers/sequential.py</span>' in block
+    assert '<span class="gi">+' in block
+
+
+@pytest.mark.docs
+def test_every_page_shows_where_a_line_of_code_goes_on():
+    (style,) = re.findall(r'href="\.\./(_static/site\.css)', read("tutorial/02-a-thread-each"))
+    assert "scroll" in (SITE / style).read_text(encoding="utf-8")

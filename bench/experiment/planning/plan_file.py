@@ -19,7 +19,7 @@ from bench.experiment.planning.plan import SEED_BITS
 from bench.experiment.planning.server_table import Name, ServerTable, split_servers
 from bench.experiment.planning.threshold_table import ThresholdTable, read_rule
 from bench.experiment.planning.values import convert
-from bench.experiment.planning.workload_table import WorkloadTable, read_options
+from bench.experiment.planning.workload_table import WorkloadTable, overridden, read_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,8 +127,7 @@ def plan_of(
         raise UsageError("--pid belongs to a server that runs already: give --target too")
     workloads = plan.workload
     if workload:
-        options = read_options(workload)
-        workloads = [table.overridden(options) for table in workloads or [WorkloadTable({})]]
+        workloads = overridden(workloads, read_options(workload))
     fields["threshold"] = [read_rule(text) for text in fail_if]
     given = {name: value for name, value in fields.items() if value not in (None, (), [])}
     seed = secrets.randbits(SEED_BITS) if plan.seed is None else plan.seed

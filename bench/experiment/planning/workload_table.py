@@ -101,6 +101,23 @@ def read_options(raw: Mapping[str, Any]) -> WorkloadTable:
     return WorkloadTable(raw, "the command line", choices)
 
 
+def overridden(tables: Sequence[WorkloadTable], options: WorkloadTable) -> list[WorkloadTable]:
+    """Return the tables as the command line changes them, each once.
+
+    `--connections 64` makes one workload of tables that differed in their connections only. Their windows may still
+    differ, and the longest suits every number of connections. Raises UsageError for values that do not go together.
+    """
+    kept: dict[object, tuple[float, WorkloadTable]] = {}
+    for table in tables or [WorkloadTable({})]:
+        changed = table.overridden(options)
+        made = changed.workloads()
+        alike = (tuple(named.name for named in made), tuple(changed.raw.get("servers") or ()))
+        longest = max(named.workload.duration_s for named in made)
+        if alike not in kept or longest > kept[alike][0]:
+            kept[alike] = (longest, changed)
+    return [table for _, table in kept.values()]
+
+
 def workloads_of(tables: Sequence[WorkloadTable], names: Mapping[str, Collection[str]]) -> tuple[NamedWorkload, ...]:
     """Return the workloads of the tables of a plan, each once. Without a table there is one workload.
 

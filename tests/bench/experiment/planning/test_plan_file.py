@@ -242,6 +242,20 @@ def test_the_command_line_mends_what_a_plan_has_wrong():
     assert [(named.workload.connections, named.workload.pipeline) for named in table.workloads()] == [(1, 2)]
 
 
+def test_options_that_make_workloads_alike_keep_the_longest_window():
+    """The tables of the preset differ in their connections and windows: `--connections` leaves one of each name."""
+    longest = max(named.workload.duration_s for named in workloads_of(asked_for("quick")))
+    for given in (["64"], ["1", "64"]):
+        found = workloads_of(asked_for("quick", workload={"connections": given}))
+        assert [named.workload.connections for named in found] == [int(text) for text in given]
+        assert {named.workload.duration_s for named in found} == {longest}
+
+
+def test_options_leave_workloads_of_other_servers_apart():
+    raw = {"servers": ["threads", "coroutines"], "workload": [{"servers": ["threads"]}, {"servers": ["coroutines"]}]}
+    assert len(plan_of(raw, "plan", workload={"connections": ["2"]}).workload) == 2
+
+
 def test_servers_on_the_command_line_may_name_those_of_the_plan():
     plan = plan_of(PLAN, "plan", servers=["x", "sequential"], target="[::1]:7", pid=1)
     assert (plan.servers, plan.optional_servers) == (["sequential"], [])
@@ -315,7 +329,8 @@ def test_workload_name_of_a_cell_finds_its_remembered_noise(texts, name):
 
 def test_the_plan_in_the_docs_is_one(plan_file):
     text = (CHECKOUT / "docs" / "plans.md").read_text()
-    plan = asked_for(str(plan_file(text.partition("```toml\n")[2].partition("```")[0])))
+    whole = max(re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL), key=len)
+    plan = asked_for(str(plan_file(whole)))
     assert [table.name for table in plan.server] == ["ours", "staging", "mine"]
     assert [len(table.workloads()) for table in plan.workload] == [4, 2]
     for name in preset_names():
