@@ -19,6 +19,8 @@ from helpers.checkout import CHECKOUT
 from sharpness import scale_run
 from sharpness.ending import status_of
 
+from bench.errors import MeasurementError
+
 TRIALS, FEW = 10_000, 200
 FRAMES_S, PAGE_S, PAGE_MB, PEAK_MB = 2.0, 15.0, 5.0, 500.0
 """What a run of TRIALS must stay under; MB are 1e6 bytes."""
@@ -39,7 +41,7 @@ class Cost(NamedTuple):
 
 
 def cost(run: Path) -> Cost:
-    """Do both steps of a run, each in a new process. Raises CalledProcessError if one fails."""
+    """Do both steps of a run, each in a new process. Raises MeasurementError if one fails or takes too long."""
     frames, page = (_step(name, run) for name in ("frames", "page"))
     size = (run / "report.html").stat().st_size
     peak = max(frames["peak_bytes"], page["peak_bytes"])
@@ -48,7 +50,18 @@ def cost(run: Path) -> Cost:
 
 def _step(name: str, run: Path) -> dict[str, float]:
     command = [sys.executable, "-m", "sharpness.scale_step", name, str(run)]
-    done = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=True, timeout=STEP_TIMEOUT_S)
+    try:
+        done = subprocess.run(
+            command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=True, timeout=STEP_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MeasurementError(
+            f"the step `{name}` took more than {STEP_TIMEOUT_S:g} s and was ended: try fewer trials, with --trials"
+        ) from error
+    except subprocess.CalledProcessError as error:
+        raise MeasurementError(
+            f"the step `{name}` ended with status {error.returncode}: its own words are above"
+        ) from error
     found: dict[str, float] = json.loads(done.stdout)
     return found
 

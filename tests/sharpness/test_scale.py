@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from sharpness import scale, scale_run
+from sharpness.ending import status_of
 
 from bench.analysis.runs import run_folder
+from bench.errors import ExitCode
 
 WITHIN = scale.Cost(1.0, 1.0, 10.0, 9.0, 4.0, 400.0)
 
@@ -27,3 +29,11 @@ def test_the_table_has_what_is_asked_beside_both_runs():
 def test_more_than_what_is_asked_in_one_respect_fails(field, over):
     assert scale.is_within(WITHIN)
     assert not scale.is_within(WITHIN._replace(**{field: over}))
+
+
+def test_a_step_that_takes_too_long_is_a_sentence_and_a_status(monkeypatch, capsys):
+    monkeypatch.setattr(scale, "STEP_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("sys.argv", ["scale", "--trials", "1"])
+    monkeypatch.setattr(scale, "FEW", 1)
+    assert status_of(scale.main) == ExitCode.INVALID
+    assert "the step `frames` took more than 0.01 s and was ended" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """What a figure shows of a metric: its values, or its ratios to the baseline. Both are cells, drawn by the same hands.
 
-A quantity brings its cells, the words around them, and how its numbers are written. Draws and computes nothing.
+A quantity brings its cells, the words around them, and how its numbers are written. Draws and computes nothing; which
+of many trials are drawn is decided in `dots`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.analysis.estimates import remarks
+from bench.analysis.figures import dots
 from bench.analysis.figures.scale import ratio_scale, value_scale
 from bench.analysis.figures.words import metric_words, ratio_words
 
@@ -27,10 +29,10 @@ if TYPE_CHECKING:
 class Quantity:
     """Cells, best first within a workload, with their words and their scale.
 
-    `text` writes what stands beside a cell's mark where there is room for it, `tick` a number at the axis, whose ticks
-    are counted in `tick_base`. `words` are title, subtitle and notes, given whether more is upwards or to the right.
-    `level` has the workload and server of cells that are not told from the one before them, and `reference` the number
-    that all others are held against, if there is one.
+    The values of a cell are those that are drawn as dots. `text` writes what stands beside a cell's mark where there is
+    room for it, `tick` a number at the axis, whose ticks are counted in `tick_base`. `words` are title, subtitle and
+    notes, given whether more is upwards or to the right. `level` has the workload and server of cells that are not told
+    from the one before them, and `reference` the number that all others are held against, if there is one.
     """
 
     cells: tuple[Cell, ...]
@@ -52,14 +54,15 @@ def values(ranking: Ranking, metric: Metric) -> Quantity:
             return ", ".join(cell.statuses) or "not known"
         return ("at least " if cell.lower_bound else "") + units.estimate(cell.estimate, metric.words)
 
-    scale = value_scale(ranking.cells[metric.column], log=metric.log)
+    cells = ranking.cells[metric.column]
+    scale = value_scale(cells, log=metric.log)
 
     def words(upwards: bool) -> Words:
         said = _noted(metric_words(ranking, metric, upwards=upwards), upwards or not level, ranking)
-        return replace(said, notes=(*said.notes, *scale.notes(ranking.cells[metric.column])))
+        return replace(said, notes=(*said.notes, *scale.notes(cells), *dots.notes(cells)))
 
     return Quantity(
-        cells=_ranked(ranking, metric, ranking.cells[metric.column]),
+        cells=_ranked(ranking, metric, dots.thinned(cells)),
         words=words,
         text=text,
         tick=metric.unit.tick,
@@ -87,10 +90,14 @@ def ratios(ranking: Ranking, metric: Metric) -> Quantity | None:
         bounds = ["at least " if one.lower_bound else "" for one in (cell, own)]
         return f"{bounds[0]}{ratio}  \N{MIDDLE DOT}  {bounds[1]}{value}"
 
+    def words(upwards: bool) -> Words:
+        said = _noted(ratio_words(ranking, metric, upwards=upwards), upwards or not level, ranking)
+        return replace(said, notes=(*said.notes, *dots.notes(relative)))
+
     relative = _ranked(ranking, metric, [_relative(ranking, metric, cell) for cell in shown])
     return Quantity(
-        cells=relative,
-        words=lambda upwards: _noted(ratio_words(ranking, metric, upwards=upwards), upwards or not level, ranking),
+        cells=dots.thinned(relative),
+        words=words,
         text=text,
         tick=units.number,
         tick_base=1.0,
@@ -100,7 +107,7 @@ def ratios(ranking: Ranking, metric: Metric) -> Quantity | None:
     )
 
 
-def _ranked(ranking: Ranking, metric: Metric, found: list[Cell] | tuple[Cell, ...]) -> tuple[Cell, ...]:
+def _ranked(ranking: Ranking, metric: Metric, found: Sequence[Cell]) -> tuple[Cell, ...]:
     """Sort best first within each workload, cells without a number last."""
     places = {
         (cell.workload, cell.server): place

@@ -36,6 +36,9 @@ LOWEST_QUANTILE = 0.1
 
 # Tag=<trial>.<kind>,<start>,<length>,<max>,<payload>: format 1.3 of the HdrHistogram log.
 _LINE = re.compile(r"Tag=(\d+)\.(\w+),[\d.]+,[\d.]+,[\d.]+,(\S+)\n")
+_MOST_PARTS = 32
+"""Histograms of a cell that are held at a time."""
+
 _HEAD_BYTES = 8
 """Of a payload: its cookie and its length, which stand before what is compressed."""
 
@@ -65,7 +68,7 @@ def spectra(log: Path, cells: Mapping[int, C], kind: str = "response") -> dict[C
 def merged(log: Path, cells: Mapping[int, C], kind: str = "response") -> dict[C, tuple[Counts, Counts]]:
     """Merge the histograms of one kind (response, service, lateness or connect) by cell.
 
-    Returns the values in ns and how often each occurred, both of shape (n,) and in no order; a value may occur twice.
+    Returns the values in ns, each once, and how often it occurred, both of shape (n,).
     `cells` says to which cell each trial's number belongs; trials that are not in it are left out, and so are cells
     without a sample, and lines that are torn: `survey` names them. A log that does not exist gives none. Raises
     MeasurementError naming a line that is whole and holds something else.
@@ -82,12 +85,20 @@ def merged(log: Path, cells: Mapping[int, C], kind: str = "response") -> dict[C,
                 histogram = Histogram.decode(match[3])
             except ValueError as error:
                 raise MeasurementError(f"{log}, line {number}: not an HDR histogram ({error})") from error
-            filled[cells[int(match[1])]].append(histogram.values_and_counts())
-    pooled = {
-        cell: (np.concatenate([values for values, _ in parts]), np.concatenate([counts for _, counts in parts]))
-        for cell, parts in filled.items()
-    }
+            parts = filled[cells[int(match[1])]]
+            parts.append(histogram.values_and_counts())
+            if len(parts) == _MOST_PARTS:  # a cell of many trials would hold most values that often
+                parts[:] = [_pooled(parts)]
+    pooled = {cell: _pooled(parts) for cell, parts in filled.items()}
     return {cell: (values, counts) for cell, (values, counts) in pooled.items() if values.size}
+
+
+def _pooled(parts: list[tuple[Counts, Counts]]) -> tuple[Counts, Counts]:
+    """Return each value of all parts once, with the sum of its counts."""
+    values, places = np.unique(np.concatenate([values for values, _ in parts]), return_inverse=True)
+    counts = np.zeros(values.size, dtype=np.int64)
+    np.add.at(counts, places, np.concatenate([counts for _, counts in parts]))
+    return values, counts
 
 
 def survey(log: Path) -> tuple[list[int], set[int]]:

@@ -7,8 +7,10 @@ Whether a table or the records are believed is decided in `run_folder.py`.
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.runs.modes import has_modes
@@ -20,10 +22,19 @@ from bench.files import as_text
 from bench.metrics import P50, THROUGHPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from bench.experiment.schema import Column
+
+_PART_OF = {
+    "timeline": ("timeline", ("run", "trial")),
+    "monitor": ("samples", ("run", "trial")),
+    "slices": ("slices", ("run", "trial", "block", "server", "workload")),
+}
+"""The tables whose rows are parts of a trial: where a record has them, and the columns that they have of the trial."""
 
 Tables = dict[str, pd.DataFrame]
 """The frames of a run by the names of `schema.TABLES`."""
@@ -37,16 +48,18 @@ def of_records(run: str, records: Iterable[Mapping[str, Any]]) -> Tables:
 
     Raises MeasurementError for a metric that the schema does not describe.
     """
-    rows: dict[str, list[Mapping[str, Any]]] = {name: [] for name in schema.TABLES}
+    trials: list[dict[str, Any]] = []
+    parts: dict[str, list[Sequence[Mapping[str, Any]]]] = {name: [] for name in _PART_OF}
     for record in records:
-        row = {name: as_text(value) for name, value in _trial_row(run, record).items()}
-        key = {"run": row["run"], "trial": row["trial"]}
-        rows["trials"].append(row)
-        rows["timeline"].extend({**piece, **key} for piece in record["timeline"])
-        rows["monitor"].extend({**sample, **key} for sample in record["samples"])
-        whose = key | {name: row[name] for name in ("block", "server", "workload")}
-        rows["slices"].extend({**one, **whose} for one in record.get("slices", ()))
-    return {name: _frame(rows[name], columns) for name, columns in schema.TABLES.items()}
+        trials.append({name: as_text(value) for name, value in _trial_row(run, record).items()})
+        for name, (part, _) in _PART_OF.items():
+            parts[name].append(record.get(part, ()))
+    found = {"trials": _frame(trials, schema.TRIALS)}
+    for name, (_, keys) in _PART_OF.items():
+        counts = [len(rows) for rows in parts[name]]  # a copy of each row with its keys would take twice the memory
+        whose = {key: np.array([row[key] for row in trials], dtype=object).repeat(counts) for key in keys}
+        found[name] = _frame(list(chain.from_iterable(parts[name])), schema.TABLES[name], whose)
+    return found
 
 
 def empty() -> Tables:
@@ -91,10 +104,15 @@ def _trial_row(run: str, record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _frame(rows: Iterable[Mapping[str, Any]], columns: tuple[Column, ...]) -> pd.DataFrame:
-    """Return rows as a frame of exactly these columns; what a row lacks is NA. Raise on a column nobody documented."""
+def _frame(
+    rows: list[Any], columns: tuple[Column, ...], more: Mapping[str, NDArray[Any]] | None = None
+) -> pd.DataFrame:
+    """Return rows as a frame of exactly these columns; what a row lacks is NA. Raise on a column nobody documented.
+
+    `more` has whole columns, of shape (rows,).
+    """
     names = [column.name for column in columns]
-    frame = pd.DataFrame.from_records(list(rows), columns=None if rows else names)
+    frame = pd.DataFrame.from_records(rows, columns=None if rows else names).assign(**(more or {}))
     unknown = set(frame.columns) - set(names)
     if unknown:
         raise MeasurementError(f"no such column: {', '.join(sorted(unknown))}; every column is described in the schema")
