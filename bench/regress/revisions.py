@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, NoBaselineError, UsageError
+from bench.experiment.trial import lifeline
+from bench.interrupts import put_off
 from bench.scratch import cleared, scratch
 from bench.text import TEMPORARY
 from bench.verdict.pairs import Arm
@@ -156,7 +158,8 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
 
     Raises NoBaselineError, or UsageError for the candidate, if git cannot.
     """
-    _forget_left(where)
+    records = where.records_of_worktrees()
+    _forget_left(where, records)
     folders = {arm: workspace / FOLDERS[arm] / TREE for arm in revisions}
     try:
         for arm, revision in revisions.items():
@@ -168,21 +171,18 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
             _fill_submodules(where.root, revision.commit, folders[arm], error)
         yield folders
     finally:
-        for folder in folders.values():
-            if folder.exists():
-                with contextlib.suppress(GitError):  # never registered: goes with the workspace
-                    _git(where.root, "worktree", "remove", "--force", "--force", str(folder))
+        with put_off():
+            lifeline.remove(workspace, worktrees=records)
 
 
-def _forget_left(where: Repository) -> None:
-    """Remove the worktrees of comparisons that were killed, and with them the folders that hold them."""
+def _forget_left(where: Repository, records: Path) -> None:
+    """Remove the worktrees of comparisons that were killed, with the folders that hold them, and git's records."""
     for line in _git(where.root, "worktree", "list", "--porcelain").splitlines():
         tree = Path(line.removeprefix("worktree "))
         home = tree.parent.parent
         is_ours = tree.name == TREE and tree.parent.name in FOLDERS.values() and home.name.startswith(TEMPORARY)
         if line.startswith("worktree ") and is_ours and cleared(home):
-            with contextlib.suppress(GitError):  # another comparison has just removed it
-                _git(where.root, "worktree", "remove", "--force", "--force", str(tree))
+            lifeline.remove(home, worktrees=records)
 
 
 def _fill_submodules(root: Path, commit: str, tree: Path, error: type[BenchError]) -> None:

@@ -65,6 +65,8 @@ def clear(told: list[str]) -> None:
                 place = file.read()
                 if any(place.startswith(path + os.sep) for path in folders):
                     shutil.rmtree(record, ignore_errors=True)
+        with suppress(OSError):  # there are other records, or none at all
+            os.rmdir(records)  # noqa: PTH106 - see above
 
 
 def _subfolders(path: str) -> list[str]:
@@ -78,7 +80,6 @@ def main(mark: str, fd: int) -> None:
     """Wait for the end of the bench, and put away what it left."""
     if os.fork():
         os._exit(0)  # so that it is no child of the bench, which ends with its children
-    os.setsid()
     os.chdir("/")
     with open(fd, encoding="utf-8", errors="surrogateescape") as pipe:
         told = pipe.read().splitlines()

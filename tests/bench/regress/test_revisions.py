@@ -208,3 +208,21 @@ def test_a_program_that_may_not_be_executed_is_no_missing_program(project):
     assert code is ExitCode.WRONG_USE, "it is the same in both arms"
     assert "./echo of working tree" in said
     assert "may not be executed" in said
+
+
+def test_an_interrupt_while_the_arms_are_removed_leaves_none(project, monkeypatch):
+    """As of a second Ctrl-C. It is heard when nothing is left."""
+    project.commit(0)
+    remove = revisions.lifeline.remove
+
+    def interrupted(*given, **named):
+        signal.raise_signal(signal.SIGINT)
+        remove(*given, **named)
+
+    monkeypatch.setattr(revisions.lifeline, "remove", interrupted)
+    request = Request(here=project.root, workload=Workload(), base="HEAD", command=COMMAND, setup="")
+    with pytest.raises(KeyboardInterrupt), prepared(request) as asked:
+        homes = [environment.home for environment in asked.built.values()]
+    assert project.git("worktree", "list").count("\n") == 0
+    assert not any(home.parent.exists() for home in homes)
+    assert not (project.root / ".git" / "worktrees").exists()
