@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bench.experiment.trial.child import descendants
+from bench.experiment.trial.sock_diag import v6only_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +43,8 @@ class Listening:
     def at(self) -> str | None:
         """Return the address at which the server accepts connections: `host` if it can be, None for none yet."""
         found = list(listeners(self._port, self._pid))
-        if any(_accepts(address, asked) for address, _ in found for asked in self._asked):
+        v6only = v6only_sockets() if any(_is_any_ipv6(address) for address, _ in found) else set()
+        if any(_accepts(address, asked, v6only=inode in v6only) for address, inode in found for asked in self._asked):
             return self._host
         held = _sockets_of(self._pid) if found else set()
         own = sorted((address for address, inode in found if inode in held), key=str)
@@ -85,12 +87,16 @@ def _address(digits: str) -> Address:
     return ip_address(packed)
 
 
-def _accepts(listening: Address, asked: Address) -> bool:
-    """Say whether a listener takes connections to an address; one on :: takes those of IPv4 too, as it mostly does."""
+def _is_any_ipv6(address: Address) -> bool:
+    return isinstance(address, IPv6Address) and address.is_unspecified
+
+
+def _accepts(listening: Address, asked: Address, *, v6only: bool) -> bool:
+    """Say whether a listener takes connections to an address; one on :: takes those of IPv4 too if not `v6only`."""
     if isinstance(listening, IPv6Address) and listening.ipv4_mapped is not None:
         listening = listening.ipv4_mapped
     if listening.is_unspecified:
-        return listening.version == asked.version or isinstance(listening, IPv6Address)
+        return listening.version == asked.version or (isinstance(listening, IPv6Address) and not v6only)
     return listening == asked
 
 
