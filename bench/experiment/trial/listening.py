@@ -56,6 +56,19 @@ class Listening:
         return _reached_at(own[0]) if self._clock() - self._elsewhere_since_s >= ELSEWHERE_S else None
 
 
+def is_served_by_others(port: int, pid: int) -> bool:
+    """Say whether none of the listeners on a port belongs to a process or to what it has started.
+
+    So it is where a command asks a daemon to serve, as `docker run` does. False if there is no listener, or if the
+    sockets of a process may not be looked at.
+    """
+    found = {inode for _, inode in listeners(port, pid)}
+    try:
+        return bool(found) and found.isdisjoint(_sockets_of(pid, refused=PermissionError))
+    except PermissionError:
+        return False
+
+
 def listeners(port: int, pid: int) -> Iterator[tuple[Address, str]]:
     """Yield the address of each TCP listener on a port of this machine, and its socket as `_sockets_of` calls it.
 
@@ -111,14 +124,21 @@ def _family_of(pid: int) -> list[int]:
     return [pid, *(process.pid for process in descendants(pid))]
 
 
-def _sockets_of(pid: int) -> set[str]:
-    """Return the sockets that a process and all it has started hold, by their inodes; by the process elsewhere."""
+def _sockets_of(pid: int, refused: type[OSError] | tuple[()] = ()) -> set[str]:
+    """Return the sockets that a process and all it has started hold, by their inodes; by the process elsewhere.
+
+    Those that cannot be seen are left out, unless the reason is one that is `refused`, which is raised.
+    """
     if not _TABLES[0].exists():
         return set(map(str, _family_of(pid)))
     held: set[str] = set()
     for one in _family_of(pid):
-        with suppress(OSError):  # it has ended, or may not be looked at
+        try:
             for name in Path(f"/proc/{one}/fd").iterdir():
-                with suppress(OSError):  # closed meanwhile
+                with suppress(FileNotFoundError):  # closed meanwhile
                     held.add(str(name.readlink()).removeprefix("socket:[").removesuffix("]"))
+        except refused:
+            raise
+        except OSError:  # it has ended, or may not be looked at
+            continue
     return held
