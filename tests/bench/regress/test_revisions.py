@@ -90,6 +90,32 @@ def test_variables_reach_git_unless_they_point_elsewhere(project, monkeypatch, t
     assert revisions.working_tree(where).label.startswith("working tree (")
 
 
+@pytest.mark.parametrize("way", ["alias", "hook"])
+def test_an_alias_and_a_hook_of_git_find_their_repository(project, tmp_path, way):
+    """Git starts both in the root, whose variables it sets, and an alias is told of the subfolder by GIT_PREFIX."""
+    project.commit(0)
+    code = (
+        "from pathlib import Path; from bench.regress.revisions import *; where = repository(Path.cwd());"
+        "print(where.root, where.prefix, working_tree(where).label)"
+    )
+    script = tmp_path / "ask"
+    script.write_text(
+        f'#!/bin/sh\ntest -n "$GIT_PREFIX$GIT_INDEX_FILE" && cd myserver && {sys.executable} -c "{code}"\n'
+    )
+    script.chmod(0o755)
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    identity = ("-c", "user.name=somebody", "-c", "user.email=some@body")
+    if way == "alias":
+        command = ["git", "-c", f"alias.ask=!{script}", "ask"]
+    else:
+        (project.root / ".git" / "hooks").mkdir(exist_ok=True)
+        (project.root / ".git" / "hooks" / "pre-commit").symlink_to(script)
+        command = ["git", *identity, "commit", "--quiet", "--allow-empty", "--message=a change"]
+    done = subprocess.run(command, cwd=project.root / "myserver", env=env, capture_output=True, text=True, check=True)
+    said = done.stdout + done.stderr
+    assert said.startswith(f"{project.root} myserver working tree (")
+
+
 def test_git_that_fails_in_the_middle_is_wrong_use(project):
     project.commit(0)
     (project.root / ".git" / "index").write_bytes(b"this is no index")
