@@ -116,6 +116,45 @@ def test_an_alias_and_a_hook_of_git_find_their_repository(project, tmp_path, way
     assert said.startswith(f"{project.root} myserver working tree (")
 
 
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        ("HEAD:myserver", "'HEAD:myserver' is a tree of git: name a commit"),
+        ("HEAD:myserver/__init__.py", "is a blob of git: name a commit"),
+        ("HEAD^..HEAD", "'HEAD^..HEAD' is a range of revisions: name one commit"),
+    ],
+)
+def test_what_is_no_commit_is_wrong_use(project, base, words):
+    project.commit(0)
+    project.commit(1)
+    code, said = refusal(project.root, base=base)
+    assert code is ExitCode.WRONG_USE
+    assert words in said
+
+
+def test_a_repository_without_a_commit_or_working_tree_is_wrong_use(project):
+    code, said = refusal(project.root)
+    assert (code, said) == (
+        ExitCode.WRONG_USE,
+        f"{project.root} has no commit yet: commit first, so that there is something to compare with",
+    )
+    code, said = refusal(project.root / ".git")
+    assert code is ExitCode.WRONG_USE
+    assert "has no working tree, as a bare repository: go to a clone or worktree" in said
+
+
+def test_a_working_tree_with_conflicts_is_wrong_use(project):
+    base = project.commit(0)
+    project.commit(1)
+    project.git("checkout", "--quiet", "-b", "other", base)
+    project.commit(2)
+    with pytest.raises(subprocess.CalledProcessError):
+        project.git("merge", "main")
+    code, said = refusal(project.root)
+    assert code is ExitCode.WRONG_USE
+    assert said.endswith("has a conflict that is not resolved: finish the merge, or give --head REV")
+
+
 def test_git_that_fails_in_the_middle_is_wrong_use(project):
     project.commit(0)
     (project.root / ".git" / "index").write_bytes(b"this is no index")
