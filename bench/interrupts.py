@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, `kill`, and a terminal that was closed."""
@@ -25,6 +27,31 @@ def raise_interrupts() -> None:
     for number in SIGNALS:
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupted)
+
+
+def ignore_interrupts() -> None:
+    """Have none of the signals interrupt what is left to do when a command ends, which takes seconds at most."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def put_off() -> Iterator[None]:
+    """Hold the signals back from a step that must not be left half-way. Then the handlers hear of those that came.
+
+    A mask would be inherited by a child; handlers are not.
+    """
+    came: list[tuple[int, FrameType | None]] = []
+    ours = acting()
+    for number in ours:
+        signal.signal(number, lambda *call: came.append(call))
+    try:
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+    for call in came:
+        ours[signal.Signals(call[0])](*call)
 
 
 def acting() -> dict[signal.Signals, Callable[..., Any]]:

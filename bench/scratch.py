@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.interrupts import put_off
 from bench.text import TEMPORARY
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def scratch() -> Iterator[Path]:
         with _owned(folder):
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with put_off():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def cleared(folder: Path) -> bool:

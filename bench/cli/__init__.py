@@ -19,7 +19,7 @@ from bench import __version__
 from bench.cli.output import carry_any_text
 from bench.cli.spilling import has_spilled, outlast_full_disks
 from bench.errors import BenchError, ExitCode, tell_fault, unknown_name
-from bench.interrupts import raise_interrupts
+from bench.interrupts import ignore_interrupts, raise_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,6 +123,18 @@ def main() -> int:
     outlast_full_disks()
     carry_any_text()
     try:
+        return _status()
+    except (click.Abort, KeyboardInterrupt):
+        ignore_interrupts()  # first: a second one must not end this as a traceback
+        click.echo("echobench: interrupted", err=True)
+        return INTERRUPTED
+    finally:
+        ignore_interrupts()
+
+
+def _status() -> int:
+    """Run the command line and return its exit status. Only an interrupt is raised."""
+    try:
         try:
             status = cli.main(prog_name="echobench", standalone_mode=False) or ExitCode.FINE
         finally:
@@ -136,9 +148,8 @@ def main() -> int:
     except click.ClickException as error:
         error.show()
         return ExitCode.WRONG_USE
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("echobench: interrupted", err=True)
-        return INTERRUPTED
+    except click.Abort:
+        raise
     except Exception as error:  # noqa: BLE001 - a fault of ours must not exit with 1: that means REGRESSED
         return tell_fault(error)
 

@@ -197,7 +197,7 @@ def _give(
 def _check(given: dict[str, Any]) -> None:
     """Raise UsageError for options that contradict each other, NaN and infinity, and files that cannot be written."""
     for name in ("minutes", "tolerance"):
-        if given[name] is not None and not math.isfinite(given[name]):
+        if given[name] is not None and not math.isfinite(60 * given[name]):  # in seconds too
             raise UsageError(f"--{name} {given[name]} is no amount: give a number")
     refuse_unwritable(given["junit"], given["summary"], given["html"])
     revisions = [f"--{name}" for name in ("base", "head", "command", "setup") if given[name] is not None]

@@ -97,7 +97,7 @@ class Doubt(StrEnum):
     )
     SERVER_UNSEEN = (
         "server-unseen",
-        "There were replies, and no CPU of the watched process was seen: if another process serves, give its --pid.",
+        "Another process serves than the one that was started or named, as with `docker run`: give --target and --pid.",
     )
 
 

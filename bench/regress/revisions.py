@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, NoBaselineError, UsageError
+from bench.experiment.trial import lifeline
+from bench.interrupts import put_off
 from bench.scratch import cleared, scratch
 from bench.text import TEMPORARY
 from bench.verdict.pairs import Arm
@@ -80,6 +82,10 @@ def repository(here: Path) -> Repository:
     except GitError as error:
         if "not a git repository" in str(error):
             raise UsageError(f"{here} is in no git repository: go to one, or compare with --a and --b") from error
+        if "must be run in a work tree" in str(error):
+            raise UsageError(
+                f"{here} has no working tree, as a bare repository: go to a clone or worktree of it"
+            ) from error
         raise
     return Repository(Path(root), Path(prefix))
 
@@ -96,15 +102,27 @@ def refuse_placeholder(option: str, name: str) -> None:
 
 
 def resolve(where: Repository, name: str, error: type[BenchError]) -> Revision:
-    """Find a commit by any name git understands. Raise `error` if there is no such commit here."""
+    """Find a commit by any name git understands. Raise `error` if it is not here, and UsageError if it is no commit."""
+    if ".." in name:
+        raise UsageError(f"{name!r} is a range of revisions: name one commit")
     try:
         commit = _git(where.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
     except GitError as failed:
+        _refuse_no_commit(where, name)
         is_shallow = _git(where.root, "rev-parse", "--is-shallow-repository").strip() == "true"
         cure = "in this shallow clone: check out with fetch-depth: 0" if is_shallow else f"in {where.root}: fetch it"
         raise error(f"there is no revision {name!r} {cure}") from failed
     label = commit[:8] if commit.startswith(name) else f"{name} ({commit[:8]})"
     return Revision(commit, _git(where.root, "rev-parse", f"{commit}^{{tree}}").strip(), label)
+
+
+def _refuse_no_commit(where: Repository, name: str) -> None:
+    """Raise UsageError for the name of a file or folder in git, and for a repository without any commit."""
+    with contextlib.suppress(GitError):
+        kind = _git(where.root, "cat-file", "-t", "--end-of-options", name).strip()
+        raise UsageError(f"{name!r} is a {kind} of git: name a commit, or a branch or tag of one")
+    if not _git(where.root, "rev-list", "--all", "--max-count=1"):
+        raise UsageError(f"{where.root} has no commit yet: commit first, so that there is something to compare with")
 
 
 def require_folder(where: Repository, revision: Revision, error: type[BenchError]) -> None:
@@ -120,9 +138,14 @@ def require_folder(where: Repository, revision: Revision, error: type[BenchError
 def working_tree(where: Repository) -> Revision:
     """Write the working tree, untracked files that are not ignored included, as a commit, and return that.
 
-    Raises UsageError for a submodule with changes of its own, which no commit of this repository can hold.
+    Raises UsageError for a submodule with changes of its own, which no commit of this repository can hold, and in the
+    middle of a merge with conflicts.
     """
-    dirty = [line.split(" ", 8)[-1] for line in _status(where) if _is_dirty_submodule(line)]
+    status = _status(where)
+    unmerged = [line.split(" ", 10)[-1] for line in status if line.startswith("u ")]
+    if unmerged:
+        raise UsageError(f"{unmerged[0]} has a conflict that is not resolved: finish the merge, or give --head REV")
+    dirty = [line.split(" ", 8)[-1] for line in status if _is_dirty_submodule(line)]
     if dirty:
         raise UsageError(f"submodule {dirty[0]} has changes that are not committed: commit or discard them there first")
     head = resolve(where, "HEAD", UsageError)
@@ -156,7 +179,8 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
 
     Raises NoBaselineError, or UsageError for the candidate, if git cannot.
     """
-    _forget_left(where)
+    records = where.records_of_worktrees()
+    _forget_left(where, records)
     folders = {arm: workspace / FOLDERS[arm] / TREE for arm in revisions}
     try:
         for arm, revision in revisions.items():
@@ -168,21 +192,18 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
             _fill_submodules(where.root, revision.commit, folders[arm], error)
         yield folders
     finally:
-        for folder in folders.values():
-            if folder.exists():
-                with contextlib.suppress(GitError):  # never registered: goes with the workspace
-                    _git(where.root, "worktree", "remove", "--force", "--force", str(folder))
+        with put_off():
+            lifeline.remove(workspace, worktrees=records)
 
 
-def _forget_left(where: Repository) -> None:
-    """Remove the worktrees of comparisons that were killed, and with them the folders that hold them."""
+def _forget_left(where: Repository, records: Path) -> None:
+    """Remove the worktrees of comparisons that were killed, with the folders that hold them, and git's records."""
     for line in _git(where.root, "worktree", "list", "--porcelain").splitlines():
         tree = Path(line.removeprefix("worktree "))
         home = tree.parent.parent
         is_ours = tree.name == TREE and tree.parent.name in FOLDERS.values() and home.name.startswith(TEMPORARY)
         if line.startswith("worktree ") and is_ours and cleared(home):
-            with contextlib.suppress(GitError):  # another comparison has just removed it
-                _git(where.root, "worktree", "remove", "--force", "--force", str(tree))
+            lifeline.remove(home, worktrees=records)
 
 
 def _fill_submodules(root: Path, commit: str, tree: Path, error: type[BenchError]) -> None:

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 STEADY_LEVEL = 0.999
 """Level of the interval that refuses a cell. Every cell is asked at every look, and noise must hardly ever refuse."""
 
-TOLD = (Doubt.THROTTLED, Doubt.DELAYED_ACK, Doubt.SLOW_CONNECTS, Doubt.NONCONFORMING)
+TOLD = (
+    *(Doubt.THROTTLED, Doubt.DELAYED_ACK, Doubt.SLOW_CONNECTS, Doubt.NONCONFORMING),
+    *(Doubt.CPU_LOST, Doubt.SERVER_UNSEEN),
+)
 """What makes less of every comparison, and that a person can mend: of the job, or of the server."""
 
 _ALLOW_MORE = "allow the job 2 CPUs or more (cpu.max of the cgroup, --cpus of docker, limits.cpu of Kubernetes)"

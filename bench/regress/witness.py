@@ -105,10 +105,10 @@ def _greet(running: RunningServer, size: int) -> None:
 
 
 def _loaded(running: RunningServer, voice: Path, homes: Sequence[Path], opened: Opened) -> Loaded:
-    assert running.pid is not None
+    assert running.child is not None
     said = voice.read_text(encoding="utf-8", errors="replace")
     modules = set(map(Path, _MODULE.findall(said)))
-    touched = {path for process in processes_of(running.pid) for path in _touched(process)}
+    touched = {path for process in processes_of(running.child.pid) for path in _touched(process)}
     files = {_source(path) for path in {*modules, *touched, *opened.seen()}}
     real = {Path(os.path.realpath(path)) for path in files if os.path.isfile(path)}  # noqa: PTH113 - of any text
     inner = [Path(os.path.realpath(home)) for home in homes]
@@ -117,7 +117,7 @@ def _loaded(running: RunningServer, voice: Path, homes: Sequence[Path], opened: 
         own=frozenset((str(path.relative_to(home)), _digest(path, *homes, *inner)) for path, home in owned.items()),
         others=frozenset(real - owned.keys()),
         pths=tuple(sorted(set(map(Path, _PTH.findall(said))))),
-        is_whole=bool(modules) or opened.is_whole,
+        is_whole=(bool(modules) or opened.is_whole) and not running.is_unseen,
     )
 
 

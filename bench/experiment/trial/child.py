@@ -20,12 +20,11 @@ import psutil
 from bench.errors import MeasurementError
 from bench.experiment.trial import lifeline
 from bench.experiment.trial.child_output import ChildLog, ChildOutput
-from bench.interrupts import acting
+from bench.interrupts import put_off
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
-    from types import FrameType
 
 STOP_TIMEOUT_S = 3.0
 POLL_S = 0.01
@@ -62,7 +61,7 @@ class Child:
         self._mark = lifeline.new_mark()
         try:
             kept = ChildLog(log)
-            with bound_to(cpus), _interrupts_put_off():
+            with bound_to(cpus), put_off():  # until it is known which child was started: else nobody would end that
                 self._process = subprocess.Popen(
                     list(command),
                     stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
@@ -198,25 +197,6 @@ _running: set[Child] = set()
 def _stop_all() -> None:
     while _running:
         _running.pop().stop()
-
-
-@contextlib.contextmanager
-def _interrupts_put_off() -> Iterator[None]:
-    """Hold an interrupt back until it is known which child was started: else nobody would end that.
-
-    A mask would be inherited by the child; handlers are not.
-    """
-    came: list[tuple[int, FrameType | None]] = []
-    ours = acting()
-    for number in ours:
-        signal.signal(number, lambda *call: came.append(call))
-    try:
-        yield
-    finally:
-        for number, handler in ours.items():
-            signal.signal(number, handler)
-    for call in came:
-        ours[signal.Signals(call[0])](*call)
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ class Circumstances:
     was_killed: bool = False
     has_monitor_gaps: bool = False
     is_cpu_lost: bool = False
+    is_server_unseen: bool = False
     is_nonconforming: bool = False
     ceiling_per_s: float | None = None
 
@@ -63,7 +64,7 @@ def doubts(
         Doubt.NONCONFORMING: known.is_nonconforming,
         Doubt.SERVER_KILLED: known.was_killed,
         Doubt.MONITOR_GAPS: known.has_monitor_gaps,
-        Doubt.SERVER_UNSEEN: is_unseen,
+        Doubt.SERVER_UNSEEN: is_unseen or known.is_server_unseen,
         Doubt.CPU_LOST: known.is_cpu_lost,
     }
     return tuple(doubt for doubt in Doubt if not doubt.of_cell and found[doubt])

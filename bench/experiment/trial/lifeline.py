@@ -60,11 +60,14 @@ class _Lifeline:
 
 
 def _start(mark: str, reading: int) -> int:
-    """Start the survivor with nothing in its environment, and no descriptor but the pipe; return its starter."""
+    """Start the survivor with nothing in its environment, and no descriptor but the pipe; return its starter.
+
+    It has a session of its own from its first instruction on, so that a Ctrl-C in the terminal never reaches it.
+    """
     os.set_inheritable(reading, True)
     nowhere = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
     command = [sys.executable, "-I", "-S", survivor.__file__, mark, str(reading)]
-    return os.posix_spawn(sys.executable, command, {}, file_actions=nowhere)
+    return os.posix_spawn(sys.executable, command, {}, file_actions=nowhere, setsid=True)
 
 
 _begun: list[_Lifeline] = []
@@ -104,6 +107,11 @@ def marking() -> Iterator[Mapping[str, str]]:
         for name, value in mark.items():
             if marked(mark):
                 survivor.end_all(f"{name}={value}".encode())
+
+
+def remove(folder: Path, *, worktrees: Path) -> None:
+    """Remove a folder now, and git's records, in `worktrees`, of worktrees in it."""
+    survivor.clear([f"{survivor.FOLDER} {folder.resolve()}", f"{survivor.WORKTREES} {worktrees}"])
 
 
 def leave_nothing(folder: Path, *, worktrees: Path | None = None) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bench.experiment.trial.child import descendants
+from bench.experiment.trial.sock_diag import v6only_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +43,8 @@ class Listening:
     def at(self) -> str | None:
         """Return the address at which the server accepts connections: `host` if it can be, None for none yet."""
         found = list(listeners(self._port, self._pid))
-        if any(_accepts(address, asked) for address, _ in found for asked in self._asked):
+        v6only = v6only_sockets() if any(_is_any_ipv6(address) for address, _ in found) else set()
+        if any(_accepts(address, asked, v6only=inode in v6only) for address, inode in found for asked in self._asked):
             return self._host
         held = _sockets_of(self._pid) if found else set()
         own = sorted((address for address, inode in found if inode in held), key=str)
@@ -52,6 +54,19 @@ class Listening:
         if self._elsewhere_since_s is None:
             self._elsewhere_since_s = self._clock()
         return _reached_at(own[0]) if self._clock() - self._elsewhere_since_s >= ELSEWHERE_S else None
+
+
+def is_served_by_others(port: int, pid: int) -> bool:
+    """Say whether none of the listeners on a port belongs to a process or to what it has started.
+
+    So it is where a command asks a daemon to serve, as `docker run` does. False if there is no listener, or if the
+    sockets of a process may not be looked at.
+    """
+    found = {inode for _, inode in listeners(port, pid)}
+    try:
+        return bool(found) and found.isdisjoint(_sockets_of(pid, refused=PermissionError))
+    except PermissionError:
+        return False
 
 
 def listeners(port: int, pid: int) -> Iterator[tuple[Address, str]]:
@@ -85,12 +100,16 @@ def _address(digits: str) -> Address:
     return ip_address(packed)
 
 
-def _accepts(listening: Address, asked: Address) -> bool:
-    """Say whether a listener takes connections to an address; one on :: takes those of IPv4 too, as it mostly does."""
+def _is_any_ipv6(address: Address) -> bool:
+    return isinstance(address, IPv6Address) and address.is_unspecified
+
+
+def _accepts(listening: Address, asked: Address, *, v6only: bool) -> bool:
+    """Say whether a listener takes connections to an address; one on :: takes those of IPv4 too if not `v6only`."""
     if isinstance(listening, IPv6Address) and listening.ipv4_mapped is not None:
         listening = listening.ipv4_mapped
     if listening.is_unspecified:
-        return listening.version == asked.version or isinstance(listening, IPv6Address)
+        return listening.version == asked.version or (isinstance(listening, IPv6Address) and not v6only)
     return listening == asked
 
 
@@ -105,14 +124,21 @@ def _family_of(pid: int) -> list[int]:
     return [pid, *(process.pid for process in descendants(pid))]
 
 
-def _sockets_of(pid: int) -> set[str]:
-    """Return the sockets that a process and all it has started hold, by their inodes; by the process elsewhere."""
+def _sockets_of(pid: int, refused: type[OSError] | tuple[()] = ()) -> set[str]:
+    """Return the sockets that a process and all it has started hold, by their inodes; by the process elsewhere.
+
+    Those that cannot be seen are left out, unless the reason is one that is `refused`, which is raised.
+    """
     if not _TABLES[0].exists():
         return set(map(str, _family_of(pid)))
     held: set[str] = set()
     for one in _family_of(pid):
-        with suppress(OSError):  # it has ended, or may not be looked at
+        try:
             for name in Path(f"/proc/{one}/fd").iterdir():
-                with suppress(OSError):  # closed meanwhile
+                with suppress(FileNotFoundError):  # closed meanwhile
                     held.add(str(name.readlink()).removeprefix("socket:[").removesuffix("]"))
+        except refused:
+            raise
+        except OSError:  # it has ended, or may not be looked at
+            continue
     return held

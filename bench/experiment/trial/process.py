@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from bench.errors import ServerError, UsageError
 from bench.experiment.planning.address import join_address, split_address
 from bench.experiment.trial.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError
-from bench.experiment.trial.listening import Listening
+from bench.experiment.trial.listening import Listening, is_served_by_others
 from bench.text import cut
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read from a
 class RunningServer:
     """A server that listens. One that is not ours has no `child`, and a `pid` only if it was told.
 
+    If other processes serve than the child and what it started, `pid` is None, because nothing is known of these.
     `was_killed` is known once it has been stopped.
     """
 
@@ -52,6 +53,11 @@ class RunningServer:
     def address(self) -> str:
         """What `python -m clients` takes: HOST:PORT, [IPV6]:PORT or unix:PATH."""
         return join_address(self.host, self.port)
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether what we started serves nothing itself."""
+        return self.child is not None and self.pid is None
 
     @property
     def has_died(self) -> bool:
@@ -163,6 +169,8 @@ def _listening(running: RunningServer) -> RunningServer | ServerError:
             running.host, running.port = _await_ready(running.server, running.child, running.port)
         except ServerError as error:
             return error
+        if is_served_by_others(running.port, running.child.pid):
+            running.pid = None
         running.child.drain()
     return running
 

@@ -166,3 +166,17 @@ def test_a_parent_that_ignores_sigchld_hides_no_failure(echobench):
     )
     assert done.returncode == 2
     assert "is in no git repository" in done.stderr
+
+
+def test_more_interrupts_while_a_command_ends_are_no_traceback(echobench, tmp_path):
+    """As of somebody who holds Ctrl-C down: one comes while the first is told, and one at the very end."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, signal, subprocess, click\n"
+        "interrupt = lambda: signal.raise_signal(signal.SIGINT)\n"
+        "atexit.register(interrupt)\n"
+        "subprocess.run = lambda *_, **__: interrupt()\n"
+        "echo = click.echo\n"
+        "click.echo = lambda *words, **how: (interrupt(), echo(*words, **how))\n"
+    )
+    done = echobench("check", "threads")
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "echobench: interrupted")

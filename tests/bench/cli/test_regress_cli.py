@@ -189,6 +189,7 @@ BAD = [
     (["--base", "HEAD", "--command", "python 'x"], 2, "cannot be split into words: No closing quotation"),
     (["--base", "HEAD", "--minutes", "nan"], 2, "--minutes nan is no amount"),
     (["--base", "HEAD", "--minutes", "inf"], 2, "--minutes inf is no amount"),
+    (["--base", "HEAD", "--minutes", "1e308"], 2, "--minutes 1e+308 is no amount"),
     (["--base", "HEAD", "--tolerance", "nan"], 2, "--tolerance nan is no amount"),
     (["--base", "HEAD", "--rate", "nan"], 2, "--rate is 'nan', and must be a number above 0"),
     (["--base", "HEAD", "--minutes", "1", "--pairs", "3"], 2, "give one"),

@@ -90,6 +90,71 @@ def test_variables_reach_git_unless_they_point_elsewhere(project, monkeypatch, t
     assert revisions.working_tree(where).label.startswith("working tree (")
 
 
+@pytest.mark.parametrize("way", ["alias", "hook"])
+def test_an_alias_and_a_hook_of_git_find_their_repository(project, tmp_path, way):
+    """Git starts both in the root, whose variables it sets, and an alias is told of the subfolder by GIT_PREFIX."""
+    project.commit(0)
+    code = (
+        "from pathlib import Path; from bench.regress.revisions import *; where = repository(Path.cwd());"
+        "print(where.root, where.prefix, working_tree(where).label)"
+    )
+    script = tmp_path / "ask"
+    script.write_text(
+        f'#!/bin/sh\ntest -n "$GIT_PREFIX$GIT_INDEX_FILE" && cd myserver && {sys.executable} -c "{code}"\n'
+    )
+    script.chmod(0o755)
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    identity = ("-c", "user.name=somebody", "-c", "user.email=some@body")
+    if way == "alias":
+        command = ["git", "-c", f"alias.ask=!{script}", "ask"]
+    else:
+        (project.root / ".git" / "hooks").mkdir(exist_ok=True)
+        (project.root / ".git" / "hooks" / "pre-commit").symlink_to(script)
+        command = ["git", *identity, "commit", "--quiet", "--allow-empty", "--message=a change"]
+    done = subprocess.run(command, cwd=project.root / "myserver", env=env, capture_output=True, text=True, check=True)
+    said = done.stdout + done.stderr
+    assert said.startswith(f"{project.root} myserver working tree (")
+
+
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        ("HEAD:myserver", "'HEAD:myserver' is a tree of git: name a commit"),
+        ("HEAD:myserver/__init__.py", "is a blob of git: name a commit"),
+        ("HEAD^..HEAD", "'HEAD^..HEAD' is a range of revisions: name one commit"),
+    ],
+)
+def test_what_is_no_commit_is_wrong_use(project, base, words):
+    project.commit(0)
+    project.commit(1)
+    code, said = refusal(project.root, base=base)
+    assert code is ExitCode.WRONG_USE
+    assert words in said
+
+
+def test_a_repository_without_a_commit_or_working_tree_is_wrong_use(project):
+    code, said = refusal(project.root)
+    assert (code, said) == (
+        ExitCode.WRONG_USE,
+        f"{project.root} has no commit yet: commit first, so that there is something to compare with",
+    )
+    code, said = refusal(project.root / ".git")
+    assert code is ExitCode.WRONG_USE
+    assert "has no working tree, as a bare repository: go to a clone or worktree" in said
+
+
+def test_a_working_tree_with_conflicts_is_wrong_use(project):
+    base = project.commit(0)
+    project.commit(1)
+    project.git("checkout", "--quiet", "-b", "other", base)
+    project.commit(2)
+    with pytest.raises(subprocess.CalledProcessError):
+        project.git("merge", "main")
+    code, said = refusal(project.root)
+    assert code is ExitCode.WRONG_USE
+    assert said.endswith("has a conflict that is not resolved: finish the merge, or give --head REV")
+
+
 def test_git_that_fails_in_the_middle_is_wrong_use(project):
     project.commit(0)
     (project.root / ".git" / "index").write_bytes(b"this is no index")
@@ -208,3 +273,21 @@ def test_a_program_that_may_not_be_executed_is_no_missing_program(project):
     assert code is ExitCode.WRONG_USE, "it is the same in both arms"
     assert "./echo of working tree" in said
     assert "may not be executed" in said
+
+
+def test_an_interrupt_while_the_arms_are_removed_leaves_none(project, monkeypatch):
+    """As of a second Ctrl-C. It is heard when nothing is left."""
+    project.commit(0)
+    remove = revisions.lifeline.remove
+
+    def interrupted(*given, **named):
+        signal.raise_signal(signal.SIGINT)
+        remove(*given, **named)
+
+    monkeypatch.setattr(revisions.lifeline, "remove", interrupted)
+    request = Request(here=project.root, workload=Workload(), base="HEAD", command=COMMAND, setup="")
+    with pytest.raises(KeyboardInterrupt), prepared(request) as asked:
+        homes = [environment.home for environment in asked.built.values()]
+    assert project.git("worktree", "list").count("\n") == 0
+    assert not any(home.parent.exists() for home in homes)
+    assert not (project.root / ".git" / "worktrees").exists()

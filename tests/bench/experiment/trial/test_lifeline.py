@@ -131,3 +131,19 @@ def test_the_survivor_leaves_alone_what_it_was_not_told_of(tmp_path):
     survivor.clear([f"{survivor.FOLDER} {removed}", f"{survivor.WORKTREES} {records}", "folder /no/such/folder"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "worktrees"]
     assert sorted(path.name for path in records.iterdir()) == ["theirs", "torn"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_ctrl_c_in_the_terminal_never_reaches_the_survivor():
+    """It goes to the whole group of the command, also in the moment in which the survivor is being started."""
+    code = (
+        "import os, signal\n"
+        "from bench.experiment.trial import lifeline\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "lifeline.begin()\n"
+        "os.killpg(0, signal.SIGINT)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, start_new_session=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -11,7 +11,7 @@ import pytest
 
 from bench.errors import ServerError
 from bench.experiment.model import Server
-from bench.experiment.trial import listening
+from bench.experiment.trial import listening, sock_diag
 from bench.experiment.trial.listening import ELSEWHERE_S, Listening, listeners
 from bench.experiment.trial.process import free_port, launch
 
@@ -54,7 +54,7 @@ def test_a_strangers_listener_on_another_address_is_not_ready(tmp_path):
         ("127.0.0.1", "localhost", "localhost"),
         ("0.0.0.0", "127.0.0.1", "127.0.0.1"),
         ("::", "::1", "::1"),
-        ("::", "127.0.0.1", "127.0.0.1"),
+        ("::", "127.0.0.1", "::1"),  # create_server makes it one of IPv6 alone
         ("0.0.0.0", "::1", "127.0.0.1"),
         ("127.0.0.2", "127.0.0.1", "127.0.0.2"),
         ("::1", "127.0.0.1", "::1"),
@@ -68,6 +68,29 @@ def test_a_listener_of_ours_is_where_it_can_be_reached(host, asked, expected):
             assert look.at() is None  # it may yet listen where it was told
         now_s = ELSEWHERE_S
         assert look.at() == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whether a listener takes IPv6 alone")
+@pytest.mark.parametrize(("only", "expected"), [(1, "::1"), (0, "127.0.0.1")])
+def test_a_listener_of_ipv6_alone_is_reached_by_ipv6(only, expected):
+    """Both stand in the kernel's table as [::], and the table does not tell them apart."""
+    now_s = 0.0
+    with socket.socket(socket.AF_INET6) as listener, stranger("::1", 0):
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        listener.bind(("::", 0))
+        listener.listen()
+        look = Listening("127.0.0.1", listener.getsockname()[1], os.getpid(), clock=lambda: now_s)
+        look.at()
+        now_s = ELSEWHERE_S
+        assert look.at() == expected
+
+
+def test_a_kernel_that_is_not_asked_knows_no_ipv6_alone(monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    assert sock_diag.v6only_sockets() == set()
 
 
 @pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", "127.0.0.1"), ("127.0.0.2", None), ("::1", None)])

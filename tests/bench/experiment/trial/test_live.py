@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 
@@ -274,3 +275,38 @@ def test_the_cpu_of_a_block_is_of_slices_or_whole(fields, cpu_s):
     assert metrics.get("server_cpu_share") == (None if cpu_s is None else cpu_s / 2)
     assert metrics.get("server_cpu_us_per_reply") == (None if cpu_s is None else pytest.approx(1e6 * cpu_s / 100))
     assert ("server_idle_cpu_share" in metrics) == (not fields)
+
+
+ASKS = """
+import socket, sys, time
+with socket.create_connection(("127.0.0.1", int(sys.argv[2]))) as daemon:
+    daemon.sendall(sys.argv[1].encode())
+    while True:
+        time.sleep(0.002)
+"""
+"""A command that has a daemon serve on its port, and works a little itself, as `docker run` does."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_server_that_a_daemon_runs_for_a_command_has_no_cpu(bench):
+    """This process is the daemon. What the command uses itself would be a number of nothing."""
+
+    def echo(client):
+        with client:
+            while data := client.recv(65536):
+                client.sendall(data)
+
+    def daemon():
+        with control.accept()[0] as asked, socket.create_server(("127.0.0.1", int(asked.recv(64)))) as listener:
+            for _ in range(2):
+                threading.Thread(target=echo, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as control:
+        thread = threading.Thread(target=daemon)
+        thread.start()
+        command = (sys.executable, "-c", ASKS, "{port}", str(control.getsockname()[1]))
+        found = measured(bench, trial(Server(name="asks", command=command, ready="port")))
+        thread.join(10)
+    assert found.status is Status.MEASURED, found.detail
+    assert Doubt.SERVER_UNSEEN in found.doubts
+    assert not [name for name, value in found.metrics.items() if name.startswith("server_") and value is not None]
