@@ -38,7 +38,8 @@ _TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}"
 class Choice:
     """Which of the servers that one would use is best at a load, its number and lead, and what the others cost.
 
-    `tied` says who is not told from the best. `cpu` and `memory` are multiples of the best one's, one server each.
+    `tied` says who is not told from the best. `lead` has the ratio, and to whom. `cpu` and `memory` are multiples of
+    the best one's, one server each.
     `gone` says which servers have no number there, and why.
     """
 
@@ -46,7 +47,7 @@ class Choice:
     best: str
     tied: str
     value: str
-    lead: str
+    lead: tuple[str, ...]
     cpu: tuple[str, ...]
     memory: tuple[str, ...]
     gone: str
@@ -112,8 +113,11 @@ def _choice(ranking: Ranking, standing: Standing) -> Choice:
         best=standing.best.server,
         tied=_tied(standing),
         value=("≥ " if standing.best.lower_bound else "") + standing.metric.words(standing.best.estimate.value),
-        lead=f"{units.estimate(lead.estimate, units.ratio)}{_TIMES} {standing.runner_up.server}"
-        + (", itself a lower bound" if standing.runner_up.lower_bound else ""),
+        lead=(
+            f"{units.estimate(lead.estimate, units.ratio)}{_TIMES}",
+            standing.runner_up.server + ("," if standing.runner_up.lower_bound else ""),
+            *(("itself a lower bound",) if standing.runner_up.lower_bound else ()),
+        ),
         cpu=_priced(standing, CPU, 1.0),
         memory=_priced(standing, MEMORY, WORTH_SAYING),
         gone=f"No number: {units.listed(gone)}." if gone else "",

@@ -237,8 +237,8 @@ def test_the_first_words_say_whom_to_choose_at_what_price(taught):
     (standing,) = (one for one in found.choices[THROUGHPUT.column] if one.best.x == 16)
     cpu = units.ratio(standing.prices["threads"][CPU.column].estimate.value)
     assert chosen[1].cpu == (f"threads {cpu}\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}",)
-    assert chosen[1].lead.startswith(units.estimate(standing.lead.estimate, units.ratio))
-    assert all(words in header for one in chosen for words in (one.where, one.value, one.lead, *one.cpu))
+    assert chosen[1].lead[0].startswith(units.estimate(standing.lead.estimate, units.ratio))
+    assert all(words in header for one in chosen for words in (one.where, one.value, *one.lead, *one.cpu))
     assert "generators" not in header
     assert "threads serves 50 connections at a time, at most." in header
     assert scope(found) in text
