@@ -274,10 +274,11 @@ def _fact(name: str, value: object, *, missing: str) -> str:
         return missing
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float) and name.endswith("_bytes"):
-        return units.size(value)
-    if isinstance(value, int | float) and name.endswith("_s"):
-        return f"{value:.1f} s"
+    if isinstance(value, int | float) and name.endswith(("_bytes", "_s")):
+        return units.size(value) if name.endswith("_bytes") else f"{value:.1f} s"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        parts = (f"{_label(key)}: {_fact(key, one, missing=missing)}" for key, one in value.items() if one is not None)
+        return "; ".join(parts) or "none"
     return str(value)

@@ -1,6 +1,7 @@
 """The sentences of a page about many servers stay short."""
 
 from bench.analysis.report.choosing import MOST_PRICED, multiples
+from bench.analysis.report.tables import facts
 
 
 def test_few_prices_are_named_and_the_others_are_a_range():
@@ -16,3 +17,11 @@ def test_few_prices_are_named_and_the_others_are_a_range():
 def test_a_single_server_beyond_those_is_named_too():
     told = {f"server-{number}": 2.0 for number in range(MOST_PRICED + 1)}
     assert [one.split()[0] for one in multiples(told)] == list(told)
+
+
+def test_a_fact_of_several_parts_is_written_for_people():
+    parts = {"description": "CPython 3.11.7", "libraries": {"uvloop": "0.23.0", "trio": None}}
+    said = facts({"interpreters": {"/usr/bin/python3": parts}})
+    assert said == [
+        ("Interpreters", [("/usr/bin/python3", "description: CPython 3.11.7; libraries: uvloop: 0.23.0")]),
+    ]
