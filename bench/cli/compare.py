@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
 from bench import metrics
+from bench.cli.columns import Column, stacked
 from bench.cli.files import read_run
-from bench.cli.terminal import standard_output
+from bench.cli.terminal import columns, standard_output
 from bench.errors import ExitCode, UsageError
 from bench.units import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from bench.analysis.comparing.many_runs import CellHistory
     from bench.analysis.comparing.two_runs import StoredComparison
@@ -81,17 +81,24 @@ def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
         click.echo(json.dumps({"run": run.id, "baseline": baseline, "cells": cells}, indent=1))
         return
     shown = [metric for metric in metrics.TABLE if all(metric.column in row for row in rows.values())]
-    table = Table("server", "workload", *(metric.title for metric in shown), box=None, pad_edge=False)
-    for (workload, server), row in rows.items():
-        table.add_row(server, workload, *(text(row[metric.column]) for metric in shown))
-    console = standard_output()
+    numbers = [Column(metric.title, [text(row[metric.column]) for row in rows.values()]) for metric in shown]
+    console, wraps = standard_output(), columns() is None
     made_of = pairings(one for row in rows.values() for one in row.values())
-    console.print(f"{run.id}: ratio to {baseline} [95 % interval], {made_of}".removesuffix(", "), soft_wrap=True)
-    console.print(table)
+    console.print(f"{run.id}: ratio to {baseline} [95 % interval], {made_of}".removesuffix(", "), soft_wrap=wraps)
+    for table in stacked(_names(rows), numbers, console.width):
+        console.print(table)
     if any(one.limited for row in rows.values() for one in row.values()):
         console.print(
             "* The load generator was the limit with one of the two servers: see `echobench run --generator reference`."
         )
+
+
+def _names(rows: Iterable[tuple[str, str]]) -> Column:
+    """Return the column that names cells (workload, server): the servers, and beside them the workloads."""
+    cells = list(rows)
+    width, other = (max(map(len, ("workload", *words))) for words in ([s for _, s in cells], [w for w, _ in cells]))
+    lines = [f"{server:<{width}}  {workload:<{other}}" for workload, server in [("workload", "server"), *cells]]
+    return Column(lines[0], lines[1:])
 
 
 def _two(runs: Sequence[Run], *, as_json: bool) -> ExitCode:

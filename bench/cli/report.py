@@ -18,7 +18,8 @@ from bench.files import write_atomically
     "--out",
     type=click.Path(path_type=Path),
     help="Of one run: folder for report.html and plots/; nothing in RUN is then changed.  [default: RUN]  "
-    "Of several: the file.  [default: A-B.html beside the first, from their names]",
+    "Of several: the file.  [default: A-B.html beside the first, from their names, unless a file that is no "
+    "such page is there]",
 )
 @baseline_option
 def report(*, runs: tuple[Path, ...], out: Path | None, baseline: str | None) -> None:
@@ -50,6 +51,8 @@ def _several(paths: tuple[Path, ...], out: Path | None, baseline: str | None) ->
     found = side_by_side([read_run(path) for path in paths], baseline)
     first = next(iter(found.runs.values()))
     file = out or first.path.parent / f"{'-'.join(run.id for run in found.runs.values())}.html"
+    if out is None and file.exists() and not several.is_ours(file):
+        raise UsageError(f"{file} is there, and is no page of several runs: name another file with --out FILE")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, several.render(found, file.parent))

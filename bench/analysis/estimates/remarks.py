@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LEVEL_SIGN = "\N{ALMOST EQUAL TO}"
 """Marks a server that is not told from the one above it."""
 
+LEVEL_WHY = "the interval of their ratio holds 1, or its number is only a lower bound"
+"""Why two servers are not told apart."""
+
 TEACHING = "Grey: it shows a model or a limit. It is there to learn from, and not to be chosen for a service."
 """Said where servers that teach are shown."""
 
@@ -70,10 +73,7 @@ def comparison(ranking: Ranking) -> list[str]:
         said.append(
             f"Where {ranking.baseline} has no number, servers are ranked by their ratio to {units.listed(other)}."
         )
-    sign = (
-        f"{LEVEL_SIGN} marks a server that is not told from the one above it: the interval of their ratio holds 1, or"
-        " its number is only a lower bound."
-    )
+    sign = f"{LEVEL_SIGN} marks a server that is not told from the one above it: {LEVEL_WHY}."
     return [*said, sign, *_solo(ranking)]
 
 

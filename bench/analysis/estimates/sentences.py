@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 def sentence(standing: Standing, swept: Sweep) -> str:
     """State the answer in one line: who, how much of the baseline and in the metric's own unit, where.
 
-    If nobody kept an offered load, that is the answer.
+    If nobody kept an offered load, that is the answer. A ratio to a baseline that is level with the best is left out.
     """
     if standing.is_overloaded and standing.carried is not None:
         return standing.carried.sentence(swept.place(standing.panel, standing.best.x))
     best, ratio = standing.best, standing.ratios[0]
     bound = "at least " if best.lower_bound else ""
     value = f"{standing.metric.words(best.estimate.value)} {swept.phrase(standing.panel, best.x)}"
-    if best.server == standing.baseline or math.isnan(ratio.estimate.value):
+    if standing.baseline in (best.server, *standing.level_with) or math.isnan(ratio.estimate.value):
         return f"{claim(standing, swept)}: {bound}{value}"
     factor = f"{units.ratio(ratio.estimate.value)} \N{MULTIPLICATION SIGN} {standing.baseline}, "
     both = f"{bound}{factor}{value}" if ratio.is_lower_bound else f"{factor}{bound}{value}"

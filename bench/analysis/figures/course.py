@@ -52,8 +52,8 @@ def points(run: Run) -> dict[str, pd.DataFrame]:
     `at_s` is in seconds since the window began, at the middle of what the point is of. `value` is in replies per
     second, ns, bytes or cores, and NaN where it is not known. Only measured trials are in it.
     """
-    slices = _typed(run.slices, ["at_s", "slice_s", "server_cpu_s"])
-    pieces = _pieces(run, slices)
+    slices = _slices(run)
+    pieces = timeline(run)
     used = _used(run)
     machine = used[used["process"] == "machine"]
     servers = used[used["process"] == "server"]
@@ -78,9 +78,17 @@ def _typed(frame: pd.DataFrame, numbers: list[str]) -> pd.DataFrame:
     )
 
 
-def _pieces(run: Run, slices: pd.DataFrame) -> pd.DataFrame:
-    """Return the timeline on the clock of the wall, without a last stretch that is shorter than half a usual one."""
-    pieces = _typed(run.timeline, ["at_s", "slice_s", "replies", "response_p99_ns"])
+def _slices(run: Run) -> pd.DataFrame:
+    return _typed(run.slices, ["at_s", "slice_s", "server_cpu_s"])
+
+
+def timeline(run: Run) -> pd.DataFrame:
+    """Return the timeline on the clock of the wall, without a last stretch that is shorter than half a usual one.
+
+    A row is a slice of a trial; `at_s` is its middle, in seconds since the window began.
+    """
+    slices = _slices(run)
+    pieces = _typed(run.timeline, ["at_s", "slice_s", "replies", "response_p50_ns", "response_p99_ns"])
     usual = pieces.groupby("trial")["slice_s"].transform("median")
     pieces = pieces[pieces["slice_s"] >= usual / 2]
     if not slices.empty:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from PIL import Image
 
-from bench.analysis.figures import heat, knee, launches, load, over_time, tail
+from bench.analysis.figures import heat, heat_over_time, knee, launches, load, over_time, tail
 from bench.analysis.figures.canvas import drawing_style
 from bench.analysis.figures.marks import mark_servers
 from bench.analysis.figures.palette import LIGHT, Style, Theme, styles
@@ -128,6 +128,13 @@ PLOTS = (
         " a full queue, or another process. A line is of all replies of a server together. The p99 of the table is the"
         " mean of its trials' own, so the two may differ.",
         lambda given: tail.spectrum_figure(given.spectra, given.ranking, given.theme, given.styles),
+    ),
+    Plot(
+        "latency-over-time",
+        "A level dark band is a server that answers alike all the time. A band that rises is a queue that grows. Two"
+        " bands are launches of two kinds. A pale streak upwards is a moment at which a launch was held up. Where a"
+        " slice has too few replies for a p99, only its median is marked. The title compares the thirds of the window.",
+        lambda given: heat_over_time.heat_over_time_figure(given.run, given.ranking, given.theme, given.styles),
     ),
     Plot(
         "latency-by-launch",

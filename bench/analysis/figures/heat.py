@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bench.analysis.runs.run_folder import Run
 
     Shares = NDArray[np.float64]
+    Levels = tuple[tuple[float, float], ...]
 
 BANDS = 24
 MOST_COLUMNS = 48
@@ -83,17 +84,21 @@ def _counts(run: Run) -> tuple[Shares, dict[tuple[str, str], list[Shares]]]:
 
 
 def _picture(grid: Grid, cell: Cell, launches: list[Shares] | None) -> None:
-    """Draw the columns of a cell, a level at a time: each is one line that has gaps, as wide as a column."""
+    """Draw the columns of a cell, a level at a time: each level is one line that has gaps, as wide as a column."""
     if launches is None:
         grid.missing(cell, "no replies")
         return
     parts = np.array_split(np.array(launches), min(len(launches), MOST_COLUMNS))
     columns = np.array([part.sum(axis=0) for part in parts])
-    shares = columns / columns.sum(axis=1, keepdims=True)
-    upright = grid.upright(cell, len(columns), 0, BANDS)
-    width = grid.box(cell).width / len(columns) * POINTS
-    floors = [*(floor for floor, _ in LEVELS), math.inf]
-    for (floor, opacity), ceiling in zip(LEVELS, floors[1:], strict=True):
+    draw_columns(grid, cell, columns / columns.sum(axis=1, keepdims=True), LEVELS, end=len(columns))
+
+
+def draw_columns(grid: Grid, cell: Cell, shares: Shares, levels: Levels, *, end: float) -> None:
+    """Draw columns of `shares`, of shape (columns, bands), in levels of opacity; the picture is `end` columns wide."""
+    upright = grid.upright(cell, end, 0, shares.shape[1])
+    width = grid.box(cell).width / end * POINTS
+    floors = [*(floor for floor, _ in levels), math.inf]
+    for (floor, opacity), ceiling in zip(levels, floors[1:], strict=True):
         xs, ys = _runs((shares > 0) & (shares >= floor) & (shares < ceiling))
         grid.axes.plot(
             xs,

@@ -57,16 +57,21 @@ def forest_figure(ranking: Ranking, metric: Metric, theme: Theme, styles: Mappin
 
     None if there is nothing to compare, or one load only, of which `ratio_figure` draws just that.
     """
-    shown, standing = quantity.ratios(ranking, metric), ranking.headline(metric)
+    standing = ranking.headline(metric)
     places = [(panel, workload, x) for panel in ranking.sweep.panels for workload, x in panel.places.items()]
-    if shown is None or standing is None or all(len(panel.places) == 1 for panel in ranking.sweep.panels):
+    if standing is None or all(len(panel.places) == 1 for panel in ranking.sweep.panels):
         return None
-    shown = quantity.set_apart(shown, ranking, metric)
     last = max(x for _, _, x in places)
-    panels = {
-        ranking.sweep.phrase(panel, x): [cell for cell in shown.cells if cell.workload == workload]
+    drawn = {
+        workload: ranking.sweep.phrase(panel, x)
         for panel, workload, x in places
         if workload == standing.best.workload or (x == last and panel is standing.panel)
+    }
+    shown = quantity.ratios(ranking, metric, drawn, set_apart=True)
+    if shown is None:
+        return None
+    panels = {
+        caption: [cell for cell in shown.cells if cell.workload == workload] for workload, caption in drawn.items()
     }
     return bars_figure({caption: rows for caption, rows in panels.items() if rows}, shown, theme, styles)
 

@@ -16,7 +16,7 @@ from bench.analysis.figures.scale import ratio_scale, value_scale
 from bench.analysis.figures.words import metric_words, ratio_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranking, Standing
@@ -54,15 +54,16 @@ def values(ranking: Ranking, metric: Metric) -> Quantity:
             return ", ".join(cell.statuses) or "not known"
         return ("at least " if cell.lower_bound else "") + units.estimate(cell.estimate, metric.words)
 
-    cells = ranking.cells[metric.column]
-    scale = value_scale(cells, log=metric.log)
+    scale = value_scale(ranking.cells[metric.column], log=metric.log)
+    found = _ranked(ranking, metric, ranking.cells[metric.column])
 
     def words(upwards: bool) -> Words:
-        said = _noted(metric_words(ranking, metric, upwards=upwards), upwards or not level, ranking)
-        return replace(said, notes=(*said.notes, *scale.notes(cells), *dots.notes(cells)))
+        said = metric_words(ranking, metric, upwards=upwards)
+        signs = _signs(ranking, found, frozenset() if upwards else level)
+        return replace(said, notes=(*said.notes, *signs, *scale.notes(found), *dots.notes(found)))
 
     return Quantity(
-        cells=_ranked(ranking, metric, dots.thinned(cells)),
+        cells=dots.thinned(found),
         words=words,
         text=text,
         tick=metric.unit.tick,
@@ -72,17 +73,24 @@ def values(ranking: Ranking, metric: Metric) -> Quantity:
     )
 
 
-def ratios(ranking: Ranking, metric: Metric) -> Quantity | None:
+def ratios(
+    ranking: Ranking, metric: Metric, workloads: Collection[str] | None = None, *, set_apart: bool = False
+) -> Quantity | None:
     """Return the ratios of a metric to the baseline; None if there is nothing to compare.
 
     The values of a cell are then the ratios of its blocks or rounds. A ratio is a lower bound where the generator held
-    its server down.
+    its server down. Only some `workloads` may be asked for: the words explain what is seen under these. If servers that
+    teach are `set_apart`, they stand after the others, whose signs then leave those out.
     """
-    shown = [cell for cell in ranking.cells[metric.column] if _is_shown(ranking, metric, cell)]
+    shown = [
+        cell
+        for cell in ranking.cells[metric.column]
+        if _is_shown(ranking, metric, cell) and (workloads is None or cell.workload in workloads)
+    ]
     if not any(cell.server != ranking.baseline for cell in shown):
         return None
 
-    level = _level(ranking.standings[metric.column])
+    level = _level((ranking.choices if set_apart else ranking.standings)[metric.column])
 
     def text(cell: Cell) -> str:
         own = next(one for one in shown if (one.server, one.workload) == (cell.server, cell.workload))
@@ -90,11 +98,15 @@ def ratios(ranking: Ranking, metric: Metric) -> Quantity | None:
         bounds = ["at least " if one.lower_bound else "" for one in (cell, own)]
         return f"{bounds[0]}{ratio}  \N{MIDDLE DOT}  {bounds[1]}{value}"
 
-    def words(upwards: bool) -> Words:
-        said = _noted(ratio_words(ranking, metric, upwards=upwards), upwards or not level, ranking)
-        return replace(said, notes=(*said.notes, *dots.notes(relative)))
-
     relative = _ranked(ranking, metric, [_relative(ranking, metric, cell) for cell in shown])
+    if set_apart:  # the sort is stable, so the best is first within
+        relative = tuple(sorted(relative, key=lambda cell: cell.server in ranking.teaching))
+
+    def words(upwards: bool) -> Words:
+        said = ratio_words(ranking, metric, relative, upwards=upwards)
+        signs = _signs(ranking, relative, frozenset() if upwards else level)
+        return replace(said, notes=(*said.notes, *signs, *dots.notes(relative)))
+
     return Quantity(
         cells=dots.thinned(relative),
         words=words,
@@ -117,17 +129,12 @@ def _ranked(ranking: Ranking, metric: Metric, found: Sequence[Cell]) -> tuple[Ce
     return tuple(sorted(found, key=lambda cell: (places.get((cell.workload, cell.server), len(found)), cell.server)))
 
 
-def set_apart(shown: Quantity, ranking: Ranking, metric: Metric) -> Quantity:
-    """Return a quantity with the servers that teach after the others, whose signs then leave those out."""
-    cells = tuple(sorted(shown.cells, key=lambda cell: cell.server in ranking.teaching))  # stable: best first within
-    return replace(shown, cells=cells, level=_level(ranking.choices[metric.column]))
-
-
-def _noted(words: Words, is_clear: bool, ranking: Ranking) -> Words:
-    """Return the words, with notes on the sign beside names and on grey, unless no name bears them."""
-    notes = [] if is_clear else [f"{remarks.LEVEL_SIGN}  Not told from the server above it."]
-    notes += [remarks.TEACHING] if ranking.teaching & set(ranking.servers) else []
-    return replace(words, notes=(*words.notes, *notes))
+def _signs(ranking: Ranking, shown: Iterable[Cell], level: Collection[tuple[str, str]]) -> list[str]:
+    """Explain the sign beside names, and grey, where a cell bears them."""
+    cells = list(shown)
+    is_level = any((cell.workload, cell.server) in level for cell in cells)
+    notes = [f"{remarks.LEVEL_SIGN}  Not told from the server above it: {remarks.LEVEL_WHY}."] if is_level else []
+    return [*notes, *([remarks.TEACHING] if any(cell.server in ranking.teaching for cell in cells) else [])]
 
 
 def _level(standings: Sequence[Standing]) -> frozenset[tuple[str, str]]:

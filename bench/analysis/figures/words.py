@@ -31,10 +31,11 @@ def metric_words(ranking: Ranking, metric: Metric, *, upwards: bool = True) -> W
     )
 
 
-def ratio_words(ranking: Ranking, metric: Metric, *, upwards: bool) -> Words:
-    """Return title, subtitle and notes of a figure that shows the ratios of a metric to the baseline."""
+def ratio_words(ranking: Ranking, metric: Metric, shown: Iterable[Cell], *, upwards: bool) -> Words:
+    """Return title, subtitle and notes of a figure that shows ratios of a metric to the baseline, of some cells."""
     standing = ranking.headline(metric)
-    ratios = [ratio for (column, _, _), ratio in ranking.ratios.items() if column == metric.column]
+    keys = [(metric.column, cell.workload, cell.server) for cell in shown]
+    ratios = [ranking.ratios[key] for key in keys if key in ranking.ratios]
     level = units.share(LEVEL)
     unit = " or ".join(sorted({ratio.pairing.unit for ratio in ratios if ratio.values}))
     better = "more is better" if metric.larger_is_better else "less is better"

@@ -1,6 +1,6 @@
 /* The closer look: plots that answer to the pointer and the keyboard, drawn by uPlot from `closer`, which the page
  * holds as JSON. It computes no statistic: every number that it writes stands there. Without it the page has its still figures.
- * Which servers are shown is said by the boxes of page.js alone.
+ * Which servers are shown is said by the boxes of page.js alone, which also keeps in the address what is chosen here.
  */
 "use strict";
 (() => {
@@ -23,6 +23,7 @@
     return found;
   }
   const number = (value) => typeof value === "number";
+  const metrics = [...new Set(given.by_load.map((one) => one.metric))], loads = given.over_time.map((one) => one.load);
   let log = false, metric = 0, load = 0, zoom = null, charts = [], passing = false;
 
   function write(value, unit) {
@@ -140,7 +141,7 @@
     const { ctx } = plot, points = [];
     plot.data[0].forEach((x, at) => { const pair = span(at); if (pair) points.push([plot.valToPos(x, "x", true), ...pair]); });
     const y = (value) => plot.valToPos(log ? Math.max(value, plot.scales.y.min) : value, "y", true);
-    ctx.globalAlpha = 0.12 * strength;
+    ctx.globalAlpha = 0.12 * strength * (strength > 1 ? 1 : Math.min(1, 3 / names.filter(shown).length)); // many would be mud
     ctx.beginPath();
     points.forEach(([x, low]) => ctx.lineTo(x, y(low)));
     points.reverse().forEach(([x, low, high]) => ctx.lineTo(x, y(high)));
@@ -219,6 +220,7 @@
     passing = false;
     const whole = ends(given.over_time[load].measures);
     zoom = min <= 0 && max >= whole ? null : [min, max];
+    chosen.keep({ zoom: zoom ? zoom.map((one) => Number(one.toPrecision(4))).join(",") : "" });
     [section.querySelector("#closer-from").value, section.querySelector("#closer-to").value] = [min, max].map((one) => Number(one.toPrecision(3)));
   }
 
@@ -234,8 +236,7 @@
     const [ofLoad, ofTime] = ["closer-load", "closer-time"].map((id) => section.querySelector(`#${id} .charts`));
     ofLoad.replaceChildren();
     ofTime.replaceChildren();
-    const title = [...new Set(given.by_load.map((one) => one.metric))][metric];
-    given.by_load.filter((one) => one.metric === title).forEach((one) => panel(ofLoad, one));
+    given.by_load.filter((one) => one.metric === metrics[metric]).forEach((one) => panel(ofLoad, one));
     if (given.over_time.length) {
       const { measures } = given.over_time[load], end = ends(measures);
       measures.forEach((one) => measure(ofTime, one, end));
@@ -244,10 +245,26 @@
     }
   }
 
-  function choice(id, entries, choose) {
+  function choice(name, id, entries) {
     const select = section.querySelector(id);
     select.append(...entries.map((text, index) => make("option", { value: index, textContent: text })));
-    select.addEventListener("change", () => { choose(Number(select.value)); build(); });
+    select.addEventListener("change", () => {
+      chosen.keep({ [name]: select.value === "0" ? "" : entries[select.value], ...(name === "load" && { zoom: "" }) });
+      adopt();
+    });
+  }
+
+  function adopt() { // what the address says, as far as this run has it
+    const look = chosen.look(), place = (entries, name) => Math.max(entries.indexOf(name), 0);
+    log = look.scale === "log";
+    metric = place(metrics, look.metric);
+    load = place(loads, look.load);
+    const range = (look.zoom || "").split(",").map(parseFloat);
+    zoom = range.length === 2 && range[0] < range[1] ? range : null;
+    section.querySelector(`[name=closer-scale][value=${log ? "log" : "linear"}]`).checked = true;
+    section.querySelector("#closer-metric").value = metric;
+    section.querySelector("#closer-at").value = load;
+    build();
   }
 
   function refresh() {
@@ -268,10 +285,10 @@
   }
 
   section.querySelector("#closer-servers").append(...names.filter((name) => boxes.has(name)).map(chip));
-  choice("#closer-metric", [...new Set(given.by_load.map((one) => one.metric))], (at) => { metric = at; });
-  choice("#closer-at", given.over_time.map((one) => one.load), (at) => { load = at; zoom = null; });
+  choice("metric", "#closer-metric", metrics);
+  choice("load", "#closer-at", loads);
   for (const radio of section.querySelectorAll("[name=closer-scale]")) {
-    radio.addEventListener("change", () => { log = radio.value === "log"; build(); });
+    radio.addEventListener("change", () => { chosen.keep({ scale: radio.value === "log" ? "log" : "" }); adopt(); });
   }
   for (const field of section.querySelectorAll("#closer-from, #closer-to")) {
     field.addEventListener("change", () => {
@@ -284,8 +301,8 @@
   section.querySelector("#closer-time").hidden = !given.over_time.length;
   section.hidden = false;
   document.addEventListener("change", (event) => { if (event.target.closest("#switches")) refresh(); });
-  window.addEventListener("hashchange", refresh);
+  window.addEventListener("hashchange", () => { adopt(); refresh(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach(({ plot }) => plot.redraw()));
-  build();
+  adopt();
   refresh();
 })();

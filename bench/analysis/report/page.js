@@ -2,10 +2,13 @@
  * and the address says what is chosen.
  * It draws nothing and computes nothing: the figures of all baselines are in the page. Without it the page shows all, so no sentence or number may depend on it.
  *
- * The fragment is `#off=a,b&to=c&sort=2-&only=words&at=cell-...`; a plain `#table` is an anchor as everywhere.
+ * The fragment is `#off=a,b&to=c&sort=2-&only=words&at=cell-...`; a plain `#table` is an anchor as everywhere. What is
+ * chosen in the closer look stands there too, as `&scale=log&metric=Memory&load=16 connections&zoom=0.4,0.7`: it is kept
+ * here, and `closer.js` alone knows what it means.
  */
 "use strict";
-(() => {
+const chosen = (() => {
+  const looks = ["scale", "metric", "load", "zoom"];
   const boxes = [...document.querySelectorAll("#switches input")];
   const table = document.getElementById("cells");
   const heads = [...table.tHead.rows[0].cells];
@@ -14,10 +17,9 @@
   const search = document.querySelector("#filter input");
   const rule = document.head.appendChild(document.createElement("style"));
   const planned = new Map([...table.tBodies].map((body) => [body, [...body.rows].slice(1)]));
-  let state = { off: [], to: built, sort: null, only: "", at: "" };
+  let state = { off: [], to: built, sort: null, only: "", at: "", look: {} };
 
   function read(hash) {
-    if (!hash.includes("=")) return { off: [], to: built, sort: null, only: "", at: hash };
     const given = new URLSearchParams(hash);
     const sort = /^(\d+)([+-])$/.exec(given.get("sort") || "");
     const known = new Set(boxes.map((box) => box.value));
@@ -27,6 +29,7 @@
       sort: sort && sort[1] < heads.length ? { column: Number(sort[1]), rising: sort[2] === "+" } : null,
       only: given.get("only") || "",
       at: given.get("at") || "",
+      look: Object.fromEntries(looks.map((name) => [name, given.get(name) || ""])),
     };
   }
 
@@ -36,6 +39,7 @@
     if (state.to !== built) parts.push("to=" + encodeURIComponent(state.to));
     if (state.sort) parts.push("sort=" + state.sort.column + (state.sort.rising ? "%2B" : "-"));
     if (state.only) parts.push("only=" + encodeURIComponent(state.only));
+    for (const name of looks) if (state.look[name]) parts.push(`${name}=` + encodeURIComponent(state.look[name]));
     if (!parts.length) return state.at;
     if (state.at) parts.push("at=" + encodeURIComponent(state.at));
     return parts.join("&");
@@ -126,4 +130,8 @@
   window.addEventListener("hashchange", go);
   document.getElementById("switches").hidden = document.getElementById("filter").hidden = false;
   go();
+  return {
+    look: () => state.look,
+    keep: (look) => { if (looks.some((name) => (name in look) && look[name] !== (state.look[name] || ""))) keep({ look: { ...state.look, ...look } }); },
+  };
 })();

@@ -6,6 +6,7 @@ run gives the same bytes. No number is computed here.
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,12 @@ from bench.analysis.estimates.wander import wander
 from bench.analysis.figures import gallery
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.figures.svg import inline, themed
+from bench.analysis.report.choosing import breaking, choices
 from bench.analysis.report.closer import closer
 from bench.analysis.report.raw import of_run
 from bench.analysis.report.servers import servers
 from bench.analysis.report.tables import commands, doubts, facts, failures, leads, load_tables, plan_text
-from bench.analysis.report.words import answer, choice, limits, scope
+from bench.analysis.report.words import alone, answer, limits, scope
 from bench.analysis.runs import run_folder
 from bench.errors import unwritable
 from bench.experiment.model import Status
@@ -97,6 +99,7 @@ def render(
     page will be are linked.
     """
     title, said = answer(found)
+    chosen, led = choices(found), leads(found)
     first = (*OF_RATIOS, "p99" if found.sweep.open_loop else "throughput")
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -104,7 +107,9 @@ def render(
     return environment.get_template("page.html.j2").render(
         title=title,
         answer=[*(one.sentence for one in judge(run)), *said],
-        choice=choice(found),
+        choices=chosen,
+        breaking=breaking(run, found),
+        alone=alone(found),
         scope=scope(found),
         limits=limits(found),
         servers=servers(run, found, folder),
@@ -117,7 +122,7 @@ def render(
         level=units.share(LEVEL),
         question=found.question.noun,
         question_title=found.question.title,
-        leads=leads(found),
+        leads=led if len(led) > len(chosen) else [],  # else the first screen has them all
         metrics=[metric.title for metric in metrics.TABLE],
         load_tables=load_tables(run, found),
         baseline=found.baseline,
@@ -162,13 +167,22 @@ def _partial(run: Run) -> str:
     return f"partial: it was interrupted, and {unseen} of {len(run.planned)} cells have no trial"
 
 
+def _moment(iso: str | None) -> str:
+    """Write a time of ISO 8601 for people, in its own zone; empty if it is not known."""
+    if not iso:
+        return ""
+    moment = datetime.fromisoformat(iso)
+    zone = moment.tzname() or ""
+    return f"{moment.day} {moment:%B %Y, %H:%M} {zone}".strip()
+
+
 def _origin(run: Run) -> str:
     """Say in a line when and where the run was made, and how much of it there is."""
     machine = run.info.get("machine", {})
     interpreters = sorted(set(run.trials["interpreter"].dropna()))
     measured = int((run.trials["status"] == Status.MEASURED).sum())
     parts = [
-        str(run.info.get("started_at", "")),
+        _moment(run.info.get("started_at")),
         f"{measured} of {len(run.trials)} trials measured",
         str(machine.get("cpu_model") or ""),
         f"{machine['cpus']} CPUs" if machine.get("cpus") else "",

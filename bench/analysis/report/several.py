@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 WIDTH, EDGE, ROW, AXIS = 400.0, 30.0, 22.0, 26.0
 """Sizes of a forest, in the units of its view box."""
 
+MARK = '<meta name="generator" content="echobench report of several runs">'
+"""Stands in the head of a page of this kind, by which an earlier one is known."""
+
 _HERE = Path(__file__).parent
 
 
@@ -38,6 +41,7 @@ def render(found: SideBySide, folder: Path) -> str:
     )
     return environment.get_template("several.html.j2").render(
         title=_title(found),
+        mark=Markup(MARK),  # noqa: S704 - it is our own
         baseline=found.baseline,
         level=units.share(LEVEL),
         runs=[_run(name, run, folder) for name, run in found.runs.items()],
@@ -46,6 +50,11 @@ def render(found: SideBySide, folder: Path) -> str:
         dark=DARK.colours,
         css=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - it is our own
     )
+
+
+def is_ours(file: Path) -> bool:
+    """Say whether a file is an earlier page of several runs, which a new one may replace. Raises OSError."""
+    return file.is_file() and MARK in file.read_text(encoding="utf-8", errors="replace")
 
 
 def _title(found: SideBySide) -> str:

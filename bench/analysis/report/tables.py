@@ -158,7 +158,10 @@ def _text(ranking: Ranking, metric: Metric, cell: Cell, best: set[tuple[str, str
 
 
 def leads(ranking: Ranking) -> list[Lead]:
-    """Return who is best at each load, by what the run asks. Nobody leads where nobody kept the rate."""
+    """Return who is best at each load, by what the run asks.
+
+    Nobody leads where nobody kept the rate, or where one server is alone.
+    """
     by_cell = {
         (metric.column, cell.server, cell.workload): metric.words(cell.estimate.value)
         for metric in (CPU, P99)
@@ -176,7 +179,7 @@ def leads(ranking: Ranking) -> list[Lead]:
             p99=by_cell.get((P99.column, standing.best.server, standing.best.workload), ""),
         )
         for standing in ranking.choices[ranking.question.column]
-        if not standing.is_overloaded
+        if not standing.is_overloaded and standing.runner_up is not None
     ]
 
 
@@ -271,10 +274,11 @@ def _fact(name: str, value: object, *, missing: str) -> str:
         return missing
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float) and name.endswith("_bytes"):
-        return units.size(value)
-    if isinstance(value, int | float) and name.endswith("_s"):
-        return f"{value:.1f} s"
+    if isinstance(value, int | float) and name.endswith(("_bytes", "_s")):
+        return units.size(value) if name.endswith("_bytes") else f"{value:.1f} s"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        parts = (f"{_label(key)}: {_fact(key, one, missing=missing)}" for key, one in value.items() if one is not None)
+        return "; ".join(parts) or "none"
     return str(value)

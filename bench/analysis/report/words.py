@@ -8,25 +8,13 @@ from bench import metrics, units
 from bench.analysis.estimates import remarks
 from bench.analysis.estimates.sentences import claim, sentence
 from bench.analysis.figures.words import capital
-from bench.metrics import CPU, MEMORY, THROUGHPUT
+from bench.metrics import THROUGHPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranking, Standing
     from bench.metrics import Metric
     from bench.stats import Estimate
-
-MOST_CHOICES = 4
-"""Loads that a choice is stated for: more are no longer read at a glance."""
-
-WORTH_SAYING = 1.5
-"""Memory below this multiple decides nothing. CPU, which limits the throughput, is said whenever it is told apart."""
-
-
-MOST_PRICED = 5
-"""Servers that a choice prices one by one. The others are summed up as a range: the table has each."""
 
 
 def answer(ranking: Ranking) -> tuple[str, list[str]]:
@@ -36,26 +24,11 @@ def answer(ranking: Ranking) -> tuple[str, list[str]]:
         why, cure = remarks.unknown(ranking, ranking.question)
         is_nothing = ranking.baseline is None
         title = capital(why) if is_nothing else f"{ranking.question.title}: {why}"
-        return title, [cure, *ranking.behind]
+        return title, [cure]
     title, said = sentence(standing, ranking.sweep), [_price(ranking, standing)]
     if not standing.is_overloaded:
         said = [_lead(standing), _unknown(standing), *said, _others(ranking, standing)]
-    return title, [words for words in (*(one for one in ranking.behind if one != f"{title}."), *said) if words]
-
-
-def choice(ranking: Ranking) -> list[tuple[str, str]]:
-    """Return, for each of a few loads, which of the servers that one would use is best there, and at what price.
-
-    None where all servers teach, or one only was measured. Beyond four loads they are the first, that of the title, and
-    the last.
-    """
-    standings = [
-        one for one in ranking.choices[ranking.question.column] if not one.is_overloaded and one.runner_up is not None
-    ]
-    if len(standings) > MOST_CHOICES:
-        titled = ranking.headline(ranking.question)
-        standings = [one for one in standings if one in (standings[0], titled, standings[-1])]
-    return [(_chosen(ranking, standing), _price_of_others(ranking, standing)) for standing in standings]
+    return title, [words for words in said if words]
 
 
 def scope(ranking: Ranking) -> str:
@@ -67,6 +40,17 @@ def scope(ranking: Ranking) -> str:
     )
 
 
+def alone(ranking: Ranking) -> str:
+    """Say what the page of a single server answers, since nobody leads there; empty if there are several."""
+    if len(ranking.servers) != 1:
+        return ""
+    (server,) = ranking.servers
+    return (
+        f"{server} is the only server of this run, so nothing here is compared. The page says what it reaches at each"
+        " load, what a reply costs, and how that differs from launch to launch. With a second --server it compares."
+    )
+
+
 def limits(ranking: Ranking) -> list[str]:
     """Say of each server that a title or a choice may name how many connections it serves at a time, if few."""
     return [
@@ -74,43 +58,6 @@ def limits(ranking: Ranking) -> list[str]:
         for server in ranking.servers
         if (kind := ranking.kinds.get(server)) is not None and kind.connections_max is not None and not kind.teaching
     ]
-
-
-def _chosen(ranking: Ranking, standing: Standing) -> str:
-    """Name the best server of a load, and those that are not told from it."""
-    where = capital(ranking.sweep.phrase(standing.panel, standing.best.x).removeprefix("at "))
-    *others, last = standing.best.server, *standing.level_with
-    return f"{where}: {', '.join(others)} or {last}, not told apart" if others else f"{where}: {last}"
-
-
-def _price_of_others(ranking: Ranking, standing: Standing) -> str:
-    """Say what the other servers cost as multiples of the best one's cost, and which have no number."""
-    said = []
-    for metric, least in ((CPU, 1.0), (MEMORY, WORTH_SAYING)):
-        told = {
-            server: price.estimate.value
-            for server, prices in standing.prices.items()
-            if (price := prices[metric.column]).estimate.low > least or price.estimate.high < 1 / least
-        }
-        if told:
-            said.append(f"{capital(metric.noun)}: {_priced(told)}.")
-    gone = [
-        f"{cell.server} ({', '.join(cell.statuses) or 'not known'})"
-        for cell in ranking.cells[standing.metric.column]
-        if cell.workload == standing.best.workload and cell.missing and cell.server not in ranking.teaching
-    ]
-    return " ".join([*said, *([f"No number: {units.listed(gone)}."] if gone else [])])
-
-
-def _priced(told: Mapping[str, float]) -> str:
-    """Write the multiples of the first servers, in their order, and the range of the others."""
-    times = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}"
-    first = list(told)[: MOST_PRICED if len(told) > MOST_PRICED + 1 else len(told)]
-    parts = [f"{server} {units.ratio(told[server])}{times}" for server in first]
-    rest = [value for server, value in told.items() if server not in first]
-    if rest:
-        parts.append(f"{len(rest)}\N{NO-BREAK SPACE}others {units.ratio(min(rest))} to {units.ratio(max(rest))}{times}")
-    return ", ".join(parts)
 
 
 def ratio(lead: Estimate) -> str:
@@ -145,8 +92,8 @@ def _unknown(standing: Standing) -> str:
     if not bounded:
         return ""
     return (
-        f"The load generator was the limit with {units.listed(bounded)}. So that throughput is a lower bound, and CPU"
-        " per reply says more."
+        f"The load generator was the limit with {units.listed(bounded)}. So that throughput is a lower bound, no"
+        " server above it is told from it, and CPU per reply says more."
     )
 
 

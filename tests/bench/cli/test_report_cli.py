@@ -54,6 +54,18 @@ def test_one_page_has_a_row_for_each_run(three, capsys, tmp_path):
     assert (three[0] / "report.html").read_text() == "its own"
 
 
+def test_the_default_name_replaces_an_earlier_page_and_nothing_else(three, capsys, tmp_path):
+    file = tmp_path / "a-b-c.html"
+    file.write_text("notes of somebody", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"a-b-c\.html is there, and is no page of several runs"):
+        made(capsys, *three)
+    assert file.read_text(encoding="utf-8") == "notes of somebody"
+    made(capsys, *three, "--out", file)
+    first = file.read_bytes()
+    assert made(capsys, *three) == str(file)
+    assert file.read_bytes() == first
+
+
 def test_only_the_run_that_lies_apart_is_named(three):
     alter(three[2], dearer)
     found = side_by_side([run_folder.load(run) for run in three], "coroutines")

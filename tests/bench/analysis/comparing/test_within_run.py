@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from bench.analysis.comparing.within_run import against, text
@@ -69,11 +71,26 @@ def test_the_command_prints_a_row_per_server_and_workload(builder, capsys):
     compare.main([path, "--baseline", "threads"], prog_name="compare", standalone_mode=False)
     said = capsys.readouterr().out
     assert "ratio to threads [95 % interval]" in said
-    assert [line.split()[:2] for line in said.splitlines()[2:4]] == [["coroutines", "c1"], ["coroutines", "c16"]]
+    assert [line.split()[:2] for line in said.splitlines()[-2:]] == [["coroutines", "c1"], ["coroutines", "c16"]]
     compare.main([path, "--baseline", "threads", "--json"], prog_name="compare", standalone_mode=False)
     given = json.loads(capsys.readouterr().out)
     assert given["baseline"] == "threads"
     assert {cell["workload"] for cell in given["cells"]} == {"c1", "c16"}
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_in_a_narrow_terminal_no_name_or_number_is_broken(builder, capsys, monkeypatch, width):
+    path = str(builder.run(("threads", "asyncio-protocol", "uvloop-protocol"), connections=(1, 1000)))
+    compare.main([path, "--baseline", "threads"], prog_name="compare", standalone_mode=False)
+    whole = re.findall(r"\S+ \[.+?\]\*?|[\w-]+-protocol", capsys.readouterr().out.split("\n", 1)[1])
+    monkeypatch.setattr("bench.cli.compare.standard_output", lambda: Console(highlight=False, width=width))
+    monkeypatch.setattr("bench.cli.compare.columns", lambda: width)
+    compare.main([path, "--baseline", "threads"], prog_name="compare", standalone_mode=False)
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= width
+    assert "\N{HORIZONTAL ELLIPSIS}" not in said
+    assert all(word in said for word in whole)
+    assert len(whole) == 24  # four cells, with five numbers and a name each
 
 
 def test_one_run_needs_a_baseline_and_two_take_none(builder):

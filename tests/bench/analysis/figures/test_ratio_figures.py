@@ -6,6 +6,7 @@ import pytest
 from helpers.block_run import BlockRun
 from helpers.run_folders import texts
 
+from bench.analysis.estimates import remarks
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.figures.canvas import drawing_style
 from bench.analysis.figures.load import forest_figure, ratio_figure
@@ -63,7 +64,23 @@ def test_under_one_load_ratio_and_value_stand_beside_the_mark(drawn):
     beside = f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
     assert any(text.startswith(beside) and text.endswith("/s") for text in shown)
     assert any(text.startswith("baseline") for text in shown)
-    assert "\N{ALMOST EQUAL TO}  Not told from the server above it." in shown
+    assert any(text.startswith("\N{ALMOST EQUAL TO}  Not told from the server above it: ") for text in shown)
+
+
+def test_a_forest_explains_only_the_marks_that_its_rows_bear(tmp_path):
+    """Two servers are level at 1 connection, which a forest does not draw, and a teaching one is level at 16."""
+    speeds = {"threads": 40_000.0, "generators": 40_000.0, "uvloop-protocol": 90_000.0}
+    described = [{"name": name, "command": ["python", "-m", "servers", name]} for name in speeds]
+    run = run_folder.load(BlockRun(speeds=speeds, connections=(1, 16)).write(tmp_path / "run"))
+    run.info["servers"] = described
+    found = rank(run, "threads")
+    assert not all(all(one.told_apart) for one in found.standings[THROUGHPUT.column])
+    with drawing_style():
+        figure = forest_figure(found, THROUGHPUT, LIGHT, styles(found.servers, found.teaching))
+    shown = texts(figure)
+    signs = [text for text in shown if text.startswith("\N{ALMOST EQUAL TO}")]
+    assert signs == []
+    assert remarks.TEACHING in shown
 
 
 def test_a_server_alone_has_nothing_to_be_compared_with(drawn):

@@ -53,6 +53,7 @@ const later = () => new Promise((done) => setTimeout(done, 50));
   await later();
   found.zoomed = fields();
   found.zoom_inked = inked();
+  found.zoom_hash = location.hash;
   section.querySelector("#closer-whole").click();
   await later();
   found.back = fields();
@@ -67,6 +68,17 @@ const later = () => new Promise((done) => setTimeout(done, 50));
   section.querySelector("[name=closer-scale][value=log]").click();
   await later();
   found.log_inked = inked();
+  const at = section.querySelector("#closer-at"), metric = section.querySelector("#closer-metric");
+  for (const select of [at, metric]) {
+    select.value = 1;
+    select.dispatchEvent(new Event("change"));
+  }
+  await later();
+  found.hash = location.hash;
+  location.hash = "#scale=log&zoom=0.4,0.7&load=16%20connections&metric=nonsense";
+  await later();
+  found.sent = [fields(), at.value, metric.value, section.querySelector("[name=closer-scale]:checked").value];
+  found.kept = location.hash;
   found.faults = faults;
   found.requests = performance.getEntriesByType("resource").map((one) => one.name);
   found.order = Object.keys(closer.servers).slice(0, 2);
@@ -103,6 +115,17 @@ def test_one_zoom_is_that_of_all_plots_over_time(seen):
     assert seen["zoomed"] == [0.4, 0.7]
     assert seen["back"] == seen["whole"]
     assert all(before != after for before, after in zip(seen["inked"][1:], seen["zoom_inked"][1:], strict=True))
+
+
+def test_the_address_has_load_metric_scale_and_zoom(seen):
+    assert seen["zoom_hash"] == "#zoom=0.4%2C0.7"
+    assert seen["hash"] == "#off=threads&scale=log&metric=Server%20CPU%20per%20reply&load=16%20connections"
+
+
+def test_a_link_shows_the_closer_look_of_its_sender(seen):
+    """A metric that this run does not have is the first, as on a page that was just opened."""
+    assert seen["sent"] == [[0.4, 0.7], "1", "0", "log"]
+    assert "zoom=0.4%2C0.7" in seen["kept"]
 
 
 def test_a_server_switched_off_is_off_in_the_closer_look(seen):

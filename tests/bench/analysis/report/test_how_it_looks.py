@@ -15,10 +15,12 @@ import pytest
 from helpers.looking import TEXTS, faults
 from helpers.run_folders import FIFTEEN, Builder, mishaps
 
+from bench.analysis.comparing.side_by_side import side_by_side
 from bench.analysis.estimates import rebase
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.figures import gallery
 from bench.analysis.report import page as report
+from bench.analysis.report import several
 from bench.analysis.runs import run_folder
 
 pytestmark = pytest.mark.browser
@@ -94,6 +96,26 @@ def test_no_text_overlaps_or_is_cut_at_any_width(opened, name):
     assert found == {width: [] for width in WIDTHS}
     assert said == []
     assert len(asked) == 1
+
+
+def test_no_text_of_several_runs_overlaps_or_is_cut(browser, tmp_path):
+    runs = [
+        run_folder.load(Builder(tmp_path / f"20261128T0{number}0000-quick", seed=number).run(TWENTY[:3], (1, 1000)))
+        for number in (1, 2, 3)
+    ]
+    (tmp_path / "several.html").write_text(several.render(side_by_side(runs, None), tmp_path), encoding="utf-8")
+    tab, said = browser.new_page(), []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.goto((tmp_path / "several.html").as_uri())
+    found = {}
+    for width in WIDTHS:
+        tab.set_viewport_size({"width": width, "height": 844})
+        tab.screenshot(path=KEPT / f"several-{width}.jpeg", full_page=True, quality=70, type="jpeg")
+        found[width] = faults(tab.evaluate(TEXTS))
+    tab.close()
+    assert found == {width: [] for width in WIDTHS}
+    assert said == []
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -13,6 +13,7 @@ from bench.analysis.estimates.carried import Carried, carried
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.estimates.sentences import sentence
 from bench.analysis.figures import gallery
+from bench.analysis.report.choosing import breaking
 from bench.analysis.report.tables import leads, load_tables
 from bench.analysis.report.words import answer
 from bench.analysis.runs import run_folder
@@ -72,9 +73,12 @@ def test_throughput_is_no_figure_of_an_open_loop(offered):
 
 
 def test_a_server_that_falls_behind_is_named_before_the_others_are_compared(offered):
-    title, said = answer(rank(offered(coroutines=1.0, threads=0.9)))
-    assert title.startswith("coroutines has the lowest p99")
-    assert said[0] == "Not every server kept 50,000/s at 16 connections: threads answered 90 % of the requests."
+    run = offered(coroutines=1.0, threads=0.9)
+    assert answer(rank(run))[0].startswith("coroutines has the lowest p99")
+    assert (
+        breaking(run, rank(run))[0]
+        == "Not every server kept 50,000/s at 16 connections: threads answered 90 % of the requests."
+    )
 
 
 def test_where_all_keep_the_rate_nothing_is_said_of_it(offered):

@@ -17,8 +17,9 @@ from bench.analysis.figures.gallery import PLOTS
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.figures.words import metric_words
 from bench.analysis.report import page as report
+from bench.analysis.report.choosing import breaking, choices
 from bench.analysis.report.tables import commands, failures, leads
-from bench.analysis.report.words import answer, choice, scope
+from bench.analysis.report.words import answer, scope
 from bench.analysis.runs import run_folder
 from bench.cli import main
 from bench.cli.report import report as command
@@ -90,7 +91,7 @@ def test_the_markup_holds_together(read):
 
 def test_the_answer_comes_first(page, article_ranking):
     title, said = answer(article_ranking)
-    assert page.index(f"<h1>{title}</h1>") < page.index("<table>")
+    assert page.index(f"<h1>{title}</h1>") < page.index("<table")
     assert page.index(f"<h1>{title}</h1>") < page.index("<figure")
     standing = article_ranking.headline(THROUGHPUT)
     assert standing.best.server in title
@@ -228,18 +229,45 @@ def test_the_first_words_say_whom_to_choose_at_what_price(taught):
     text = " ".join(Reader(page).text.split())
     assert f"<h1>{sentence(found.headline(THROUGHPUT), found.sweep)}</h1>" in page
     header = page[: page.index("</header>")]
-    for chosen, price in choice(found):
-        assert f"<b>{chosen}.</b> {price}" in header
-    assert [chosen for chosen, _ in choice(found)] == [
-        "1 connection: uvloop-protocol",
-        "16 connections: uvloop-protocol",
+    chosen = choices(found)
+    assert [(one.where, one.best, one.tied) for one in chosen] == [
+        ("1 connection", "uvloop-protocol", ""),
+        ("16 connections", "uvloop-protocol", ""),
     ]
-    (ratio,) = (one.prices["threads"] for one in found.choices[THROUGHPUT.column] if one.best.x == 16)
-    cpu = units.ratio(ratio[CPU.column].estimate.value)
-    assert choice(found)[1][1].startswith(f"Server CPU per reply: threads {cpu}\N{NO-BREAK SPACE}")
+    (standing,) = (one for one in found.choices[THROUGHPUT.column] if one.best.x == 16)
+    cpu = units.ratio(standing.prices["threads"][CPU.column].estimate.value)
+    assert chosen[1].cpu == (f"threads {cpu}\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}",)
+    assert chosen[1].lead[0].startswith(units.estimate(standing.lead.estimate, units.ratio))
+    assert all(words in header for one in chosen for words in (one.where, one.value, *one.lead, *one.cpu))
     assert "generators" not in header
     assert "threads serves 50 connections at a time, at most." in header
     assert scope(found) in text
+
+
+def test_the_first_words_say_where_servers_break(builder):
+    def lossy(record):
+        if record["trial"]["workload"]["connections"] == 16:
+            record["metrics"]["errors"] = 7
+
+    def refuses(record):
+        if record["trial"]["workload"]["connections"] == 16:
+            failed(record)
+
+    held, lost, gone = (
+        run_folder.load(Builder(builder.folder / name).run(("threads",), (1, 16), rounds=2, change=change))
+        for name, change in (("held", lambda record: None), ("lost", lossy), ("gone", refuses))
+    )
+    assert breaking(held, rank(held))[0].startswith("threads answered every request, up to 16 connections.")
+    assert breaking(lost, rank(lost)) == ["Some requests failed: threads at 16 connections."]
+    assert breaking(gone, rank(gone))[0].startswith("No number: threads (")
+
+
+def test_one_server_alone_leads_nowhere(builder):
+    run = run_folder.load(builder.run(("threads",), rounds=2))
+    page = report.render(run, rank(run), [])
+    assert leads(rank(run)) == []
+    assert "Who leads where" not in page
+    assert "threads is the only server of this run" in page[: page.index("</header>")]
 
 
 def test_each_server_has_a_section_that_says_what_it_is(taught):
