@@ -82,8 +82,12 @@ def tests_live(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def cluster(session: nox.Session) -> None:
-    """Run the tests of agents on Dask clusters that are made on this machine."""
+    """Run the tests of agents on Dask clusters that are made on this machine; `-- --cost` measures what agents cost."""
     install(session, "test")
+    if "--cost" in session.posargs:
+        rest = [word for word in session.posargs if word != "--cost"]
+        session.run("python", "-m", "sharpness.agents", *rest, env={"PYTHONPATH": "tests"})
+        return
     session.run("python", "-m", "pytest", "-m", "cluster", "tests/clients", *session.posargs)
 
 

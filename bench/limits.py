@@ -193,6 +193,11 @@ CLOCK_READ_NS = Limit(
     doctor_warns=200.0,
     why="A reading in user space takes some tens of ns. As a system call it takes some hundreds, in every request.",
 )
+AGENT_CLOCK_NS = Limit(
+    question="ns to which the clock of an agent is known",
+    doctor_warns=10e6,
+    why="This is a tenth of the shortest slice of a timeline. A load asks by its own slices: see `clocks-apart`.",
+)
 TIMER_SLACK_NS = Limit(
     question="ns by which the kernel may end a sleep late",
     doctor_warns=50_000,

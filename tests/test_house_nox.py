@@ -109,6 +109,14 @@ def test_sessions_on_the_instrument_take_options(noxfile, name):
     assert session.ran == [("python", "-m", f"sharpness.{name}", "--summary", "x.md")]
 
 
+def test_cluster_tests_unless_asked_for_the_cost(noxfile):
+    tests, cost = FakeSession("-k", "word"), FakeSession("--cost", "--turns", "2")
+    noxfile.cluster(tests)
+    noxfile.cluster(cost)
+    assert tests.ran == [("python", "-m", "pytest", "-m", "cluster", "tests/clients", "-k", "word")]
+    assert cost.ran == [("python", "-m", "sharpness.agents", "--turns", "2")]
+
+
 @pytest.mark.parametrize(
     ("posargs", "last"),
     [

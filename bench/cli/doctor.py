@@ -1,38 +1,81 @@
-"""`echobench doctor`: what on this machine will blur a measurement, for people or as JSON. Nothing is judged here."""
+"""`echobench doctor`: what here, and on agents, will blur a measurement, for people or as JSON. Nothing is judged."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.experiment.host.diagnosis import Severity, diagnose
+from bench.errors import MeasurementError, UsageError
+from bench.experiment.host.diagnosis import Severity, diagnose, diagnose_agents
 from bench.experiment.host.readings import read_machine
+from bench.experiment.planning.catalog import ROOT
 
 if TYPE_CHECKING:
     from bench.experiment.host.diagnosis import Finding
 
+SURVEY = (sys.executable, "-P", "-m", "clients.agents", "--survey")
 COLOURS = {Severity.OK: "green", Severity.WARN: "yellow", Severity.BAD: "red"}
 
 
 @click.command("doctor", short_help="Say what on this machine will blur a measurement.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of lines.")
-def doctor(*, as_json: bool) -> None:
+@click.option("--agents", metavar="CLUSTER", help="Examine the agents of a Dask cluster too: as `run` has it.")
+@click.option("--insecure-cluster", is_flag=True, help="With --agents: use a cluster elsewhere without TLS.")
+def doctor(*, as_json: bool, agents: str | None, insecure_cluster: bool) -> None:
     """Watch this machine for a second, and say what will blur a measurement and what to do about it.
 
-    No setting is changed. The exit status is always 0, because a machine that blurs a measurement can still measure,
-    with wider intervals.
+    No setting is changed. The exit status is 0 unless agents cannot be used, because a machine that blurs a measurement
+    can still measure, with wider intervals.
     """
+    if insecure_cluster and agents is None:
+        raise UsageError("--insecure-cluster is about a cluster of agents: give --agents too")
     findings = diagnose(read_machine())
+    of_agents: dict[str, list[Finding]] = {}
+    if agents is not None:
+        surveyed = _surveyed(agents, insecure_cluster=insecure_cluster)
+        of_agents = diagnose_agents(surveyed["agents"], surveyed["network"])
     if as_json:
-        click.echo(json.dumps({"findings": [dataclasses.asdict(finding) for finding in findings]}, indent=1))
+        click.echo(json.dumps(_document(findings, of_agents), indent=1))
         return
-    width = max(len(finding.name) for finding in findings)
+    everything = [findings, *of_agents.values()]
+    width = max(len(finding.name) for part in everything for finding in part)
     for finding in findings:
         _show(finding, width)
-    click.echo(f"\n{_last_line(findings)}")
+    for name, part in of_agents.items():
+        click.echo(f"\nagent {name}")
+        for finding in part:
+            _show(finding, width)
+    click.echo(f"\n{_last_line([finding for part in everything for finding in part])}")
+
+
+def _document(findings: list[Finding], of_agents: dict[str, list[Finding]]) -> dict[str, Any]:
+    document: dict[str, Any] = {"findings": [dataclasses.asdict(finding) for finding in findings]}
+    if of_agents:
+        document["agents"] = {
+            name: [dataclasses.asdict(finding) for finding in part] for name, part in of_agents.items()
+        }
+    return document
+
+
+def _surveyed(agents: str, *, insecure_cluster: bool) -> dict[str, Any]:
+    """Return what the agents of a cluster say of themselves. Raise UsageError or MeasurementError."""
+    command = [*SURVEY, agents, *(["--insecure-cluster"] if insecure_cluster else [])]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=env, check=False)
+    word, _, rest = done.stdout.partition(" ")
+    if word == "REFUSED":
+        raise UsageError(json.loads(rest)["said"])
+    if word != "SURVEY":
+        said = json.loads(rest)["said"] if word == "FAILED" else f"their examination ended with {done.returncode}"
+        raise MeasurementError(f"the agents cannot be examined: {said}")
+    found: dict[str, Any] = json.loads(rest)
+    return found
 
 
 def _show(finding: Finding, width: int) -> None:

@@ -7,6 +7,8 @@
     here    RESULT and a line of JSON: what `python -m clients --agents --json` prints
     or      LOST, FAILED or REFUSED, at any time, and a line of JSON: said (a sentence), agent (of LOST: its name)
 
+With `--survey` it carries nothing, and says SURVEY and a line of JSON: what `Session.survey` knows of each agent.
+
 It ends when standard input does. Dask is loaded once, and a cluster that is made here lasts until then. SIGINT ends the
 window under way; its result comes all the same. `session.py` does the work.
 """
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from clients.agents.session import Session
 
-WRONG_USE = 2
+WRONG_USE, INVALID = 2, 4
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,10 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = argparse.ArgumentParser(prog="python -m clients.agents", description="Carry loads for a bench.")
     made.add_argument("cluster", metavar="CLUSTER", help="as `python -m clients --agents` has it")
     made.add_argument("--insecure-cluster", action="store_true")
+    made.add_argument("--survey", action="store_true", help="say what each agent is like, and end")
     options = made.parse_args(argv)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the load under way
     try:
         with session(options.cluster, is_insecure=options.insecure_cluster) as agents:
+            if options.survey:
+                _say("SURVEY", agents.survey())
+                return 0
             _say("AGENTS", {"agents": agents.agents, "is_networked": agents.is_networked})
             while line := sys.stdin.readline():
                 with interruptible(agents.interrupt) as interrupts:
@@ -53,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WorkloadError as error:
         _say("REFUSED", {"said": str(error)})
         return WRONG_USE
+    except LoadError as error:
+        _say("FAILED", {"said": str(error)})
+        return INVALID
     return 0
 
 

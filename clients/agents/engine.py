@@ -73,6 +73,13 @@ class Agent:
         self._keeper.stdin.flush()
         return int(self._keeper.stdout.readline())
 
+    def doctor(self) -> str:
+        """Return what `echobench doctor` says of this machine, as JSON; or why it says nothing. It takes a second."""
+        command = [sys.executable, "-P", "-m", "bench", "doctor", "--json"]
+        env = {**os.environ, "PYTHONPATH": path_of_packages()}
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, check=False)
+        return done.stderr if done.returncode else done.stdout
+
     def end(self) -> None:
         """End the keeper, if there is one. It has ended with its line, unless it was stopped."""
         if self._keeper is not None:
@@ -111,6 +118,11 @@ class Worker:
         """Start a keeper there, and return where it listens. Raise AgentLostError."""
         token = secrets.token_hex(16)
         return Seat(self.name, self.host, self._answer(self._actor.open(self.host, token)), token)
+
+    def doctor(self) -> str:
+        """Return what its machine's doctor says, as JSON. Raise AgentLostError."""
+        said: str = self._answer(self._actor.doctor())
+        return said
 
     def end(self) -> None:
         """Have its keeper ended, and do not wait: a worker that is stopped would not answer."""

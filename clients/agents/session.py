@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clients import hlog
-from clients.agents.alike import check_reach, check_shares
+from clients.agents.alike import SHARED, check_reach, check_shares
 from clients.agents.asked import cluster_asked
-from clients.agents.group import AgentGroup, AgentReport, doubts
+from clients.agents.group import TRIPS_BEFORE, AgentGroup, AgentReport, doubts, related
 from clients.agents.line import AgentLostError, Line
 from clients.clock import now_ns
+from clients.reference import LoadError
 from clients.result import side_by_side
 from clients.summary import duration
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from clients.agents.clocks import Relation
     from clients.agents.line import Seat
     from clients.load import Announce
     from clients.result import Result
@@ -46,6 +48,9 @@ class Hired(Protocol):
 
     def end(self) -> None:
         """End that keeper."""
+
+    def doctor(self) -> str:
+        """Return what its machine's doctor says, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,18 @@ class Session:
         found = doubts(self._group.reports, slice_ns) if slice_ns else {}
         return Carried(result, self._group.reports, found, self._group.lead_ns)
 
+    def survey(self) -> dict[str, Any]:
+        """Return what there is to know of each agent before a load, and the network of this process.
+
+        One agent after the other, because those of one machine would disturb each other. Raise AgentLostError, and
+        LoadError for an agent that cannot examine its machine.
+        """
+        if not self._lines:
+            self._open()
+        clocks = [related(line, TRIPS_BEFORE) for line in self._lines]
+        agents = [_surveyed(*each) for each in zip(self._workers, clocks, strict=True)]
+        return {"network": self._network, "agents": agents}
+
     def interrupt(self) -> None:
         """End the window of the present load now, and of those to come; may be called by a signal handler."""
         self._is_interrupted = True
@@ -170,6 +187,21 @@ class Session:
     def _ahead(self, _established: int, _requested: int) -> int:
         """Start when all agents have surely heard of it."""
         return now_ns() + self.lead_ns
+
+
+def _surveyed(worker: Hired, clock: Relation) -> dict[str, Any]:
+    said = worker.doctor()
+    if not said.startswith("{"):
+        raise LoadError(f"agent {worker.name} cannot examine its machine: {said.strip()}")
+    return {
+        "agent": worker.name,
+        "network": worker.described["network"],
+        "versions": {name: worker.described[name] for name in SHARED},
+        "agent_offset_ns": clock.offset_ns,
+        "agent_clock_error_ns": clock.error_ns,
+        "slowest_trip_ns": clock.slowest_ns,
+        "findings": json.loads(said)["findings"],
+    }
 
 
 @contextmanager

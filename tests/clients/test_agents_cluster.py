@@ -210,6 +210,16 @@ def test_no_load_is_left_when_the_coordinator_is_killed(echo_server):
         assert psutil.wait_procs(started, timeout=10)[1] == []
 
 
+def test_a_survey_examines_each_agent():
+    with held("local:2", "--survey") as (_, (word, found)):
+        assert word == "SURVEY"
+    assert len(found["agents"]) == 2
+    for one in found["agents"]:
+        assert one["network"] == found["network"]
+        assert abs(one["agent_offset_ns"]) <= one["agent_clock_error_ns"]
+        assert {"cores", "load", "descriptors", "ports"} <= {finding["name"] for finding in one["findings"]}
+
+
 def test_a_scheduler_that_is_not_there_is_named(echo_server):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -1,19 +1,20 @@
 """What the doctor makes of its readings: one pure function per question, each with what to do about the answer.
 
-A reading that is not known gives no finding. The limits are those of `bench.limits` in the columns of the doctor; none
-is kept here.
+A reading that is not known gives no finding. The limits are the doctor's of `bench.limits`; none is kept here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench import limits
 from bench.units import count, duration, plural, share
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from bench.experiment.host.readings import Readings
 
 
@@ -265,3 +266,34 @@ CHECKS = (
     _huge_pages,
     _layout,
 )
+
+_OF_SERVERS = {"backlog", "huge pages", "layout"}
+
+
+def diagnose_agents(agents: Sequence[Mapping[str, Any]], here: str) -> dict[str, list[Finding]]:
+    """Judge by name what `python -m clients.agents --survey` says of agents; `here` is the network of this machine."""
+    machines = [here.partition(" ")[0], *(one["network"].partition(" ")[0] for one in agents)]
+    return {one["agent"]: _diagnose_agent(one, machines) for one in agents}
+
+
+def _diagnose_agent(agent: Mapping[str, Any], machines: Sequence[str]) -> list[Finding]:
+    """Judge one; of what its own doctor says, what is asked of servers is left out, and one core will do."""
+    error_ns, is_shared = agent["agent_clock_error_ns"], machines.count(agent["network"].partition(" ")[0]) > 1
+    said = [Finding(**{**one, "severity": Severity(one["severity"])}) for one in agent["findings"]]
+    own = [one for one in said if one.name not in _OF_SERVERS]
+    return [
+        _graded(
+            "agent clock",
+            f"known to {duration(error_ns)}; the longest round trip took {duration(agent['slowest_trip_ns'])}",
+            "Read no moment of a timeline more finely, or use a machine that is nearer.",
+            warn=error_ns > limits.AGENT_CLOCK_NS.doctor_warns,
+        ),
+        _graded(
+            "neighbours",
+            "shares its machine" if is_shared else "none",
+            "Give each agent, and the server, a machine of its own: they take each other's cores.",
+            warn=is_shared,
+        ),
+        Finding("versions", Severity.OK, ", ".join(f"{name} {version}" for name, version in agent["versions"].items())),
+        *(replace(one, severity=Severity.OK, remedy="") if one.name == "cores" else one for one in own),
+    ]
