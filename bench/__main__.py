@@ -5,10 +5,15 @@ import signal
 import sys
 
 INTERRUPTED = 128 + signal.SIGINT
+OLDEST = (3, 11)
 
 
 def main() -> int:
     """Run the command line and return its exit status. What ends it while it is being loaded has one too."""
+    if sys.version_info < OLDEST:  # here, where an older Python can still read the file
+        version = ".".join(map(str, sys.version_info[:2]))
+        sys.stderr.write(f"echobench: {sys.executable} is Python {version}: run it with Python 3.11 or later\n")
+        return 2
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # nothing has begun yet
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a parent that ignores it has its children do so, and lose theirs
     try:

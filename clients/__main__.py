@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+OLDEST = (3, 11)
 WRONG_USE = 2
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What a disk says, a quota, or a limit on the size of a file, when it is used up."""
@@ -14,6 +15,10 @@ INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 
 def main() -> int:
     """Run the command line and return its exit status; leave quietly if nobody wants the rest."""
+    if sys.version_info < OLDEST:  # here, where an older Python can still read the file
+        version = ".".join(map(str, sys.version_info[:2]))
+        print(f"clients: {sys.executable} is Python {version}: run it with Python 3.11 or later", file=sys.stderr)
+        return WRONG_USE
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # nothing has begun yet
     try:
         from clients import cli  # noqa: PLC0415 - numpy takes long enough to be interrupted

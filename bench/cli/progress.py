@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from bench import units
+from bench.cli.terminal import can_draw
 from bench.experiment.model import Block, News, Status, TrialResult
 from bench.text import cut
 
@@ -110,11 +111,11 @@ class Bar:
 
 @contextmanager
 def watching(console: Console, trials: int | None = None, *, only_failures: bool = False) -> Iterator[Watcher]:
-    """Yield a watcher of an experiment of `trials` trials: a bar if the console is a terminal, and else lines.
+    """Yield a watcher of an experiment of `trials` trials: a bar if the console can be drawn on, and else lines.
 
     Each trial has a line, or with `only_failures` each trial that failed.
     """
-    if not console.is_terminal:
+    if not can_draw(console):
         yield Lines(console, trials, only_failures=only_failures)
         return
     columns = (

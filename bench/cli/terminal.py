@@ -23,6 +23,11 @@ def columns() -> int | None:
     return standard_output().width if sys.stdout.isatty() else None
 
 
+def can_draw(console: Console) -> bool:
+    """Say whether a bar or a screen may be drawn: on a terminal that has the means, unless `NO_COLOR` forbids it."""
+    return console.is_terminal and not console.is_dumb_terminal and not console.no_color
+
+
 def emphasised(text: str, colour: str, console: Console | None = None) -> str:
     """Return a text in bold and in a colour, as far as the terminal has them and `NO_COLOR` is not set."""
     console = standard_output() if console is None else console

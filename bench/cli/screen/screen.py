@@ -14,6 +14,7 @@ from bench.cli.progress import Lines, line_of
 from bench.cli.screen.keys import quitting
 from bench.cli.screen.picture import Size, picture
 from bench.cli.screen.seen import Extent, Seen
+from bench.cli.terminal import can_draw
 from bench.experiment.model import Status
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Screen:
 @contextmanager
 def watching_run(console: Console, ready: Campaign) -> Iterator[Watcher]:
     """Yield the watcher of a run: a screen on a terminal that can draw and may have colours, and else lines."""
-    if console.quiet or console.no_color or console.is_dumb_terminal or not console.is_terminal:
+    if console.quiet or not can_draw(console):
         yield Lines(console, ready.left, only_failures=False)
         return
     import bench.stats  # noqa: F401, PLC0415 - scipy takes long to load: now, and not between two blocks

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from helpers.checkout import CHECKOUT
 
+import bench.__main__
+import clients.__main__
 from bench.errors import not_installed
 
 pytestmark = pytest.mark.traced
@@ -66,6 +68,13 @@ def test_a_reader_that_has_gone_ends_it_quietly_and_not_as_regressed(echobench, 
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize("program", [bench.__main__, clients.__main__], ids=lambda program: program.__name__)
+def test_an_older_python_is_told_apart_before_anything_is_loaded(program, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "version_info", (3, 10, 13, "final", 0))
+    assert program.main() == 2
+    assert "is Python 3.10: run it with Python 3.11 or later\n" in capsys.readouterr().err
 
 
 def test_without_its_requirements_it_says_how_to_install_them(tmp_path):

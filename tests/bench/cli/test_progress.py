@@ -90,6 +90,13 @@ def test_a_log_has_a_line_per_trial_and_gaps_are_not_counted():
     ]
 
 
+@pytest.mark.parametrize("variable", [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_a_terminal_that_is_not_to_be_drawn_on_has_lines(monkeypatch, variable):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(*variable)
+    assert said(RESULTS, force_terminal=True) == said(RESULTS)
+
+
 def test_a_terminal_has_a_bar_and_only_the_failures_stay():
     text = said(RESULTS, force_terminal=True)
     assert "2/2" in text
