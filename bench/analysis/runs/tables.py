@@ -46,6 +46,7 @@ def of_records(run: str, records: Iterable[Mapping[str, Any]]) -> Tables:
         rows["monitor"].extend({**sample, **key} for sample in record["samples"])
         whose = key | {name: row[name] for name in ("block", "server", "workload")}
         rows["slices"].extend({**one, **whose} for one in record.get("slices", ()))
+        rows["agents"].extend({**one, **key} for one in record.get("agents", ()))
     return {name: _frame(rows[name], columns) for name, columns in schema.TABLES.items()}
 
 
