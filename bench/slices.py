@@ -31,17 +31,26 @@ READ = ("pass", "slice_s", "replies", "server_cpu_s", "response_p50_ns")
 """The columns of slices.parquet that are read here."""
 
 
+def values(slices: Sequence[Slice], column: str) -> dict[int, float]:
+    """Return what the slices of a launch say of a metric by their passes, in their order, where it is above zero."""
+    value_of = VALUE_OF[column]
+    found = ((one["pass"], value_of(one)) for one in slices)
+    return {number: value for number, value in found if value is not None and value > 0}
+
+
 def log_ratios(ours: Sequence[Slice], theirs: Sequence[Slice], column: str) -> list[float]:
     """Return log(ours / theirs) of a metric for each pass in which both have a value above zero, in their order."""
-    value_of = VALUE_OF[column]
-    by_pass = {one["pass"]: value_of(one) for one in theirs}
-    pairs = [(value_of(one), by_pass.get(one["pass"])) for one in ours]
-    return [math.log(a / b) for a, b in pairs if a is not None and b is not None and a > 0 and b > 0]
+    return _logs(values(ours, column), values(theirs, column))
 
 
 def log_ratio(ours: Sequence[Slice], theirs: Sequence[Slice], column: str) -> float | None:
     """Return the `location` of `log_ratios`, which is the number of this block; None without a pass that both have."""
-    found = log_ratios(ours, theirs, column)
+    return log_ratio_of(values(ours, column), values(theirs, column))
+
+
+def log_ratio_of(ours: Mapping[int, float], theirs: Mapping[int, float]) -> float | None:
+    """Return the `log_ratio` of what `values` returned, for those who divide one launch by many."""
+    found = _logs(ours, theirs)
     return location(found) if found else None
 
 
@@ -53,6 +62,10 @@ def location(values: Sequence[float]) -> float:
     """
     cut = len(values) * TRIMMED_PERCENT // 100
     return math.fsum(sorted(values)[cut : len(values) - cut]) / (len(values) - 2 * cut)
+
+
+def _logs(ours: Mapping[int, float], theirs: Mapping[int, float]) -> list[float]:
+    return [math.log(value / theirs[number]) for number, value in ours.items() if number in theirs]
 
 
 def _quotient(above: float | None, below: float | None, factor: float = 1.0) -> float | None:

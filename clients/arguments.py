@@ -117,23 +117,17 @@ def worker_arguments(options: argparse.Namespace, workload: Workload, target: Ta
     return words
 
 
-def agent_arguments(options: argparse.Namespace, workload: Workload, target: Target) -> list[str]:
-    """Return what all agents of this load are told: of our files and our printing, nothing."""
-    words = [options.target, "--workload", json.dumps(workload.to_json())]
-    words += ["--via", target.host] if target.is_tcp else []
-    return words + [f"--{name}" for name in ("tls", "insecure") if getattr(options, name)]
+def agent_arguments(options: argparse.Namespace) -> list[str]:
+    """Return what all agents are told beside the target and the workload: of our files and our printing, nothing."""
+    return [f"--{name}" for name in ("tls", "insecure") if getattr(options, name)]
 
 
-def check_agents(options: argparse.Namespace, agents: int, workload: Workload) -> None:
-    """Raise WorkloadError for options that agents have no use for, and for more agents than connections."""
+def check_agents(options: argparse.Namespace) -> None:
+    """Raise WorkloadError for options that agents have no use for."""
     others = {"workers": options.workers > 1, "reference": options.reference, "live": options.live}
-    others |= {name: getattr(options, name) is not None for name in ("hlog", "samples", "cafile", "share")}
+    others |= {name: getattr(options, name) is not None for name in ("samples", "cafile", "share")}
     if wrong := [f"--{name}" for name, is_given in others.items() if is_given]:
         raise WorkloadError(f"--agents makes the load on other machines: leave out {', '.join(wrong)}")
-    if agents > workload.connections:
-        raise WorkloadError(
-            f"{agents} agents cannot share {workload.connections} connections: use more connections or fewer agents"
-        )
 
 
 def target_of(options: argparse.Namespace, timeout_s: float) -> Target:

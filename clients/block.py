@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from clients.workload import Workload
 
 _BATCH = 16  # events between two readings of the clock: a slice must not end late
-_REFRESH_NS = 500_000_000  # until processes that a server has started are searched for again
 
 
 class SliceRecord(NamedTuple):
@@ -90,7 +89,6 @@ class BlockLoad:
             for target, pid in zip(targets, pids, strict=True)
         ]
         self._edges: dict[int, _Edge] = {}
-        self._refresh_due_ns = 0
         self.opened: list[Opened] = []
         self.records: list[SliceRecord] = []
         self.is_interrupted = False
@@ -128,7 +126,8 @@ class BlockLoad:
     async def _load_in_turn(self) -> None:
         order = self._slicing.order(len(self._fleets), self._workload.seed)
         for number, slots in groupby(order, key=lambda slot: slot.pass_number):
-            self._find_processes(is_first=number == 1)
+            if number == 1:
+                self._find_processes()
             for slot in slots:
                 if self.is_interrupted:
                     return
@@ -136,12 +135,13 @@ class BlockLoad:
                 if number > 0:
                     self.records.append(record)
 
-    def _find_processes(self, *, is_first: bool) -> None:
-        """Find the processes that the servers have started: before the first pass that counts, and now and then."""
-        if is_first or self._now_ns() >= self._refresh_due_ns:
-            for fleet in self._fleets:
-                fleet.cpu.refresh()
-            self._refresh_due_ns = self._now_ns() + _REFRESH_NS
+    def _find_processes(self) -> None:
+        """Find the processes that the servers have started: once, because it takes time with many threads.
+
+        If one comes later, the bench sees it, and the CPU time of these slices is not used.
+        """
+        for fleet in self._fleets:
+            fleet.cpu.refresh()
 
     async def _slice(self, slot: Slot) -> SliceRecord:
         """Load one server for the length of a slice."""

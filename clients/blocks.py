@@ -5,6 +5,7 @@
     bench   GO start_ns
     here    LOADED, after the last slice: the connections still stand
     bench   any line: end them
+    here    CLOSED: they have ended, and the servers may
     here    a line of JSON: a result for each server, with its slices
     here    ENDED status
 
@@ -72,6 +73,7 @@ def load_block(asked: dict[str, Any]) -> dict[str, Any]:
     began_s = time.time()
     with interruptible(load.interrupt) as interrupts:
         load.run(partial(coordinated, interrupts), _loaded)
+    print("CLOSED", flush=True)
     found = [sliced(number, workload, load.opened[number], load.records) for number in range(len(load.opened))]
     _write_logs(asked["hlog"], [server["tag"] for server in servers], found, began_s)
     return {

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from clients.agents.run import Seen
+    from clients.agents.session import Carried
     from clients.judging import Judged
     from clients.result import Result
     from clients.target import Target
@@ -66,13 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             check_reference(options, workload, target)
         if options.share is not None:
             return _child(options, target, workload)
-        agents: Seen | None = None
+        carried: Carried | None = None
         if options.agents is None:
             result = _measured(options, target, workload)
         else:
             from clients.agents.run import by_agents  # noqa: PLC0415 - a worker has no use for it
 
-            result, agents = by_agents(options, target, workload)
+            carried = by_agents(options, target, workload)
+            result = carried.result
     except WorkloadError as error:
         print(f"clients: {error}", file=sys.stderr)
         return WRONG_USE
@@ -80,23 +81,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"clients: {error}", file=sys.stderr)
         return INVALID
     judged = judging.judge(result, thresholds)
-    _show(options, target, result, judged, agents)
+    _show(options, target, result, judged, carried)
     return _status(result, judged)
 
 
 def _show(
-    options: argparse.Namespace, target: Target, result: Result, judged: Sequence[Judged], agents: Seen | None
+    options: argparse.Namespace, target: Target, result: Result, judged: Sequence[Judged], carried: Carried | None
 ) -> None:
     blank = summary.why_blank(result, target.text)
     if options.json or options.coordinated:
         said = {"thresholds": [one.to_json() for one in judged]} if judged else {}
-        said |= agents.to_json() if agents else {}
+        said |= carried.to_json() if carried else {}
         print(json.dumps({"address": target.where, **result.to_json(), **said}), flush=True)
     elif blank:
         print(f"clients: {blank}", file=sys.stderr)
     else:
         print(summary.text(result, target.text if target.text == target.where else f"{target.text} at {target.where}"))
-        print(f"\n{agents.text()}" if agents else "", end="\n" if agents else "")
+        if carried:
+            print(f"\n{carried.text()}")
         print("".join(f"\n  {one.sentence}" for one in judged), end="\n" if judged else "")
     if result.workers_lost:
         print(f"clients: {result.workers_lost} of {options.workers} workers died", file=sys.stderr)

@@ -18,6 +18,9 @@ from clients.workload import WorkloadError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    Meanwhile = Callable[[], None]
+
+_LOOK_S = 1.0
 _AHEAD_MAX_NS = 3_600_000_000_000  # more is a time of another clock, such as the seconds since the epoch
 
 
@@ -39,16 +42,27 @@ def interruptible(interrupt: Callable[[], None]) -> Iterator[socket.socket]:
             signal.set_wakeup_fd(before)
 
 
-def coordinated(interrupts: socket.socket, established: int, requested: int) -> int | None:
-    """Say that the connections stand; wait for the word to go. None if there will be none: stdin ended, or Ctrl-C.
+def coordinated(
+    interrupts: socket.socket, established: int, requested: int, *, meanwhile: Meanwhile | None = None
+) -> int | None:
+    """Say that the connections stand, and return what the word to go says: see `word_to_go`."""
+    print(f"CONNECTED {established} {requested}", flush=True)
+    return word_to_go(interrupts, meanwhile)
 
+
+def word_to_go(interrupts: socket.socket, meanwhile: Meanwhile | None) -> int | None:
+    """Wait for the word to go, and return its start in ns. None if there will be none: stdin ended, or Ctrl-C.
+
+    `meanwhile` is called once a second until then; what it raises ends the wait.
     Raise WorkloadError for a word without a time that can be.
     """
-    print(f"CONNECTED {established} {requested}", flush=True)
     with selectors.PollSelector() as either:
         either.register(sys.stdin, selectors.EVENT_READ)
         either.register(interrupts, selectors.EVENT_READ)
-        if any(key.fileobj is interrupts for key, _ in either.select()):
+        while not (ready := either.select(None if meanwhile is None else _LOOK_S)):
+            assert meanwhile is not None
+            meanwhile()
+        if any(key.fileobj is interrupts for key, _ in ready):
             return None
     return _start_ns(sys.stdin.readline().split())
 

@@ -20,7 +20,6 @@
 #include "reference_slice.h"
 
 static const int64_t LOOK_MIN_NS = 10000000, LOOK_MAX_NS = 250000000;
-static const int64_t REFRESH_NS = 500000000; /* to search for processes takes time from the load */
 
 /* `load_ns` is the planned length of its slices so far, which is how far the schedule of an open loop has come.
  * `after_ns` is its CPU time at the end of its last slice. */
@@ -38,7 +37,7 @@ struct block {
     int server_count, connections, slice_count, warmup_slices;
     size_t size;
     double rate_per_s;
-    int64_t timeout_ns, slice_ns, refresh_due_ns, *order;
+    int64_t timeout_ns, slice_ns, *order;
     struct server *servers;
     struct journal journal;
 };
@@ -158,11 +157,11 @@ static void load(struct block *b, struct server *s, struct slice *slice) {
     if (is_open && s->standing && slice->end_ns < due->end_ns) slice->end_ns = due->end_ns;
 }
 
-/* Find the processes that the servers have started: before the first slice that counts, and now and then. */
+/* Find the processes that the servers have started, when the warm-up is over: only then, because it takes time with many
+ * threads. If one comes later, the bench sees it, and the CPU time of these slices is not used. */
 static void find_processes(struct block *b, int64_t slices_done) {
-    if (slices_done != b->warmup_slices && now_ns(CLOCK_MONOTONIC) < b->refresh_due_ns) return;
+    if (slices_done != b->warmup_slices) return;
     for (int i = 0; i < b->server_count; i++) refresh(&b->servers[i].processes);
-    b->refresh_due_ns = now_ns(CLOCK_MONOTONIC) + REFRESH_NS;
 }
 
 /* Give a server its slice, with the CPU time of both sides read at its edges; return 0 if that was interrupted. */

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from bench.analysis.runs.run_folder import Run
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path, *, from_records: bool = False) -> Run:
     """Read a run, and say on stderr what is torn or missing in its folder. Raise what `run_folder.load` raises."""
     from bench.analysis.runs import run_folder  # noqa: PLC0415 - pandas only once it is needed
 
-    run = run_folder.load(path)
+    run = run_folder.load(path, from_records=from_records)
     for line in run.damage:
         click.echo(f"{path}: {line}", err=True)
     return run

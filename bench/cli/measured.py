@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.runs.run_folder import Run
     from bench.experiment.campaign import Campaign
     from bench.experiment.model import Door
@@ -45,9 +46,7 @@ def measured(ready: Campaign, console: Console, door: Door, shown: Shown) -> Exi
     if not ready.store.done():
         console.print("Interrupted before the first trial ended: there is nothing to report.")
         return ExitCode.INVALID
-    found = _sum_up(ready.store, console, shown)
-    if shown.has_report:
-        _report(ready.store, console)
+    found = _reported(ready.store, console, shown)
     if tally.was_interrupted:
         console.print(f"Interrupted: go on with `echobench run --resume {ready.store.path}`.", soft_wrap=True)
     if found is ExitCode.REGRESSED:
@@ -55,23 +54,29 @@ def measured(ready: Campaign, console: Console, door: Door, shown: Shown) -> Exi
     return found if tally.is_whole else ExitCode.INVALID
 
 
-def _sum_up(store: Store, console: Console, shown: Shown) -> ExitCode:
-    """Say what was measured, and return what the thresholds come to."""
-    from bench.analysis.runs import run_folder  # noqa: PLC0415 - pandas only after measuring
+def _reported(store: Store, console: Console, shown: Shown) -> ExitCode:
+    """Say what was measured, write what is kept of it, and return what the thresholds come to."""
+    from bench.analysis.estimates.ranking import rank  # noqa: PLC0415 - pandas only after measuring
+    from bench.analysis.runs import run_folder  # noqa: PLC0415 - as above
     from bench.cli import run_document, summary  # noqa: PLC0415 - as above
 
     run = run_folder.load(store.path, from_records=True)
+    found = rank(run)
     if shown.as_json:
-        put_out(f"{json.dumps(run_document.document(run), indent=1)}\n")
+        put_out(f"{json.dumps(run_document.document(run, found), indent=1)}\n")
     else:
-        summary.show(run, console)
+        summary.show(run, found, console)
         console.print(summary.time_spent(store.info))
-    _write_files(run, shown)
+    _write_files(run, found, shown)
     run_folder.write_tables(run)  # a disk that is full by now takes nothing from what was said
+    if shown.has_report:
+        from bench.analysis.report import page  # noqa: PLC0415 - matplotlib only when all else is said
+
+        console.print(f"Report: {page.write(run, found, store.path)}", soft_wrap=True)
     return summary.exit_code(run)
 
 
-def _write_files(run: Run, shown: Shown) -> None:
+def _write_files(run: Run, found: Ranking, shown: Shown) -> None:
     from bench.analysis.export import render  # noqa: PLC0415 - as above
     from bench.cli import summary  # noqa: PLC0415 - as above
 
@@ -79,10 +84,4 @@ def _write_files(run: Run, shown: Shown) -> None:
         (text,) = render("junit", run).values()
         write_file(shown.junit, text)
     if shown.summary is not None:
-        add_to_file(shown.summary, summary.markdown(run))
-
-
-def _report(store: Store, console: Console) -> None:
-    from bench.analysis.report import page  # noqa: PLC0415 - matplotlib only when all else is said
-
-    console.print(f"Report: {page.build(store.path)}", soft_wrap=True)
+        add_to_file(shown.summary, summary.markdown(run, found))

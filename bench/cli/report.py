@@ -36,8 +36,8 @@ def report(*, runs: tuple[Path, ...], out: Path | None, baseline: str | None) ->
 
     if out is not None and out.is_file():
         raise UsageError(f"{out} is a file: --out names a folder for the report of one run")
-    read_run(runs[0])
-    click.echo(page.build(runs[0], out, baseline=baseline))
+    found = read_run(runs[0], from_records=True)
+    click.echo(page.rebuild(found, out or runs[0], baseline=baseline))
 
 
 def _several(paths: tuple[Path, ...], out: Path | None, baseline: str | None) -> Path:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 DEFAULT = "quick"
 EXAMPLES = """\b
 Examples:
-  echobench run                                       the article's servers, in four minutes
+  echobench run                                       one server of each model, in four minutes
   echobench run quick --server threads --server ./mine.py
   echobench run --server "mine=node echo.js {port}" --connections 1,64
   echobench run --target 127.0.0.1:7 --duration 5s

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench import metrics
-from bench.analysis.estimates.ranking import rank
 from bench.analysis.estimates.sentences import sentence
 from bench.analysis.estimates.thresholds import judge
 from bench.experiment.doubts import Doubt
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
     from bench.stats import Estimate
 
 
-def document(run: Run) -> dict[str, Any]:
-    """Return plain JSON types; a number that is not known is null. Cells of a workload stand best first."""
-    found = rank(run)
+def document(run: Run, found: Ranking) -> dict[str, Any]:
+    """Return a run that is ranked in plain JSON types, null for what is not known. Of a workload, the best is first."""
     standing = found.headline(found.question)
     rows = [
         (workload, row) for panel in found.sweep.panels for workload in panel.places for row in found.rows(workload)

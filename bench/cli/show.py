@@ -26,14 +26,16 @@ def show(context: click.Context, /, run: Path, *, as_json: bool) -> None:
 
     The exit status is 0, or what the run's thresholds come to: 1 if one failed, 3 if one cannot be told.
     """
-    from bench.cli import run_document, summary  # noqa: PLC0415 - pandas only once it is needed
+    from bench.analysis.estimates.ranking import rank  # noqa: PLC0415 - pandas only once it is needed
+    from bench.cli import run_document, summary  # noqa: PLC0415 - as above
 
     found = read_run(run)
+    ranking = rank(found)
     if as_json:
-        put_out(f"{json.dumps(run_document.document(found), indent=1)}\n")
+        put_out(f"{json.dumps(run_document.document(found, ranking), indent=1)}\n")
     else:
         console = standard_output()
-        summary.show(found, console)
+        summary.show(found, ranking, console)
         for line in machine(found.info):
             console.print(line, markup=False, soft_wrap=not console.is_terminal)
     context.exit(int(summary.exit_code(found)))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from bench import units
 from bench.analysis.estimates import remarks
 from bench.analysis.estimates.cells import LEVEL
-from bench.analysis.estimates.ranking import rank
 from bench.analysis.estimates.sentences import sentence
 from bench.analysis.estimates.thresholds import judge, worst
 from bench.analysis.estimates.wander import wander
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.runs.run_folder import Run
 
 
@@ -38,9 +38,8 @@ _EXIT_CODES = {
 }
 
 
-def show(run: Run, console: Console) -> None:
-    """Print the table, what it rests on, the failures and the doubts of a run."""
-    found = rank(run)
+def show(run: Run, found: Ranking, console: Console) -> None:
+    """Print the table of a run that is ranked, what it rests on, its failures and its doubts."""
     wraps = not console.is_terminal  # a terminal would break words
     for line in found.behind:
         console.print(line, style="bold yellow", markup=False, soft_wrap=wraps)
@@ -67,9 +66,9 @@ def exit_code(run: Run) -> ExitCode:
     return _EXIT_CODES[worst(judge(run))]
 
 
-def markdown(run: Run) -> str:
-    """Return the answer of a run and the words of its thresholds, for the summary of a CI job."""
-    found, judged = rank(run), judge(run)
+def markdown(run: Run, found: Ranking) -> str:
+    """Return the answer of a run that is ranked and the words of its thresholds, for the summary of a CI job."""
+    judged = judge(run)
     standing = found.headline(found.question)
     title = "nothing was measured" if standing is None else sentence(standing, found.sweep)
     lines = [f"### {f'{worst(judged)}: ' if judged else ''}{title}", "", f"Run `{run.id}`.", ""]

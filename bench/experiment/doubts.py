@@ -101,7 +101,7 @@ class Doubt(StrEnum):
     )
     CPU_LOST = (
         "cpu-lost",
-        "Processes of the server ended and took their CPU time with them: let it wait for its children (no SIG_IGN).",
+        "Processes of it ended, or may have, and took their CPU time along: let it wait for children (no SIG_IGN).",
     )
     SERVER_UNSEEN = (
         "server-unseen",

@@ -126,11 +126,14 @@ class Block:
     """One or more trials that are launched together and measured together: of other servers, under one workload.
 
     Of several, the load goes to one at a time, in slices. A pass gives each of them one slice. A block that `continues`
-    the one before makes that one useful: no time limit falls between the two.
+    the one before makes that one useful: no time limit falls between the two. `following` are the trials of the block
+    that will be asked for next, if that is known and nothing ends the experiment before. A bench may start their
+    servers once those of this block have ended.
     """
 
     trials: tuple[Trial, ...]
     continues: bool = False
+    following: tuple[Trial, ...] = field(default=(), compare=False)
 
     @property
     def loads_s(self) -> float:

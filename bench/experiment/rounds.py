@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 from bench.experiment.model import Experiment, Results, Status, Stop, StopReason
 from bench.experiment.precision import Measured, Narrowed, Precision
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from bench.experiment.model import TrialResult
+    from bench.experiment.model import Block, TrialResult
     from bench.experiment.planning.plan import Plan
 
 
@@ -48,13 +49,13 @@ def rounds(plan: Plan, done: Collection[int] = (), earlier: Iterable[Sequence[Me
     precision = None if plan.until is None or plan.baseline is None else Precision(plan.baseline, earlier)
     round_number = 1
     try:
-        for block in plan.blocks():
+        for block in _foreseen(plan.blocks(), done):
             if precision is not None and block.trials[0].round > round_number:
                 yield Narrowed(round_number, precision.widest)
                 if precision.widest <= (plan.until or 0.0):
                     break
                 round_number = block.trials[0].round
-            if any(trial.number not in done for trial in block.trials):
+            if _is_wanted(block, done):
                 results: Results = yield block
                 tally.add(results)
                 if precision is not None:
@@ -62,3 +63,14 @@ def rounds(plan: Plan, done: Collection[int] = (), earlier: Iterable[Sequence[Me
     except Stop as stop:
         tally.was_interrupted = stop.reason is StopReason.INTERRUPTED
     return tally
+
+
+def _foreseen(blocks: Iterable[Block], done: Collection[int]) -> Iterator[Block]:
+    """Yield blocks, each with the trials of the one after it if that will be asked for."""
+    for block, after in pairwise(chain(blocks, [None])):
+        assert block is not None
+        yield block if after is None or not _is_wanted(after, done) else replace(block, following=after.trials)
+
+
+def _is_wanted(block: Block, done: Collection[int]) -> bool:
+    return any(trial.number not in done for trial in block.trials)

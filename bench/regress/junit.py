@@ -40,5 +40,5 @@ def _case(cell: CellVerdict, host_problem: str, seconds: float) -> JUnitCase:
         seconds=seconds,
         outcome=OUTCOMES[word],
         kind=word,
-        message=host_problem or cell.reason,
+        message=host_problem or cell.noted(cell.reason),
     )

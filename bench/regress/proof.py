@@ -1,13 +1,14 @@
-"""Proves, before anything is measured, that each arm of two revisions runs code of its own. Starts what `witness` does.
+"""Proves, before anything is measured, that each arm runs code of its own. Starts what `witness` does.
 
-An arm that leads into the user's checkout or the other arm, or loads a file that both set-ups wrote, is refused. Arms
-that differ as revisions, and load the same, are measured. But what is equal there says nothing of the difference.
+An arm of a revision that leads into the user's checkout or the other arm, or loads a file that both set-ups wrote, is
+refused. Arms that differ, and load the same, are measured. But what is equal there says nothing of the difference.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from bench.errors import UsageError
@@ -23,45 +24,65 @@ if TYPE_CHECKING:
     from bench.regress.arms import Environment
     from bench.verdict.values import CellVerdict, Comparison
 
-Prover: TypeAlias = Callable[[Prepared], Mapping[str, str]]
-"""What looks at the arms: cells whose arms load the same although they differ, each with a sentence."""
+Prover: TypeAlias = Callable[[Prepared], "Mapping[str, Remark]"]
+"""What looks at the arms: cells whose arms load the same, each with what is to be said of that."""
 
 _CURE = "let the set-up install each revision in its own tree or environment"
 _NAMES_SHOWN = 3
+_DOCUMENT = re.compile(
+    r"(^|/)(docs?|\.github)/|\.(md|rst|adoc)$"
+    r"|(^|/)(README|LICEN[CS]E|COPYING|NOTICE|AUTHORS|CHANGELOG|CHANGES|NEWS)(\.txt)?$",
+    re.IGNORECASE,
+)
+"""The names of files that no server is made of."""
 
 
-def prove(arms: Prepared) -> dict[str, str]:
-    """Look at the servers of both arms, and return the cells in which they load the same although they differ.
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What was found of the arms of a cell, as a sentence; if it `may_be_fine`, a verdict of OK can stand beside it."""
 
-    Raises UsageError, with the name of the file, where an arm runs files of the checkout, of the other arm, or of
-    another place that both set-ups wrote to. Two servers that are no revisions (--a and --b) are not looked at.
+    text: str
+    may_be_fine: bool = False
+
+
+SAME = Remark("both arms are the same code", may_be_fine=True)
+
+
+def prove(arms: Prepared) -> dict[str, Remark]:
+    """Look at the servers of both arms, and return what is to be said of the cells in which they load the same.
+
+    Raises UsageError, with the name of the file, where an arm of a revision runs files of the checkout, of the other
+    arm, or of another place that both set-ups wrote to. Of two servers (--a and --b), those are looked at that nothing
+    but their folders tells apart.
     """
-    found = {}
-    for cell in arms.cells if arms.built else ():
+    found = {cell.name: SAME for cell in arms.cells} if arms.same else {}
+    for cell in arms.cells if arms.homes else ():
         if any(server.gap is not None for server in cell.servers.values()):
             continue
-        homes = {arm: where.home for arm, where in arms.built.items()}
-        loaded = look(cell.servers, homes, cell.workload.message_bytes, together=cell.together)
-        for arm, seen in loaded.items():
-            _refuse_checkout(arms.built[arm], seen)
-        if len(loaded) == len(Arm):
+        together = cell.together and bool(arms.built)  # else both would seem to open what one opens in the other's
+        loaded = look(cell.servers, arms.homes, cell.workload.message_bytes, together=together)
+        for arm in loaded if arms.built else ():
+            _refuse_checkout(arms.built[arm], loaded[arm])
+        if len(loaded) < len(Arm):
+            continue
+        if arms.built:
             _refuse_shared(arms.built, loaded)
-            if arms.changed and _load_the_same(loaded):
-                found[cell.name] = _sentence(arms.changed, loaded[Arm.BASELINE])
+        if arms.changed and _load_the_same(loaded):
+            found[cell.name] = _remark(arms, loaded[Arm.BASELINE])
     return found
 
 
-def believed(comparison: Comparison, unproven: Mapping[str, str]) -> Comparison:
+def believed(comparison: Comparison, remarks: Mapping[str, Remark]) -> Comparison:
     """Return a verdict in which no cell is fine whose arms were not shown to differ, and which says so of each."""
-    return replace(comparison, cells=tuple(_believed(cell, unproven.get(cell.cell)) for cell in comparison.cells))
+    return replace(comparison, cells=tuple(_believed(cell, remarks.get(cell.cell)) for cell in comparison.cells))
 
 
-def _believed(cell: CellVerdict, unproven: str | None) -> CellVerdict:
-    if unproven is None or cell.word in {Word.INVALID, Word.NO_BASELINE}:
+def _believed(cell: CellVerdict, remark: Remark | None) -> CellVerdict:
+    if remark is None or cell.word in {Word.INVALID, Word.NO_BASELINE}:
         return cell
-    if cell.word is Word.REGRESSED:  # by what no file shows, or by chance
-        return replace(cell, reason=f"{cell.reason}; {unproven}")
-    return replace(cell, word=Word.INCONCLUSIVE, reason=unproven)
+    if remark.may_be_fine or cell.word is Word.REGRESSED:  # by what no file shows, or by chance
+        return replace(cell, note=remark.text)
+    return replace(cell, word=Word.INCONCLUSIVE, reason=remark.text)
 
 
 def _refuse_checkout(where: Environment, seen: Loaded) -> None:
@@ -106,11 +127,20 @@ def _load_the_same(loaded: Mapping[Arm, Loaded]) -> bool:
     return one.is_whole and other.is_whole and (one.own, one.others) == (other.own, other.others)
 
 
-def _sentence(changed: tuple[str, ...], seen: Loaded) -> str:
+def _remark(arms: Prepared, seen: Loaded) -> Remark:
+    """Return what is said of arms that differ, and load the same.
+
+    Documents alone change no server. But code that changed, and was not loaded, may be what should have been measured:
+    a copy of it, installed or compiled before, may have been loaded in its place.
+    """
+    changed = arms.changed
     more = ", …" if len(changed) > _NAMES_SHOWN else ""
     files = f"{plural(len(changed), 'file')} ({', '.join(changed[:_NAMES_SHOWN])}{more})"
-    own = sum(name.startswith("tree/") for name, _ in seen.own)
+    own = sum(name.startswith("tree/") or not arms.built for name, _ in seen.own)
+    if own and all(map(_DOCUMENT.search, changed)):
+        return Remark(f"the server loads nothing of what changed: {files}", may_be_fine=True)
     same = (
         f"each arm loaded {plural(own, 'file')} of its own, equal in both" if own else "no arm loaded a file of its own"
     )
-    return f"the revisions differ in {files}, but {same}: the difference was not measured"
+    what = "revisions" if arms.built else "folders"
+    return Remark(f"the {what} differ in {files}, but {same}: the difference was not measured")

@@ -89,7 +89,7 @@ def run(
         looked_s = time.monotonic()
         seen = conforming(asked.cells, check)
         arms = replace(asked, cells=seen.cells)
-        unproven = prove(arms)
+        remarks = prove(arms)
         question = _question(arms, amount, spent_s=time.monotonic() - looked_s)
         knowledge = ledger.knowledge(question.cells, question.rules, question.machine)
         opened = partial(door, nonconforming=seen.doubted) if seen.doubted else door
@@ -97,7 +97,7 @@ def run(
             began_s = time.monotonic()
             compared = drive(session(question, knowledge), bench, watcher=watcher, limit_s=question.seconds)
             seconds = time.monotonic() - began_s
-    compared = replace(compared, comparison=believed(compared.comparison, unproven))
+    compared = replace(compared, comparison=believed(compared.comparison, remarks))
     forgotten = ""
     try:
         ledger.append(conclude.remembered(compared, question, seconds, datetime.now(UTC).isoformat(timespec="seconds")))

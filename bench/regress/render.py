@@ -150,7 +150,7 @@ def markdown(shown: Presentation) -> str:
     lines += [f"\n{_escape(cell.cell)}: doubt: {_escape(doubt)}" for cell in comparison.cells for doubt in cell.doubts]
     for cell in comparison.cells:
         if cell.word not in {Word.OK, Word.IMPROVED}:
-            lines += ["", f"**{cell.word}** {_escape(cell.cell)}: {_escape(cell.reason)}."]
+            lines += ["", f"**{cell.word}** {_escape(cell.cell)}: {_escape(cell.noted(cell.reason))}."]
             lines += ["", "```sh", cell.settle, "```"] if cell.settle else []
     ending = [*shown.interruption, *shown.background, *shown.warnings, shown.ending]
     return "\n".join([*lines, "", *(f"- {_escape(line)}" for line in ending), ""])

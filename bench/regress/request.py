@@ -24,6 +24,7 @@ from bench.experiment.planning.server_table import parse_server
 from bench.experiment.planning.workload_name import CELL, workload_name
 from bench.experiment.trial import lifeline
 from bench.regress import arms
+from bench.regress.folders import told_apart
 from bench.regress.planner import PairedCell
 from bench.regress.revisions import (
     Repository,
@@ -83,8 +84,8 @@ class Prepared:
     """The cells that will be measured, the names of the arms, and whether both arms are the same code.
 
     `may_leave_out` says that cells may be dropped for lack of time. `options` are the command-line options that ask for
-    one cell alone, by the cell's name. Arms that were `built` of revisions differ in the files that `changed`, which
-    nobody asks of the servers of this project.
+    one cell alone, by the cell's name. Arms that were `built` of revisions, or lie in two folders, differ in the files
+    that `changed`, which nobody asks of the servers of this project. The files in its `homes` are an arm's own.
     """
 
     cells: tuple[PairedCell, ...]
@@ -94,6 +95,7 @@ class Prepared:
     same_interpreter: bool
     may_leave_out: bool = False
     built: Mapping[Arm, arms.Environment] = field(default_factory=dict)
+    homes: Mapping[Arm, tuple[Path, ...]] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -194,6 +196,7 @@ def _revisions(
         same_interpreter=True,
         may_leave_out=not request.servers,
         built=built,
+        homes={arm: (environment.home,) for arm, environment in built.items()},
         changed=changed(where, revisions) if request.command else (),  # ours import their own folder, and prove that
         options={} if request.command else {cell.name: ("--server", name) for name, cell in cells.items()},
     )
@@ -210,12 +213,17 @@ def _ours_or_gap(environment: arms.Environment, name: str) -> Server:
 def _specs(request: Request, a: str, b: str) -> Prepared:
     servers = {Arm.BASELINE: spec(a, "a", request.ready), Arm.CANDIDATE: spec(b, "b", request.ready)}
     name = f"{a} / {b}" if a != b else a
+    apart = told_apart(servers)
+    changed = () if apart is None else apart.changed
+    homes = apart.homes if apart is not None and changed else {}
     return Prepared(
         cells=(_cell(name, servers, request.workload, _source(servers)),),
         baseline=a,
         candidate=b,
-        same=a == b,
+        same=a == b or (apart is not None and not changed),
         same_interpreter=False,
+        homes={arm: (home, *(one for one in homes.values() if one != home)) for arm, home in homes.items()},
+        changed=changed,
     )
 
 

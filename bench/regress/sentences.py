@@ -39,6 +39,10 @@ def headline(comparison: Comparison, pair_s: float) -> str:
 
 def said_of(cell: CellVerdict, pair_s: float) -> str:
     """Return what is said of a cell in one sentence, without its word. One pair took `pair_s` seconds."""
+    return cell.noted(_said_of(cell, pair_s))
+
+
+def _said_of(cell: CellVerdict, pair_s: float) -> str:
     telling = [metric for metric in _gating(cell) if metric.word is cell.word]
     if all(metric.reason != cell.reason for metric in telling):
         return f"cannot tell: {cell.reason}" if cell.word is Word.INCONCLUSIVE else cell.reason

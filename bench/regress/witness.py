@@ -1,7 +1,7 @@
 """What the servers of both arms load: each is launched once, answers once, and is looked at. Nothing is judged here.
 
-A Python says itself which modules it loads (PYTHONVERBOSE). Any program is seen by the files of its arm that it read,
-because their access times were put back before, by what it executes and maps, and by the files that its command names.
+A Python says itself which modules it loads (PYTHONVERBOSE). Any program is seen by the files of its arm that it opens,
+which `opened` hears of from the kernel, by what it executes and maps, and by the files that its command names.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import os
 import re
 import socket
 import sys
-import tempfile
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from bench.errors import ServerError
 from bench.experiment.planning.address import UNIX_PREFIX
 from bench.experiment.trial.observed import processes_of, program_of
 from bench.experiment.trial.process import RunningServer, launch_together
 from bench.experiment.trial.procfs import GONE
+from bench.regress.opened import Opened
 from bench.scratch import scratch
 
 if TYPE_CHECKING:
@@ -61,24 +61,26 @@ class Loaded:
 
 
 def look(
-    servers: Mapping[Arm, Server], homes: Mapping[Arm, Path], message_bytes: int, *, together: bool
+    servers: Mapping[Arm, Server], homes: Mapping[Arm, Sequence[Path]], message_bytes: int, *, together: bool
 ) -> dict[Arm, Loaded]:
     """Launch the server of each arm, send it one message, and return what it has loaded then.
 
-    `homes` are the folders of the arms. Without `together` one is launched after the other. A server that does not
-    start is left out, because the measurement says that better.
+    `homes` are the folders whose files count as an arm's own. Without `together` one is launched after the other. A
+    server that does not start is left out, because the measurement says that better.
     """
     found: dict[Arm, Loaded] = {}
     with scratch() as folder:
         for arms in [list(servers)] if together else [[arm] for arm in servers]:
             voices = [folder / f"{arm}.modules" for arm in arms]
-            begun = {arm: _Reads.begin(homes[arm]) for arm in arms}
             talkative = [_talkative(servers[arm], voice) for arm, voice in zip(arms, voices, strict=True)]
-            with launch_together(talkative, logs=[voice.with_suffix(".log") for voice in voices]) as launched:
+            logs = [voice.with_suffix(".log") for voice in voices]
+            with ExitStack() as stack:
+                opened = {arm: stack.enter_context(Opened(homes[arm])) for arm in arms}
+                launched = stack.enter_context(launch_together(talkative, logs=logs))
                 for arm, voice, running in zip(arms, voices, launched, strict=True):
                     if not isinstance(running, ServerError):
                         _greet(running, min(message_bytes, GREETING_BYTES_MAX))
-                        found[arm] = _loaded(running, voice, homes[arm], begun[arm])
+                        found[arm] = _loaded(running, voice, homes[arm], opened[arm])
     return found
 
 
@@ -102,21 +104,20 @@ def _greet(running: RunningServer, size: int) -> None:
             size -= len(data)
 
 
-def _loaded(running: RunningServer, voice: Path, home: Path, reads: _Reads) -> Loaded:
+def _loaded(running: RunningServer, voice: Path, homes: Sequence[Path], opened: Opened) -> Loaded:
     assert running.pid is not None
     said = voice.read_text(encoding="utf-8", errors="replace")
     modules = set(map(Path, _MODULE.findall(said)))
     touched = {path for process in processes_of(running.pid) for path in _touched(process)}
-    files = {_source(path) for path in {*modules, *touched, *reads.seen()}}
+    files = {_source(path) for path in {*modules, *touched, *opened.seen()}}
     real = {Path(os.path.realpath(path)) for path in files if os.path.isfile(path)}  # noqa: PTH113 - of any text
-    inner = Path(os.path.realpath(home))
+    inner = [Path(os.path.realpath(home)) for home in homes]
+    owned = {path: home for path in real for home in inner if path.is_relative_to(home)}
     return Loaded(
-        own=frozenset(
-            (str(path.relative_to(inner)), _digest(path, home, inner)) for path in real if path.is_relative_to(inner)
-        ),
-        others=frozenset(path for path in real if not path.is_relative_to(inner)),
+        own=frozenset((str(path.relative_to(home)), _digest(path, *homes, *inner)) for path, home in owned.items()),
+        others=frozenset(real - owned.keys()),
         pths=tuple(sorted(set(map(Path, _PTH.findall(said))))),
-        is_whole=bool(modules) or reads.are_all_seen,
+        is_whole=bool(modules) or opened.is_whole,
     )
 
 
@@ -148,51 +149,3 @@ def _touched(process: psutil.Process) -> Iterator[Path]:
     if sys.platform == "linux":
         with suppress(OSError):
             yield from map(Path, _MAPPED.findall(Path(f"/proc/{process.pid}/maps").read_text(errors="replace")))
-
-
-class _Reads:
-    """The reads of an arm's files since `begin` put their access times back, which each first read moves again.
-
-    Most file systems move an access time only if it lies before that of the last change (relatime). A file with several
-    links may belong to a cache of the user, and is left alone.
-    """
-
-    def __init__(self, files: Sequence[Path], *, are_all_seen: bool) -> None:
-        self._files = files
-        self.are_all_seen = are_all_seen
-
-    @classmethod
-    def begin(cls, home: Path) -> Self:
-        files, is_whole = [], tells_reads(home)
-        for path in _files(home):
-            found = path.stat()
-            if found.st_nlink == 1 and os.access(path, os.W_OK):
-                os.utime(path, ns=(0, found.st_mtime_ns))
-                files.append(path)
-            else:
-                is_whole = False
-        return cls(files, are_all_seen=is_whole)
-
-    def seen(self) -> set[Path]:
-        return {path for path in self._files if _was_read(path)}
-
-
-def _files(home: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(home):
-        folders[:] = [name for name in folders if name != ".git"]
-        paths = (Path(folder, name) for name in names if name != ".git")
-        yield from (path for path in paths if path.is_file() and not path.is_symlink())
-
-
-def _was_read(path: Path) -> bool:
-    return path.exists() and path.stat().st_atime_ns > 0
-
-
-def tells_reads(folder: Path) -> bool:
-    """Find out whether a read moves an access time in a folder: not on a file system that is mounted noatime."""
-    with tempfile.NamedTemporaryFile(dir=folder) as file:
-        probe = Path(file.name)
-        probe.write_bytes(b"x")
-        os.utime(probe, ns=(0, probe.stat().st_mtime_ns))
-        probe.read_bytes()
-        return _was_read(probe)

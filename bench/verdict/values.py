@@ -58,6 +58,7 @@ class CellVerdict:
     "solo". `sensitivity` is the fraction of a change of the server's CPU per reply that throughput shows; None where it
     is not known. In JSON it is a number with its bounds beside it. `hidden` says why some gating metrics decide nothing
     in this cell; it is empty if all of them do. `doubts` are sentences about what the arms do that hides their speed.
+    `note` says what is known of the arms beside their speed, such as that they are the same code; it may be empty.
     """
 
     cell: str
@@ -69,6 +70,11 @@ class CellVerdict:
     sensitivity: Estimate | None = None
     hidden: str = ""
     doubts: tuple[str, ...] = ()
+    note: str = ""
+
+    def noted(self, said: str) -> str:
+        """Return a sentence about this cell with the note, if there is one."""
+        return f"{said}; {self.note}" if self.note else said
 
     @property
     def settled(self) -> bool:

@@ -10,11 +10,14 @@ from typing import NamedTuple
 from clients.workload import WorkloadError
 
 _LOCAL_MAX = 64
-_FORMS = "write local:N for N agents on this machine, or tcp://SCHEDULER:8786 or tls://SCHEDULER:8786 for a cluster"
+_FORMS = (
+    "write local:N for N agents on this machine, or tcp://SCHEDULER:8786 or tls://SCHEDULER:8786 for a cluster, and ,N "
+    "behind that if it must have N workers"
+)
 
 
 class Cluster(NamedTuple):
-    """A cluster that is to be made here, of so many `agents`; or one that there is, at `address`, with `agents` 0."""
+    """A cluster at `address`, or one to be made here if that is empty; of so many `agents`, 0 is any number."""
 
     agents: int
     address: str
@@ -22,7 +25,7 @@ class Cluster(NamedTuple):
     @property
     def is_local(self) -> bool:
         """Whether the cluster is ours to make."""
-        return self.agents > 0
+        return not self.address
 
 
 def cluster_asked(text: str, *, is_insecure: bool) -> Cluster:
@@ -30,7 +33,7 @@ def cluster_asked(text: str, *, is_insecure: bool) -> Cluster:
     cluster = _parsed(text)
     if find_spec("distributed") is None:
         raise WorkloadError("--agents needs Dask: python -m pip install 'echobench[dask]'")
-    if not cluster.is_local and not is_insecure and cluster.address.startswith("tcp://") and not _is_here(text):
+    if cluster.address.startswith("tcp://") and not is_insecure and not _is_here(cluster.address):
         raise WorkloadError(
             f"--agents {text}: whoever reaches a Dask cluster can run programs on it, and tcp:// keeps nobody out. "
             "Use tls:// with Dask's certificates, or give --insecure-cluster on a network that you trust"
@@ -44,9 +47,10 @@ def _parsed(text: str) -> Cluster:
         if not (rest.isascii() and rest.isdecimal() and 0 < int(rest) <= _LOCAL_MAX):
             raise WorkloadError(f"--agents {text!r}: N of local:N is a whole number from 1 to {_LOCAL_MAX}")
         return Cluster(int(rest), "")
-    if not re.fullmatch(r"(tcp|tls)://[^/\s:]+:\d{1,5}|(tcp|tls)://\[[0-9a-fA-F:]+\]:\d{1,5}", text):
+    if (parts := re.fullmatch(r"((?:tcp|tls)://(?:[^/\s:,]+|\[[0-9a-fA-F:]+\]):\d{1,5})(?:,(\d{1,4}))?", text)) is None:
         raise WorkloadError(f"--agents {text!r} is not understood: {_FORMS}")
-    return Cluster(0, text)
+    address, agents = parts.groups()
+    return Cluster(int(agents or 0), address)
 
 
 def _is_here(address: str) -> bool:

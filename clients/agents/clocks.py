@@ -21,11 +21,14 @@ class Trip(NamedTuple):
 
 
 class Relation(NamedTuple):
-    """The agent's clock minus ours, in ns; the true difference lies within `error_ns` of `offset_ns`."""
+    """The agent's clock minus ours, in ns; the true difference lies within `error_ns` of `offset_ns`.
+
+    `slowest_ns` is the longest of the round trips, which a word to this agent may need too.
+    """
 
     offset_ns: int
     error_ns: int
-    trip_ns: int
+    slowest_ns: int
 
     def to_theirs(self, ours_ns: int) -> int:
         """Return a time of ours by the agent's clock."""
@@ -43,7 +46,11 @@ class Relation(NamedTuple):
 
 def relation(trips: Iterable[Trip]) -> Relation:
     """Return what the smallest of the round trips says. Raise ValueError if there are none."""
-    best = min(trips, key=lambda trip: trip.received_ns - trip.sent_ns)
-    trip_ns = best.received_ns - best.sent_ns
-    middle_ns = best.sent_ns + trip_ns // 2
-    return Relation(best.theirs_ns - middle_ns, -(-trip_ns // 2), trip_ns)
+    *_, slowest = shortest_first = sorted(trips, key=_length_ns)
+    best = shortest_first[0]
+    middle_ns = best.sent_ns + _length_ns(best) // 2
+    return Relation(best.theirs_ns - middle_ns, -(-_length_ns(best) // 2), _length_ns(slowest))
+
+
+def _length_ns(trip: Trip) -> int:
+    return trip.received_ns - trip.sent_ns

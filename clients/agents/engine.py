@@ -1,7 +1,8 @@
 """Agents by way of Dask: a cluster is reached or made, its workers are looked over, and each starts a keeper.
 
 The only file that imports Dask, and only when `--agents` was given. An actor is bound to its worker, is never made
-anew, and is asked nothing while a load runs: what passes then goes over the keeper's own line.
+anew, and is asked nothing while a load runs: what passes then goes over the keeper's own line. When a keeper is started
+belongs to `session.py`.
 """
 
 from __future__ import annotations
@@ -24,16 +25,15 @@ from typing import TYPE_CHECKING, Any
 import dask
 import distributed
 
-from clients.agents.asked import is_loopback
+from clients.agents.alike import check_alike, check_number
 from clients.agents.keeper import PACKAGES, path_of_packages
-from clients.agents.line import Seat
+from clients.agents.line import AgentLostError, Seat
 from clients.workload import WorkloadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from clients.agents.asked import Cluster
-    from clients.target import Target
 
 REACH_S = 10
 _PROFILE = ("profile", "profile-cycle")
@@ -56,7 +56,8 @@ class Agent:
         return described()
 
     def open(self, host: str, token: str) -> int:
-        """Start a keeper that listens at `host`; return its port."""
+        """Start a keeper that listens at `host`, in place of any earlier one; return its port."""
+        self.end()
         self._keeper = subprocess.Popen(
             [sys.executable, "-P", "-m", "clients.agents.keeper", host],
             stdin=subprocess.PIPE,
@@ -72,9 +73,13 @@ class Agent:
         self._keeper.stdin.flush()
         return int(self._keeper.stdout.readline())
 
+    def end(self) -> None:
+        """End the keeper, if there is one. It has ended with its line, unless it was stopped."""
+        if self._keeper is not None:
+            _end(self._keeper)
+
 
 def _end(keeper: subprocess.Popen[str]) -> None:
-    """End a keeper whose actor was let go. It has ended with its line, unless it was stopped."""
     keeper.kill()
     keeper.communicate()
 
@@ -94,28 +99,51 @@ def described() -> dict[str, str]:
     }
 
 
-@contextmanager
-def seats(cluster: Cluster, target: Target) -> Iterator[list[Seat]]:
-    """Yield where each agent of a cluster listens. Raise WorkloadError for a cluster that cannot be used.
+class Worker:
+    """A worker of the cluster that was looked over: its name, its host, the network it is in, and its actor."""
 
-    At the end the actors are let go, and with them the keepers; a cluster that was made here is ended.
+    def __init__(self, name: str, address: str, actor: Any) -> None:
+        """Ask the actor what it is. Raise AgentLostError."""
+        self.name, self.address, self.host, self._actor = name, address, _host_of(address), actor
+        self.described: dict[str, str] = self._answer(actor.describe())
+
+    def open(self) -> Seat:
+        """Start a keeper there, and return where it listens. Raise AgentLostError."""
+        token = secrets.token_hex(16)
+        return Seat(self.name, self.host, self._answer(self._actor.open(self.host, token)), token)
+
+    def end(self) -> None:
+        """Have its keeper ended, and do not wait: a worker that is stopped would not answer."""
+        self._actor.end()
+
+    def _answer(self, asked: Any) -> Any:
+        try:
+            return asked.result(REACH_S)
+        except TimeoutError:
+            raise AgentLostError(self.name, f"does not answer within {REACH_S} s: is its worker stopped?") from None
+        except (OSError, ValueError, RuntimeError) as error:
+            raise AgentLostError(self.name, f"lost its Dask worker ({type(error).__name__}: {error})") from error
+
+
+@contextmanager
+def workers_of(cluster: Cluster) -> Iterator[list[Worker]]:
+    """Yield the workers of a cluster, each like this machine. Raise WorkloadError for a cluster that cannot be used.
+
+    At the end the actors are let go, and with them their keepers; a cluster that was made here is ended.
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_NO_PROFILE))
         client = stack.enter_context(_client(stack, cluster))
-        hosts = {address: _host_of(address) for address in client.scheduler_info()["workers"]}
-        if not hosts:
-            raise WorkloadError(f"the cluster at {cluster.address} has no workers: start `dask worker` on each machine")
+        addresses = list(client.scheduler_info()["workers"])
+        check_number(len(addresses), cluster)
         _check_dask(client)
         _check_installed(client)
-        agents = {address: _agent(client, address) for address in hosts}
-        _check_alike({address: agent.describe().result(REACH_S) for address, agent in agents.items()}, target)
-        found = []
-        for number, (address, agent) in enumerate(agents.items()):
-            token = secrets.token_hex(16)
-            port = agent.open(hosts[address], token).result(REACH_S)
-            found.append(Seat(f"{number}@{hosts[address]}", hosts[address], port, token))
+        found = [
+            Worker(f"{number}@{_host_of(address)}", address, _actor(client, address))
+            for number, address in enumerate(addresses)
+        ]
+        check_alike({worker.address: worker.described for worker in found}, described())
         yield found
 
 
@@ -172,7 +200,7 @@ def _check_installed(client: distributed.Client) -> None:
             )
 
 
-def _agent(client: distributed.Client, address: str) -> Any:
+def _actor(client: distributed.Client, address: str) -> Any:
     asked = client.submit(
         Agent, actor=True, workers=[address], allow_other_workers=False, retries=0, pure=False, key=f"agent-{address}"
     )
@@ -182,20 +210,3 @@ def _agent(client: distributed.Client, address: str) -> Any:
         raise WorkloadError(
             f"the worker {address} does not answer within {REACH_S} s: is it busy or stopped?"
         ) from error
-
-
-def _check_alike(found: dict[str, dict[str, str]], target: Target) -> None:
-    """Raise WorkloadError for an agent that is unlike this machine, or that cannot reach the target."""
-    here = described()
-    for address, theirs in found.items():
-        for name in ("echobench", "Python", "Dask"):
-            if theirs[name] != here[name]:
-                raise WorkloadError(
-                    f"the worker {address} has {name} {theirs[name]}, and this machine {here[name]}: agents that are "
-                    "unlike make loads that are unlike. Install the same there"
-                )
-        if theirs["network"] != here["network"] and (not target.is_tcp or is_loopback(target.host)):
-            raise WorkloadError(
-                f"the worker {address} is another machine, where {target.text} is not this one: give an address of "
-                "this machine that the agents reach, and have the server listen at it"
-            )

@@ -11,8 +11,9 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from clients.agents.clocks import Relation, relation
-from clients.agents.line import Line, await_all
+from clients.agents.alike import check_clock
+from clients.agents.alive import SILENCE_NS
+from clients.agents.line import CLOCK, IS_SILENT, WENT, Line, await_all, confirm
 from clients.clock import now_ns
 from clients.reference import LoadError
 from clients.result import Result
@@ -20,15 +21,20 @@ from clients.result import Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from clients.agents.clocks import Relation
     from clients.load import Announce
     from clients.workload import Workload
 
 TRIPS_BEFORE, TRIPS_AFTER = 64, 16
+TRIPS_NS = 1_000_000_000
 CONNECT_S = 30.0
 RESULT_S = 10.0
 LEAD_NS = 300_000_000
-LEAD_TRIPS = 20
-"""The start is so many of the slowest agent's round trips ahead, or `LEAD_NS`: all hear of it before."""
+LEAD_TRIPS = 10
+"""The start is told so many of the longest round trip ahead, and `LEAD_NS` at least.
+
+A packet that is lost is sent again after 200 ms.
+"""
 CLOCK_ERROR_MAX_SLICE = 0.1
 """Of a slice of the timeline: what the clocks may be apart."""
 DIFFERS_MAX = 0.25
@@ -56,6 +62,17 @@ class AgentReport:
         return asdict(self)
 
 
+class LateStartError(LoadError):
+    """Agents, by `names`, that heard of the start after it, so that their loads began late."""
+
+    def __init__(self, names: Sequence[str], lead_ns: int) -> None:
+        self.names = names
+        super().__init__(
+            f"agent {', '.join(names)} heard of the start after it, so nothing of this load was kept: try again, or "
+            f"give the word to go earlier (it needs {lead_ns / 1e6:.0f} ms here)"
+        )
+
+
 class AgentGroup:
     """The lines to agents, one per share of the load, in order. `run` may be called once for each load."""
 
@@ -79,7 +96,7 @@ class AgentGroup:
         heard of the start too late.
         """
         before = [related(line, TRIPS_BEFORE) for line in self._lines]
-        self.lead_ns = max(LEAD_NS, LEAD_TRIPS * max(clock.trip_ns for clock in before))
+        self.lead_ns = max(LEAD_NS, LEAD_TRIPS * max(clock.slowest_ns for clock in before))
         self._load()
         connect_ns = now_ns() + round((workload.timeout_s + CONNECT_S) * 1e9)
         connected = self._hear(self._lines, connect_ns, "did not connect in time")
@@ -87,13 +104,11 @@ class AgentGroup:
         start_ns = None
         if not self._is_interrupted:
             start_ns = announce(sum(map(int, standing)), workload.connections)
-        for line, clock in zip(self._lines, before, strict=True):
-            line.say("STOP" if start_ns is None else f"GO {clock.to_theirs(start_ns)}")
-        results = self._results(workload, connected, start_ns)
+        results = self._results(workload, connected, self._went(workload, before, start_ns))
         clocks = [first.until(related(line, TRIPS_AFTER)) for line, first in zip(self._lines, before, strict=True)]
         self.reports = [self._report(*each) for each in zip(self._lines, results, clocks, strict=True)]
         if late := [line.name for line, result in zip(self._lines, results, strict=True) if result.told_late_ns]:
-            raise LoadError(f"agent {', '.join(late)} heard of the start after it, so nothing was kept: try again")
+            raise LateStartError(late, self.lead_ns)
         return merged(results, clocks, workload)
 
     def _load(self) -> None:
@@ -103,8 +118,24 @@ class AgentGroup:
         if self._is_interrupted:
             self.interrupt()
 
-    def _results(self, workload: Workload, connected: Sequence[str], start_ns: int | None) -> list[Result]:
-        end_ns = (start_ns or now_ns()) + round((workload.warmup_s + workload.duration_s) * 1e9)
+    def look(self) -> None:
+        """Raise AgentLostError for an agent that is not there any more: for while the start is waited for."""
+        asked = {line: f"{CLOCK}{line.ask()} " for line in self._lines}
+        confirm(asked, now_ns() + SILENCE_NS, IS_SILENT)
+
+    def _went(self, workload: Workload, clocks: Sequence[Relation], start_ns: int | None) -> int:
+        """Tell the start, and hear that all were told; return when nobody has anything to say before, by our clock."""
+        if start_ns is None:
+            for line in self._lines:
+                line.say("STOP")
+            return now_ns()
+        end_ns = start_ns + round((workload.warmup_s + workload.duration_s) * 1e9)
+        for line, clock in zip(self._lines, clocks, strict=True):
+            line.say(f"GO {clock.to_theirs(start_ns)} {clock.to_theirs(end_ns)}")
+        confirm(dict.fromkeys(self._lines, WENT), now_ns() + SILENCE_NS, IS_SILENT)
+        return end_ns
+
+    def _results(self, workload: Workload, connected: Sequence[str], end_ns: int) -> list[Result]:
         deadline_ns = end_ns + round((workload.timeout_s + RESULT_S) * 1e9)
         # One that was interrupted before its connections stood has answered with its result at once.
         waited = [line for line, words in zip(self._lines, connected, strict=True) if words.startswith("CONNECTED ")]
@@ -135,8 +166,14 @@ class AgentGroup:
 
 
 def related(line: Line, trips: int) -> Relation:
-    """Return how the agent's clock relates to ours now."""
-    return relation([line.trip() for _ in range(trips)])
+    """Return how the agent's clock relates to ours now, from so many round trips, or fewer that took a second.
+
+    Raise AgentLostError, and WorkloadError for a clock that cannot be related.
+    """
+    begin_ns, made = now_ns(), [line.trip()]
+    while len(made) < trips and now_ns() - begin_ns < TRIPS_NS:
+        made.append(line.trip())
+    return check_clock(line.name, made)
 
 
 def merged(results: Sequence[Result], clocks: Sequence[Relation], workload: Workload) -> Result:

@@ -3,9 +3,9 @@
 It prints the port that it listens at, takes one coordinator that knows the token, tells its time when asked, and starts
 `python -m clients --coordinated` with a share of the load, whose lines it passes on. It is asleep while the load runs.
 
-When the line ends, or stdin, which who started it holds open, it kills the load and ends. If it is killed, the kernel
-kills the load. It can start nothing but our own load generator. numpy may not be imported here: its
-threads would not survive the fork.
+When the line ends, or stdin, which who started it holds open, or when the coordinator is silent during a load, it kills
+the load and ends. If it is killed, the kernel kills the load. It can start nothing but our own load generator. numpy
+may not be imported here: its threads would not survive the fork.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from clients.agents.alive import keep_alive
+from clients.agents.alive import KEEP_ALIVE_NS, SILENCE_NS, keep_alive
 from clients.clock import now_ns
 
 PACKAGES = Path(__file__).resolve().parents[2]
@@ -38,8 +38,10 @@ _TOLD_BYTES = 2000
 class Keeper:
     """One coordinator's agent: answers its words until the line ends."""
 
-    def __init__(self, line: socket.socket) -> None:
-        self._line = line
+    def __init__(self, line: socket.socket, stops: socket.socket) -> None:
+        """Take the line, and a socket that can be read when the load has stopped or ended."""
+        self._line, self._stops = line, stops
+        self._heard_until_ns = 0
         self._held = b""
         self._load: subprocess.Popen[bytes] | None = None
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the line ends
@@ -57,8 +59,14 @@ class Keeper:
     def _turn(self) -> bool:
         """Wait for something, and pass it on. Return whether there is more to come."""
         output = -1 if self._load is None or self._load.stdout is None else self._load.stdout.fileno()
-        line = self._line.fileno()
-        ready, _, _ = select.select([line, _STDIN, *([output] if output >= 0 else [])], [], [])
+        line, stops = self._line.fileno(), self._stops.fileno()
+        left_s = None if self._load is None else max(0.0, (self._heard_until_ns - now_ns()) / 1e9)
+        ready, _, _ = select.select([line, stops, _STDIN, *([output] if output >= 0 else [])], [], [], left_s)
+        if not ready:
+            return False  # the coordinator is stopped, or its network is gone
+        if stops in ready:
+            self._stops.recv(_PIECE_BYTES)
+            self._end_if_stopped()
         if _STDIN in ready and not os.read(_STDIN, _PIECE_BYTES):
             return False
         if output in ready:
@@ -67,25 +75,32 @@ class Keeper:
 
     def _hear(self) -> bool:
         piece = self._line.recv(_PIECE_BYTES)
+        self._expect(now_ns())
         *lines, self._held = (self._held + piece).split(b"\n")
         for line in lines:
             word, _, rest = line.decode().partition(" ")
             self._do(word, rest)
         return bool(piece)
 
+    def _expect(self, quiet_until_ns: int) -> None:
+        """Expect to be asked for the time soon after a moment, for as long as there is a load."""
+        self._heard_until_ns = max(self._heard_until_ns, quiet_until_ns + KEEP_ALIVE_NS + SILENCE_NS)
+
     def _do(self, word: str, rest: str) -> None:
         if word == "CLOCK":
             self._say(f"CLOCK {rest} {now_ns()}")
-            self._end_if_stopped()
         elif word == "LOAD":
             self._start(json.loads(rest))
         elif self._load is None:
             return  # it has ended meanwhile, and that was said
         elif word == "GO":
             assert self._load.stdin is not None
+            start_ns, quiet_until_ns = rest.split()
             with contextlib.suppress(BrokenPipeError):  # its end is passed on
-                self._load.stdin.write(f"GO {rest}\n".encode())
+                self._load.stdin.write(f"GO {start_ns}\n".encode())
                 self._load.stdin.flush()
+            self._expect(int(quiet_until_ns))
+            self._say("WENT")
         elif word == "STOP":
             self._close_stdin()
         elif word == "INTERRUPT":
@@ -98,6 +113,7 @@ class Keeper:
 
     def _start(self, arguments: list[str]) -> None:
         self._end_load()
+        self._heard_until_ns = now_ns() + KEEP_ALIVE_NS + SILENCE_NS
         self._said.seek(0)
         self._said.truncate()
         self._load = subprocess.Popen(
@@ -113,7 +129,7 @@ class Keeper:
         """Send what the load says as it is; at its end, why it failed if that was not with a result."""
         if piece:
             lines, end, self._heard_of_load = (self._heard_of_load + piece).rpartition(b"\n")
-            self._line.sendall(lines + end)
+            self._send(lines + end)
             return
         status = self._put_away()
         self._heard_of_load = b""  # half a line of one that was killed
@@ -123,7 +139,13 @@ class Keeper:
             self._say(f"FAILED {json.dumps([status, last])}")
 
     def _say(self, words: str) -> None:
-        self._line.sendall(words.encode() + b"\n")
+        self._send(words.encode() + b"\n")
+
+    def _send(self, text: bytes) -> None:
+        """Send all of it. Raise TimeoutError if the coordinator takes none of it for `SILENCE_NS`."""
+        left = memoryview(text)
+        while left:
+            left = left[self._line.send(left) :]
 
     def _close_stdin(self) -> None:
         assert self._load is not None
@@ -170,7 +192,7 @@ def accepted(listener: socket.socket, token: str) -> socket.socket | None:
         wanted = f"TOKEN {token}\n".encode()
         with contextlib.suppress(TimeoutError, ConnectionError):
             if hmac.compare_digest(line.recv(len(wanted), socket.MSG_WAITALL), wanted):
-                line.settimeout(None)
+                line.settimeout(SILENCE_NS / 1e9)
                 return line
         line.close()
     return None
@@ -188,8 +210,15 @@ def main(host: str) -> int:
         print(listener.getsockname()[1], flush=True)
         line = accepted(listener, token.decode().strip())
     if line is not None:
-        with line, contextlib.suppress(ConnectionError):  # the coordinator is gone
-            Keeper(line).keep()
+        stops, told = socket.socketpair()
+        with line, stops, told, contextlib.suppress(ConnectionError, TimeoutError):  # the coordinator is gone
+            told.setblocking(False)
+            signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+            signal.signal(signal.SIGCHLD, lambda *_: None)
+            try:
+                Keeper(line, stops).keep()
+            finally:
+                signal.set_wakeup_fd(-1)
     return 0
 
 

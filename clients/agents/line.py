@@ -22,7 +22,8 @@ from clients.workload import WorkloadError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-CLOCK, FAILED = "CLOCK ", "FAILED "
+CLOCK, FAILED, WENT = "CLOCK ", "FAILED ", "WENT"
+IS_SILENT = "is silent: it is stopped, or its network is gone"
 _PIECE_BYTES = 1 << 16
 _WRONG_USE = 2
 
@@ -107,6 +108,10 @@ class Line:
         self._held = bytearray(rest)
         return line.decode()
 
+    def put_back(self, words: str) -> None:
+        """Have a line be heard again, by who waits for it."""
+        self._held[:0] = words.encode() + b"\n"
+
     def ask(self) -> int:
         """Ask for the agent's time; return the number by which the answer is known."""
         self._asked += 1
@@ -161,6 +166,24 @@ def hear_some(lines: Sequence[Line], deadline_ns: int) -> Mapping[Line, str]:
     return answers
 
 
+def confirm(wanted: Mapping[Line, str], deadline_ns: int, why_lost: str) -> None:
+    """Hear of each line the words that begin as wanted. An agent that ended its load instead is there too.
+
+    `why_lost` completes `agent NAME` for one that has said neither by the deadline, in ns of our clock.
+    """
+    waiting = dict(wanted)
+    while waiting:
+        try:
+            for line, words in hear_some(list(waiting), deadline_ns).items():
+                is_wanted = words.startswith(waiting[line])
+                if is_wanted or not words.startswith(CLOCK):  # else it is a late answer to an earlier question
+                    del waiting[line]
+                if not is_wanted and not words.startswith(CLOCK):
+                    line.put_back(words)
+        except TimeoutError:
+            raise AgentLostError(next(iter(waiting)).name, why_lost) from None
+
+
 def await_all(lines: Sequence[Line], deadline_ns: int, why_lost: str, *, quiet_until_ns: int = 0) -> Mapping[Line, str]:
     """Do as `hear_all`, for answers that take long: each agent must show in between that it is there.
 
@@ -180,7 +203,7 @@ def await_all(lines: Sequence[Line], deadline_ns: int, why_lost: str, *, quiet_u
                 raise AgentLostError(waiting[0].name, why_lost) from None
             for line in waiting:
                 if now_ns() - heard_ns[line] > SILENCE_NS:
-                    raise AgentLostError(line.name, "is silent: it is stopped, or its network is gone") from None
+                    raise AgentLostError(line.name, IS_SILENT) from None
                 line.ask()
             ask_ns = now_ns() + KEEP_ALIVE_NS
     return answers

@@ -1,17 +1,14 @@
 """Agents without a cluster: clocks, lines, keepers in processes of their own, and what adds up.
 
-What needs Dask's processes is in test_agents_cluster.py.
+What needs Dask's processes is in test_agents_cluster.py, and how agents are lost in test_agents_lost.py.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -19,23 +16,20 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import psutil
 import pytest
-from helpers.generator import ENVIRONMENT, clients
+from helpers.agents import TOKEN, agents, keeper, loads_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.agents.asked import Cluster, cluster_asked
 from clients.agents.clocks import Relation, Trip, relation
-from clients.agents.group import AgentGroup, AgentReport, doubts, merged, related
-from clients.agents.line import AgentLostError, Line, Seat, failure
-from clients.arguments import parser, preflight
+from clients.agents.group import AgentReport, doubts, merged, related
+from clients.agents.line import AgentLostError, Line, failure
+from clients.agents.session import Carried
 from clients.clock import now_ns
 from clients.histogram import Histogram
 from clients.reference import LoadError
 from clients.result import Interval, Result
-from clients.target import parse_target
 from clients.workload import Workload, WorkloadError
 
-TOKEN = "a-word-that-only-we-know"
 SECOND_NS = 1_000_000_000
 DELAYS_NS = st.integers(0, SECOND_NS)
 
@@ -113,77 +107,14 @@ def test_a_load_that_failed_says_whose_and_why():
     assert str(failure("b", 4, "clients: no")) == "agent b cannot carry its share: no"
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("local:0", "from 1 to"),
-        ("local:many", "from 1 to"),
-        ("10.0.0.1:8786", "is not understood: write local:N"),
-        ("ssh://10.0.0.1:8786", "is not understood: write local:N"),
-        ("tcp://10.0.0.1", "is not understood: write local:N"),
-        ("tcp://10.0.0.1:8786", "Use tls:// with Dask's certificates, or give --insecure-cluster"),
-    ],
-)
-def test_clusters_that_cannot_be_used_are_refused(text, says):
-    with pytest.raises(WorkloadError, match=says):
-        cluster_asked(text, is_insecure=False)
-
-
-def test_clusters_that_can_be_used():
-    assert cluster_asked("local:3", is_insecure=False) == Cluster(3, "")
-    for text in ("tls://10.0.0.1:8786", "tcp://127.0.0.1:8786", "tcp://[::1]:8786"):
-        assert cluster_asked(text, is_insecure=False) == Cluster(0, text)
-    assert cluster_asked("tcp://scheduler:8786", is_insecure=True) == Cluster(0, "tcp://scheduler:8786")
-
-
-def test_without_dask_the_command_that_installs_it_is_named(monkeypatch):
-    monkeypatch.setattr("clients.agents.asked.find_spec", lambda name: None)
-    with pytest.raises(WorkloadError, match=r"python -m pip install 'echobench\[dask\]'"):
-        cluster_asked("local:3", is_insecure=False)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("-c", 2, "--agents", "local:3"), "3 agents cannot share 2 connections"),
-        (("--agents", "local:2", "--workers", 2, "--hlog", "x.hlog"), "leave out --workers, --hlog"),
-        (("--share", "0/2"), "give --coordinated"),
-        (("--insecure-cluster",), "give --agents too"),
-        (("--share", "2/2"), "'2/2' is no share: write I/N"),
-    ],
-)
-def test_wrong_use_ends_with_2_and_the_cure(arguments, says, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = clients("127.0.0.1:9", *arguments)
-    assert run.status == 2
-    assert says in run.err
-
-
-def test_a_share_needs_the_descriptors_of_its_own_part():
-    words = ["127.0.0.1:9", "--coordinated"]
-    workload, target = Workload(connections=400), parse_target("127.0.0.1:9")
-    preflight(parser().parse_args([*words, "--share", "3/4"]), workload, target, descriptors=140)
-    with pytest.raises(WorkloadError, match="400 connections in a process need 432 descriptors"):
-        preflight(parser().parse_args(words), workload, target, descriptors=140)
-
-
-@contextmanager
-def keeper(*prefix: str):
-    """Start a keeper, as an actor does; yield its process and where it listens."""
-    process = subprocess.Popen(
-        [*prefix, sys.executable, "-P", "-m", "clients.agents.keeper", "127.0.0.1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **ENVIRONMENT},
-    )
-    with process:
-        try:
-            process.stdin.write(TOKEN + "\n")
-            process.stdin.flush()
-            yield process, Seat("a", "127.0.0.1", int(process.stdout.readline()), TOKEN)
-        finally:
-            process.kill()
+def test_a_log_of_agents_has_the_merged_window(tmp_path):
+    path, result = tmp_path / "x.hlog", result_of(np.array([1_000, 2_000, 3_000], dtype=np.int64), now_ns())
+    Carried(result, [], {}, 0).write_log(path, "t")
+    ours = [line for line in path.read_text().splitlines() if line.startswith("Tag=t.response,")]
+    assert len(ours) == 1
+    _, start, length, _, payload = ours[0].split(",")
+    assert Histogram.decode(payload).counts.tolist() == result.histograms["response"].counts.tolist()
+    assert (float(length), abs(float(start) - time.time()) < 60) == (1.0, True)
 
 
 def test_a_keeper_of_this_machine_has_our_clock():
@@ -258,16 +189,6 @@ def test_a_way_that_is_5_ms_slower_shows_within_the_error():
     assert 0 < clock.offset_ns <= clock.error_ns  # the true one is 0: this machine has one clock
 
 
-@contextmanager
-def agents(count: int, address: str, workload: Workload):
-    """Start keepers; yield their processes and the group over them."""
-    with ExitStack() as stack:
-        started = [stack.enter_context(keeper()) for _ in range(count)]
-        lines = [stack.enter_context(Line(seat._replace(name=f"a{n}"))) for n, (_, seat) in enumerate(started)]
-        arguments = [address, "--workload", json.dumps(workload.to_json())]
-        yield [process for process, _ in started], AgentGroup(lines, arguments)
-
-
 def soon(_established, _requested):
     return now_ns() + SECOND_NS // 2
 
@@ -299,29 +220,6 @@ def test_a_start_that_was_heard_too_late_is_no_load(echo_server):
         group.run(workload, lambda *_: now_ns() - SECOND_NS // 100)
 
 
-def loads_of(process):
-    return psutil.Process(process.pid).children()
-
-
-@pytest.mark.parametrize("victim", ["keeper", "load"])
-def test_a_killed_agent_ends_the_load_with_its_name(victim, echo_server):
-    workload = Workload(connections=2, warmup_s=0.0, duration_s=30.0)
-    with agents(2, echo_server.address, workload) as (processes, group):
-        killed = []
-
-        def announce(_established, _requested):
-            killed.extend(loads_of(processes[1]))
-            (processes[1] if victim == "keeper" else killed[0]).send_signal(signal.SIGKILL)
-            return now_ns() + SECOND_NS // 5
-
-        began_ns = now_ns()
-        with pytest.raises(AgentLostError, match="agent-lost: agent a1"):
-            group.run(workload, announce)
-        assert now_ns() - began_ns < 10 * SECOND_NS
-        gone, left = psutil.wait_procs(killed, timeout=10)
-        assert (len(gone), left) == (1, [])
-
-
 def test_no_load_is_left_when_the_coordinator_is_gone(echo_server):
     workload = Workload(connections=1, warmup_s=0.0, duration_s=30.0)
     with keeper() as (process, seat):
@@ -331,7 +229,7 @@ def test_no_load_is_left_when_the_coordinator_is_gone(echo_server):
             while (words := line.heard()) is None:
                 pass
             assert words == "CONNECTED 1 1"
-            line.say(f"GO {now_ns()}")
+            line.say(f"GO {now_ns()} {now_ns() + 30 * SECOND_NS}")
             started = loads_of(process)
         assert process.wait(10) == 0
         assert psutil.wait_procs(started, timeout=10)[1] == []

@@ -15,6 +15,8 @@ import psutil
 import pytest
 from helpers.generator import ENVIRONMENT, clients, start_clients, wait_until
 
+from clients.workload import Workload
+
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 QUIET = {"PYTHONWARNINGS": "default"}
 """Dask's own warnings are not ours to end with."""
@@ -66,6 +68,65 @@ def processes_below(process, word):
             return found
         assert time.monotonic() < deadline_s, "the agents did not start"
         time.sleep(0.05)  # nothing tells of another process's grandchildren
+
+
+def heard(process):
+    word, _, rest = process.stdout.readline().partition(" ")
+    return word, json.loads(rest) if rest.startswith("{") else rest.split()
+
+
+def said(process, what):
+    process.stdin.write(f"{what}\n")
+    process.stdin.flush()
+
+
+@contextlib.contextmanager
+def held(*cluster: str):
+    """Run `python -m clients.agents`; yield the process and what it says of its agents."""
+    command = [sys.executable, "-P", "-m", "clients.agents", *cluster]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env={**os.environ, **ENVIRONMENT, **QUIET}, **pipes) as process:
+        try:
+            yield process, heard(process)
+        finally:
+            process.stdin.close()
+            try:
+                assert process.wait(30) in (0, 2), process.stderr.read()
+            finally:
+                process.kill()
+
+
+def go(process):
+    """Give the word to go as soon as the connections stand."""
+    word, (_, _, lead_ns) = heard(process)
+    assert word == "CONNECTED"
+    said(process, f"GO {time.monotonic_ns() + int(lead_ns)}")
+
+
+def test_one_cluster_carries_load_after_load_and_goes_on_after_a_loss(echo_server):
+    load = Workload(connections=4, warmup_s=0.1, duration_s=0.4)
+    asked = json.dumps({"address": echo_server.address, "workload": load.to_json(), "hlog": None, "tag": "t"})
+    with held("local:2") as (process, (word, found)):
+        assert (word, found["is_networked"], len(found["agents"])) == ("AGENTS", False, 2)
+        words = []
+        for number in range(3):
+            said(process, asked)
+            if number == 1:
+                assert heard(process)[0] == "CONNECTED"
+                keepers(process)[1].kill()
+            else:
+                go(process)
+            words.append(heard(process))
+    assert [word for word, _ in words] == ["RESULT", "LOST", "RESULT"]
+    assert words[1][1]["agent"] in found["agents"]
+    for _, result in words[::2]:
+        assert result["sent"] == result["replies"] + result["failed"] + result["in_flight"]
+        assert [one["agent"] for one in result["agents"]] == found["agents"]
+
+
+def keepers(process):
+    below = psutil.Process(process.pid).children(recursive=True)
+    return [one for one in below if "clients.agents.keeper" in one.cmdline()]
 
 
 @pytest.mark.parametrize("victim", ["worker", "keeper", "load"])

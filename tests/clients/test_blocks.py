@@ -60,6 +60,7 @@ def loaded(process):
     say(process, f"GO {time.monotonic_ns()}")
     assert process.stdout.readline() == "LOADED\n"
     say(process, "END")
+    assert process.stdout.readline() == "CLOSED\n"
     found = json.loads(process.stdout.readline())
     assert process.stdout.readline() == "ENDED 0\n"
     return found
@@ -93,6 +94,7 @@ def test_blocks_end_without_a_load_when_nobody_gives_the_word(loader):
         ask(loader, server)
         assert loader.stdout.readline().startswith("CONNECTED 2 2")
         loader.stdin.close()
+        assert loader.stdout.readline() == "CLOSED\n"
         found = json.loads(loader.stdout.readline())
     assert found["interrupted"]
     assert found["servers"][0]["replies"] == 0

@@ -453,6 +453,7 @@ def test_a_bench_can_ask_for_either_generator(running, generator):
         print(f"GO {time.monotonic_ns()}", file=process.stdin, flush=True)
         assert process.stdout.readline() == "LOADED\n"
         print("END", file=process.stdin, flush=True)
+        assert process.stdout.readline() == "CLOSED\n"
         given = json.loads(process.stdout.readline())
         assert process.stdout.readline() == "ENDED 0\n"
         process.stdin.close()

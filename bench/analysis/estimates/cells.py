@@ -15,7 +15,7 @@ from bench.experiment.model import Status
 from bench.stats import Estimate, geometric_mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     import pandas as pd
 
@@ -132,10 +132,14 @@ def measured_solo(trials: pd.DataFrame) -> pd.Series:
     return ~together.reindex(trials.index, fill_value=False)
 
 
+def is_limited(measured: pd.DataFrame) -> bool:
+    """Say whether the load generator was the limit in any of these trials."""
+    return bool(measured["throughput_is_lower_bound"].fillna(value=False).any())
+
+
 def is_held_down(measured: pd.DataFrame, metric: Metric) -> bool:
     """Say whether the load generator was the limit in any of these trials, and so holds the metric down."""
-    limited = measured["throughput_is_lower_bound"].fillna(value=False)
-    return metric.is_bounded_by_generator and bool(limited.any())
+    return metric.is_bounded_by_generator and is_limited(measured)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,36 +175,52 @@ def cells(
 
     A cell (server, workload) that was `planned` and has no trial, as in an interrupted run, is returned as missing.
     """
+    return cells_of_each(trials, sweep, (metric,), planned)[metric.column]
+
+
+def cells_of_each(
+    trials: pd.DataFrame, sweep: Sweep, wanted: Collection[Metric], planned: Collection[tuple[str, str]] = ()
+) -> dict[str, tuple[Cell, ...]]:
+    """Return the `cells` of several metrics by their columns. Cells are cut out of the trials once for all of them."""
     places = {name: x for panel in sweep.panels for name, x in panel.places.items()}
-    used = ["server", "workload", "status", "throughput_is_lower_bound", metric.column]
+    used = ["server", "workload", "status", "throughput_is_lower_bound", *(metric.column for metric in wanted)]
     trials = trials[used].assign(solo=measured_solo(trials))  # to cut out a cell costs time for every column
     by_cell = {
         (str(server), str(workload)): rows for (server, workload), rows in trials.groupby(["server", "workload"])
     }
     nothing = trials.iloc[:0]
-    keys = by_cell.keys() | {cell for cell in planned if cell[1] in places}
-    found = (
-        _cell(by_cell.get((server, workload), nothing), metric, server=server, workload=workload, x=places[workload])
-        for server, workload in keys
-    )
-    return tuple(sorted(found, key=lambda cell: (cell.x, cell.workload, cell.server)))
+    found: dict[str, list[Cell]] = {metric.column: [] for metric in wanted}
+    for server, workload in by_cell.keys() | {cell for cell in planned if cell[1] in places}:
+        rows = by_cell.get((server, workload), nothing)
+        for cell, column in zip(
+            _cells(rows, wanted, server=server, workload=workload, x=places[workload]), found.values(), strict=True
+        ):
+            column.append(cell)
+    return {
+        column: tuple(sorted(cells, key=lambda cell: (cell.x, cell.workload, cell.server)))
+        for column, cells in found.items()
+    }
 
 
-def _cell(rows: pd.DataFrame, metric: Metric, *, server: str, workload: str, x: float) -> Cell:
+def _cells(rows: pd.DataFrame, wanted: Collection[Metric], *, server: str, workload: str, x: float) -> Iterator[Cell]:
+    """Yield the cell of each metric, from the trials of one cell."""
     measured = rows[rows["status"] == Status.MEASURED]
-    values = tuple(measured[metric.column].dropna().astype(float))
-    return Cell(
-        server=server,
-        workload=workload,
-        x=x,
-        estimate=_estimate(values),
-        values=values,
-        trials=len(rows),
-        measured=len(measured),
-        solo=int(measured["solo"].sum()),
-        lower_bound=is_held_down(measured, metric),
-        statuses=tuple(sorted(set(rows["status"].drop(measured.index)))) if len(rows) else ("not run",),
-    )
+    solo, limited = int(measured["solo"].sum()), is_limited(measured)
+    statuses = tuple(sorted(set(rows["status"].drop(measured.index)))) if len(rows) else ("not run",)
+    for metric in wanted:
+        values = tuple(measured[metric.column].dropna().astype(float).tolist())
+        yield Cell(
+            server=server,
+            workload=workload,
+            x=x,
+            estimate=_estimate(values),
+            values=values,
+            trials=len(rows),
+            measured=len(measured),
+            solo=solo,
+            lower_bound=limited and metric.is_bounded_by_generator,
+            statuses=statuses,
+        )
 
 
 def _estimate(values: Sequence[float]) -> Estimate:

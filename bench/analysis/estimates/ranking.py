@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from bench import metrics
 from bench.analysis.estimates.carried import Carried, carried
-from bench.analysis.estimates.cells import Cell, Panel, Sweep, cells, sweep
+from bench.analysis.estimates.cells import Cell, Panel, Sweep, cells_of_each, sweep
 from bench.analysis.estimates.ratios import Ratio, Ratios
 from bench.analysis.runs.kinds import kinds
 from bench.metrics import CPU, MEMORY, P50, P99, THROUGHPUT
@@ -96,6 +96,7 @@ class Ranking:
     `baseline` is the server that ratios are to. It is None if no trial was measured. `choices` are the standings
     without the servers that teach, which nobody would choose for a service; titles and leads state these. `kinds` says
     what each server is, where it is known. `carried` has, by workload, how much of an offered load was answered.
+    `pairs` makes the ratio of any two servers.
     """
 
     sweep: Sweep
@@ -105,6 +106,7 @@ class Ranking:
     choices: dict[str, tuple[Standing, ...]]
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     carried: Mapping[str, Carried] = field(default_factory=dict)
+    pairs: Ratios = field(kw_only=True, compare=False, repr=False)
 
     @property
     def servers(self) -> list[str]:
@@ -186,7 +188,7 @@ def rank(run: Run, baseline: str | None = None) -> Ranking:
     if `baseline` has no measured trial.
     """
     swept = sweep(run.trials)
-    found = {metric.column: cells(run.trials, swept, metric, run.planned) for metric in metrics.TABLE}
+    found = cells_of_each(run.trials, swept, metrics.TABLE, run.planned)
     known_kinds = kinds(run.info)
     teaching = {name for name, kind in known_kinds.items() if kind.teaching}
     servers = _by_coverage(run, found[THROUGHPUT.column], teaching)
@@ -212,7 +214,7 @@ def rank(run: Run, baseline: str | None = None) -> Ranking:
 
     everyone = standings(without=())
     choices = standings(without=teaching) if teaching else everyone
-    return Ranking(swept, order[0] if order else None, found, everyone, choices, known_kinds, loads)
+    return Ranking(swept, order[0] if order else None, found, everyone, choices, known_kinds, loads, pairs=ratios)
 
 
 def _by_coverage(run: Run, found: Sequence[Cell], teaching: Collection[str]) -> list[str]:

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.estimates.cells import LEVEL, is_held_down, measured_solo
+from bench.analysis.estimates.cells import LEVEL, is_limited, measured_solo
 from bench.analysis.runs.run_folder import plain_rows
 from bench.errors import unknown_name
-from bench.slices import READ, VALUE_OF, log_ratio
+from bench.slices import READ, VALUE_OF, log_ratio_of, values
 from bench.stats import Estimate, geometric_mean_interval, hodges_lehmann
 
 if TYPE_CHECKING:
@@ -81,6 +81,13 @@ class _Launch:
     block: Hashable | None
     metrics: Mapping[str, Any]
     slices: Sequence[Mapping[str, Any]]
+    _values: dict[str, dict[int, float]] = field(default_factory=dict)
+
+    def values(self, column: str) -> dict[int, float]:
+        """Return what the slices say of a metric. It is read once, for the ratios to all other servers."""
+        if column not in self._values:
+            self._values[column] = values(self.slices, column)
+        return self._values[column]
 
 
 class Ratios:
@@ -95,7 +102,8 @@ class Ratios:
             block = None if row["solo"] else (row["round"], row["block"])
             launch = _Launch(row["round"], block, row, slices.get(row["trial"], ()))
             self._launches[row["server"], row["workload"]].append(launch)
-        self._trials = dict(iter(rows.groupby(["server", "workload"])))
+        cells = rows[["server", "workload", "throughput_is_lower_bound"]].groupby(["server", "workload"])
+        self._limited = {cell for cell, trials in cells if is_limited(trials)}
         self._known: dict[tuple[str, str, str, str], Ratio] = {}
 
     def of(self, metric: Metric, workload: str, server: str, baseline: str) -> Ratio:
@@ -116,7 +124,8 @@ class Ratios:
             estimate = hodges_lehmann(logs, LEVEL).map(math.exp)
         else:
             estimate = geometric_mean_interval(values, LEVEL)
-        held = (name for name in (server, baseline) if self._is_held_down(metric, name, workload))
+        names = (server, baseline) if metric.is_bounded_by_generator else ()
+        held = (name for name in names if (name, workload) in self._limited)
         return Ratio(server, estimate, values, pairing, tuple(held))
 
     def require(self, server: str) -> None:
@@ -125,16 +134,12 @@ class Ratios:
         if server not in servers:
             raise unknown_name("measured server of this run", server, servers)
 
-    def _is_held_down(self, metric: Metric, server: str, workload: str) -> bool:
-        rows = self._trials.get((server, workload))
-        return rows is not None and is_held_down(rows, metric)
-
 
 def _logs(ours: Sequence[_Launch], theirs: Sequence[_Launch], column: str) -> tuple[Pairing, list[float]]:
     """Return the logarithm of each pair's ratio, from the closest pairing that has any."""
     together = _pairs(ours, theirs, lambda one: one.block)
     if column in VALUE_OF:
-        by_slices = [log_ratio(one.slices, other.slices, column) for one, other in together]
+        by_slices = [log_ratio_of(one.values(column), other.values(column)) for one, other in together]
         if known := [log for log in by_slices if log is not None]:
             return Pairing.SLICES, known
     if logs := _of_trials(together, column):

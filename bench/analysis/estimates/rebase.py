@@ -8,19 +8,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench.analysis.estimates.ratios import Ratios
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.analysis.estimates.ranking import Ranking, Standing
-    from bench.analysis.runs.run_folder import Run
+    from bench.analysis.estimates.ratios import Ratios
 
 MOST_BASELINES = 8
 """Baselines that a page offers. Each is a figure of its own, so more would make it heavy."""
 
 
-def to_other_baselines(run: Run, ranking: Ranking) -> Iterator[Ranking]:
+def to_other_baselines(ranking: Ranking) -> Iterator[Ranking]:
     """Yield the ranking with the ratios of what the run asks to each of its other servers, in the order of their names.
 
     Beyond `MOST_BASELINES`, the baseline among them, they are those that lead where the title speaks of. Those that one
@@ -33,10 +31,10 @@ def to_other_baselines(run: Run, ranking: Ranking) -> Iterator[Ranking]:
         return
     leading = sorted((cell.server for cell in titled.cells), key=lambda server: server in ranking.teaching)
     others = [server for server in leading if server != ranking.baseline][: MOST_BASELINES - 1]
-    ratios = Ratios(run)
+    pairs = ranking.pairs
     for baseline in sorted(others):
         standings, choices = (
-            {**by_metric, metric.column: tuple(_rebased(one, baseline, ratios) for one in by_metric[metric.column])}
+            {**by_metric, metric.column: tuple(_rebased(one, baseline, pairs) for one in by_metric[metric.column])}
             for by_metric in (ranking.standings, ranking.choices)
         )
         yield replace(ranking, baseline=baseline, standings=standings, choices=choices)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from PIL import Image
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bench.analysis.runs.run_folder import Run
 
 PNG_DPI = 160
+COLOURS = 255
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,13 @@ def _pixels(figure: Figure) -> bytes:
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="rgba", dpi=PNG_DPI)
     width, height = (int(inches * PNG_DPI) for inches in figure.get_size_inches())  # as the canvas rounds
-    full = Image.frombuffer("RGBA", (width, height), drawn.getvalue(), "raw", "RGBA", 0, 1)
-    few = full.convert("RGB").quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    few.save(small, format="png", optimize=True)
+    full = Image.frombuffer("RGBA", (width, height), drawn.getvalue(), "raw", "RGBA", 0, 1).convert("RGB")
+    # An octree takes a tenth of the time of a median cut. It blends a colour with its neighbours, and the eye sees
+    # that on the background alone, which is therefore set to what it was.
+    few = full.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette, corner = few.getpalette() or [], (0, 0)
+    first = 3 * cast("int", few.getpixel(corner))
+    palette[first : first + 3] = cast("tuple[int, int, int]", full.getpixel(corner))
+    few.putpalette(palette)
+    few.save(small, format="png")
     return small.getvalue()

@@ -6,6 +6,7 @@ picture is drawn by the figures.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from bench.analysis.figures.marks import cross
 from bench.analysis.figures.palette import ordered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -113,6 +114,16 @@ class Grid:
             self.write(box.x0, _HEAD - 0.19, ranking.sweep.setting.phrase(x), self.page.theme.ink, LABEL_POINTS)
             self.write(box.x0, below, foot[0])
             self.write(box.x1, below, foot[1], ha="right")
+
+    def rules(self, cells: Iterable[Cell], shares: Collection[float]) -> None:
+        """Draw a fine line across the pictures of some cells, at these shares of their height. All are one path."""
+        xs: list[float] = []
+        ys: list[float] = []
+        for box in map(self.box, cells):
+            for share in shares:
+                xs += [box.x0, box.x1, math.nan]
+                ys += [box.y1 - share * box.height] * 2 + [math.nan]
+        self.axes.plot(xs, ys, color=self.page.theme.grid, linewidth=0.7, solid_capstyle="butt", zorder=1)
 
     def missing(self, cell: Cell, why: str) -> None:
         """Draw a hollow cross where a cell has nothing to show, and say why."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from matplotlib.collections import LineCollection
+import numpy as np
+from matplotlib.collections import LineCollection, PolyCollection
 
 from bench import units
 from bench.analysis.figures.canvas import Page, Words
@@ -22,11 +23,11 @@ from bench.experiment.doubts import Doubt
 from bench.metrics import CPU, P99, THROUGHPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import pandas as pd
-    from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranking
@@ -87,9 +88,10 @@ def courses(run: Run, course: Course) -> pd.DataFrame:
     )[length >= usual / 2]
 
 
-def median_course(slices: pd.DataFrame) -> pd.DataFrame:
-    """Return the median course of a cell's trials: mean at_s and median value of each slice, from its `courses`."""
-    return slices.groupby("slice").agg(at_s=("at_s", "mean"), value=("value", "median"))
+def median_courses(rows: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """Return the median course of each cell: the mean at_s and the median value of each slice, from all `courses`."""
+    slices = rows.groupby([*CELL, "slice"], sort=True)
+    return _by_cell(slices.agg(at_s=("at_s", "mean"), value=("value", "median")).reset_index())
 
 
 def time_figure(run: Run, ranking: Ranking, course: Course, theme: Theme, styles: Mapping[str, Style]) -> Figure | None:
@@ -99,19 +101,27 @@ def time_figure(run: Run, ranking: Ranking, course: Course, theme: Theme, styles
         return None
     panels, metric = pieces(ranking.sweep.panels), _METRICS[course]
     height, scale = grid_height(len(styles)), _scale(rows, course)
-    page = Page(_words(run, ranking, rows, course), theme, body=height * len(panels))
+    medians, is_banded = median_courses(rows), len(rows) > MOST_POINTS
+    words = _words(run, ranking, course, medians, is_banded=is_banded)
+    page = Page(words, theme, body=height * len(panels))
     unsteady = _unsteady(run)
-    drawn = _by_cell(rows if len(rows) <= MOST_POINTS else _bands(rows))
+    drawn = _by_cell(_bands(rows) if is_banded else rows)
     for number, panel in enumerate(panels):
         grid = Grid(page, panel, styles, top=number * height)
         ticks = [((tick - scale.low) / (scale.high - scale.low), scale.text(tick)) for tick in scale.ticks]
         caption = capital(panel.label)
         grid.frame(ranking, caption, foot=("0", f"{scale.end_s:.2g} s"), ticks=ticks)
-        for cell in ranking.cells[metric.column]:
-            if cell.workload in panel.places:
-                slices = drawn.get((cell.server, cell.workload))
-                remark = _remark(cell, slices, course, unsteady[cell.server, cell.workload])
-                _picture(grid, cell, slices, scale, remark)
+        here = [cell for cell in ranking.cells[metric.column] if cell.workload in panel.places]
+        grid.rules([cell for cell in here if (cell.server, cell.workload) in drawn], [share for share, _ in ticks])
+        for cell in here:
+            slices = drawn.get((cell.server, cell.workload))
+            remark = _remark(cell, slices, course, unsteady[cell.server, cell.workload])
+            if slices is None:
+                grid.missing(cell, remark)
+            else:
+                bold = slices if is_banded else medians[cell.server, cell.workload]
+                _picture(grid, cell, slices, bold, scale)
+                grid.remark(cell, remark)
     return page.figure
 
 
@@ -125,35 +135,32 @@ def _remark(cell: Cell, slices: pd.DataFrame | None, course: Course, drifted: in
     return ", ".join([*parts, f"{drifted} of {cell.measured} drifted"] if drifted else parts)
 
 
-def _picture(grid: Grid, cell: Cell, slices: pd.DataFrame | None, scale: _Scale, remark: str) -> None:
-    """Draw the trials of a cell and their median, or a hollow cross where there is none."""
-    if slices is None:
-        grid.missing(cell, remark)
-        return
+def _picture(grid: Grid, cell: Cell, slices: pd.DataFrame, median: pd.DataFrame, scale: _Scale) -> None:
+    """Draw the trials of a cell, as lines or as a band, and their median."""
     upright = grid.upright(cell, scale.end_s, scale.low, scale.high)
-    grid.axes.hlines(
-        scale.ticks, 0, scale.end_s, colors=grid.page.theme.grid, linewidth=0.7, transform=upright, zorder=1
-    )
     colour, name = grid.colour(cell), f"{cell.server} {cell.workload}"
     shown: LineCollection | PolyCollection
     if "low" in slices:
-        median = slices
-        shown = grid.axes.fill_between(
-            slices["at_s"], slices["low"], slices["high"], color=colour, alpha=0.25, linewidth=0, transform=upright
+        there, back = slices[["at_s", "low"]].to_numpy(), slices[["at_s", "high"]].to_numpy()[::-1]
+        shown = PolyCollection(
+            [np.concatenate([there, back])], facecolors=colour, alpha=0.25, linewidths=0, transform=upright
         )
         shown.set_label(f"{name}: lowest to highest")
     else:
-        median = median_course(slices)
-        lines = [trial[["at_s", "value"]].to_numpy() for _, trial in slices.groupby("trial")]
-        shown = LineCollection(lines, colors=colour, linewidths=0.7, alpha=0.4, transform=upright, zorder=2)
+        shown = LineCollection(_lines(slices), colors=colour, linewidths=0.7, alpha=0.4, transform=upright, zorder=2)
         shown.set_label(f"{name}: trials")
-        grid.axes.add_collection(shown, autolim=False)
+    grid.axes.add_collection(shown, autolim=False)
     grid.clip(shown, cell)
     (bold,) = grid.axes.plot(
         median["at_s"], median["value"], color=colour, linewidth=1.5, transform=upright, label=f"{name}: median"
     )
     grid.clip(bold, cell)
-    grid.remark(cell, remark)
+
+
+def _lines(slices: pd.DataFrame) -> list[NDArray[np.float64]]:
+    """Return the course of each trial of a cell, of shape (slices, 2)."""
+    trials = slices["trial"].to_numpy(dtype=int)
+    return np.split(slices[["at_s", "value"]].to_numpy(), np.flatnonzero(np.diff(trials)) + 1)
 
 
 def _bands(rows: pd.DataFrame) -> pd.DataFrame:
@@ -187,11 +194,9 @@ def _scale(rows: pd.DataFrame, course: Course) -> _Scale:
 
 def _by_cell(rows: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
     """Split rows by cell."""
-    keys = rows[["server", "workload"]].drop_duplicates().itertuples(index=False)
-    return {
-        (server, workload): rows[(rows["server"] == server) & (rows["workload"] == workload)]
-        for server, workload in keys
-    }
+    numbers = rows.drop(columns=CELL)  # to cut out names costs more than to cut out all the numbers
+    found: Iterable[Any] = rows.groupby(CELL, sort=False).indices.items()
+    return {(str(server), str(workload)): numbers.iloc[places] for (server, workload), places in found}
 
 
 def _unsteady(run: Run) -> Counter[tuple[str, str]]:
@@ -200,9 +205,11 @@ def _unsteady(run: Run) -> Counter[tuple[str, str]]:
     return Counter((server, workload) for server, workload, doubts in columns if Doubt.NOT_STEADY in doubts.split(","))
 
 
-def _words(run: Run, ranking: Ranking, rows: pd.DataFrame, course: Course) -> Words:
+def _words(
+    run: Run, ranking: Ranking, course: Course, medians: Mapping[tuple[str, str], pd.DataFrame], *, is_banded: bool
+) -> Words:
     fine = "Fine line: one trial; bold: their median."
-    if len(rows) > MOST_POINTS:
+    if is_banded:
         fine = "Band: from the lowest to the highest of all trials; line: their median."
     if course == "throughput":
         drifted, measured = _unsteady(run).total(), len(run.measured)
@@ -211,14 +218,13 @@ def _words(run: Run, ranking: Ranking, rows: pd.DataFrame, course: Course) -> Wo
             title = f"The rate held within the window in all {measured} trials"
         reading = "Throughput at each moment as a share of its trial's mean. A steady server is a level line."
         return Words(title, " ".join([*shared_load(ranking), reading, fine]))
-    courses_of = {cell: median_course(slices)["value"] for cell, slices in _by_cell(rows).items()}
     if course == "cpu":
-        used = {cell: float(values.median()) for cell, values in courses_of.items()}
+        used = {cell: float(median["value"].median()) for cell, median in medians.items()}
         server, workload = max(used, key=used.__getitem__)
         title = f"The busiest server uses {used[server, workload]:.2g} cores: {server} {_where(ranking, workload)}"
         reading = "Cores that the server uses while it has load: from its slices in a block, else from the monitor."
         return Words(title, " ".join([*shared_load(ranking), reading, fine]))
-    moved = {cell: float(values.max() - values.min()) for cell, values in courses_of.items()}
+    moved = {cell: float(np.ptp(median["value"])) for cell, median in medians.items()}
     server, workload = max(moved, key=moved.__getitem__)
     title = (
         f"p99 swings by a factor of {2 ** moved[server, workload]:.2g} at most within the window:"

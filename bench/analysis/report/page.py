@@ -52,12 +52,21 @@ def build(run_dir: Path, out: Path | None = None, *, baseline: str | None = None
     UsageError if this is no run, `out` cannot be written or `baseline` was not measured, MeasurementError if the run
     holds no trial, or if there is no room.
     """
-    has_records = run_folder.has_records(run_dir)
-    if out is None and has_records:
-        run_folder.assemble(run_dir)
-    run = run_folder.load(run_dir, from_records=out is not None and has_records)
-    folder = run_dir if out is None else out
-    found = rank(run, baseline)
+    return rebuild(run_folder.load(run_dir, from_records=True), out or run_dir, baseline=baseline)
+
+
+def rebuild(run: Run, folder: Path, *, baseline: str | None = None) -> Path:
+    """Do what `build` does for a run that was read from its records. Its tables are written if it is from `folder`."""
+    if folder.resolve() == run.path and run_folder.has_records(folder):
+        run_folder.write_tables(run)
+    return write(run, rank(run, baseline), folder)
+
+
+def write(run: Run, found: Ranking, folder: Path) -> Path:
+    """Draw a run that is ranked, write plots and report to a folder, and return the path of the report.
+
+    Raises UsageError if the folder cannot be written, MeasurementError if there is no room.
+    """
     drawn = gallery.draw(run, found)
     others = to_other_baselines(run, found, drawn)
     try:
@@ -72,7 +81,7 @@ def build(run_dir: Path, out: Path | None = None, *, baseline: str | None = None
 def to_other_baselines(run: Run, found: Ranking, drawn: Sequence[gallery.Picture]) -> list[gallery.Redrawn]:
     """Draw the first figure of the page again for each other baseline that a reader may choose."""
     name = next((picture.name for picture in drawn if picture.name in OF_RATIOS), None)
-    return [] if name is None else gallery.redraw(run, name, rebase.to_other_baselines(run, found))
+    return [] if name is None else gallery.redraw(run, name, rebase.to_other_baselines(found))
 
 
 def render(

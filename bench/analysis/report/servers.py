@@ -57,6 +57,7 @@ def servers(run: Run, ranking: Ranking, page: Path | None = None) -> list[Server
     drawn = styles(ranking.servers, ranking.teaching)
     raised, failed = doubts(run), failures(run)
     by_cell = doubts_by_cell(run)
+    statuses = {str(name): Counter(here) for name, here in run.trials.groupby("server")["status"]}
     found = []
     for name in sorted(ranking.servers, key=lambda server: (server in ranking.teaching, server)):
         kind = ranking.kinds.get(name, Kind(name=name))
@@ -72,7 +73,7 @@ def servers(run: Run, ranking: Ranking, page: Path | None = None) -> list[Server
                 teaching=kind.teaching,
                 docstring=kind.docstring,
                 code=kind.code,
-                facts=tuple(_server_facts(run, kind)),
+                facts=tuple(_server_facts(run, kind, statuses.get(name, {}), is_marked=Doubt.NONCONFORMING in mine)),
                 doubts=tuple(doubt for doubt in raised if doubt.code in mine),
                 logs=tuple(one for one in failed if one.server == name),
                 linked=tuple(linked),
@@ -82,7 +83,7 @@ def servers(run: Run, ranking: Ranking, page: Path | None = None) -> list[Server
     return found
 
 
-def _server_facts(run: Run, kind: Kind) -> Iterator[tuple[str, str]]:
+def _server_facts(run: Run, kind: Kind, counts: Mapping[str, int], *, is_marked: bool) -> Iterator[tuple[str, str]]:
     """Yield what the run kept of a server: its interpreter, its command, its limit, and what became of its trials."""
     described: Mapping[str, Any] = next((one for one in run.info.get("servers", ()) if one["name"] == kind.name), {})
     library = run.info.get("libraries", {}).get(kind.library) if kind.library else None
@@ -94,11 +95,8 @@ def _server_facts(run: Run, kind: Kind) -> Iterator[tuple[str, str]]:
         yield "command", shlex.join(described["command"])
     if kind.connections_max is not None:
         yield "connections at a time", f"at most {units.count(kind.connections_max)}"
-    here = run.trials[run.trials["server"] == kind.name]
-    counts = Counter(here["status"])
     yield "trials", ", ".join(f"{count} {status}" for status, count in counts.items())
-    marked = any(codes[Doubt.NONCONFORMING] for (name, _), codes in doubts_by_cell(run).items() if name == kind.name)
-    yield "conformance", _conformance(run, counts, _check_command(kind, described), is_marked=marked)
+    yield "conformance", _conformance(run, counts, _check_command(kind, described), is_marked=is_marked)
 
 
 def _conformance(run: Run, counts: Mapping[str, int], check: str, *, is_marked: bool) -> str:

@@ -56,10 +56,16 @@ class BlockGenerator:
         if self._child.read_line(time.monotonic() + timeout_s) != "LOADED":
             raise self._failure("did not load the block")
 
-    def result(self) -> dict[str, Any]:
-        """Have the connections ended, and return what the block gave. Raise ChildError if it gives nothing."""
+    def hang_up(self) -> None:
+        """Have the connections ended in order, and return when they are. Raise ChildError if that fails."""
         assert self._child is not None
         self._child.write_line("END")
+        if self._child.read_line(time.monotonic() + END_TIMEOUT_S) != "CLOSED":
+            raise self._failure("did not end its connections")
+
+    def result(self) -> dict[str, Any]:
+        """Return what the block gave, once that is summed up. Raise ChildError if it gives nothing."""
+        assert self._child is not None
         line = self._child.read_line(time.monotonic() + END_TIMEOUT_S)
         if line is None or not line.startswith("{"):
             raise self._failure("gave no result")

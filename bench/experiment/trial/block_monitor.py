@@ -40,17 +40,18 @@ class BlockMonitor(threading.Thread):
         self._machine, self._cgroup = MachineClock(frozenset(cpus)), CgroupClock()
         self._samples: dict[Side, list[dict[str, Any]]] = {side: [] for side in self._sides}
         self._machine_samples: list[dict[str, Any]] = []
-        self._stopping = threading.Event()
+        self._begun, self._stopping = threading.Event(), threading.Event()
 
     @property
     def _sides(self) -> list[Side]:
         return [*self._servers, self._client]
 
     def __enter__(self) -> Self:
+        self.start()  # before the trees are looked up, because a thread of ours takes an id too
         for side in self._sides:
             side.refresh()
         self._began_s, self._before, self._began_epoch_s = time.monotonic(), self._edge(), time.time()
-        self.start()
+        self._begun.set()
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -58,7 +59,8 @@ class BlockMonitor(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Sample until told to stop. Called by `start`."""
+        """Sample until told to stop, from when the first readings are there. Called by `start`."""
+        self._begun.wait()
         wait_s = 0.0
         while not self._stopping.wait(wait_s):
             began_s = time.monotonic()
@@ -99,7 +101,8 @@ class BlockMonitor(threading.Thread):
         usages = []
         for side in self._servers:
             metrics = machine | client | self._metrics_of(side, after, share) | self._observed[side]
-            if has_changed := side.has_changed(known_s):
+            has_changed = side.has_changed(known_s) or side.is_cpu_lost
+            if has_changed:
                 metrics |= self._whole_cpu(side, after, share)
             usages.append(
                 Usage(

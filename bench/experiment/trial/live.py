@@ -16,6 +16,7 @@ from bench.experiment.host import machine
 from bench.experiment.trial import lifeline
 from bench.experiment.trial.block_generator import BlockGenerator
 from bench.experiment.trial.child import STOP_TIMEOUT_S
+from bench.experiment.trial.early import EarlyLaunch
 from bench.experiment.trial.results import Judge
 from bench.experiment.trial.solo import measure_alone
 from bench.experiment.trial.together import measure_together
@@ -59,11 +60,15 @@ def live_bench(
     with scratch() as folder:
         lifeline.leave_nothing(folder)
         kept = logs or folder
-        with BlockGenerator(log=kept / "block-generator.log", cpus=cores.client) as generator:
+        with (
+            BlockGenerator(log=kept / "block-generator.log", cpus=cores.client) as generator,
+            EarlyLaunch(logs=kept, cpus=cores.server) as early,
+        ):
             yield LiveBench(
                 logs=kept,
                 cores=cores,
                 generator=generator,
+                early=early,
                 workers=workers,
                 nonconforming=nonconforming,
                 ceiling_per_s=ceiling_per_s,
@@ -74,14 +79,16 @@ def live_bench(
 class LiveBench:
     """Measures blocks: `bench(block)` is their results. Each trial leaves its logs in the folder `logs`.
 
-    `generator` loads the blocks of several trials. `ceiling_per_s` tells what the generator can do at most under a
-    workload, in replies/s, where that was calibrated. `nonconforming` names the servers that failed their conformance
-    check and are measured all the same. A server has `stop_timeout_s` to end when it is told to.
+    `generator` loads the blocks of several trials, and `early` launches their servers. `ceiling_per_s` tells what the
+    generator can do at most under a workload, in replies/s, where that was calibrated. `nonconforming` names the
+    servers that failed their conformance check and are measured all the same. A server has `stop_timeout_s` to end when
+    it is told to.
     """
 
     logs: Path
     cores: Cores
     generator: BlockGenerator | None = None
+    early: EarlyLaunch | None = None
     workers: int = 1
     ceiling_per_s: Callable[[Workload], float | None] = _not_calibrated
     nonconforming: frozenset[str] = frozenset()
@@ -91,8 +98,11 @@ class LiveBench:
         """Measure the trials of a block."""
         judge = Judge(cores=self.cores, ceiling_per_s=self.ceiling_per_s, nonconforming=self.nonconforming)
         if len(block.trials) == 1:
+            if self.early is not None:
+                self.early.abandon()  # nothing else is alive
             (trial,) = block.trials
             alone = measure_alone(trial, judge, self.logs, workers=self.workers, stop_timeout_s=self.stop_timeout_s)
             return (alone,)
         assert self.generator is not None, "a block of several trials needs the generator that stays"
-        return measure_together(block, judge, self.generator, self.logs, stop_timeout_s=self.stop_timeout_s)
+        assert self.early is not None, "and who launches its servers"
+        return measure_together(block, judge, self.generator, self.early, stop_timeout_s=self.stop_timeout_s)

@@ -37,9 +37,9 @@ COUNTED_THREADS_MAX = 1024
 class Usage:
     """What was seen: metrics by the column names of `schema.TRIALS`, samples by those of `schema.MONITOR`.
 
-    `is_cpu_lost` says that a process of the server ended and took the count of its CPU time with it. In a block,
-    `are_slices_blind` says that processes of the server came and went: the CPU time of its slices, which are those of
-    the processes that were known when they began, is not to be used.
+    `is_cpu_lost` says that a process of the server ended, or may have, and took the count of its CPU time with it. In a
+    block, `are_slices_blind` says that processes of the server came and went: the CPU time of its slices, which are
+    those of the processes that were known when they began, is not to be used.
     """
 
     metrics: Mapping[str, Any]
@@ -112,12 +112,13 @@ class Side:
 
     @property
     def is_cpu_lost(self) -> bool:
-        """Whether one of them ended in a way that leaves its CPU time uncounted."""
+        """Whether one of them ended, or may have, in a way that leaves its CPU time uncounted."""
         return self._last_tree is not None and self._last_tree.has_lost
 
     def last_cpu(self, cpu: Cpu | None) -> Cpu | None:
         """Return a reading of the CPU that was taken just now, made whole by what has been started meanwhile."""
         self.refresh()
+        self.read("note_unseen")
         return self.read("cpu") if self.has_changed() else cpu
 
     def refresh(self) -> None:

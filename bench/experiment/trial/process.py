@@ -93,23 +93,47 @@ def launch_together(
 
     What `launch` says of one holds for each.
     """
-    started: list[RunningServer] = []
-    found: list[RunningServer | ServerError] = []
+    launched = Launch(servers, logs=logs, seed=seed, cpus=cpus)
     try:
-        for server, log in zip(servers, logs, strict=True):
-            try:
-                started.append(running := _start(server, log=log, seed=seed, cpus=cpus))
-                found.append(running)
-            except ServerError as error:
-                found.append(error)
-        yield [_listening(one) if isinstance(one, RunningServer) else one for one in found]
+        yield launched.listening()
     finally:
-        for running in started:  # all are told before the first is waited for
-            if running.child is not None:
-                running.child.ask_to_end()
+        launched.end(stop_timeout_s)
+
+
+class Launch:
+    """Servers that are started at the same time, when this is made. Whoever made it ends it.
+
+    `seed` draws what varies between launches; `cpus` binds the servers; each has a log. Raises UsageError for a server
+    whose host is not here. One that cannot be started is an error of its own, which `listening` returns.
+    """
+
+    def __init__(
+        self, servers: Sequence[Server], *, logs: Sequence[Path], seed: int = 0, cpus: Collection[int] = ()
+    ) -> None:
+        self._found: list[RunningServer | ServerError] = []
+        try:
+            for server, log in zip(servers, logs, strict=True):
+                try:
+                    self._found.append(_start(server, log=log, seed=seed, cpus=cpus))
+                except ServerError as error:
+                    self._found.append(error)
+        except BaseException:
+            self.end()
+            raise
+
+    def listening(self) -> list[RunningServer | ServerError]:
+        """Return the servers once each listens, or why it does not."""
+        return [_listening(one) if isinstance(one, RunningServer) else one for one in self._found]
+
+    def end(self, stop_timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """End them and all they started; all are told before the first is waited for."""
+        started = [one for one in self._found if isinstance(one, RunningServer) and one.child is not None]
         for running in started:
-            if running.child is not None:
-                running.was_killed = running.child.stop(stop_timeout_s)
+            assert running.child is not None
+            running.child.ask_to_end()
+        for running in started:
+            assert running.child is not None
+            running.was_killed = running.child.stop(stop_timeout_s)
 
 
 def _start(server: Server, *, log: Path, seed: int, cpus: Collection[int]) -> RunningServer:

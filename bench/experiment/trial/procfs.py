@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 import time
 import weakref
@@ -23,6 +24,7 @@ IS_LINUX = sys.platform == "linux"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = resource.getpagesize()
 _FILE_BYTES_MAX = 1024  # of a process
+_STATUS_BYTES_MAX = 8192
 
 
 def cpu_clock_s(pid: int) -> float:
@@ -35,6 +37,25 @@ def cpu_clock_s(pid: int) -> float:
         return time.clock_gettime_ns((~pid << 3) | _SCHEDULER_CLOCK) / 1e9
     times = psutil.Process(pid).cpu_times()
     return times.user + times.system
+
+
+def newest_pid() -> int | None:
+    """Return the id that the kernel has given last, to a process or a thread; None where it does not tell."""
+    try:
+        with open("/proc/loadavg", "rb", buffering=0) as file:  # noqa: PTH123  # hot
+            return int(file.read(_FILE_BYTES_MAX).split()[-1]) or None  # an imitation of Linux says 0
+    except OSError:
+        return None
+
+
+def drops_children(pid: int) -> bool:
+    """Say whether a process ignores SIGCHLD, so that its children end without being waited for."""
+    try:
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as file:  # noqa: PTH123  # hot
+            ignored = file.read(_STATUS_BYTES_MAX).partition(b"SigIgn:")[2].split(maxsplit=1)[:1]
+    except OSError:
+        return False
+    return any(int(mask, 16) >> (signal.SIGCHLD - 1) & 1 for mask in ignored)
 
 
 class Cpu(NamedTuple):

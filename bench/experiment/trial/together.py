@@ -13,7 +13,7 @@ from bench.errors import ServerError
 from bench.experiment.model import BlockInterrupted, Results, TrialResult
 from bench.experiment.trial.block_monitor import BlockMonitor
 from bench.experiment.trial.child import ChildError, bound_to
-from bench.experiment.trial.process import RunningServer, launch_together
+from bench.experiment.trial.process import RunningServer
 from bench.experiment.trial.results import Judge, ServerDiedError, check_alive, failed, interval_lines
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bench.experiment.model import Block, Trial
     from bench.experiment.trial.block_generator import BlockGenerator
+    from bench.experiment.trial.early import EarlyLaunch
     from bench.experiment.trial.monitor import Usage
 
 START_LEAD_NS = 5_000_000
@@ -35,40 +36,43 @@ Alive = tuple["Trial", RunningServer]
 
 
 def measure_together(
-    block: Block, judge: Judge, generator: BlockGenerator, logs: Path, *, stop_timeout_s: float
+    block: Block, judge: Judge, generator: BlockGenerator, early: EarlyLaunch, *, stop_timeout_s: float
 ) -> Results:
     """Launch the servers of a block, load them in turn, and return what came of each.
 
-    Raises BlockInterrupted, with the results of the passes that were whole, when it is interrupted under load.
+    Once they have ended, the servers of the block that follows are started, while the results are still made. Raises
+    BlockInterrupted, with the results of the passes that were whole, when it is interrupted under load.
     """
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    load = _Load(block, generator, logs, judge)
-    with launch_together(
-        [trial.server for trial in block.trials],
-        logs=[logs / f"{trial.number:04}-server.log" for trial in block.trials],
-        seed=block.trials[0].workload.seed,
-        cpus=judge.cores.server,
-        stop_timeout_s=stop_timeout_s,
-    ) as launched:
-        pairs = list(zip(block.trials, launched, strict=True))
+    load = _Load(block, generator, early.logs, judge)
+    launch = early.take(block.trials)
+    try:
+        pairs = list(zip(block.trials, launch.listening(), strict=True))
         load.run([(trial, found) for trial, found in pairs if isinstance(found, RunningServer)])
-        errors = {trial.number: _what_ended(found, load.error) for trial, found in pairs}
-    results = tuple(_result(trial, load, errors[trial.number], judge, started_at) for trial in block.trials)
+        deaths = {trial.number: _what_ended(found) for trial, found in pairs}
+    finally:
+        launch.end(stop_timeout_s)
+    if len(block.following) > 1 and not load.was_interrupted:
+        early.begin(block.following)
+    load.take_results()
+    results = tuple(
+        _result(trial, load, deaths[trial.number] or load.error, judge, started_at) for trial in block.trials
+    )
     load.forget_log()
     if load.was_interrupted:
         raise BlockInterrupted(_worth_keeping(results))
     return results
 
 
-def _what_ended(launched: RunningServer | ServerError, error: ChildError | None) -> ServerError | ChildError | None:
-    """Return why a server did not start, or died, or else why there is no load; None if all is well."""
+def _what_ended(launched: RunningServer | ServerError) -> ServerError | None:
+    """Return why a server did not start, or died; None if all is well."""
     if isinstance(launched, ServerError):
         return launched
     try:
         check_alive(launched)
     except ServerDiedError as death:
         return death
-    return error
+    return None
 
 
 def _result(
@@ -103,12 +107,14 @@ class _Load:
     def __init__(self, block: Block, generator: BlockGenerator, logs: Path, judge: Judge) -> None:
         self._block, self._generator, self._judge = block, generator, judge
         self._hlog = logs / f"{block.trials[0].number:04}-hlog"
+        self._alive: Sequence[Alive] = ()
+        self._monitor: BlockMonitor | None = None
         self.loaded: dict[int, _Loaded] = {}
         self.error: ChildError | None = None
         self.was_interrupted = False
 
     def run(self, alive: Sequence[Alive]) -> None:
-        """Load the servers that listen, in turn."""
+        """Load the servers that listen, in turn, until their connections have ended."""
         if not alive:
             return
         try:
@@ -121,12 +127,23 @@ class _Load:
                 self._generator.go(time.monotonic_ns() + START_LEAD_NS)
                 self._wait(len(alive))
                 monitor.stop()  # now: threads of a server may end with their connections
-                given = self._generator.result()
-                usages = monitor.usages(given["slicing"])
+            self._generator.hang_up()
         except ChildError as error:
             self.error = error
             return
-        for (trial, running), result, usage in zip(alive, given["servers"], usages, strict=True):
+        self._alive, self._monitor = alive, monitor
+
+    def take_results(self) -> None:
+        """Take over what the generator and the monitor have of the load, if there was one."""
+        if self._monitor is None:
+            return
+        try:
+            given = self._generator.result()
+        except ChildError as error:
+            self.error = error
+            return
+        usages = self._monitor.usages(given["slicing"])
+        for (trial, running), result, usage in zip(self._alive, given["servers"], usages, strict=True):
             self.loaded[trial.number] = _Loaded(running, result, usage)
 
     def _wait(self, servers: int) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 
-from bench.experiment.trial.procfs import GONE, IS_LINUX, Counters, Cpu, Member, Vitals
+from bench.experiment.trial.procfs import GONE, IS_LINUX, Counters, Cpu, Member, Vitals, drops_children, newest_pid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,7 +30,8 @@ class Tree:
 
     `came_at_s` are the times, in seconds since the epoch, at which members were started that were not there at first.
     `has_gone` says that one ended, seen or not. `has_lost` says that one ended without being waited for, so that its
-    CPU time is in no count any more: its parent ignores SIGCHLD, or ended before it.
+    CPU time is in no count any more: its parent ignores SIGCHLD, or ended before it. `note_unseen` looks for those that
+    nobody saw.
     """
 
     def __init__(self, pid: int, *, kept_max: int = KEPT_MAX) -> None:
@@ -45,6 +46,17 @@ class Tree:
         self.vitals()
         self.has_gone = self.has_lost = False
         self.came_at_s.clear()
+        self._newest_pid = newest_pid()
+
+    def note_unseen(self) -> None:
+        """Say that CPU time is lost if processes can have come and gone unseen since the tree was looked up.
+
+        Such a process leaves a trace in its parent, but not if that ignores SIGCHLD. Then any process or thread that
+        was started meanwhile, on the whole machine, can have been the server's.
+        """
+        if IS_LINUX and any(drops_children(member.process.pid) for member in self._members):
+            newest = newest_pid()
+            self.has_lost |= newest is None or newest != self._newest_pid
 
     def refresh(self) -> None:
         """Take note of new members. One that lost its parent stays a member."""

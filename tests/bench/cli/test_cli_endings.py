@@ -156,3 +156,13 @@ def test_a_stream_that_is_closed_is_not_wanted_and_no_fault(closed):
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert done.stdout == ("" if ">&-" in closed.split() else "said\n")
     assert done.stderr == ("" if "2>&-" in closed else "told\n")
+
+
+def test_a_parent_that_ignores_sigchld_hides_no_failure(echobench):
+    """A child inherits that, and would then take each of its own children for one that ended well."""
+    done = echobench(
+        *("regress", "--base", "HEAD", "--command", "x {port}"),
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+    )
+    assert done.returncode == 2
+    assert "is in no git repository" in done.stderr

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from bench.analysis.estimates.ranking import rank
 from bench.analysis.report.tables import failures
 from bench.analysis.runs import run_folder
 from bench.cli import summary
@@ -111,7 +112,7 @@ def run(tmp_path):
 
 def test_the_end_of_a_run_has_estimates_failures_and_doubts_with_advice(run):
     file = io.StringIO()
-    summary.show(run, Console(file=file, width=160, highlight=False))
+    summary.show(run, rank(run), Console(file=file, width=160, highlight=False))
     text = file.getvalue()
     lines = [line.split() for line in text.splitlines() if line]
     row = {line[0]: line for line in lines} | {line[1]: line for line in lines if line[0] == "≈"}

@@ -342,13 +342,24 @@ def test_python_path_of_the_checkout_moves_with_the_arm(project, run, bench, mon
 def test_a_change_that_no_arm_loads_is_never_fine(project, run, monkeypatch):
     monkeypatch.setattr("bench.cli.regress.has_own_door", lambda _context: False)  # so that the arms are looked at
     base = project.commit(0)
-    (project.root / "README").write_text("")
+    (project.root / "fast.c").write_text("")
     code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "12", "--setup", "")
     assert code == 3
     assert re.search(
-        r"^INCONCLUSIVE .* the revisions differ in 1 file \(README\), but each arm loaded 2", said, re.MULTILINE
+        r"^INCONCLUSIVE .* the revisions differ in 1 file \(fast.c\), but each arm loaded 2", said, re.MULTILINE
     )
     assert "to settle it" not in said, "no number of pairs would"
+
+
+def test_a_change_of_documents_is_what_was_measured(project, run, monkeypatch):
+    monkeypatch.setattr("bench.cli.regress.has_own_door", lambda _context: False)
+    base = project.commit(0)
+    (project.root / "README.md").write_text("")
+    code, said = run(project.root, "--base", base, "--command", COMMAND, "--pairs", "24", "--seed", "1", "--setup", "")
+    assert code == 0
+    first = said.splitlines()[0]
+    assert first.startswith("OK: not slower by ")
+    assert first.endswith("; the server loads nothing of what changed: 1 file (README.md)")
 
 
 def test_both_arms_get_a_steady_allocator_unless_the_user_has_set_one(project, run, bench, monkeypatch):

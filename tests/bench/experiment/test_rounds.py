@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 
@@ -59,6 +60,22 @@ def test_a_block_of_which_a_trial_is_missing_is_measured_whole():
     everything = [trial.number for trial in PLAN.trials()]
     _, trials = run(PLAN, done=everything[:3])
     assert [trial.number for trial in trials] == everything[2:]
+
+
+def test_each_block_foresees_the_next_that_is_not_done():
+    everything = [trial.number for trial in PLAN.trials()]
+    asked = []
+    experiment = rounds(PLAN, done=everything[2:4])
+    block = next(experiment)
+    with contextlib.suppress(StopIteration):
+        while True:
+            asked.append(block)
+            block = experiment.send(())
+    assert [[trial.number for trial in block.trials] for block in asked] == [everything[:2], everything[4:]]
+    assert [block.following for block in asked] == [(), ()], "what an earlier run measured is not launched"
+    whole = []
+    drive(rounds(PLAN), lambda block: whole.append(block) or ())
+    assert [block.following for block in whole] == [*(block.trials for block in whole[1:]), ()]
 
 
 def test_a_run_ends_once_every_ratio_is_narrow_enough():

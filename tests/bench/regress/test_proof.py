@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 import pytest
+from helpers.project import Project
 
 from bench.errors import UsageError
 from bench.regress import arms
-from bench.regress.proof import believed, prove
+from bench.regress.proof import Remark, believed, prove
 from bench.regress.request import Request, prepared
-from bench.regress.witness import tells_reads
+from bench.regress.sentences import said_of
 from bench.verdict.values import CellVerdict, Comparison
 from bench.verdict.words import Word
 from clients.workload import Workload
@@ -32,7 +33,7 @@ def proven(project):
         asked = Workload(connections=1, **workload)
         request = Request(here=project.root, workload=asked, base="HEAD^", command=command, setup=setup, ready="port")
         with prepared(request) as built:
-            return list(prove(built).values())
+            return [remark.text for remark in prove(built).values()]
 
     return look
 
@@ -122,24 +123,32 @@ def test_a_copy_that_both_arms_run_is_said(in_src, proven, monkeypatch, tmp_path
     assert "no arm loaded a file of its own: the difference was not measured" in said
 
 
-def test_a_difference_that_no_arm_loads_is_said(project, proven):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("notes.c", "the revisions differ in 1 file (notes.c), but each arm loaded 2 files of its own, equal in both"),
+        ("docs/notes.c", "the server loads nothing of what changed: 1 file (docs/notes.c)"),
+        ("README.md", "the server loads nothing of what changed: 1 file (README.md)"),
+    ],
+)
+def test_a_difference_that_no_arm_loads_is_said(project, proven, name, said):
     project.commit(0)
-    (project.root / "README").write_text("")
+    (project.root / name).parent.mkdir(exist_ok=True)
+    (project.root / name).write_text("")
     project.commit()
-    (said,) = proven()
-    assert said.startswith("the revisions differ in 1 file (README), but each arm loaded 2 files of its own, equal in")
+    (found,) = proven()
+    assert found.startswith(said)
 
 
-def test_equal_revisions_have_nothing_to_prove(project, proven):
+def test_equal_revisions_are_said_to_be_the_same_code(project, proven):
     project.commit(0)
     project.commit()
-    assert proven() == []
+    assert proven() == ["both arms are the same code"]
 
 
-def test_any_file_that_an_arm_reads_is_a_difference(project, proven, tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of opened files")
+def test_any_file_that_an_arm_reads_is_a_difference(project, proven):
     """An isolated Python says nothing of its modules, as no other program does."""
-    if not tells_reads(tmp_path):
-        pytest.skip("this file system keeps no access times")
     project.commit(0)
     code = (project.root / "myserver" / "__main__.py").read_text()
     (project.root / "serve.py").write_text(f"open('burn.txt').read()\n{code}")
@@ -148,7 +157,7 @@ def test_any_file_that_an_arm_reads_is_a_difference(project, proven, tmp_path):
         project.commit()
     command = f"{PYTHON} -I serve.py --port {{port}}"
     assert proven(command) == []
-    (project.root / "README").write_text("")
+    (project.root / "notes").write_text("")
     project.commit()
     (said,) = proven(command)
     assert "each arm loaded 2 files of its own" in said
@@ -172,7 +181,57 @@ def test_a_server_that_does_not_start_is_left_to_the_measurement(project, proven
 )
 def test_what_was_not_proven_is_never_fine(word, becomes):
     cells = tuple(CellVerdict(cell=name, word=word, reason="because") for name in ("one", "other"))
-    found = believed(Comparison(cells=cells, looks=(), alpha=0.01), {"one": "nothing differs"})
+    found = believed(Comparison(cells=cells, looks=(), alpha=0.01), {"one": Remark("nothing differs")})
     assert [cell.word for cell in found.cells] == [becomes, word]
-    assert ("nothing differs" in found.cells[0].reason) == (word is not Word.INVALID)
+    assert ("nothing differs" in found.cells[0].noted(found.cells[0].reason)) == (word is not Word.INVALID)
     assert found.cells[1].reason == "because"
+
+
+def test_what_is_known_to_be_equal_may_be_fine():
+    cell = CellVerdict(cell="one", word=Word.OK, reason="not slower")
+    whole = Comparison(cells=(cell,), looks=(), alpha=0.01)
+    (found,) = believed(whole, {"one": Remark("the same code", may_be_fine=True)}).cells
+    assert (found.word, said_of(found, 1.0)) == (Word.OK, "not slower; the same code")
+
+
+@pytest.fixture
+def two_folders(tmp_path):
+    """Return two folders with the server of a project in each, and a function that says what is found of them."""
+    for name in ("one", "two"):
+        Project(tmp_path / name).write(0)
+
+    def look(command="{python} -I {folder}/myserver/__main__.py --port {{port}}"):
+        specs = [command.format(python=PYTHON, folder=tmp_path / name) for name in ("one", "two")]
+        request = Request(here=tmp_path, workload=Workload(connections=1), a=specs[0], b=specs[1], ready="port")
+        with prepared(request) as asked:
+            return [remark.text for remark in prove(asked).values()]
+
+    return tmp_path / "one", tmp_path / "two", look
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of opened files")
+def test_two_folders_whose_servers_load_the_same_are_said(two_folders):
+    """As where somebody forgot to build anew: the sources differ, and the programs do not."""
+    _, other, look = two_folders
+    assert look() == ["both arms are the same code"]
+    (other / "myserver" / "fast.c").write_text("")
+    (said,) = look()
+    assert said == (
+        "the folders differ in 1 file (myserver/fast.c), but each arm loaded 1 file of its own, equal in both: the"
+        " difference was not measured"
+    )
+    (other / "myserver" / "fast.c").rename(other / "README.md")
+    assert look() == ["the server loads nothing of what changed: 1 file (README.md)"]
+
+
+def test_two_folders_that_run_the_code_of_one_are_said(two_folders, monkeypatch):
+    """An editable install of one of them, which PYTHONPATH stands for, wins in both."""
+    one, other, look = two_folders
+    (other / "myserver" / "__init__.py").write_text("BURN = 9\n")
+    monkeypatch.setenv("PYTHONPATH", str(one))
+    for folder in (one, other):
+        (folder / "serve.py").write_text("import runpy\nrunpy.run_module('myserver', run_name='__main__')\n")
+    (said,) = look("{python} -P {folder}/serve.py --port {{port}}")
+    assert said.startswith(
+        "the folders differ in 1 file (myserver/__init__.py), but each arm loaded 3 files of its own"
+    )

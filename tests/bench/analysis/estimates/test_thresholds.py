@@ -8,6 +8,7 @@ import re
 import pytest
 from helpers.run_folders import failed, saturated
 
+from bench.analysis.estimates.ranking import rank
 from bench.analysis.estimates.thresholds import judge
 from bench.analysis.export import junit
 from bench.analysis.report import page
@@ -113,5 +114,5 @@ def test_page_junit_and_markdown_have_the_words(run):
     assert re.fullmatch(r"FAILED: threads c16: cpu is above 1 µs: [\d.]+ µs \[[\d.]+ µs, [\d.]+ µs\]", one.sentence)
     assert one.sentence in page.build(found.path).read_text(encoding="utf-8")
     assert f'<failure type="FAILED" message="{one.reason}"'.replace(">", "&gt;") in junit.render(found)["junit.xml"]
-    assert summary.markdown(found).startswith("### FAILED: ")
-    assert f"- {one.sentence}" in summary.markdown(found)
+    assert summary.markdown(found, rank(found)).startswith("### FAILED: ")
+    assert f"- {one.sentence}" in summary.markdown(found, rank(found))

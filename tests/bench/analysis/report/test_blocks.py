@@ -38,8 +38,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def said(folder):
     """Return what is printed of the run when it has ended."""
-    written = io.StringIO()
-    summary.show(run_folder.load(folder), Console(file=written, width=160))
+    written, run = io.StringIO(), run_folder.load(folder)
+    summary.show(run, rank(run), Console(file=written, width=160))
     return written.getvalue()
 
 

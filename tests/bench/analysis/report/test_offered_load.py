@@ -40,7 +40,7 @@ def offered(builder):
 
 def shown(run):
     out = io.StringIO()
-    summary.show(run, Console(file=out, width=200, highlight=False))
+    summary.show(run, rank(run), Console(file=out, width=200, highlight=False))
     return out.getvalue()
 
 

@@ -17,6 +17,7 @@ from bench.experiment.host.cgroups import Stops
 from bench.experiment.host.machine import usable_cpus
 from bench.experiment.schema import MONITOR, TRIALS
 from bench.experiment.trial import procfs
+from bench.experiment.trial import tree as tree_module
 from bench.experiment.trial.monitor import Edge, Monitor, Side, edge_metrics
 from bench.experiment.trial.procfs import GONE, Cpu, Machine, MachineClock, cpu_clock_s
 from bench.experiment.trial.tree import Tree
@@ -338,6 +339,49 @@ def test_a_process_that_ends_is_counted_or_known_lost(waits):
         assert side.is_cpu_lost is not waits
         if waits:
             assert used_s >= 0.08  # of the second one; what is waited for is told in ticks
+
+
+UNSEEN = """
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.{disposition})
+print('ready', flush=True)
+for line in sys.stdin:
+    if not (pid := os.fork()):
+        os._exit(0)
+    try: os.waitpid(pid, 0)
+    except ChildProcessError: pass
+    print('gone', flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("disposition", ["SIG_IGN", "SIG_DFL"])
+def test_a_child_that_nobody_saw_is_counted_or_known_lost(disposition):
+    """It comes and goes between two looks at the server, which has no child before and none after."""
+    with Running(UNSEEN.format(disposition=disposition)) as process:
+        assert process.stdout.readline() == "ready\n"
+        side = Side("server", process.pid)
+        side.refresh()
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "gone\n"
+        side.last_cpu(side.read("cpu"))
+    assert side.is_cpu_lost is (disposition == "SIG_IGN")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_server_that_drops_children_and_has_none_is_counted(monkeypatch):
+    """Other processes of this machine are kept out of it, by a count of new ones that stands still."""
+    monkeypatch.setattr(tree_module, "newest_pid", lambda: 7)
+    with Running(UNSEEN.format(disposition="SIG_IGN")) as process:
+        assert process.stdout.readline() == "ready\n"
+        side = Side("server", process.pid)
+        side.refresh()
+        assert side.last_cpu(side.read("cpu")).total_s > 0
+        assert not side.is_cpu_lost
+        monkeypatch.setattr(tree_module, "newest_pid", lambda: None)
+        side.last_cpu(side.read("cpu"))
+    assert side.is_cpu_lost, "what is not told is no proof"
 
 
 def test_a_process_started_later_is_known_by_its_time():

@@ -9,6 +9,7 @@ import sys
 import threading
 from dataclasses import replace
 
+import psutil
 import pytest
 from helpers.checkout import CHECKOUT
 
@@ -44,6 +45,41 @@ print("enough", file=sys.stderr, flush=True)
 os._exit(3)
 """
 NEVER_READY = "import sys; sys.exit('no such loop')"
+
+
+EXCLUSIVE = """
+import fcntl, socket, sys, threading
+lock = open(sys.argv[2], "a")
+fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("READY 127.0.0.1", listener.getsockname()[1], flush=True)
+def echo(client):
+    while data := client.recv(65536):
+        client.sendall(data)
+while True:
+    threading.Thread(target=echo, args=listener.accept()[:1], daemon=True).start()
+"""
+FORKS_LATE = """
+import os, select, signal, socket, sys, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("READY 127.0.0.1", listener.getsockname()[1], flush=True)
+first_s, child, clients = None, None, []
+while True:
+    for one in select.select([listener, *clients], [], [])[0]:
+        if one is listener:
+            clients.append(listener.accept()[0])
+        elif data := one.recv(65536):
+            one.sendall(data)
+            first_s = first_s or time.monotonic()
+            if child is None and time.monotonic() - first_s > 0.25:
+                child = os.fork()
+                if not child:
+                    began_s = time.process_time()
+                    while time.process_time() < began_s + 0.05: pass
+                    signal.pause()
+        else:
+            clients.remove(one)
+"""
 
 
 def block(*servers, workload=WORKLOAD, generator="python", first=1):
@@ -150,6 +186,26 @@ def test_one_loader_process_serves_block_after_block(bench, ours):
     second = bench(block(ours("coroutines"), ours("threads"), first=11))
     assert {result.status for result in (*first, *second)} == {Status.MEASURED}
     assert [line[:8] for result in second for line in result.hlog.splitlines()[:1]] == ["Tag=0011", "Tag=0012"]
+
+
+def test_the_next_block_starts_when_no_server_of_the_last_one_lives(bench, tmp_path):
+    """The same server twice at one time would find its lock taken."""
+    command = (sys.executable, "-S", "-c", EXCLUSIVE, "{port}")
+    servers = [Server(name=name, command=(*command, str(tmp_path / f"{name}.lock"))) for name in ("one", "two")]
+    first, second = block(*servers), block(*servers, first=11)
+    results = bench(replace(first, following=second.trials))
+    early = {one.pid for one in bench.early._launch._found}
+    results += bench(second)
+    assert [(result.status, result.detail) for result in results] == [(Status.MEASURED, "")] * 4
+    assert len(early) == 2
+    assert not any(map(psutil.pid_exists, early)), "they were the servers of the second block, and have ended with it"
+
+
+def test_the_cpu_of_a_process_that_comes_late_is_in_the_trial(bench, ours):
+    late, calm = bench(block(script("late", FORKS_LATE), ours("coroutines")))
+    assert {one["server_cpu_s"] for one in late.slices} == {None}
+    assert late.metrics["server_cpu_s"] > 0.05 / 2
+    assert all(one["server_cpu_s"] > 0 for one in calm.slices)
 
 
 def test_a_loader_that_was_killed_is_started_again(bench, ours):
