@@ -76,6 +76,12 @@ class AgentCluster:
     cluster: str
     is_insecure: bool = False
 
+    @property
+    def made_here(self) -> int:
+        """How many agents it has that are made here, on the generator's cores; 0 of a cluster that there is."""
+        scheme, _, number = self.cluster.partition(":")
+        return int(number) if scheme == "local" and number.isdecimal() else 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
