@@ -84,7 +84,8 @@ def tests_live(session: nox.Session) -> None:
 def cluster(session: nox.Session) -> None:
     """Run the tests of agents on Dask clusters that are made on this machine."""
     install(session, "test")
-    session.run("python", "-m", "pytest", "-m", "cluster", "tests/clients", *session.posargs)
+    where = ("tests/clients", "tests/bench/experiment/trial")
+    session.run("python", "-m", "pytest", "-m", "cluster", *where, *session.posargs)
 
 
 @nox.session(default=False)

@@ -51,7 +51,7 @@ def test_agents_share_no_block_whatever_the_design():
         ({"servers": ["threads"], "insecure_cluster": True}, "about the cluster of --agents: give that too"),
     ],
 )
-def test_what_does_not_go_with_agents_is_refused_as_the_plan_is_read(fields, says):
+def test_what_does_not_go_with_agents_is_refused(fields, says):
     with pytest.raises(UsageError, match=says):
         resolve(plan_of(fields, "here"))
 

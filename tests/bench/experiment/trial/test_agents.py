@@ -90,7 +90,7 @@ def test_a_coordinator_that_ends_is_a_failed_generator(agents_of, tmp_path):
     assert not isinstance(caught.value, AgentLostError)
 
 
-def test_a_cluster_that_cannot_be_is_wrong_use_in_the_words_of_the_generator(tmp_path):
+def test_a_cluster_that_cannot_be_is_wrong_use(tmp_path):
     agents = Agents(AgentCluster("local:0"), log=tmp_path / "log", scratch=tmp_path)
     with pytest.raises(UsageError, match="N of local:N is a whole number from 1"), agents:
         pass
