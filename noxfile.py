@@ -88,7 +88,8 @@ def cluster(session: nox.Session) -> None:
         rest = [word for word in session.posargs if word != "--cost"]
         session.run("python", "-m", "sharpness.agents", *rest, env={"PYTHONPATH": "tests"})
         return
-    session.run("python", "-m", "pytest", "-m", "cluster", "tests/clients", *session.posargs)
+    where = ("tests/clients", "tests/bench/experiment/trial")
+    session.run("python", "-m", "pytest", "-m", "cluster", *where, *session.posargs)
 
 
 @nox.session(default=False)

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench import units
 from bench.cli.files import add_to_file, write_file
 from bench.cli.plan_words import amount
 from bench.cli.screen.screen import watching_run
@@ -43,12 +44,16 @@ def measured(ready: Campaign, console: Console, door: Door, shown: Shown) -> Exi
         shown.progress.print(note, style="yellow", markup=False, soft_wrap=True)
     with watching_run(shown.progress, ready) as watcher:
         tally = ready.measure(watcher, door)
-    if not ready.store.done():
+    if not ready.store.kept:
         console.print("Interrupted before the first trial ended: there is nothing to report.")
         return ExitCode.INVALID
     found = _reported(ready.store, console, shown)
     if tally.was_interrupted:
         console.print(f"Interrupted: go on with `echobench run --resume {ready.store.path}`.", soft_wrap=True)
+    elif lost := ready.store.lost():
+        trials = units.plural(len(lost), "trial")
+        cure = f"repeat what is missing with `echobench run --resume {ready.store.path}`"
+        console.print(f"{trials} lost an agent: {cure}.", soft_wrap=True)
     if found is ExitCode.REGRESSED:
         return found
     return found if tally.is_whole else ExitCode.INVALID

@@ -81,6 +81,15 @@ def _plans(_context: click.Context, _parameter: click.Parameter, begun: str) -> 
     type=click.Choice(["python", "reference"]),
     help="Load generator. `reference` is written in C: it is faster, and makes plain loads only.  [default: python]",
 )
+@click.option(
+    "--agents",
+    metavar="CLUSTER",
+    help="Share each load over a Dask cluster: local:N, tcp://HOST:PORT or tls://HOST:PORT. Trials are solo.",
+)
+@click.option("--insecure-cluster", is_flag=True, default=None, help="With --agents: use a cluster without TLS.")
+@click.option(
+    "--host", metavar="ADDRESS", help="Address of this machine at which servers listen.  [default: 127.0.0.1]"
+)
 @seed_option("Seed of the order and randomness of the trials.  [default: drawn, and kept]")
 @click.option(
     "--out",

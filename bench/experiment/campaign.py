@@ -65,13 +65,14 @@ class Campaign:
             workers=self.plan.workers,
             nonconforming=self.plan.nonconforming,
             ceiling_per_s=self.ceilings.of,
+            agents=self.plan.agents,
         ) as bench:
             limit_s = None if self.plan.minutes is None else 60 * self.plan.minutes
             experiment = rounds(self.plan, self.done, () if self.plan.until is None else self.earlier())
             tally = drive(experiment, bench, keep=self.store.save, watcher=watcher, limit_s=limit_s, overrun=0.5)
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
-        self.store.finish(complete=not tally.was_interrupted, **so_far)
+        self.store.finish(complete=not (tally.was_interrupted or self.store.lost()), **so_far)
         return dataclasses.replace(tally, statuses=Counter(self.store.kept.values()))
 
     def earlier(self) -> list[list[Measured]]:
@@ -129,7 +130,7 @@ def _extended(store: Store, more: Mapping[str, Any]) -> PlanFile:
 
 def _check_same(store: Store, now: Mapping[str, Any]) -> None:
     """Raise UsageError if the rest of a run would not be measured as its beginning was."""
-    for name in ("machine", "interpreter", "interpreters", "libraries", "git", "echobench_git", "cells"):
+    for name in ("machine", "interpreter", "interpreters", "libraries", "git", "echobench_git", "load", "cells"):
         if name in store.info and (before := store.info[name]) != now[name]:
             changed = " ".join(filter(None, (name, _changed(before, now[name]))))
             cure = "go to the folder where it was begun, or start a new run" if name == "git" else "start a new run"

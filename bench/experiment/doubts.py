@@ -91,6 +91,14 @@ class Doubt(StrEnum):
     )
     SERVER_KILLED = ("server-killed", "The server ignored its stop signal and was killed.")
     MONITOR_GAPS = ("monitor-gaps", "Some resource samples could not be taken: their maxima may be low.")
+    CLOCKS_APART = (
+        "clocks-apart",
+        "An agent's clock is known less well than a tenth of a slice of the timeline: read no moment more finely.",
+    )
+    AGENTS_DIFFER = (
+        "agents-differ",
+        "An agent made a rate unlike the others': see its row in agents.parquet, its machine and its network.",
+    )
     CPU_LOST = (
         "cpu-lost",
         "Processes of it ended, or may have, and took their CPU time along: let it wait for children (no SIG_IGN).",

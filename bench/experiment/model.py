@@ -37,6 +37,7 @@ class Status(StrEnum):
     WRONG_ECHO = "wrong-echo"
     NO_REPLIES = "no-replies"
     GENERATOR_FAILED = "generator-failed"
+    AGENT_LOST = "agent-lost"
     NONCONFORMING = "nonconforming"
     SKIPPED = "skipped"
 
@@ -68,6 +69,20 @@ class Server:
     gap: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AgentCluster:
+    """The Dask cluster whose workers make the load, in the words of `--agents`; with `is_insecure` also without TLS."""
+
+    cluster: str
+    is_insecure: bool = False
+
+    @property
+    def made_here(self) -> int:
+        """How many agents it has that are made here, on the generator's cores; 0 of a cluster that there is."""
+        scheme, _, number = self.cluster.partition(":")
+        return int(number) if scheme == "local" and number.isdecimal() else 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One launch of one server under one workload; the unit of every statistic. `generator` makes its load.
@@ -95,7 +110,8 @@ class TrialResult:
 
     `timeline` has one mapping per stretch of the window (columns of `schema.TIMELINE`), `samples` one per psutil
     sample (columns of `schema.MONITOR`), and `slices` one per slice of the load that the trial got in its block
-    (columns of `schema.SLICES`), none if it was measured alone. `hlog` holds the interval lines of the trial's HDR log.
+    (columns of `schema.SLICES`), none if it was measured alone. `agents` has one per agent that loaded it (columns of
+    `schema.AGENTS`), none if the load was made on this machine. `hlog` holds the interval lines of the trial's HDR log.
     """
 
     trial: Trial
@@ -107,6 +123,7 @@ class TrialResult:
     timeline: tuple[Mapping[str, Any], ...] = ()
     samples: tuple[Mapping[str, Any], ...] = ()
     slices: tuple[Mapping[str, Any], ...] = ()
+    agents: tuple[Mapping[str, Any], ...] = ()
     hlog: str = ""
 
 

@@ -7,6 +7,7 @@ SCHEMA_VERSION is the newest `since` of any column, so a new column makes a new 
   2  trials: requests_per_connection, think_s; NA in the tables of an older run
   3  trials: block; slices
   4  trials: idle_closed, and failures of our own, which are no longer among the errors
+  5  agents
 
 A column is never renamed or given another meaning without a new version. NA means not known; zero means zero.
 `results/README.md` shows what `document` returns, and a test holds it to that. To write its tables anew:
@@ -114,7 +115,25 @@ SLICES: tuple[Column, ...] = (
     Column("errors", "Int64", "failures in the slice", since=3),
 )
 
-TABLES = {"trials": TRIALS, "timeline": TIMELINE, "monitor": MONITOR, "slices": SLICES}
+AGENTS: tuple[Column, ...] = (
+    Column("run", "string", "id of the run", since=5),
+    Column("trial", "Int64", "number of the trial", since=5),
+    Column("agent", "string", "name of the agent: its number in the cluster and its host", since=5),
+    Column("host", "string", "address by which the coordinator reaches the agent's machine", since=5),
+    Column("share", "string", "which part of connections and schedule it carried: 0/3 is the first of three", since=5),
+    Column("connections", "Int64", "connections of its share that were established", since=5),
+    Column("sent", "Int64", "requests of its share: they add up to those of the trial", since=5),
+    Column("replies", "Int64", "correct replies to its share: they add up to those of the trial", since=5),
+    Column("replies_per_s", "Float64", "correct replies to its share per second of its window", since=5),
+    Column("response_p50_ns", "Float64", "median response time of its share", since=5),
+    Column("response_p99_ns", "Float64", "99th percentile of the response time of its share", since=5),
+    Column("lateness_p99_ns", "Float64", "99th percentile of its send lateness, NA in a closed loop", since=5),
+    Column("client_cpu_s", "Float64", "CPU seconds that its load generator used in the window", since=5),
+    Column("agent_offset_ns", "Int64", "its monotonic clock minus that of the coordinator", since=5),
+    Column("agent_clock_error_ns", "Int64", "the true offset lies within so much of the one that is given", since=5),
+)
+
+TABLES = {"trials": TRIALS, "timeline": TIMELINE, "monitor": MONITOR, "slices": SLICES, "agents": AGENTS}
 """The tables of a run, by the name of the file without `.parquet`."""
 
 SCHEMA_VERSION = max(column.since for columns in TABLES.values() for column in columns)

@@ -189,8 +189,12 @@ class Store:
         return self.path / TRIALS_FOLDER / file_name(number)
 
     def done(self) -> frozenset[int]:
-        """Return the numbers of the trials that are kept."""
-        return frozenset(self.kept)
+        """Return the numbers of the trials that need not be measured any more."""
+        return frozenset(self.kept) - self.lost()
+
+    def lost(self) -> frozenset[int]:
+        """Return the numbers of the trials that lost an agent. That says nothing of a server: they are repeated."""
+        return frozenset(number for number, status in self.kept.items() if status is Status.AGENT_LOST)
 
     def last_round(self) -> int:
         """Return the round of the last trial that is kept, 0 if there is none."""

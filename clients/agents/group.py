@@ -50,6 +50,7 @@ class AgentReport:
     agent_offset_ns: int
     agent_clock_error_ns: int
     connections: int
+    sent: int
     replies: int
     replies_per_s: float | None
     response_p50_ns: int | None
@@ -156,6 +157,7 @@ class AgentGroup:
             agent_offset_ns=clock.offset_ns,
             agent_clock_error_ns=clock.error_ns,
             connections=result.connections_established,
+            sent=result.sent,
             replies=result.replies,
             replies_per_s=result.replies / result.window_s if result.window_s else None,
             response_p50_ns=response.percentile_ns(0.5),

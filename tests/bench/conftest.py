@@ -36,7 +36,7 @@ def stored(tmp_path):
         for path, value in changed.items():
             group, _, field = path.partition("__")
             if field:
-                info[group][field] = value
+                info.setdefault(group, {})[field] = value
             else:
                 info[group] = value
         builder = Builder(tmp_path / name, seed=seed)

@@ -88,7 +88,7 @@ def test_a_timeline_is_told_from_the_start_of_the_first_window():
 
 
 def report(agent, rate_per_s, error_ns=1_000):
-    return AgentReport(agent, 0, error_ns, 10, 1, rate_per_s, None, None, None, 0.0)
+    return AgentReport(agent, 0, error_ns, 10, 1, 1, rate_per_s, None, None, None, 0.0)
 
 
 def test_doubts_name_the_agent_that_stands_out():

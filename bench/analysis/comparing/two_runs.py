@@ -46,10 +46,15 @@ MUST_MATCH: dict[str, tuple[str, ...]] = {
     ),
     "interpreter": ("implementation", "version", "build", "compiler"),
     "plan": ("generator",),
+    "load": ("agents", "over_network"),
 }
 """What must be equal in run.json for two runs to be comparable, besides every library but our own."""
 
-_UNWRITTEN = {("plan", "generator"): "python"}
+_UNWRITTEN = {
+    ("plan", "generator"): "python",
+    ("load", "agents"): 0,
+    ("load", "over_network"): False,
+}
 """The value of a field of MUST_MATCH in an older run that does not have the field."""
 
 _OUR_LIBRARY = "echobench"
@@ -143,13 +148,17 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
         f"{group}.{field} is {_shown(a, group, field)} in one and {_shown(b, group, field)} in the other"
         for group, names in fields.items()
         for field in names
-        if a.get(group, {}).get(field) != b.get(group, {}).get(field)
+        if _value(a, group, field) != _value(b, group, field)
     ]
 
 
 def _shown(info: Mapping[str, Any], group: str, field: str) -> str:
-    value = info.get(group, {}).get(field, _UNWRITTEN.get((group, field)))
+    value = _value(info, group, field)
     return "not known" if value is None else repr(value)
+
+
+def _value(info: Mapping[str, Any], group: str, field: str) -> Any:
+    return info.get(group, {}).get(field, _UNWRITTEN.get((group, field)))
 
 
 def _cells(run: Run) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from PIL import Image
 
-from bench.analysis.figures import heat, heat_over_time, knee, launches, load, over_time, tail
+from bench.analysis.figures import agents, heat, heat_over_time, knee, launches, load, over_time, tail
 from bench.analysis.figures.canvas import drawing_style
 from bench.analysis.figures.marks import mark_servers
 from bench.analysis.figures.palette import LIGHT, Style, Theme, styles
@@ -149,6 +149,12 @@ PLOTS = (
         lambda given: launches.launches_figure(
             given.run, given.ranking, given.ranking.question, given.theme, given.styles
         ),
+    ),
+    Plot(
+        "agents",
+        "Strokes above 1 are good: every agent loaded alike. One that is off has another machine or another network."
+        " Moments of agents that lie closer together than their clocks are known cannot be told apart.",
+        lambda given: agents.agents_figure(given.run, given.theme),
     ),
     Plot(
         "p99",

@@ -44,6 +44,7 @@ class Run:
     timeline: pd.DataFrame
     monitor: pd.DataFrame
     slices: pd.DataFrame
+    agents: pd.DataFrame
     damage: tuple[str, ...] = ()
 
     @property

@@ -33,6 +33,7 @@ _PART_OF = {
     "timeline": ("timeline", ("run", "trial")),
     "monitor": ("samples", ("run", "trial")),
     "slices": ("slices", ("run", "trial", "block", "server", "workload")),
+    "agents": ("agents", ("run", "trial")),
 }
 """The tables whose rows are parts of a trial: where a record has them, and the columns that they have of the trial."""
 

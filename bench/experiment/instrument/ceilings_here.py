@@ -27,7 +27,7 @@ def ceilings_for(plan: Plan, door: Door = live_bench) -> Ceilings:
 
     A small plan is not made longer for it: then a busy generator beside an idle server is all that can be seen.
     """
-    if plan.workers > 1 or plan.generator != "python":
+    if plan.workers > 1 or plan.generator != "python" or plan.agents is not None:
         return Ceilings({})
     kept = ceiling.load(ceiling.default_path())
     if kept is not None:

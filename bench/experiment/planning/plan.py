@@ -17,7 +17,7 @@ from bench.units import count
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from bench.experiment.model import Design, LoadGenerator
+    from bench.experiment.model import AgentCluster, Design, LoadGenerator
     from clients.workload import Workload
 
 SEED_BITS = 31
@@ -45,7 +45,8 @@ class Plan:
 
     There are so many `rounds`, fewer if the `minutes` are over before, or if every ratio to the `baseline` is known to
     within the fraction `until`. With the `design` "blocks" the servers of a workload are alive together, with "solo"
-    each trial is measured alone. `workers` is the number of processes that the load `generator` uses. `refused` names
+    each trial is measured alone. `workers` is the number of processes that the load `generator` uses, or `agents` the
+    cluster that makes the load instead. `refused` names
     servers that are not measured because they are no echo servers, each with the reason; `nonconforming` names those
     that are measured all the same. `source` is the plan as it was asked for, from which the same plan can be resolved
     again, and `interpreters` what was found out about the Pythons that run its servers: both as plain JSON types.
@@ -62,6 +63,7 @@ class Plan:
     until: float | None = None
     workers: int = 1
     generator: LoadGenerator = "python"
+    agents: AgentCluster | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
     nonconforming: frozenset[str] = frozenset()
     source: Mapping[str, Any] = field(default_factory=dict)
@@ -156,7 +158,13 @@ class Plan:
 
     def can_share(self, server: Server, named: NamedWorkload) -> bool:
         """Whether a server may share blocks of a workload with others."""
-        return self.design == "blocks" and self.workers == 1 and can_share(server, named.workload)
+        is_shared = self.design == "blocks" and self.workers == 1 and self.agents is None
+        return is_shared and can_share(server, named.workload)
+
+    @property
+    def processes(self) -> int:
+        """How many processes of this machine make the load."""
+        return max(self.workers, 0 if self.agents is None else self.agents.made_here)
 
     def _trial(
         self, number: int, round_number: int, server: Server, named: NamedWorkload, *, seed: int, block: int = 0

@@ -39,7 +39,7 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A plan file whose values are read; `trials` are those of each cell, `workers` processes of the load `generator`.
 
     `optional_servers` are measured where they can run, and are a gap in the results elsewhere. `until` is a percentage
-    as a text, `2%`.
+    as a text, `2%`. `agents` is the cluster that makes the load, and `host` the address that servers of ours listen at.
     """
 
     name: Name = "plan"
@@ -50,11 +50,14 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trials: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="a whole number, 1 or more")] = None
     minutes: Annotated[Annotated[float, Meta(gt=0)] | None, Meta(description="a number of minutes above 0")] = None
     until: Annotated[_Percent | None, Meta(description='a percentage, such as "2%"')] = None
-    design: Annotated[Design, Meta(description='"blocks" or "solo"')] = "blocks"
+    design: Annotated[Design | None, Meta(description='"blocks" or "solo"')] = None
     baseline: Annotated[str | None, Meta(description="the name of a server of the plan")] = None
     seed: _Seed = None
     workers: _Positive = 1
     generator: Annotated[LoadGenerator, Meta(description='"python" or "reference"')] = "python"
+    agents: Annotated[str | None, Meta(description='"local:N", or the "tcp://HOST:PORT" of a Dask scheduler')] = None
+    insecure_cluster: Annotated[bool, Meta(description="true or false")] = False
+    host: Annotated[str | None, Meta(description="an address of this machine")] = None
     server: list[ServerTable] = []
     workload: list[WorkloadTable] = []
     threshold: list[ThresholdTable] = []

@@ -116,6 +116,8 @@ def check_generator(plan: Plan) -> None:
         raise UsageError(
             f"workers is {plan.workers}, and must be {most} or less: each keeps a CPU of this machine busy"
         )
+    if plan.agents is not None:
+        check_beside_agents(plan)
     if plan.generator != "reference":
         return
     if plan.workers > 1:
@@ -127,14 +129,21 @@ def check_generator(plan: Plan) -> None:
             )
 
 
+def check_beside_agents(plan: Plan) -> None:
+    """Raise UsageError for another generator beside agents: they make the whole load, with ours."""
+    if plan.workers > 1:
+        raise UsageError("agents share the load, each with one process: leave workers out")
+    if plan.generator != "python":
+        raise UsageError("agents make the load with the generator in Python: leave generator out")
+
+
 def check_server(server: Server) -> None:
     """Raise UsageError if its command, its folder, its port or its target is not there."""
     if server.cwd is not None and not Path(server.cwd).is_dir():
         raise UsageError(f"{server.name}: there is no folder {server.cwd}: correct its cwd")
     if server.target is None:
         check_command(server)
-        if server.port is not None:
-            check_port(server)
+        check_port(server)
     else:
         check_target(server)
 
@@ -153,18 +162,18 @@ def check_command(server: Server) -> None:
 
 
 def check_port(server: Server) -> None:
-    """Raise UsageError if something listens on the port that the server is told to use."""
+    """Raise UsageError if its address is not one of this machine, or if something listens on the port that it uses."""
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
     with closing(socket.socket(family)) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            sock.bind((server.host, server.port))
+            sock.bind((server.host, server.port or 0))
             sock.listen(1)
         except OSError as error:
-            raise UsageError(
-                f"{server.name}: port {server.port} on {server.host} cannot be used: {error.strerror}; "
-                "stop what listens there, or choose another port"
-            ) from error
+            what, cure = f"port {server.port} on {server.host}", "stop what listens there, or choose another port"
+            if server.port is None:
+                what, cure = f"the address {server.host}", "give one of this machine"
+            raise UsageError(f"{server.name}: {what} cannot be used: {error.strerror}; {cure}") from error
 
 
 def check_target(server: Server) -> None:

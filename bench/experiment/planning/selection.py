@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
+from bench.experiment.model import AgentCluster
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.planning.plan import ROUNDS_WITHOUT_END, Plan
 from bench.experiment.planning.threshold_table import require_cells
@@ -16,7 +18,7 @@ from bench.experiment.planning.workload_table import workloads_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from bench.experiment.model import Server
+    from bench.experiment.model import Design, Server
     from bench.experiment.planning.catalog import Catalog
     from bench.experiment.planning.plan_file import PlanFile
 
@@ -40,6 +42,7 @@ def resolve(file: PlanFile) -> Plan:
     """
     assert file.seed is not None
     until = _fraction(file.until)
+    design = _design(file)
     places = {python: catalog(python) for python in file.pythons or [sys.executable]}
     names = _names(file, list(places.values()))
     servers = tuple(_servers(file, list(places.values())))
@@ -47,13 +50,14 @@ def resolve(file: PlanFile) -> Plan:
         name=file.name,
         servers=servers,
         workloads=workloads_of(file.workload, names),
-        rounds=file.trials or (ROUNDS_WITHOUT_END if file.minutes or file.until else ROUNDS[file.design]),
+        rounds=file.trials or (ROUNDS_WITHOUT_END if file.minutes or file.until else ROUNDS[design]),
         seed=file.seed,
-        design=file.design,
+        design=design,
         minutes=file.minutes or (UNTIL_MINUTES if file.until else None),
         until=until,
         workers=file.workers,
         generator=file.generator,
+        agents=None if file.agents is None else AgentCluster(file.agents, is_insecure=file.insecure_cluster),
         source=file.source,
         interpreters={
             python: {"description": place.interpreter.description, "libraries": place.libraries}
@@ -67,6 +71,20 @@ def resolve(file: PlanFile) -> Plan:
             "measure several servers in blocks, or give --trials or --minutes"
         )
     return plan.with_baseline(file.baseline)
+
+
+def _design(file: PlanFile) -> Design:
+    """Return how the plan is measured. Raise UsageError for blocks of a load that agents make."""
+    if file.agents is None:
+        if file.insecure_cluster:
+            raise UsageError("--insecure-cluster is about the cluster of --agents: give that too, or leave it out")
+        return file.design or "blocks"
+    if file.design == "blocks":
+        raise UsageError(
+            f"--agents {file.agents} loads one server for a whole trial, and in blocks one generator loads several in "
+            "turn: leave --design out, or give --design solo"
+        )
+    return "solo"
 
 
 def _fraction(percent: str | None) -> float | None:
@@ -138,6 +156,8 @@ def _servers(file: PlanFile, places: Sequence[Catalog]) -> tuple[Server, ...]:
             if table.file is not None
         ]
     servers += [table.server() for table in file.server if table.file is None]
+    if file.host is not None:
+        servers = [one if one.target else dataclasses.replace(one, host=file.host) for one in servers]
     needed = set() if file.pythons else {*file.servers, *(table.name for table in file.server)}
     is_vain = all(server.gap is not None for server in servers)
     for server in servers:

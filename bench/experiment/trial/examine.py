@@ -14,7 +14,7 @@ from bench.experiment.doubts import Doubt
 from bench.steadiness import drift, is_beyond
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,7 @@ class Circumstances:
     """What is known of a trial beside its numbers.
 
     `ceiling_per_s` is what the generator can do at most under this workload on this machine, if that was calibrated.
+    `agent_doubts` are what agents that shared the load doubt of themselves: they alone know their clocks.
     """
 
     cores_shared: bool = False
@@ -30,6 +31,7 @@ class Circumstances:
     is_cpu_lost: bool = False
     is_server_unseen: bool = False
     is_nonconforming: bool = False
+    agent_doubts: Collection[str] = ()
     ceiling_per_s: float | None = None
 
 
@@ -65,6 +67,8 @@ def doubts(
         Doubt.SERVER_KILLED: known.was_killed,
         Doubt.MONITOR_GAPS: known.has_monitor_gaps,
         Doubt.SERVER_UNSEEN: is_unseen or known.is_server_unseen,
+        Doubt.CLOCKS_APART: Doubt.CLOCKS_APART in known.agent_doubts,
+        Doubt.AGENTS_DIFFER: Doubt.AGENTS_DIFFER in known.agent_doubts,
         Doubt.CPU_LOST: known.is_cpu_lost,
     }
     return tuple(doubt for doubt in Doubt if not doubt.of_cell and found[doubt])

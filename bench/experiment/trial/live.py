@@ -7,18 +7,20 @@ exception. Only an interrupt and a fault of our own are raised. How a trial is m
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
 from bench.experiment.host import machine
 from bench.experiment.trial import lifeline
+from bench.experiment.trial.agents import Agents
 from bench.experiment.trial.block_generator import BlockGenerator
 from bench.experiment.trial.child import STOP_TIMEOUT_S
 from bench.experiment.trial.early import EarlyLaunch
 from bench.experiment.trial.results import Judge
-from bench.experiment.trial.solo import measure_alone
+from bench.experiment.trial.solo import carried, coordinated, measure_alone
 from bench.experiment.trial.together import measure_together
 from bench.scratch import scratch
 from clients.histogram import CAN_ENCODE
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.experiment.host.machine import Cores
-    from bench.experiment.model import Block, Results
+    from bench.experiment.model import AgentCluster, Block, Results
     from clients.workload import Workload
 
 
@@ -41,6 +43,7 @@ def live_bench(
     *,
     logs: Path | None = None,
     workers: int = 1,
+    agents: AgentCluster | None = None,
     nonconforming: frozenset[str] = frozenset(),
     ceiling_per_s: Callable[[Workload], float | None] = _not_calibrated,
 ) -> Iterator[LiveBench]:
@@ -56,19 +59,25 @@ def live_bench(
             "nothing can be measured without the package hdrhistogram, which has no wheel for this Python or machine:"
             " build it with a C compiler (python -m pip install hdrhistogram); servers run without it"
         )
-    cores = machine.cores(workers)
+    cores = machine.cores(workers if agents is None else max(workers, agents.made_here))
     with scratch() as folder:
         lifeline.leave_nothing(folder)
         kept = logs or folder
-        with (
-            BlockGenerator(log=kept / "block-generator.log", cpus=cores.client) as generator,
-            EarlyLaunch(logs=kept, cpus=cores.server) as early,
-        ):
+        with ExitStack() as stack:
+            generator = stack.enter_context(BlockGenerator(log=kept / "block-generator.log", cpus=cores.client))
+            early = stack.enter_context(EarlyLaunch(logs=kept, cpus=cores.server))
+            carriers = None
+            if agents is not None:
+                carriers = Agents(agents, log=kept / "agents.log", scratch=folder, cpus=cores.client)
+                stack.enter_context(carriers)
+                if not agents.made_here:  # it runs where it was started, which may be beside the server
+                    cores = replace(cores, client=(), shared=not carriers.is_networked)
             yield LiveBench(
                 logs=kept,
                 cores=cores,
                 generator=generator,
                 early=early,
+                agents=carriers,
                 workers=workers,
                 nonconforming=nonconforming,
                 ceiling_per_s=ceiling_per_s,
@@ -79,16 +88,17 @@ def live_bench(
 class LiveBench:
     """Measures blocks: `bench(block)` is their results. Each trial leaves its logs in the folder `logs`.
 
-    `generator` loads the blocks of several trials, and `early` launches their servers. `ceiling_per_s` tells what the
-    generator can do at most under a workload, in replies/s, where that was calibrated. `nonconforming` names the
-    servers that failed their conformance check and are measured all the same. A server has `stop_timeout_s` to end when
-    it is told to.
+    `generator` loads the blocks of several trials, and `early` launches their servers. With `agents`, these make all
+    loads, and no block has several. `ceiling_per_s` tells what the generator can do at most under a workload, in
+    replies/s, where that was calibrated. `nonconforming` names the servers that failed their conformance check and are
+    measured all the same. A server has `stop_timeout_s` to end when it is told to.
     """
 
     logs: Path
     cores: Cores
     generator: BlockGenerator | None = None
     early: EarlyLaunch | None = None
+    agents: Agents | None = None
     workers: int = 1
     ceiling_per_s: Callable[[Workload], float | None] = _not_calibrated
     nonconforming: frozenset[str] = frozenset()
@@ -101,7 +111,8 @@ class LiveBench:
             if self.early is not None:
                 self.early.abandon()  # nothing else is alive
             (trial,) = block.trials
-            alone = measure_alone(trial, judge, self.logs, workers=self.workers, stop_timeout_s=self.stop_timeout_s)
+            load = partial(coordinated, workers=self.workers) if self.agents is None else partial(carried, self.agents)
+            alone = measure_alone(trial, judge, self.logs, load, stop_timeout_s=self.stop_timeout_s)
             return (alone,)
         assert self.generator is not None, "a block of several trials needs the generator that stays"
         assert self.early is not None, "and who launches its servers"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import psutil
@@ -47,6 +47,12 @@ class Usage:
     has_gaps: bool
     is_cpu_lost: bool = False
     are_slices_blind: bool = False
+
+    @property
+    def of_server(self) -> Usage:
+        """The same without the generator's process: for one that only coordinates who makes the load."""
+        metrics = {name: value for name, value in self.metrics.items() if not name.startswith("client_")}
+        return replace(self, metrics=metrics, samples=tuple(one for one in self.samples if one["process"] != "client"))
 
 
 class Edge(NamedTuple):

@@ -13,6 +13,7 @@ from bench.experiment import schema
 from bench.experiment.doubts import Doubt
 from bench.experiment.host.machine import join_cpus, parse_cpu_list
 from bench.experiment.model import Status, Trial, TrialResult
+from bench.experiment.trial.agents import AgentLostError, rows_of
 from bench.experiment.trial.examine import Circumstances, doubts, without_unseen_cpu
 from bench.metrics import ERROR_CLASSES, OUR_FAULTS
 
@@ -68,6 +69,7 @@ class Judge:
             is_server_unseen=running.is_unseen,
             is_nonconforming=trial.server.name in self.nonconforming,
             ceiling_per_s=self.ceiling_per_s(trial.workload),
+            agent_doubts=given.get("agent_doubts", {}),
         )
         slices = given.get("slices", ())
         if usage.are_slices_blind:
@@ -78,6 +80,7 @@ class Judge:
         metrics["throughput_is_lower_bound"] = Doubt.GENERATOR_SATURATED in found
         metrics["client_cpus"] = join_cpus(self.cores.client)
         status, detail = ending(given, running)
+        detail = "; ".join([*filter(None, [detail]), *given.get("agent_doubts", {}).values()])
         return TrialResult(
             trial=trial,
             status=status,
@@ -88,6 +91,7 @@ class Judge:
             timeline=tuple(given["timeline"]),
             samples=usage.samples,
             slices=tuple(slices),
+            agents=rows_of(given),
             hlog=hlog,
         )
 
@@ -100,6 +104,8 @@ def failed(trial: Trial, error: ServerError | ChildError, started_at: str) -> Tr
     """Return the result of a trial that an error ended."""
     if isinstance(error, ServerDiedError):
         status = Status.SERVER_DIED
+    elif isinstance(error, AgentLostError):
+        status = Status.AGENT_LOST
     else:
         status = Status.NOT_READY if isinstance(error, ServerError) else Status.GENERATOR_FAILED
     return TrialResult(trial=trial, status=status, detail=str(error), started_at=started_at)

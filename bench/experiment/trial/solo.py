@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,13 @@ from bench.experiment.trial.process import RunningServer, launch
 from bench.experiment.trial.results import Judge, check_alive, failed, interval_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from bench.experiment.model import Trial, TrialResult
+    from bench.experiment.trial.agents import Agents
+
+    Load = Callable[[Trial, RunningServer, Judge, Path], tuple[dict[str, Any], Usage]]
 
 CONNECT_TIMEOUT_S = 60.0
 RESULT_TIMEOUT_S = 30.0
@@ -29,8 +34,8 @@ START_LEAD_NS = 5_000_000
 """From the word to go to the start: for the generator to read it."""
 
 
-def measure_alone(trial: Trial, judge: Judge, logs: Path, *, workers: int, stop_timeout_s: float) -> TrialResult:
-    """Launch the server of a trial, load it with `workers` processes, and return what came of it."""
+def measure_alone(trial: Trial, judge: Judge, logs: Path, load: Load, *, stop_timeout_s: float) -> TrialResult:
+    """Launch the server of a trial, have it loaded, and return what came of it."""
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     hlog = logs / f"{trial.number:04}-hlog"
     try:
@@ -41,7 +46,7 @@ def measure_alone(trial: Trial, judge: Judge, logs: Path, *, workers: int, stop_
             cpus=judge.cores.server,
             stop_timeout_s=stop_timeout_s,
         ) as running:
-            given, usage = _loaded(trial, running, judge, logs, workers)
+            given, usage = _loaded(trial, running, judge, hlog, load)
     except (ServerError, ChildError) as error:
         hlog.unlink(missing_ok=True)
         return failed(trial, error, started_at)
@@ -50,13 +55,11 @@ def measure_alone(trial: Trial, judge: Judge, logs: Path, *, workers: int, stop_
     return judge.result(trial, running, given, usage, started_at=started_at, hlog=lines)
 
 
-def _loaded(
-    trial: Trial, running: RunningServer, judge: Judge, logs: Path, workers: int
-) -> tuple[dict[str, Any], Usage]:
+def _loaded(trial: Trial, running: RunningServer, judge: Judge, hlog: Path, load: Load) -> tuple[dict[str, Any], Usage]:
     """Run the generator against the server that listens. Raise ServerDiedError or ChildError, by who failed."""
     await_ports(running.host, running.port)
     try:
-        given = _coordinate(trial, running, judge, logs, workers)
+        given = load(trial, running, judge, hlog)
     except ChildError:
         check_alive(running)
         raise
@@ -65,12 +68,13 @@ def _loaded(
     return given
 
 
-def _coordinate(
-    trial: Trial, running: RunningServer, judge: Judge, logs: Path, workers: int
+def coordinated(
+    trial: Trial, running: RunningServer, judge: Judge, hlog: Path, *, workers: int
 ) -> tuple[dict[str, Any], Usage]:
-    workload = trial.workload
+    """Load a server with a generator of its own, of `workers` processes. Raise ChildError."""
+    logs = hlog.parent
     with Child(
-        generator_command(trial, running.address, logs / f"{trial.number:04}-hlog", workers=workers),
+        generator_command(trial, running.address, hlog, workers=workers),
         log=logs / f"{trial.number:04}-client.log",
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(logs)},  # so that nothing stays if it is killed
         cpus=judge.cores.client,
@@ -81,20 +85,45 @@ def _coordinate(
             raise ChildError(f"the load generator did not connect; {generator.log_tail()}")
         start_ns = time.monotonic_ns() + START_LEAD_NS
         generator.write_line(f"GO {start_ns}")
-        window_start_ns = start_ns + round(workload.warmup_s * 1e9)
-        window_ns = (window_start_ns, window_start_ns + round(workload.duration_s * 1e9))
-        watched = judge.cores.server + judge.cores.client
-        # On the generator's core, each sample of the monitor would be a pause in which requests fall due.
-        with (
-            bound_to(judge.cores.spare or judge.cores.server),
-            Monitor(running.pid, generator.pid, window_ns, watched) as monitor,
-        ):
-            line = generator.read_line(window_ns[1] / 1e9 + workload.timeout_s + RESULT_TIMEOUT_S)
-            if line is None:
+        with _watched(trial, running, judge, generator.pid, start_ns) as (monitor, deadline_s):
+            if (line := generator.read_line(deadline_s)) is None:
                 raise ChildError(f"the load generator gave no result; {generator.log_tail()}")
             usage = monitor.result()
         generator.ended_within(RESULT_TIMEOUT_S)  # it has files of its own to remove
     return json.loads(line), usage
+
+
+def carried(
+    agents: Agents, trial: Trial, running: RunningServer, judge: Judge, hlog: Path
+) -> tuple[dict[str, Any], Usage]:
+    """Load a server by agents. Raise AgentLostError or ChildError."""
+    connected = agents.connect(running.address, trial.workload, hlog=hlog, tag=f"{trial.number:04}")
+    start_ns = time.monotonic_ns() + connected.lead_ns + START_LEAD_NS
+    try:
+        agents.go(start_ns)
+        with _watched(trial, running, judge, agents.pid, start_ns) as (monitor, deadline_s):
+            given = agents.result(deadline_s)
+            return given, monitor.result().of_server
+    except BaseException:
+        agents.stop()  # with the load that is under way
+        raise
+
+
+@contextmanager
+def _watched(
+    trial: Trial, running: RunningServer, judge: Judge, generator: int, start_ns: int
+) -> Iterator[tuple[Monitor, float]]:
+    """Watch both sides from a start on; yield the monitor, and until when the generator has to give its result."""
+    workload = trial.workload
+    window_start_ns = start_ns + round(workload.warmup_s * 1e9)
+    window_ns = (window_start_ns, window_start_ns + round(workload.duration_s * 1e9))
+    watched = judge.cores.server + judge.cores.client
+    # On the generator's core, each sample of the monitor would be a pause in which requests fall due.
+    with (
+        bound_to(judge.cores.spare or judge.cores.server),
+        Monitor(running.pid, generator, window_ns, watched) as monitor,
+    ):
+        yield monitor, window_ns[1] / 1e9 + workload.timeout_s + RESULT_TIMEOUT_S
 
 
 def generator_command(trial: Trial, address: str, hlog: Path, *, workers: int = 1) -> list[str]:

@@ -37,7 +37,7 @@ SWITCHES = Metric(
     "server_switches_per_reply",
     "Float64",
     "voluntary context switches of the server per reply",
-    since=4,
+    since=5,
     title="Switches per reply",
     noun="context switches per reply",
     axis="voluntary context switches of the server per correct reply",
@@ -118,7 +118,7 @@ def seen(added):
 
 def test_a_metric_is_a_row_and_the_line_that_measures_it(seen):
     assert len(METRIC) == 2
-    assert seen["version"] == 4
+    assert seen["version"] == 5
     assert seen["parquet"] == [2.01, 2.02, 2.03, 2.04]
     assert seen["of_a_trial"] == 2.01
     assert seen["table"].splitlines()[0].rstrip().endswith("Switches per reply")

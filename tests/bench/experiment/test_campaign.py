@@ -136,3 +136,16 @@ def test_a_torn_record_is_told_and_its_trial_is_measured_again(begun):
     run = run_folder.load(first.store.path)
     assert len(run.trials) == 8
     assert not [line for line in run.damage if "record" in line]
+
+
+def test_a_trial_that_lost_an_agent_stays_and_is_repeated_by_resume(begun):
+    first = begun()
+    tally = first.measure(Silent(), door_of([Status.MEASURED, Status.AGENT_LOST]))
+    assert tally.statuses == {Status.MEASURED: 7, Status.AGENT_LOST: 1}
+    assert not tally.is_whole
+    assert first.store.info["state"] == "partial"
+    assert run_folder.load(first.store.path).trials["status"].tolist().count("agent-lost") == 1
+    again = begun()
+    assert again.left == 1
+    assert again.measure(Silent(), door_of()).statuses == {Status.MEASURED: 8}
+    assert again.store.info["state"] == "complete"

@@ -9,6 +9,8 @@ from bench.analysis.comparing.two_runs import MUST_MATCH, Impression, compare_ru
 from bench.analysis.runs.run_folder import load
 from bench.errors import NoBaselineError
 from bench.experiment.host import machine
+from bench.experiment.inspection import load_facts
+from bench.experiment.planning.plan import Plan
 from bench.experiment.planning.plan_file import PlanFile
 
 
@@ -52,6 +54,8 @@ def test_a_cell_of_one_run_only_is_missing(stored):
         ("machine__cpu_model", "Another CPU"),
         ("machine__kernel", "6.8"),
         ("machine__usable_cpus", [0, 1, 2, 3]),
+        ("load__agents", 3),
+        ("load__over_network", True),
     ],
 )
 def test_another_environment_is_refused_and_the_field_named(stored, path, value):
@@ -73,6 +77,7 @@ def test_the_fingerprint_is_made_of_facts_that_a_run_records():
         "machine": machine.facts(machine.cores()),
         "interpreter": machine.interpreter_facts(),
         "plan": PlanFile.__struct_fields__,
+        "load": load_facts(Plan(name="p", servers=(), workloads=(), rounds=1, seed=1)),
     }
     assert [field for group, fields in MUST_MATCH.items() for field in fields if field not in recorded[group]] == []
 

@@ -62,6 +62,7 @@ def test_throughput_is_no_figure_of_an_open_loop(offered):
     run = offered(coroutines=0.53, threads=0.26)
     pictures = {one.name: one for one in gallery.draw(run, rank(run))}
     assert pictures.keys() == {plot.name for plot in gallery.PLOTS} - {
+        "agents",
         "forest",
         "knee",
         "throughput",

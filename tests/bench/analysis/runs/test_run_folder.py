@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pyarrow.dataset
 import pytest
+from helpers.agent_rows import shared_by
 from helpers.checkout import CHECKOUT
 from helpers.run_folders import failed
 
@@ -17,6 +18,8 @@ from bench.experiment import schema, store
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Server, Status, Trial, TrialResult
 from clients.workload import Workload
+
+REFERENCE = CHECKOUT / "results" / "reference"
 
 
 def test_the_tables_have_exactly_the_documented_columns_and_types(builder):
@@ -81,7 +84,7 @@ def test_assembling_again_gives_the_same_bytes_and_leaves_no_parts(builder):
     first = {path.name: path.read_bytes() for path in builder.folder.glob("*.parquet")}
     run_folder.assemble(builder.folder)
     assert {path.name: path.read_bytes() for path in builder.folder.glob("*.parquet")} == first
-    assert set(first) == {"trials.parquet", "slices.parquet", "timeline.parquet", "monitor.parquet"}
+    assert set(first) == {f"{name}.parquet" for name in ("trials", "slices", "timeline", "monitor", "agents")}
     assert not list(builder.folder.glob(".*"))
 
 
@@ -349,12 +352,32 @@ def test_the_records_can_be_asked_for_though_tables_are_there(builder):
     assert run_folder.load(builder.folder, from_records=True).trials["replies_per_s"][0] == 7.0
 
 
-@pytest.mark.parametrize("table", schema.TABLES)
+@pytest.mark.parametrize("table", [name for name in schema.TABLES if (REFERENCE / f"{name}.parquet").exists()])
 def test_tables_of_many_runs_are_read_as_one_without_casts(builder, table):
     run_folder.assemble(builder.run(connections=(1,), rounds=1, change=failed))  # whole columns are NA
-    files = [folder / f"{table}.parquet" for folder in (builder.folder, CHECKOUT / "results" / "reference")]
+    files = [folder / f"{table}.parquet" for folder in (builder.folder, REFERENCE)]
     parts = [pyarrow.dataset.dataset(file) for file in files]
     union = pyarrow.unify_schemas([part.schema.remove_metadata() for part in parts])  # it raises where types differ
     assert set(union.names) == {column.name for column in schema.TABLES[table]}
     whole = pyarrow.dataset.dataset(files, schema=union).to_table()
     assert whole.num_rows == sum(part.count_rows() for part in parts)
+
+
+def test_a_run_of_a_schema_without_agents_is_read_without_damage(builder):
+    run_folder.assemble(builder.run(connections=(16,), rounds=1))
+    (builder.folder / "agents.parquet").unlink()
+    spoil_info(builder.folder, schema_version=4)
+    run = run_folder.load(builder.folder)
+    assert run.damage == ()
+    assert list(run.agents.columns) == [column.name for column in schema.AGENTS]
+    assert run.agents.empty
+
+
+def test_rows_of_agents_are_read_back_from_records_and_from_parquet(builder):
+    builder.run(connections=(16,), rounds=1, change=shared_by(("0@a", "1@b")))
+    fresh = run_folder.load(builder.folder)
+    run_folder.assemble(builder.folder)
+    pd.testing.assert_frame_equal(run_folder.load(builder.folder).agents, fresh.agents)
+    assert fresh.agents[["trial", "agent", "share"]].to_numpy().tolist() == [
+        [trial, agent, f"{number}/2"] for trial in (1, 2) for number, agent in enumerate(("0@a", "1@b"))
+    ]

@@ -166,3 +166,8 @@ def test_a_window_whose_rate_moved_is_doubted():
 
 def test_every_failure_of_the_generator_is_of_the_server_or_ours():
     assert (set(ERROR_CLASSES), set(OUR_FAULTS)) == ({*Failure} - OURS, {*OURS})
+
+
+def test_what_agents_doubt_of_themselves_is_a_doubt_of_the_trial():
+    known = Circumstances(agent_doubts={"clocks-apart": "a sentence", "agents-differ": "another"})
+    assert doubts(FINE, STEADY, known) == (Doubt.CLOCKS_APART, Doubt.AGENTS_DIFFER)

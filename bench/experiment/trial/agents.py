@@ -1,0 +1,191 @@
+"""The load generator on other machines: a process that holds their cluster, and has them carry one load after another.
+
+It speaks the protocol of `clients.agents`. When an agent was lost, the next load starts that process anew, with a
+cluster that must have as many agents as the first. What a trial makes of a load belongs to `solo.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from bench import units
+from bench.errors import UsageError
+from bench.experiment.planning.catalog import ROOT
+from bench.experiment.trial.child import Child, ChildError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from bench.experiment.model import AgentCluster
+    from clients.workload import Workload
+
+REACH_TIMEOUT_S = 120.0
+"""To load Dask, to make or reach a cluster, and to look its workers over; each step has a limit of its own."""
+
+CONNECT_TIMEOUT_S = 60.0
+END_TIMEOUT_S = 10.0
+COMMAND = (sys.executable, "-P", "-m", "clients.agents")
+_COLUMNS = (
+    "agent",
+    "connections",
+    "sent",
+    "replies",
+    "replies_per_s",
+    "response_p50_ns",
+    "response_p99_ns",
+    "lateness_p99_ns",
+    "client_cpu_s",
+    "agent_offset_ns",
+    "agent_clock_error_ns",
+)
+
+
+class AgentLostError(ChildError):
+    """An agent that was lost in mid-trial, by name: what the others carried is no load that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The connections of all agents stand. The start must be told `lead_ns` ahead, so that all hear of it."""
+
+    established: int
+    lead_ns: int
+
+
+class Agents:
+    """Agents of a cluster, which carry loads; what they have to say goes to `log`. Use as a context manager.
+
+    On a cluster that is made here, they are bound to `cpus`. `scratch` is a folder for what it puts down meanwhile.
+    Raises UsageError at entry for a cluster that cannot be used.
+    """
+
+    def __init__(
+        self,
+        asked: AgentCluster,
+        *,
+        log: Path,
+        scratch: Path,
+        cpus: Collection[int] = (),
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self._asked, self._log, self._scratch, self._cpus, self._command = asked, log, scratch, cpus, command
+        self._child: Child | None = None
+        self.names: tuple[str, ...] = ()
+        self.is_networked = False
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process that holds the cluster; of one that was made here, all agents are below it."""
+        assert self._child is not None
+        return self._child.pid
+
+    def connect(self, address: str, workload: Workload, *, hlog: Path, tag: str) -> Connected:
+        """Ask for a load, its distributions in the file `hlog`. Return once its connections stand.
+
+        Raise AgentLostError or ChildError.
+        """
+        asked = {"address": address, "workload": workload.to_json(), "hlog": str(hlog), "tag": tag}
+        child = self._started()
+        child.write_line(json.dumps(asked))
+        _, established, _, lead_ns = self._heard("CONNECTED", CONNECT_TIMEOUT_S + workload.timeout_s).split()
+        return Connected(int(established), int(lead_ns))
+
+    def go(self, start_ns: int) -> None:
+        """Give the word to start at a time of CLOCK_MONOTONIC."""
+        assert self._child is not None
+        self._child.write_line(f"GO {start_ns}")
+
+    def result(self, deadline_s: float) -> dict[str, Any]:
+        """Return what the agents measured together and each. Raise AgentLostError or ChildError."""
+        line = self._heard("RESULT", deadline_s - time.monotonic())
+        given: dict[str, Any] = json.loads(line.removeprefix("RESULT "))
+        return given
+
+    def stop(self) -> None:
+        """End the process, if there is one, and with it whatever the agents do."""
+        if self._child is not None:
+            self._child.stop(END_TIMEOUT_S)
+            self._child = None
+
+    def _started(self) -> Child:
+        """Return the process that holds the cluster, made anew if it ended. Raise AgentLostError for a smaller one."""
+        if self._child is not None and self._child.returncode is not None:
+            self.stop()
+        if self._child is None:
+            before = self.names
+            try:
+                self._start()
+            except UsageError as error:
+                raise AgentLostError(f"agent-lost: the cluster cannot be used any more: {error}") from error
+            if len(self.names) != len(before):
+                self.stop()
+                there_are, names = units.plural(len(self.names), "agent"), units.listed(before)
+                self.names = before
+                raise AgentLostError(
+                    f"agent-lost: the cluster has {there_are} now, and the run began with {len(before)} ({names}): "
+                    "start what is missing, then go on with --resume"
+                )
+        assert self._child is not None
+        return self._child
+
+    def _start(self) -> None:
+        """Start the process, and hear which agents there are. Raise UsageError."""
+        insecure = ["--insecure-cluster"] if self._asked.is_insecure else []
+        self._child = Child(
+            [*self._command, self._asked.cluster, *insecure],
+            log=self._log,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self._scratch)},
+            cpus=self._cpus,
+            stdin=True,
+            stop_signal=signal.SIGINT,  # of a load under way; the end of its stdin is what ends the rest
+        )
+        line = self._child.read_line(time.monotonic() + REACH_TIMEOUT_S)
+        word, _, rest = (line or "").partition(" ")
+        if word != "AGENTS":
+            said = json.loads(rest)["said"] if word == "REFUSED" else f"no agents came; {self._child.log_tail()}"
+            self.stop()
+            raise UsageError(said)
+        found = json.loads(rest)
+        self.names, self.is_networked = tuple(found["agents"]), bool(found["is_networked"])
+
+    def _heard(self, wanted: str, timeout_s: float) -> str:
+        """Return the next line, which begins with the wanted word; or end the process, and raise what went wrong."""
+        assert self._child is not None
+        line = self._child.read_line(time.monotonic() + timeout_s) or ""
+        word, _, rest = line.partition(" ")
+        if word == wanted:
+            return line
+        tail = self._child.log_tail()
+        self.stop()
+        if word == "LOST":
+            raise AgentLostError(json.loads(rest)["said"])
+        if word in {"FAILED", "REFUSED"}:
+            raise ChildError(f"the agents made no load: {json.loads(rest)['said']}")
+        raise ChildError(f"the coordinator of the agents gave no {wanted}; {tail}")
+
+
+def rows_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Return a row for each agent of a load (columns of `schema.AGENTS`); none if no agents made it."""
+    reports = given.get("agents", ())
+    return tuple(
+        {
+            **{name: report[name] for name in _COLUMNS},
+            "host": report["agent"].partition("@")[2],
+            "share": f"{number}/{len(reports)}",
+        }
+        for number, report in enumerate(reports)
+    )

@@ -1,0 +1,101 @@
+"""Trials whose load agents make: what becomes of a lost one, and of a cluster that is smaller afterwards.
+
+The cluster is a program that speaks its protocol. Real ones are in test_agents_run.py.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from helpers.checkout import CHECKOUT
+
+from bench.errors import UsageError
+from bench.experiment.doubts import Doubt
+from bench.experiment.host.machine import Cores, usable_cpus
+from bench.experiment.model import AgentCluster, Block, Status, Trial
+from bench.experiment.planning.catalog import catalog
+from bench.experiment.trial.agents import AgentLostError, Agents
+from bench.experiment.trial.child import ChildError
+from bench.experiment.trial.live import LiveBench
+from clients.workload import Workload
+
+WORKLOAD = Workload(connections=3, warmup_s=0.05, duration_s=0.2, timeout_s=1.0, seed=5)
+
+
+@pytest.fixture
+def agents_of(tmp_path):
+    """Return a function from what each start of the cluster does to its agents."""
+
+    def made(*starts):
+        command = [sys.executable, str(CHECKOUT / "tests/helpers/fake_agents.py"), json.dumps(starts)]
+        command.append(str(tmp_path / "starts"))
+        return Agents(AgentCluster("local:2"), log=tmp_path / "agents.log", scratch=tmp_path, command=command)
+
+    return made
+
+
+def asked(agents, tmp_path):
+    return agents.connect("127.0.0.1:9", WORKLOAD, hlog=tmp_path / "hlog", tag="0001")
+
+
+def test_a_trial_by_agents_has_their_rows_and_what_they_doubt(agents_of, tmp_path):
+    cpus = usable_cpus()
+    trial = Trial(number=7, round=1, server=catalog().server("threads"), workload_name="w", workload=WORKLOAD)
+    with agents_of([2, "RESULT", "LOST"], [2]) as agents:
+        bench = LiveBench(logs=tmp_path, cores=Cores((cpus[0],), (cpus[-1],), shared=False), agents=agents)
+        (whole,), (lost,) = bench(Block(trials=(trial,))), bench(Block(trials=(trial,)))
+    assert whole.status is Status.MEASURED, whole.detail
+    assert [row["share"] for row in whole.agents] == ["0/2", "1/2"]
+    assert {row["host"] for row in whole.agents} == {"127.0.0.1"}
+    for name in ("sent", "replies"):
+        assert sum(row[name] for row in whole.agents) == whole.metrics[name] > 0
+    assert Doubt.AGENTS_DIFFER in whole.doubts
+    assert whole.detail == "agent 1@127.0.0.1 made 0.40 times as many requests"
+    assert "Tag=0007.response," in whole.hlog
+    assert not {name for name in whole.metrics if name.startswith("client_rss")}
+    assert (lost.status, lost.detail) == (Status.AGENT_LOST, "agent-lost: agent 1@127.0.0.1 hung up")
+
+
+def test_after_a_loss_a_whole_cluster_goes_on(agents_of, tmp_path):
+    with agents_of([2, "LOST"], [2, "LOST"]) as agents:
+        for _ in range(2):
+            with pytest.raises(AgentLostError, match="agent 1@127"):
+                asked(agents, tmp_path)
+    assert (tmp_path / "starts").read_text() == "xx"
+
+
+def test_a_cluster_that_has_become_smaller_is_never_loaded_with(agents_of, tmp_path):
+    with agents_of([3, "LOST"], [2], [3, "LOST"]) as agents:
+        with pytest.raises(AgentLostError, match="1@127"):
+            asked(agents, tmp_path)
+        with pytest.raises(AgentLostError, match=r"has 2 agents now, and the run began with 3 \(0@"):
+            asked(agents, tmp_path)
+        with pytest.raises(AgentLostError, match="1@127"):
+            asked(agents, tmp_path)  # it has three again
+
+
+def test_a_cluster_that_is_refused_after_a_loss_is_a_lost_agent(agents_of, tmp_path):
+    with agents_of([2, "LOST"], [0]) as agents:
+        with pytest.raises(AgentLostError):
+            asked(agents, tmp_path)
+        with pytest.raises(AgentLostError, match="cannot be used any more: the cluster has no workers"):
+            asked(agents, tmp_path)
+
+
+def test_a_coordinator_that_ends_is_a_failed_generator(agents_of, tmp_path):
+    with agents_of([2, "GONE"]) as agents, pytest.raises(ChildError, match="gave no CONNECTED") as caught:
+        asked(agents, tmp_path)
+    assert not isinstance(caught.value, AgentLostError)
+
+
+def test_a_cluster_that_cannot_be_is_wrong_use(tmp_path):
+    agents = Agents(AgentCluster("local:0"), log=tmp_path / "log", scratch=tmp_path)
+    with pytest.raises(UsageError, match="N of local:N is a whole number from 1"), agents:
+        pass
+
+
+def test_only_agents_that_are_made_here_use_our_cores():
+    assert AgentCluster("local:3").made_here == 3
+    assert AgentCluster("tcp://10.0.0.1:8786").made_here == 0
