@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import psutil
@@ -23,7 +24,12 @@ def pytest_configure() -> None:
     """Let SIGINT and SIGQUIT act, as at a terminal: a background job inherits both ignored, as would our children.
 
     Children multiply no large matrices. Without threads for that, numpy loads in two thirds of the CPU time.
+
+    Bytecode is kept, also where the environment forbids it, as that of many containers does. Each worker would rewrite
+    the assertions of all files again, and each child would compile what it imports.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)

@@ -47,8 +47,8 @@ SCALES = {
     "churn-short": {"seconds": 0.8, "rounds_max": 5},
     "descriptors": {"seconds": 0.5},
 }
-SLOW = {"connect-close", "idle", "descriptors", "churn-short"}
-"""Cases that take seconds with each server. Servers meant for other cases get them in the test marked `live`."""
+SLOW = {"bounded-memory", "slow-reader", "connect-close", "idle", "descriptors", "churn-short"}
+"""Cases that take long, or much CPU, with each server. Servers meant for others get them in the test marked `live`."""
 
 PATIENCE_S = 2.0
 STOP_TIMEOUT_S = 0.3
