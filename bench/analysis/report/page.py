@@ -27,7 +27,7 @@ from bench.analysis.report.closer import closer
 from bench.analysis.report.raw import of_run
 from bench.analysis.report.servers import servers
 from bench.analysis.report.tables import commands, doubts, facts, failures, leads, load_tables, plan_text
-from bench.analysis.report.words import alone, answer, limits, scope
+from bench.analysis.report.words import alone, answer, limits, scope, undrawn
 from bench.analysis.runs import run_folder
 from bench.errors import unwritable
 from bench.experiment.model import Status
@@ -131,6 +131,7 @@ def render(
             for place, one in enumerate(others)
         ],
         plots=[_figure(picture) for picture in sorted(drawn, key=lambda picture: picture.name not in first)],
+        undrawn=undrawn(found),
         comparison=remarks.comparison(found),
         wandering=remarks.wandering(wander(run, found)),
         level_sign=remarks.LEVEL_SIGN,

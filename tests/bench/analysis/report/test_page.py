@@ -13,6 +13,7 @@ from markupsafe import escape
 from bench import units
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.estimates.sentences import sentence
+from bench.analysis.figures import gallery
 from bench.analysis.figures.gallery import PLOTS
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.figures.words import metric_words
@@ -155,13 +156,28 @@ def test_every_doubt_is_there_with_its_advice_its_trials_and_its_cells(read):
 
 def test_failed_trials_are_there_with_the_tail_of_their_log(page, read, article_run):
     found = failures(article_run)
-    assert {(failure.server, failure.workload, failure.status) for failure in found} == {
+    assert {(failure.server, failure.workloads, failure.status) for failure in found} == {
         ("generators", "c1000", "server-died"),
         ("threads", "c1000", "no-replies"),
     }
     assert len(found[0].trials.split(", ")) + len(found[1].trials.split(", ")) == 4
     assert "exit status 1\n<OSError>: too many open files & more" in read.text
     assert "<OSError>" not in page
+
+
+def test_failures_that_are_alike_are_one_section(make_run):
+    run = make_run(rounds=1, change=lambda one: failed(one) if one["trial"]["server"]["name"] == "threads" else None)
+    (failure,) = failures(run)
+    assert failure.workloads in {"c1 and c16", "c16 and c1"}
+    assert len(failure.trials.split(", ")) == 2
+
+
+def test_a_run_without_numbers_says_why_it_has_no_plot(make_run):
+    run = make_run(rounds=1, change=failed)
+    ranking = rank(run)
+    page = report.render(run, ranking, gallery.draw(run, ranking))
+    assert "There is no plot, because no trial could be measured. The failed trials below say why." in page
+    assert "<svg" not in page
 
 
 def test_machine_versions_plan_and_the_command_that_rebuilds_it_are_there(read, article_run):
@@ -195,7 +211,7 @@ def test_measuring_again_repeats_the_seed_that_was_drawn(builder, command, again
 
 
 def test_every_plot_is_in_the_page_with_how_to_read_it(page, read):
-    drawn = [plot for plot in PLOTS if plot.name != "knee"]  # no rate was given in this run
+    drawn = [plot for plot in PLOTS if plot.name not in {"knee", "agents"}]  # the run gave no rate and had no agents
     assert page.count("<svg ") == page.count('role="img"') == len(drawn)
     shown = [name.removeprefix("plot-") for name in read.ids if name.startswith("plot-")]
     assert shown[:3] == ["forest", "ratio", "throughput"]
