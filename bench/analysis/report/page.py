@@ -110,7 +110,7 @@ def render(
         choices=chosen,
         breaking=breaking(run, found),
         alone=alone(found),
-        scope=scope(found),
+        scope=scope(run, found),
         limits=limits(found),
         servers=servers(run, found, folder),
         raw=of_run(folder),

@@ -154,6 +154,9 @@ def _text(ranking: Ranking, metric: Metric, cell: Cell, best: set[tuple[str, str
     bounds, relative = interval(metric, cell), remarks.relative(ranking, metric, cell)
     is_best = (metric.column, cell.workload, cell.server) in best
     first, below = (relative, f"{value} {bounds}") if relative else (value, bounds)
+    standing = ranking.standing(metric, cell.workload)
+    if metric is ranking.question and standing is not None and cell in standing.out_of_order:
+        below += " placed by its ratio"
     return CellText(first, below, is_best, cell.estimate.value)
 
 

@@ -13,6 +13,7 @@ from bench.metrics import P50, THROUGHPUT
 if TYPE_CHECKING:
     from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranking, Standing
+    from bench.analysis.runs.run_folder import Run
     from bench.metrics import Metric
     from bench.stats import Estimate
 
@@ -31,12 +32,14 @@ def answer(ranking: Ranking) -> tuple[str, list[str]]:
     return title, [words for words in said if words]
 
 
-def scope(ranking: Ranking) -> str:
-    """Say what was measured, and that it is not the reader's own service."""
+def scope(run: Run, ranking: Ranking) -> str:
+    """Say what was measured, who made the load, and that it is not the reader's own service."""
+    made = remarks.load_made(run)
     shared = f" ({ranking.sweep.shared})" if ranking.sweep.shared else ""
     return (
         f"What was measured is an echo{shared}: the server sends back what it gets, and does no work of its own. Your"
         " service does, so its servers will differ less than these."
+        f"{f' {made}' if made else ''}"
     )
 
 

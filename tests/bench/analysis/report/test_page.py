@@ -257,7 +257,7 @@ def test_the_first_words_say_whom_to_choose_at_what_price(taught):
     assert all(words in header for one in chosen for words in (one.where, one.value, *one.lead, *one.cpu))
     assert "generators" not in header
     assert "threads serves 50 connections at a time, at most." in header
-    assert scope(found) in text
+    assert scope(taught, found) in text
 
 
 def test_the_first_words_say_where_servers_break(builder):
