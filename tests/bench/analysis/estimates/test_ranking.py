@@ -5,6 +5,7 @@ import pytest
 from helpers.run_folders import failed, saturated
 from scipy import stats
 
+from bench import units
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.estimates.remarks import comparison
 from bench.analysis.estimates.sentences import claim, sentence
@@ -113,7 +114,8 @@ def test_a_server_alone_is_compared_with_nobody(builder):
     found = digested(builder, servers=("threads",))
     (standing,) = found.standings[THROUGHPUT.column]
     assert standing.lead is None
-    assert sentence(standing, found.sweep).startswith("threads, throughput: ")
+    rate = units.rate(standing.best.estimate.value)
+    assert sentence(standing, found.sweep) == f"threads answers {rate} at 16 connections"
 
 
 def test_a_mean_out_of_the_order_of_ratios_is_told(builder):

@@ -105,7 +105,7 @@ def test_single_trials_are_shown_without_an_interval(builder):
     assert any("a single trial, so there is no interval" in text for text in texts(figure))
 
 
-def test_a_metric_that_no_trial_knows_is_not_drawn_and_why_is_said(builder):
+def test_a_metric_that_no_trial_knows_is_not_drawn(builder):
     run = run_folder.load(
         builder.run(connections=(1, 16), change=lambda record: record["metrics"].pop("server_rss_max_bytes"))
     )
