@@ -160,12 +160,15 @@ def _figure(picture: gallery.Picture) -> Mapping[str, Any]:
 
 
 def _partial(run: Run) -> str:
-    """Say that the run did not get to its end; empty if it did."""
-    if run.info.get("state", State.COMPLETE) == State.COMPLETE:
+    """Say that the run did not get to its end, or not yet; empty if it did."""
+    state = run.info.get("state", State.COMPLETE)
+    if state == State.COMPLETE:
         return ""
     cells = set(zip(run.trials["server"], run.trials["workload"], strict=True))
     unseen = len(set(run.planned) - cells)
-    return f"partial: it was interrupted, and {unseen} of {len(run.planned)} cells have no trial"
+    why = "it is being written, or was killed" if state == State.RUNNING else "it was interrupted"
+    missing = f"{unseen} of {len(run.planned)} cells have no trial" if unseen else "every cell has a trial"
+    return f"partial: {why}, and {missing}"
 
 
 def _moment(iso: str | None) -> str:

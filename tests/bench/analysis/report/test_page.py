@@ -371,6 +371,12 @@ def test_a_published_run_without_its_records_gives_the_same_page_elsewhere(built
     assert (tmp_path / "out" / "here" / "plots" / "cpu.png").is_file()
 
 
+def test_a_run_that_is_being_written_is_not_called_interrupted(make_run):
+    run = make_run(rounds=1, info={"state": "running"})
+    page = report.render(run, rank(run), [])
+    assert "partial: it is being written, or was killed, and every cell has a trial" in page
+
+
 def test_a_run_that_was_interrupted_says_so(builder):
     builder.run(rounds=1, info={"state": "partial"})
     (gone,) = (path for path in (builder.folder / "trials").iterdir() if path.stem == "0008")
