@@ -121,7 +121,8 @@ def lines_of(cell: CellHistory, last: int, width: int) -> Iterator[str]:
 
 
 def _where(point: Point) -> str:
-    return "  ".join(filter(None, (point.started_at[:_DAY], point.commit[:_COMMIT] or point.run)))
+    day = "" if point.started_at == point.run else point.started_at[:_DAY]  # a run without a date is named once
+    return "  ".join(filter(None, (day, point.commit[:_COMMIT] or point.run)))
 
 
 def _conclude(cells: Sequence[CellHistory], code: ExitCode, console: Console) -> None:

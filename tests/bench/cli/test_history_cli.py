@@ -67,6 +67,14 @@ def test_a_server_that_became_slower_than_its_baseline_is_an_alarm(nightly, run)
     assert said.startswith("The newest level of a ratio is worse")
 
 
+def test_a_run_without_date_and_commit_is_named_once(nightly, run):
+    nightly([1.0] * 2, started_at=None, git=None)
+    lines = [line.split() for line in run()[1].splitlines()]
+    named = [words for words in lines if words and words[0].startswith("night-0")]
+    assert named
+    assert all(words[1][0].isdigit() for words in named)
+
+
 def test_a_machine_that_became_slower_is_no_alarm(nightly, run):
     """Ratios are level. The baseline has no ratio, and what it shows is not known to be the code's."""
     nightly([1.0] * 12, [1.0] * 6 + [1.3] * 6)
