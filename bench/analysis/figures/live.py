@@ -137,13 +137,15 @@ def _series(rows: pd.DataFrame, bins: int) -> list[list[float | bool | None]]:
 def by_load(ranking: Ranking) -> list[dict[str, Any]]:
     """Return for each metric and each panel with several loads its caption, its axis, and the points of each server.
 
-    The metric of the run's question is the first. Throughput is no result where all rates were given, and left out.
+    The metric of the run's question is the first. Throughput is no result where all rates were given, and left out, as
+    is what no cell knows.
     A point is its place along the axis, its mean, the bounds of its interval, whether the mean is a lower bound, and
     the launches behind it.
     """
     panels = [panel for panel in ranking.sweep.panels if len(panel.places) > 1]
     shown = sorted(ranking.sweep.metrics, key=lambda metric: metric is not ranking.question)
-    return [_panel(ranking, metric, panel) for metric in shown for panel in panels]
+    found = [_panel(ranking, metric, panel) for metric in shown for panel in panels]
+    return [one for one in found if one["series"]]
 
 
 def _panel(ranking: Ranking, metric: Metric, panel: Panel) -> dict[str, Any]:

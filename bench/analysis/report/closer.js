@@ -299,7 +299,7 @@
   section.querySelector("#closer-whole").addEventListener("click", () => look(null));
   section.querySelector("#closer-load").hidden = !given.by_load.length;
   section.querySelector("#closer-time").hidden = !given.over_time.length;
-  section.hidden = false;
+  section.hidden = !given.by_load.length && !given.over_time.length;
   document.addEventListener("change", (event) => { if (event.target.closest("#switches")) refresh(); });
   window.addEventListener("hashchange", () => { adopt(); refresh(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach(({ plot }) => plot.redraw()));

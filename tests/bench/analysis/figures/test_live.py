@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.run_folders import failed
 
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.figures import course, live
@@ -35,6 +36,10 @@ def test_a_moment_without_a_known_value_is_not_known():
     moments, _ = course.thinned(rows_of([1.0, np.nan, 3.0, 4.0]), {"c1": 4})
     assert live._series(moments, 4) == [[1, None, 3, 4]] * 3
     assert live._series(moments.drop(index=1), 4)[0] == [1, False, 3, 4]  # nothing was due, so the line goes on
+
+
+def test_what_no_cell_knows_has_no_empty_plot(make_run):
+    assert live.by_load(rank(make_run(rounds=1, change=failed))) == []
 
 
 def test_what_is_measured_in_slices_stands_beside_the_monitor(make_run):
