@@ -13,11 +13,14 @@ import time
 
 import psutil
 import pytest
+from helpers.agents import left_after
 from helpers.generator import ENVIRONMENT, clients, start_clients, wait_until
 
 from clients.workload import Workload
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+LOST_S = 5
+"""A keep-alive each second, three seconds without an answer, and one because this machine is busy."""
 QUIET = {"PYTHONWARNINGS": "default"}
 """Dask's own warnings are not ours to end with."""
 
@@ -117,7 +120,7 @@ def test_one_cluster_carries_load_after_load_and_goes_on_after_a_loss(echo_serve
             else:
                 go(process)
             words.append(heard(process))
-    assert [word for word, _ in words] == ["RESULT", "LOST", "RESULT"]
+    assert [word for word, _ in words] == ["RESULT", "LOST", "RESULT"], words
     assert words[1][1]["agent"] in found["agents"]
     for _, result in words[::2]:
         assert result["sent"] == result["replies"] + result["failed"] + result["in_flight"]
@@ -129,26 +132,30 @@ def keepers(process):
     return [one for one in below if "clients.agents.keeper" in one.cmdline()]
 
 
-@pytest.mark.parametrize("victim", ["worker", "keeper", "load"])
-def test_a_killed_part_of_an_agent_is_a_lost_agent(victim, echo_server):
+@pytest.mark.parametrize(
+    ("victim", "stage"), [("worker", "before GO"), *((part, "in the window") for part in ("worker", "keeper", "load"))]
+)
+def test_a_killed_part_of_an_agent_is_a_lost_agent(victim, stage, echo_server):
     process = start_clients(
         echo_server.address, "-c", 6, "-d", "60s", "--warmup", "0s", "--agents", "local:3", "--coordinated", env=QUIET
     )
     with process:
         try:
             assert process.stdout.readline() == "CONNECTED 6 6\n"
-            process.stdin.write(f"GO {time.monotonic_ns() + 10**9}\n")
-            process.stdin.flush()
+            if stage == "in the window":
+                said(process, f"GO {time.monotonic_ns() + 10**9}")
             if victim == "worker":
                 (chosen, *_) = [one.parent() for one in processes_below(process, "clients.agents.keeper")]
             else:
                 chosen, *_ = processes_below(process, "--share" if victim == "load" else "clients.agents.keeper")
             chosen.send_signal(signal.SIGKILL)
-            _, said = process.communicate(timeout=30)
+            assert process.stdout.read() == ""
+            why = process.stderr.read()
+            assert process.wait(30) == 4, why
         finally:
             process.kill()
-    assert "agent-lost: agent " in said
-    assert process.returncode == 4
+    assert why.startswith("clients: agent-lost: agent ")
+    assert len(why.splitlines()) == 1
 
 
 @pytest.mark.parametrize("victim", ["keeper", "load"])
@@ -170,7 +177,7 @@ def test_a_stopped_part_of_an_agent_is_a_lost_agent(victim, echo_server):
             if chosen.is_running():
                 chosen.kill()
     assert "agent-lost: agent " in said
-    assert process.returncode == 4
+    assert process.returncode == 4, said
     assert time.monotonic() - began_s < 15  # 2 s of load, 3 s of silence, and the cluster's end
 
 
@@ -197,7 +204,8 @@ def test_an_interrupt_ends_the_window_and_shows_what_was_measured(echo_server):
     assert "Traceback" not in said
 
 
-def test_no_load_is_left_when_the_coordinator_is_killed(echo_server):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_no_load_is_left_when_the_coordinator_is_lost(number, echo_server):
     process = start_clients(
         echo_server.address, "-c", 6, "-d", "60s", "--warmup", "0s", "--agents", "local:3", "--coordinated", env=QUIET
     )
@@ -206,8 +214,33 @@ def test_no_load_is_left_when_the_coordinator_is_killed(echo_server):
         process.stdin.write(f"GO {time.monotonic_ns() + 10**9}\n")
         process.stdin.flush()
         started = processes_below(process, "--share") + processes_below(process, "clients.agents.keeper")
-        process.kill()
-        assert psutil.wait_procs(started, timeout=10)[1] == []
+        process.send_signal(number)
+        try:
+            assert left_after(LOST_S, started) == []
+            if number == signal.SIGSTOP:
+                process.send_signal(signal.SIGCONT)
+                assert "agent-lost: agent " in process.communicate(timeout=30)[1]
+                assert process.returncode == 4
+        finally:
+            process.kill()
+
+
+def test_a_stopped_worker_is_no_part_of_a_load_and_lost_for_the_next(echo_server):
+    load = Workload(connections=4, warmup_s=0.1, duration_s=0.4)
+    asked = json.dumps({"address": echo_server.address, "workload": load.to_json(), "hlog": None, "tag": "t"})
+    with held("local:2") as (process, _):
+        said(process, asked)
+        go(process)
+        worker = keepers(process)[1].parent()
+        worker.suspend()
+        try:
+            words = [heard(process)]
+            said(process, asked)
+            words.append(heard(process))
+        finally:
+            worker.kill()
+    assert [word for word, _ in words] == ["RESULT", "LOST"], words
+    assert "does not answer within" in words[1][1]["said"]
 
 
 def test_a_survey_examines_each_agent():
