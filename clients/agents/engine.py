@@ -175,6 +175,7 @@ def workers_of(cluster: Cluster) -> Iterator[list[Worker]]:
 
 def _client(stack: ExitStack, cluster: Cluster) -> distributed.Client:
     if not cluster.is_local:
+        _check_certificate(cluster.address)
         try:
             return distributed.Client(cluster.address, timeout=REACH_S)
         except (OSError, ValueError, TypeError) as error:
@@ -197,6 +198,21 @@ def _client(stack: ExitStack, cluster: Cluster) -> distributed.Client:
         return distributed.Client(local)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _check_certificate(address: str) -> None:
+    """Raise WorkloadError if a cluster asks for a certificate, and Dask's configuration names none for us."""
+    if not address.startswith("tls://"):
+        return
+    try:
+        has_one = distributed.Security().get_connection_args("client").get("ssl_context") is not None
+    except OSError as error:
+        raise WorkloadError(f"Dask's certificate for {address} cannot be read: {error}") from error
+    if not has_one:
+        names = ", ".join(f"DASK_DISTRIBUTED__COMM__TLS__{name}" for name in ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY"))
+        raise WorkloadError(
+            f"{address} lets in who has a certificate, and Dask's configuration names none: set {names} to its files"
+        )
 
 
 def _host_of(address: str) -> str:

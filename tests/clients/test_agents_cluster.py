@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,8 +16,10 @@ import time
 import psutil
 import pytest
 from helpers.agents import left_after
+from helpers.checkout import CHECKOUT
 from helpers.generator import ENVIRONMENT, clients, start_clients, wait_until
 
+from clients.histogram import Histogram
 from clients.workload import Workload
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
@@ -44,9 +48,10 @@ def of_agents():
     return found
 
 
-def test_three_local_agents_share_one_load(echo_server):
+def test_three_local_agents_share_one_load(echo_server, tmp_path):
+    log = tmp_path / "agents.hlog"
     load = (echo_server.address, "-c", 7, "--rate", 3000, "--arrivals", "poisson", "-d", "1s", "--warmup", "0.2s")
-    run = clients(*load, "--agents", "local:3", "--json", env=QUIET)
+    run = clients(*load, "--agents", "local:3", "--json", "--hlog", log, "--tag", "all", env=QUIET)
     assert run.status == 0, run.err
     result = run.result
     assert result["sent"] == result["replies"] + result["failed"] + result["in_flight"]
@@ -55,6 +60,10 @@ def test_three_local_agents_share_one_load(echo_server):
     assert sum(one["replies"] for one in result["agents"]) == result["replies"]
     assert result["replies_per_s"] == pytest.approx(3000, rel=0.15)
     assert all(abs(one["agent_offset_ns"]) <= one["agent_clock_error_ns"] for one in result["agents"])
+    (line,) = [line for line in log.read_text().splitlines() if line.startswith("Tag=all.response,")]
+    logged = Histogram.decode(line.split(",")[-1])
+    assert logged.counts.sum() == result["replies"]
+    assert logged.percentile_ns(0.99) == pytest.approx(result["response_p99_ns"], rel=0.01)
 
 
 def processes_below(process, word):
@@ -275,9 +284,10 @@ def dask(role: str, *arguments: str, says: str, **variables: str):
 
 
 @contextlib.contextmanager
-def scheduler():
+def scheduler(*arguments: str, **variables: str):
     """Run a scheduler on this machine; yield its address."""
-    with dask("scheduler", "--host", "127.0.0.1", "--port", "0", says="Scheduler at:") as line:
+    where = ("--host", "127.0.0.1", "--port", "0")
+    with dask("scheduler", *where, *arguments, says="Scheduler at:", **variables) as line:
         yield line.split()[-1]
 
 
@@ -308,3 +318,35 @@ def test_a_worker_without_echobench_is_named_with_the_cure(echo_server, tmp_path
         run = clients(echo_server.address, "--agents", address, env=QUIET)
     assert run.status == 2
     assert "has no module clients.agents.engine: install the same echobench there" in run.err
+
+
+def test_a_worker_with_another_echobench_is_refused(echo_server, tmp_path):
+    shutil.copytree(CHECKOUT / "clients", tmp_path / "clients", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "clients" / "clock.py").open("a") as file:
+        file.write("# changed there\n")
+    with scheduler() as address, worker(address, PYTHONPATH=str(tmp_path)):
+        run = clients(echo_server.address, "--agents", address, env=QUIET)
+    assert run.status == 2
+    assert re.search(r"the worker tcp://127\.0\.0\.1:\d+ has echobench \w{12}, and this machine \w{12}", run.err)
+
+
+def test_a_cluster_with_certificates_lets_in_who_has_one(echo_server, tls_certificate):
+    key, certificate = map(str, tls_certificate)
+    tls = "DASK_DISTRIBUTED__COMM__TLS__"
+    ours = {f"{tls}CA_FILE": certificate, f"{tls}CLIENT__CERT": certificate, f"{tls}CLIENT__KEY": key}
+    theirs = {
+        f"{tls}{role}__{what}": path
+        for role in ("SCHEDULER", "WORKER")
+        for what, path in (("CERT", certificate), ("KEY", key))
+    }
+    load = (echo_server.address, "-c", 2, "-d", "0.3s", "--warmup", "0.1s", "--json")
+    with scheduler("--protocol", "tls", **ours, **theirs) as address, worker(address, **ours, **theirs):
+        assert address.startswith("tls://127.0.0.1:")
+        let_in = clients(*load, "--agents", address, env={**QUIET, **ours})
+        kept_out = clients(*load, "--agents", address, env=QUIET)
+        unread = clients(*load, "--agents", address, env={**QUIET, **ours, f"{tls}CA_FILE": "/no/such/file"})
+    assert let_in.status == 0, let_in.err
+    assert let_in["sent"] == let_in["replies"] + let_in["failed"] + let_in["in_flight"]
+    assert (kept_out.status, unread.status) == (2, 2)
+    assert "lets in who has a certificate, and Dask's configuration names none: set DASK_DIST" in kept_out.err
+    assert "cannot be read: " in unread.err
