@@ -80,9 +80,10 @@ class Metric:
 
     `since` is the version of the schema that brought the column. `title` heads a column of a table, `noun` stands in a
     sentence, and `axis` says in full what a figure shows. `claim` says what the best server does, and `claim_if_given`
-    says it where the rate was given; without them nothing is claimed. `log` asks for a logarithmic axis whatever the
-    range. `budget` is the slowdown that must not pass, as a fraction; a metric without one cannot decide a comparison.
-    `is_bounded_by_generator` says that a busy load generator lowers it.
+    says it where the rate was given; without them nothing is claimed. `alone` says the number of a server that has no
+    other beside it. `log` asks for a logarithmic axis whatever the range. `budget` is the slowdown that must not pass,
+    as a fraction; a metric without one cannot decide a comparison. `is_bounded_by_generator` says that a busy load
+    generator lowers it.
     """
 
     column: str
@@ -94,6 +95,7 @@ class Metric:
     axis: str = ""
     claim: str = ""
     claim_if_given: str = ""
+    alone: str = ""
     log: bool = False
     larger_is_better: bool = False
     is_bounded_by_generator: bool = False
@@ -126,6 +128,7 @@ THROUGHPUT = Metric(
     axis="correct replies per second",
     claim="echoes fastest",
     claim_if_given="keeps up best",
+    alone="answers {}",
     larger_is_better=True,
     is_bounded_by_generator=True,
     budget=0.05,
@@ -145,6 +148,7 @@ P50 = Metric(
     noun="median response time",
     axis="median of the response time",
     claim="has the lowest median",
+    alone="has a median response time of {}",
     log=True,
     budget=0.05,
     exported=Exported(
@@ -159,6 +163,7 @@ P99 = Metric(
     noun="p99 response time",
     axis="99th percentile of the response time",
     claim="has the lowest p99",
+    alone="has a p99 of {}",
     log=True,
     budget=0.25,
     exported=Exported(
@@ -176,6 +181,7 @@ CPU = Metric(
     noun="server CPU per reply",
     axis="server CPU time per correct reply",
     claim="needs the least CPU per reply",
+    alone="needs {} of CPU per reply",
     budget=0.03,
     exported=Exported(
         unit="us",
@@ -192,6 +198,7 @@ MEMORY = Metric(
     noun="memory",
     axis="largest resident set of the server",
     claim="takes the least memory",
+    alone="takes {} of memory",
     exported=Exported(unit="bytes", family="echobench_server_rss_max_bytes", help="Largest resident set."),
 )
 

@@ -28,7 +28,9 @@ def document(run: Run, found: Ranking) -> dict[str, Any]:
     rows = [
         (workload, row) for panel in found.sweep.panels for workload in panel.places for row in found.rows(workload)
     ]
-    about = {name: run.info.get(name) for name in ("state", "started_at", "machine", "interpreter", "git", "plan")}
+    about = {
+        name: run.info.get(name) for name in ("state", "started_at", "machine", "interpreter", "git", "load", "plan")
+    }
     whole: dict[str, Any] = plain(
         {
             "run": run.id,

@@ -50,7 +50,12 @@ def show(run: Run, found: Ranking, console: Console) -> None:
     below = f"Below a ratio: the geometric mean over trials, with its {level} interval."
     alone = f"Geometric means over trials, with their {level} intervals."
     console.print(below if found.ratios else alone, soft_wrap=wraps)
-    for line in [*remarks.comparison(found), *remarks.sharpness(found), remarks.wandering(wander(run, found))]:
+    for line in [
+        remarks.load_made(run),
+        *remarks.comparison(found),
+        *remarks.sharpness(found),
+        remarks.wandering(wander(run, found)),
+    ]:
         if line:
             console.print(line, markup=False, soft_wrap=wraps)
     for line, style in [

@@ -96,6 +96,7 @@ def _rendered(**values: Any) -> str:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["unbroken"] = unbroken
+    environment.filters["capital"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template("page.html.j2").render(words=WORDS, **values)
 
 

@@ -80,6 +80,17 @@ class Standing:
         """Whether each server is told from the one above it, in their order; the first is."""
         return {cell.server: told for cell, told in zip(self.cells, (True, *self.told_apart), strict=True)}
 
+    @property
+    def out_of_order(self) -> tuple[Cell, ...]:
+        """The cells whose mean is written as a better one than that of the cell above: their ratio is worse."""
+        sign = 1 if self.metric.larger_is_better else -1
+        return tuple(
+            below
+            for above, below in pairwise(self.cells)
+            if sign * below.estimate.value > sign * above.estimate.value
+            and self.metric.words(below.estimate.value) != self.metric.words(above.estimate.value)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Ranked:

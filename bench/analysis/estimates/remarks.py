@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.estimates.ratios import Ratio
     from bench.analysis.estimates.wander import Wander
+    from bench.analysis.runs.run_folder import Run
     from bench.metrics import Metric
 
 LEVEL_SIGN = "\N{ALMOST EQUAL TO}"
@@ -28,6 +29,9 @@ LEVEL_SIGN = "\N{ALMOST EQUAL TO}"
 
 LEVEL_WHY = "the interval of their ratio holds 1, or its number is only a lower bound"
 """Why two servers are not told apart."""
+
+BY_RATIO = "Rows stand in the order of their ratios, in which what the machine did cancels."
+"""Said where the order of the means is another."""
 
 TEACHING = "Grey: it shows a model or a limit. It is there to learn from, and not to be chosen for a service."
 """Said where servers that teach are shown."""
@@ -74,7 +78,18 @@ def comparison(ranking: Ranking) -> list[str]:
             f"Where {ranking.baseline} has no number, servers are ranked by their ratio to {units.listed(other)}."
         )
     sign = f"{LEVEL_SIGN} marks a server that is not told from the one above it: {LEVEL_WHY}."
-    return [*said, sign, *_solo(ranking)]
+    return [*said, sign, *_order(ranking), *_solo(ranking)]
+
+
+def load_made(run: Run) -> str:
+    """Say how many agents made each load and whether it passed a network; nothing if one generator made it here."""
+    load = run.info.get("load") or {}
+    network = "passed a network" if load.get("over_network") else ""
+    agents = load.get("agents") or run.agents["agent"].nunique()
+    if not agents:
+        return f"The load {network}." if network else ""
+    made = f"{units.plural(agents, 'agent')} {'made' if agents == 1 else 'shared'} each load"
+    return f"{made}, which {network}." if network else f"{made}."
 
 
 def sharpness(ranking: Ranking) -> list[str]:
@@ -107,6 +122,18 @@ def pairings(ratios: Iterable[Ratio]) -> str:
 def _number(counts: set[int], unit: str) -> str:
     low, high = min(counts), max(counts)
     return units.plural(high, unit) if low == high else f"{low} to {units.plural(high, unit)}"
+
+
+def _order(ranking: Ranking) -> list[str]:
+    """Say which rows stand below one whose mean is worse, since rows are placed by their ratios; nothing if none."""
+    surprising = [
+        f"{cell.server} {ranking.sweep.phrase(standing.panel, cell.x)}"
+        for standing in ranking.standings[ranking.question.column]
+        for cell in standing.out_of_order
+    ]
+    if not surprising:
+        return []
+    return [f"{BY_RATIO} So the row above has a worse mean, but a better ratio: {units.listed(surprising)}."]
 
 
 def _solo(ranking: Ranking) -> list[str]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from bench import units
 
 if TYPE_CHECKING:
-    from bench.analysis.estimates.cells import Sweep
+    from bench.analysis.estimates.cells import Cell, Sweep
     from bench.analysis.estimates.ranking import Standing
+    from bench.metrics import Metric
 
 
 def sentence(standing: Standing, swept: Sweep) -> str:
@@ -19,14 +20,21 @@ def sentence(standing: Standing, swept: Sweep) -> str:
     """
     if standing.is_overloaded and standing.carried is not None:
         return standing.carried.sentence(swept.place(standing.panel, standing.best.x))
-    best, ratio = standing.best, standing.ratios[0]
+    best, ratio, where = standing.best, standing.ratios[0], swept.phrase(standing.panel, standing.best.x)
+    if standing.runner_up is None:
+        return f"{best.server} {standing.metric.alone.format(bounded(standing.metric, best))} {where}"
     bound = "at least " if best.lower_bound else ""
-    value = f"{standing.metric.words(best.estimate.value)} {swept.phrase(standing.panel, best.x)}"
+    value = f"{standing.metric.words(best.estimate.value)} {where}"
     if standing.baseline in (best.server, *standing.level_with) or math.isnan(ratio.estimate.value):
         return f"{claim(standing, swept)}: {bound}{value}"
     factor = f"{units.ratio(ratio.estimate.value)} \N{MULTIPLICATION SIGN} {standing.baseline}, "
     both = f"{bound}{factor}{value}" if ratio.is_lower_bound else f"{factor}{bound}{value}"
     return f"{claim(standing, swept)}: {both}"
+
+
+def bounded(metric: Metric, cell: Cell) -> str:
+    """Write the number of a cell, with `at least` if the load generator was the limit."""
+    return f"{'at least ' if cell.lower_bound else ''}{metric.words(cell.estimate.value)}"
 
 
 def claim(standing: Standing, swept: Sweep) -> str:

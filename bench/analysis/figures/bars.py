@@ -38,7 +38,7 @@ def bars_figure(
     panels: Mapping[str, Sequence[Cell]], shown: Quantity, theme: Theme, styles: Mapping[str, Style]
 ) -> Figure:
     """Draw a panel for every caption, with a row for each of its cells, which are among those of `shown`."""
-    body = sum(_ROW * len(rows) + _PANEL_GAP for rows in panels.values()) - 0.2
+    body = sum(_ROW * len(rows) + _PANEL_GAP for rows in panels.values()) - (0.05 if len(panels) > 1 else 0.2)
     page = Page(shown.words(False), theme, body=body)
     left = (
         text_width(page.figure, [_name(cell, shown) for rows in panels.values() for cell in rows], size=LABEL_POINTS)

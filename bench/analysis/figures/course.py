@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 CELL = ["server", "workload"]
 
 
+LOAD_TIME, WALL_TIME = "of load", "by the clock"
+"""The two times that a figure may count: those of a server's own slices, put end to end, or those of the wall."""
+
+
+def clock_of(run: Run, time: str) -> str:
+    """Say in a sentence which of the two a figure counts; nothing if no server had turns, since they are one then."""
+    if run.slices.empty:
+        return ""
+    if time == LOAD_TIME:
+        return "From left to right: seconds of load on this server, without the turns of the others in its block."
+    return "From left to right: seconds of the window by the clock, with the turns of the others in its block."
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """A quantity that is followed through the window: its key, what it is, and its unit (a key of `live.STEPS`).

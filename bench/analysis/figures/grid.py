@@ -34,6 +34,7 @@ _COLUMN_GAP = 0.16
 _HEAD = 0.48
 _FOOT = 0.3
 _TICKS_WIDTH = 0.55
+_REMARK_LIFT = 0.075  # the middle of the words: they lie on no line of the picture
 _TICK_POINTS = 7.5
 
 
@@ -92,7 +93,7 @@ class Grid:
     def remark(self, cell: Cell, text: str) -> None:
         """Write above the right end of a cell's picture."""
         box = self.box(cell)
-        self.write(box.x1, box.y0 - 0.03, text, size=7, ha="right", label=f"{cell.server}: remark")
+        self.write(box.x1, box.y0 - _REMARK_LIFT, text, size=7, ha="right", label=f"{cell.server}: remark")
 
     def frame(
         self, ranking: Ranking, caption: str, *, foot: tuple[str, str], ticks: Iterable[tuple[float, str]] = ()

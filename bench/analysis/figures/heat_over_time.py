@@ -50,11 +50,11 @@ def heat_over_time_figure(run: Run, ranking: Ranking, theme: Theme, styles: Mapp
     low, high = float(rows["low"].min()), float(rows["high"].max())
     edges = np.geomspace(low, max(high, low * 2), BANDS + 1)
     found = {(str(server), str(workload)): _shares(here, edges, end_s, most) for (server, workload), here in cells}
-    page = Page(_words(ranking, rows, most), theme, body=height * len(panels))
+    page = Page(_words(run, ranking, rows, most), theme, body=height * len(panels))
     ticks = [(0.0, units.duration(float(edges[0]))), (1.0, units.duration(float(edges[-1])))]
     for number, panel in enumerate(panels):
         grid = Grid(page, panel, styles, top=number * height)
-        grid.frame(ranking, capital(panel.label), foot=("0", f"{end_s:.2g} s"), ticks=ticks)
+        grid.frame(ranking, capital(panel.label), foot=("0", f"{end_s:.2g} s {course.WALL_TIME}"), ticks=ticks)
         for cell in next(iter(ranking.cells.values())):
             if cell.workload in panel.places:
                 shares = found.get((cell.server, cell.workload))
@@ -89,7 +89,7 @@ def _shares(here: pd.DataFrame, edges: NDArray[np.float64], end_s: float, most: 
     return np.cumsum(steps, axis=1)[:, :BANDS] / np.maximum(slices, 1)
 
 
-def _words(ranking: Ranking, rows: pd.DataFrame, most: int) -> Words:
+def _words(run: Run, ranking: Ranking, rows: pd.DataFrame, most: int) -> Words:
     """Say by how much the median moves within the window, in the cell where it moves most, and what a column is."""
     window = rows.groupby("workload")["at_s"].transform("max") * (1 + 1e-9)
     thirds = rows.assign(third=(rows["at_s"] / window * _THIRDS).astype(int))
@@ -104,4 +104,5 @@ def _words(ranking: Ranking, rows: pd.DataFrame, most: int) -> Words:
         " response time, on one logarithmic scale. A slice marks what lies from its median to its p99. Darkest: nine of"
         " ten slices of the moment; then half, a tenth, and palest a single one."
     )
-    return Words(title, " ".join([*shared_load(ranking), reading]))
+    clock = course.clock_of(run, course.WALL_TIME)
+    return Words(title, " ".join(filter(None, [*shared_load(ranking), reading, clock])))

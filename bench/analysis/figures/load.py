@@ -41,8 +41,10 @@ _DODGE_POINTS = 1.6
 _DODGE_MOST_POINTS = 11
 
 
-def metric_figure(ranking: Ranking, metric: Metric, theme: Theme, styles: Mapping[str, Style]) -> Figure:
-    """Draw a metric of every cell of a run, in its own unit."""
+def metric_figure(ranking: Ranking, metric: Metric, theme: Theme, styles: Mapping[str, Style]) -> Figure | None:
+    """Draw a metric of every cell of a run, in its own unit. None if no cell has a number: there is no axis for it."""
+    if all(cell.missing for cell in ranking.cells[metric.column]):
+        return None
     return _figure(ranking, quantity.values(ranking, metric), theme, styles)
 
 

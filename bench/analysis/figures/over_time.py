@@ -16,7 +16,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 
 from bench import units
 from bench.analysis.figures.canvas import Page, Words
-from bench.analysis.figures.course import CELL, points, thinned, usual_points
+from bench.analysis.figures.course import CELL, LOAD_TIME, WALL_TIME, clock_of, points, thinned, usual_points
 from bench.analysis.figures.grid import Grid, grid_height, pieces
 from bench.analysis.figures.words import capital, shared_load
 from bench.experiment.doubts import Doubt
@@ -46,6 +46,8 @@ _METRICS = {"throughput": THROUGHPUT, "p99": P99, "cpu": CPU}
 MOST_POINTS = 10_000
 """Points of fine lines in a figure, about 0.2 MB of SVG. With more, bands are drawn, of half as many moments."""
 
+_CLOCKS = {"throughput": LOAD_TIME, "p99": LOAD_TIME, "cpu": WALL_TIME}
+
 _MOMENTS = 60
 _FEWEST_MOMENTS = 8
 _MOST_SHARE = 3.0  # a burst beyond three times the mean is cut
@@ -66,7 +68,8 @@ class _Scale:
 def courses(run: Run, course: Course) -> pd.DataFrame:
     """Return a row per slice of a measured trial: server, workload, trial, slice, at_s (its middle), end_s, value.
 
-    `slice` counts from 0 in each trial. A slice shorter than half a usual one, at the end of a window, is left out.
+    `at_s` and `end_s` are seconds of load, or for `cpu` by the clock. `slice` counts from 0 in each trial. A slice
+    shorter than half a usual one, at the end of a window, is left out.
     """
     if course == "cpu":
         rows = points(run)["server"].sort_values(["trial", "at_s"], ignore_index=True)
@@ -110,7 +113,7 @@ def time_figure(run: Run, ranking: Ranking, course: Course, theme: Theme, styles
         grid = Grid(page, panel, styles, top=number * height)
         ticks = [((tick - scale.low) / (scale.high - scale.low), scale.text(tick)) for tick in scale.ticks]
         caption = capital(panel.label)
-        grid.frame(ranking, caption, foot=("0", f"{scale.end_s:.2g} s"), ticks=ticks)
+        grid.frame(ranking, caption, foot=("0", f"{scale.end_s:.2g} s {_CLOCKS[course]}"), ticks=ticks)
         here = [cell for cell in ranking.cells[metric.column] if cell.workload in panel.places]
         grid.rules([cell for cell in here if (cell.server, cell.workload) in drawn], [share for share, _ in ticks])
         for cell in here:
@@ -211,19 +214,24 @@ def _words(
     fine = "Fine line: one trial; bold: their median."
     if is_banded:
         fine = "Band: from the lowest to the highest of all trials; line: their median."
+
+    def words(title: str, reading: str) -> Words:
+        said = [*shared_load(ranking), reading, clock_of(run, _CLOCKS[course]), fine]
+        return Words(title, " ".join(filter(None, said)))
+
     if course == "throughput":
         drifted, measured = _unsteady(run).total(), len(run.measured)
         title = f"{drifted} of {measured} trials drifted within their window"
         if not drifted:
             title = f"The rate held within the window in all {measured} trials"
         reading = "Throughput at each moment as a share of its trial's mean. A steady server is a level line."
-        return Words(title, " ".join([*shared_load(ranking), reading, fine]))
+        return words(title, reading)
     if course == "cpu":
         used = {cell: float(median["value"].median()) for cell, median in medians.items()}
         server, workload = max(used, key=used.__getitem__)
         title = f"The busiest server uses {used[server, workload]:.2g} cores: {server} {_where(ranking, workload)}"
         reading = "Cores that the server uses while it has load: from its slices in a block, else from the monitor."
-        return Words(title, " ".join([*shared_load(ranking), reading, fine]))
+        return words(title, reading)
     moved = {cell: float(np.ptp(median["value"])) for cell, median in medians.items()}
     server, workload = max(moved, key=moved.__getitem__)
     title = (
@@ -231,7 +239,7 @@ def _words(
         f" {server} {_where(ranking, workload)}"
     )
     reading = "p99 of the response time at each moment, relative to the median of its trial."
-    return Words(title, " ".join([*shared_load(ranking), reading, fine]))
+    return words(title, reading)
 
 
 def _where(ranking: Ranking, workload: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.analysis.estimates import remarks
-from bench.analysis.figures import dots
+from bench.analysis.figures import dots, titles
 from bench.analysis.figures.scale import ratio_scale, value_scale
 from bench.analysis.figures.words import metric_words, ratio_words
 
@@ -58,7 +58,7 @@ def values(ranking: Ranking, metric: Metric) -> Quantity:
     found = _ranked(ranking, metric, ranking.cells[metric.column])
 
     def words(upwards: bool) -> Words:
-        said = metric_words(ranking, metric, upwards=upwards)
+        said = metric_words(ranking, metric, titles.of_values(ranking, metric), upwards=upwards)
         signs = _signs(ranking, found, frozenset() if upwards else level)
         return replace(said, notes=(*said.notes, *signs, *scale.notes(found), *dots.notes(found)))
 
@@ -90,6 +90,7 @@ def ratios(
     if not any(cell.server != ranking.baseline for cell in shown):
         return None
 
+    title = titles.of_forest(ranking, metric) if set_apart else titles.of_ratios(ranking, metric)
     level = _level((ranking.choices if set_apart else ranking.standings)[metric.column])
 
     def text(cell: Cell) -> str:
@@ -103,7 +104,7 @@ def ratios(
         relative = tuple(sorted(relative, key=lambda cell: cell.server in ranking.teaching))
 
     def words(upwards: bool) -> Words:
-        said = ratio_words(ranking, metric, relative, upwards=upwards)
+        said = ratio_words(ranking, metric, title, relative, upwards=upwards)
         signs = _signs(ranking, relative, frozenset() if upwards else level)
         return replace(said, notes=(*said.notes, *signs, *dots.notes(relative)))
 

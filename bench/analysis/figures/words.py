@@ -1,4 +1,4 @@
-"""The words of a figure: the answer as title, how to read it as subtitle, what is missing as notes. Draws nothing."""
+"""The words of a figure: its title, how to read it as subtitle, what is missing as notes. Draws nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.analysis.estimates.cells import LEVEL
-from bench.analysis.estimates.remarks import pairings, unknown
-from bench.analysis.estimates.sentences import sentence
+from bench.analysis.estimates.remarks import pairings
 from bench.analysis.figures.canvas import Words
 
 if TYPE_CHECKING:
@@ -19,21 +18,19 @@ if TYPE_CHECKING:
     from bench.metrics import Metric
 
 
-def metric_words(ranking: Ranking, metric: Metric, *, upwards: bool = True) -> Words:
+def metric_words(ranking: Ranking, metric: Metric, title: str, *, upwards: bool = True) -> Words:
     """Return the words of a figure that shows one metric of every cell. More is `upwards`, or else to the right."""
     found = ranking.cells[metric.column]
-    standing = ranking.headline(metric)
     notes = _notes(found, ranking, arrow="\N{UPWARDS ARROW}" if upwards else "\N{RIGHTWARDS ARROW}")
     return Words(
-        title=sentence(standing, ranking.sweep) if standing else f"{metric.title}: {unknown(ranking, metric)[0]}",
+        title=title,
         subtitle=" ".join([f"{capital(metric.axis)}.", *shared_load(ranking), _reading(found)]),
         notes=tuple(notes),
     )
 
 
-def ratio_words(ranking: Ranking, metric: Metric, shown: Iterable[Cell], *, upwards: bool) -> Words:
-    """Return title, subtitle and notes of a figure that shows ratios of a metric to the baseline, of some cells."""
-    standing = ranking.headline(metric)
+def ratio_words(ranking: Ranking, metric: Metric, title: str, shown: Iterable[Cell], *, upwards: bool) -> Words:
+    """Return the words of a figure that shows ratios of a metric to the baseline, of some cells."""
     keys = [(metric.column, cell.workload, cell.server) for cell in shown]
     ratios = [ranking.ratios[key] for key in keys if key in ranking.ratios]
     level = units.share(LEVEL)
@@ -48,7 +45,7 @@ def ratio_words(ranking: Ranking, metric: Metric, shown: Iterable[Cell], *, upwa
             f"The load generator was the limit with {ranking.baseline} too: the true ratios to it are not known."
         )
     return Words(
-        title=sentence(standing, ranking.sweep) if standing else metric.title,
+        title=title,
         subtitle=" ".join(
             [
                 f"{capital(metric.noun)} as a ratio to that of {ranking.baseline}: {better}.",

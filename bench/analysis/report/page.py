@@ -27,7 +27,7 @@ from bench.analysis.report.closer import closer
 from bench.analysis.report.raw import of_run
 from bench.analysis.report.servers import servers
 from bench.analysis.report.tables import commands, doubts, facts, failures, leads, load_tables, plan_text
-from bench.analysis.report.words import alone, answer, limits, scope
+from bench.analysis.report.words import alone, answer, limits, scope, undrawn
 from bench.analysis.runs import run_folder
 from bench.errors import unwritable
 from bench.experiment.model import Status
@@ -110,7 +110,7 @@ def render(
         choices=chosen,
         breaking=breaking(run, found),
         alone=alone(found),
-        scope=scope(found),
+        scope=scope(run, found),
         limits=limits(found),
         servers=servers(run, found, folder),
         raw=of_run(folder),
@@ -131,6 +131,7 @@ def render(
             for place, one in enumerate(others)
         ],
         plots=[_figure(picture) for picture in sorted(drawn, key=lambda picture: picture.name not in first)],
+        undrawn=undrawn(found),
         comparison=remarks.comparison(found),
         wandering=remarks.wandering(wander(run, found)),
         level_sign=remarks.LEVEL_SIGN,
@@ -159,12 +160,15 @@ def _figure(picture: gallery.Picture) -> Mapping[str, Any]:
 
 
 def _partial(run: Run) -> str:
-    """Say that the run did not get to its end; empty if it did."""
-    if run.info.get("state", State.COMPLETE) == State.COMPLETE:
+    """Say that the run did not get to its end, or not yet; empty if it did."""
+    state = run.info.get("state", State.COMPLETE)
+    if state == State.COMPLETE:
         return ""
     cells = set(zip(run.trials["server"], run.trials["workload"], strict=True))
     unseen = len(set(run.planned) - cells)
-    return f"partial: it was interrupted, and {unseen} of {len(run.planned)} cells have no trial"
+    why = "it is being written, or was killed" if state == State.RUNNING else "it was interrupted"
+    missing = f"{unseen} of {len(run.planned)} cells have no trial" if unseen else "every cell has a trial"
+    return f"partial: {why}, and {missing}"
 
 
 def _moment(iso: str | None) -> str:

@@ -100,10 +100,10 @@ class DoubtRow:
 
 @dataclass(frozen=True, slots=True)
 class FailedTrials:
-    """Trials of a cell that ended in the same way: their numbers, and the sentence with the tail of the log."""
+    """Trials of a server that ended alike: under which workloads, their numbers, the sentence with the log's tail."""
 
     server: str
-    workload: str
+    workloads: str
     status: str
     trials: str
     detail: str
@@ -154,6 +154,9 @@ def _text(ranking: Ranking, metric: Metric, cell: Cell, best: set[tuple[str, str
     bounds, relative = interval(metric, cell), remarks.relative(ranking, metric, cell)
     is_best = (metric.column, cell.workload, cell.server) in best
     first, below = (relative, f"{value} {bounds}") if relative else (value, bounds)
+    standing = ranking.standing(metric, cell.workload)
+    if metric is ranking.question and standing is not None and cell in standing.out_of_order:
+        below += " placed by its ratio"
     return CellText(first, below, is_best, cell.estimate.value)
 
 
@@ -210,15 +213,21 @@ def doubts(run: Run) -> list[DoubtRow]:
 
 
 def failures(run: Run) -> list[FailedTrials]:
-    """Return the trials that were not measured, those of a cell that ended alike together."""
+    """Return the trials that were not measured, those of a server that ended alike together."""
     failed = run.trials[run.trials["status"] != Status.MEASURED]
     columns = failed[["server", "workload", "status", "status_detail", "trial"]].itertuples(index=False)
-    alike: defaultdict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    alike: defaultdict[tuple[str, str, str], list[tuple[str, int]]] = defaultdict(list)
     for server, workload, status, detail, trial in columns:
-        alike[server, workload, status, detail].append(str(trial))
+        alike[server, status, detail].append((workload, trial))
     return [
-        FailedTrials(server, workload, status, ", ".join(numbers), cut_lines(detail))
-        for (server, workload, status, detail), numbers in alike.items()
+        FailedTrials(
+            server,
+            units.listed(workload for workload, _ in found),
+            status,
+            ", ".join(str(trial) for _, trial in found),
+            cut_lines(detail),
+        )
+        for (server, status, detail), found in alike.items()
     ]
 
 

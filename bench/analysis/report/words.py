@@ -8,11 +8,12 @@ from bench import metrics, units
 from bench.analysis.estimates import remarks
 from bench.analysis.estimates.sentences import claim, sentence
 from bench.analysis.figures.words import capital
-from bench.metrics import THROUGHPUT
+from bench.metrics import P50, THROUGHPUT
 
 if TYPE_CHECKING:
     from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranking, Standing
+    from bench.analysis.runs.run_folder import Run
     from bench.metrics import Metric
     from bench.stats import Estimate
 
@@ -22,21 +23,23 @@ def answer(ranking: Ranking) -> tuple[str, list[str]]:
     standing = ranking.headline(ranking.question)
     if standing is None:
         why, cure = remarks.unknown(ranking, ranking.question)
-        is_nothing = ranking.baseline is None
-        title = capital(why) if is_nothing else f"{ranking.question.title}: {why}"
-        return title, [cure]
+        if ranking.baseline is None:  # the page says what to do where its first plot would be
+            return capital(why), []
+        return f"{ranking.question.title}: {why}", [cure]
     title, said = sentence(standing, ranking.sweep), [_price(ranking, standing)]
     if not standing.is_overloaded:
         said = [_lead(standing), _unknown(standing), *said, _others(ranking, standing)]
     return title, [words for words in said if words]
 
 
-def scope(ranking: Ranking) -> str:
-    """Say what was measured, and that it is not the reader's own service."""
+def scope(run: Run, ranking: Ranking) -> str:
+    """Say what was measured, who made the load, and that it is not the reader's own service."""
+    made = remarks.load_made(run)
     shared = f" ({ranking.sweep.shared})" if ranking.sweep.shared else ""
     return (
         f"What was measured is an echo{shared}: the server sends back what it gets, and does no work of its own. Your"
         " service does, so its servers will differ less than these."
+        f"{f' {made}' if made else ''}"
     )
 
 
@@ -49,6 +52,18 @@ def alone(ranking: Ranking) -> str:
         f"{server} is the only server of this run, so nothing here is compared. The page says what it reaches at each"
         " load, what a reply costs, and how that differs from launch to launch. With a second --server it compares."
     )
+
+
+def undrawn(ranking: Ranking) -> list[str]:
+    """Say of which metrics there is no plot, why, and what to do; nothing if each has a number to draw."""
+    gone = [
+        metric
+        for metric in ranking.sweep.metrics
+        if metric is not P50 and all(cell.missing for cell in ranking.cells[metric.column])
+    ]
+    if ranking.baseline is None:
+        return [f"There is no plot, because {'. '.join(remarks.unknown(ranking, ranking.question))}"]
+    return [f"There is no plot of the {metric.noun}: {'. '.join(remarks.unknown(ranking, metric))}" for metric in gone]
 
 
 def limits(ranking: Ranking) -> list[str]:

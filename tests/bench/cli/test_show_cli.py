@@ -7,10 +7,12 @@ import json
 import re
 
 import pytest
+from helpers.agent_rows import shared_by
 from helpers.run_folders import ARTICLE, mishaps
 from rich.console import Console
 
 from bench.analysis.estimates.ranking import rank
+from bench.analysis.report.words import scope
 from bench.analysis.runs import run_folder
 from bench.cli.estimates_table import print_estimates
 from bench.cli.show import show
@@ -41,6 +43,29 @@ def test_a_run_is_shown_with_its_ranking_doubts_and_machine(builder, run):
     assert "generators c1000: server-died: exit status 1" in said
     assert "Machine: Test CPU, 2 CPUs, 8 GiB, Linux 6.1." in said
     assert "Code: 0123abcd." in said
+
+
+@pytest.mark.parametrize(
+    ("load", "made"),
+    [
+        ({"agents": 2, "over_network": True}, "2 agents shared each load, which passed a network."),
+        ({"agents": 1, "over_network": False}, "1 agent made each load."),
+        ({"agents": 0, "over_network": True}, "The load passed a network."),
+        (None, "2 agents shared each load."),  # as agents.parquet of a run without this field has it
+    ],
+)
+def test_who_made_the_load_is_said(builder, run, load, made):
+    change = shared_by(("0@a", "1@b")) if load is None else lambda record: None
+    folder = builder.run(connections=(16,), rounds=1, change=change, info={"load": load} if load else {})
+    assert made in run(folder)[1].splitlines()
+    assert json.loads(run(folder, "--json")[1])["load"] == load
+    read = run_folder.load(folder)
+    assert scope(read, rank(read)).endswith(made)
+
+
+def test_a_load_of_one_generator_here_is_no_news(builder, run):
+    folder = builder.run(connections=(16,), rounds=1, info={"load": {"agents": 0, "over_network": False}})
+    assert not re.search("agent|network|each load", run(folder)[1])
 
 
 def test_programs_get_the_same_numbers_as_json(builder, run):

@@ -218,6 +218,8 @@ def test_the_page_has_the_verdict_and_every_pair_and_needs_nothing_else(tmp_path
     assert not re.search(r"<script|@import|url\(|http", html)
     assert found.text.count(made.headline) == 2, "in the title and first on the page"
     assert "new <b> against old" in found.text
+    assert found.text.count("a dot is one pair") == 1, "how to read a picture is said once for all"
+    assert not re.search(r"(INCONCLUSIVE|REGRESSED|OK)( \(shown only\))?\. [a-z]", found.text)
     assert not re.search(r"\d %", re.sub(r"<title>.*?</title>|<td.*?</td>|<svg.*?</svg>", "", html, flags=re.DOTALL))
     pairs = made.comparison.cells[0].metrics[0].pairs
     assert found.classes.count("pair") == 2 * pairs
@@ -236,7 +238,7 @@ def test_the_forest_has_each_pair_where_its_ratio_lies(tmp_path):
 def test_a_page_of_what_could_not_begin_says_why():
     found = Page(page_of_failure(failure(NoBaselineError("no revision <gone>")), "echobench regress"))
     assert "NO-BASELINE: nothing was measured" in found.text
-    assert "no revision <gone>" in found.text
+    assert "No revision <gone>" in found.text
     assert found.open == []
 
 

@@ -5,8 +5,11 @@ import pytest
 from helpers.run_folders import failed, saturated
 from scipy import stats
 
+from bench import units
 from bench.analysis.estimates.ranking import rank
+from bench.analysis.estimates.remarks import comparison
 from bench.analysis.estimates.sentences import claim, sentence
+from bench.analysis.report.tables import load_tables
 from bench.analysis.runs import run_folder
 from bench.metrics import CPU, THROUGHPUT
 
@@ -111,7 +114,27 @@ def test_a_server_alone_is_compared_with_nobody(builder):
     found = digested(builder, servers=("threads",))
     (standing,) = found.standings[THROUGHPUT.column]
     assert standing.lead is None
-    assert sentence(standing, found.sweep).startswith("threads, throughput: ")
+    rate = units.rate(standing.best.estimate.value)
+    assert sentence(standing, found.sweep) == f"threads answers {rate} at 16 connections"
+
+
+def test_a_mean_out_of_the_order_of_ratios_is_told(builder):
+    speeds = rates(coroutines=[10_000, 10_000, 40_000], threads=[11_000, 11_000, 0])
+
+    def change(record):
+        speeds(record)
+        if (record["trial"]["server"]["name"], record["trial"]["round"]) == ("threads", 3):
+            failed(record)
+
+    run = run_folder.load(builder.run(connections=(16,), change=change))
+    found = rank(run)
+    (standing,) = found.standings[THROUGHPUT.column]
+    assert [cell.server for cell in standing.cells] == ["threads", "coroutines"]
+    assert [cell.server for cell in standing.out_of_order] == ["coroutines"]
+    said = "So the row above has a worse mean, but a better ratio: coroutines at 16 connections."
+    assert said in " ".join(comparison(found))
+    (table,) = load_tables(run, found)
+    assert ["placed by its ratio" in row.entries[0].below for row in table.rows] == [False, True]
 
 
 def test_less_is_better_but_for_throughput(article_ranking):

@@ -18,6 +18,7 @@ from bench.analysis.figures.over_time import time_figure
 from bench.analysis.figures.palette import LIGHT, styles
 from bench.analysis.figures.scale import CUT, value_scale
 from bench.analysis.figures.tail import spectrum_figure
+from bench.analysis.report.words import undrawn
 from bench.analysis.runs import run_folder
 from bench.analysis.runs.spectrum import spectra
 from bench.metrics import CPU, MEMORY, P99, TABLE, THROUGHPUT
@@ -103,17 +104,15 @@ def test_single_trials_are_shown_without_an_interval(builder):
     assert any("a single trial, so there is no interval" in text for text in texts(figure))
 
 
-def test_a_metric_that_no_trial_knows_is_all_crosses(builder):
+def test_a_metric_that_no_trial_knows_is_not_drawn(builder):
     run = run_folder.load(
         builder.run(connections=(1, 16), change=lambda record: record["metrics"].pop("server_rss_max_bytes"))
     )
-    figure = drawn(rank(run), MEMORY)
-    assert len(points(figure, "threads: missing")) == 2
-    assert figure.texts[0].get_text() == "Memory: not known of any server"
-    assert any(
-        "coroutines (not known) at 1 and 16; threads (not known) at 1 and 16 connections" in text
-        for text in texts(figure)
-    )
+    assert drawn(rank(run), MEMORY) is None
+    assert drawn(rank(run), THROUGHPUT) is not None
+    assert undrawn(rank(run)) == [
+        "There is no plot of the memory: not known of any server. The table has what is known."
+    ]
 
 
 def test_value_scale_is_linear_from_zero_unless_range_or_metric_asks_otherwise(article_ranking, builder):
@@ -244,8 +243,6 @@ def test_a_server_has_one_colour_and_marker_in_every_figure(article_run, article
         assert {line.get_marker() for line in means} == {style.marker}
 
 
-def test_a_run_without_any_reply_still_has_its_plots_of_crosses(builder):
+def test_a_run_without_any_reply_has_no_empty_plot(builder):
     run = run_folder.load(builder.run(connections=(1, 16), rounds=1, change=failed))
-    found = gallery.draw(run, rank(run))
-    assert [plot.name for plot in found] == ["throughput", "cpu", "p99", "memory"]
-    assert found[0].title == "Throughput: no trial could be measured"
+    assert gallery.draw(run, rank(run)) == []

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.block_run import BlockRun
 from helpers.run_folders import texts
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
@@ -87,6 +88,19 @@ def test_cpu_over_time_is_what_the_monitor_sampled(make_run):
     assert lines["coroutines c1: median"].get_ydata() == pytest.approx([0.5] * 4)
     assert "The busiest server uses 1.8 cores: threads at 1" in texts(figure)[0]
     assert {"0 cores", "1 core"} <= set(texts(figure))
+
+
+def test_a_figure_over_time_says_whether_it_counts_load_or_the_clock(article_run, article_ranking, tmp_path):
+    model = BlockRun(speeds={"threads": 1e4, "coroutines": 2e4}, blocks=2, passes=5)
+    run = run_folder.load(model.write(tmp_path / "run"))
+    with drawing_style():
+        solo = time_figure(article_run, article_ranking, "throughput", LIGHT, styles(article_ranking.servers))
+        turns = time_figure(run, rank(run), "cpu", LIGHT, styles(("coroutines", "threads")))
+    assert "1 s of load" in texts(solo)
+    assert "turns" not in " ".join(texts(solo))  # there were none: load and clock are one
+    assert "0.11 s by the clock" in texts(turns)
+    said = " ".join(" ".join(texts(turns)).split())
+    assert "seconds of the window by the clock, with the turns of the others" in said
 
 
 def test_many_trials_become_a_band_that_keeps_their_peaks(article_run, article_ranking, monkeypatch):

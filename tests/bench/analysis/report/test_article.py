@@ -128,7 +128,7 @@ def test_every_doubt_is_there_with_its_advice_its_trials_and_its_cells(read):
 
 def test_failed_trials_are_there_with_the_tail_of_their_log(page, read, article_run):
     found = failures(article_run)
-    assert {(failure.server, failure.workload, failure.status) for failure in found} == {
+    assert {(failure.server, failure.workloads, failure.status) for failure in found} == {
         ("generators", "c1000", "server-died"),
         ("threads", "c1000", "no-replies"),
     }

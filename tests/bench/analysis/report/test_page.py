@@ -14,16 +14,16 @@ from markupsafe import escape
 from bench import units
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.estimates.sentences import sentence
-from bench.analysis.figures.words import metric_words
+from bench.analysis.figures import gallery
 from bench.analysis.report import page as report
 from bench.analysis.report.choosing import breaking, choices
-from bench.analysis.report.tables import commands, leads
+from bench.analysis.report.tables import commands, failures, leads
 from bench.analysis.report.words import answer, scope
 from bench.analysis.runs import run_folder
 from bench.cli import main
 from bench.cli.report import report as command
 from bench.errors import ExitCode, MeasurementError, UsageError
-from bench.metrics import CPU, P99, TABLE, THROUGHPUT
+from bench.metrics import CPU, TABLE, THROUGHPUT
 
 OPEN = {"rate_per_s": 100.0, "arrivals": "constant"}
 
@@ -37,7 +37,7 @@ def test_a_run_of_too_few_replies_is_not_called_unmeasured(builder):
     builder.run(connections=(1,), rounds=2, change=few_replies, workload=OPEN)
     ranking = rank(run_folder.load(builder.folder))
     title, said = answer(ranking)
-    assert title == metric_words(ranking, P99).title == "p99 response: too few replies in every trial"
+    assert title == "p99 response: too few replies in every trial"
     assert said == ["Measure for longer (--duration) or at a higher rate. The table has what is known."]
 
 
@@ -49,6 +49,21 @@ def test_the_answer_is_of_a_load_that_has_one(builder):
     builder.run(connections=(16, 1000), rounds=3, change=change, workload=OPEN)
     title, _ = answer(rank(run_folder.load(builder.folder)))
     assert "at 16 connections" in title
+
+
+def test_failures_that_are_alike_are_one_section(make_run):
+    run = make_run(rounds=1, change=lambda one: failed(one) if one["trial"]["server"]["name"] == "threads" else None)
+    (failure,) = failures(run)
+    assert failure.workloads in {"c1 and c16", "c16 and c1"}
+    assert len(failure.trials.split(", ")) == 2
+
+
+def test_a_run_without_numbers_says_why_it_has_no_plot(make_run):
+    run = make_run(rounds=1, change=failed)
+    ranking = rank(run)
+    page = report.render(run, ranking, gallery.draw(run, ranking))
+    assert "There is no plot, because no trial could be measured. The failed trials below say why." in page
+    assert "<svg" not in page
 
 
 @pytest.mark.parametrize(
@@ -93,7 +108,7 @@ def test_the_first_words_say_whom_to_choose_at_what_price(taught):
     assert all(words in header for one in chosen for words in (one.where, one.value, *one.lead, *one.cpu))
     assert "generators" not in header
     assert "threads serves 50 connections at a time, at most." in header
-    assert scope(found) in text
+    assert scope(taught, found) in text
 
 
 def test_the_first_words_say_where_servers_break(builder):
@@ -189,6 +204,12 @@ def test_a_published_run_without_its_records_gives_the_same_page_elsewhere(built
     assert raw_files.sub("", page).split() == raw_files.sub("", first_page).split()
     assert files(published) == before
     assert (tmp_path / "out" / "here" / "plots" / "cpu.png").is_file()
+
+
+def test_a_run_that_is_being_written_is_not_called_interrupted(make_run):
+    run = make_run(rounds=1, info={"state": "running"})
+    page = report.render(run, rank(run), [])
+    assert "partial: it is being written, or was killed, and every cell has a trial" in page
 
 
 def test_a_run_that_was_interrupted_says_so(builder):
