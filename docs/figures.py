@@ -6,6 +6,8 @@ values, their intervals, the machine and the versions, and NN.md, which the chap
 A chapter has one block of shell below a line `<!-- figure: KIND -->`. KIND is a column of `trials.parquet`, `check`,
 `micro`, or `printed`, for a command that prints its values with their intervals itself. The plot of `micro`
 becomes NN.svg and NN-dark.svg.
+
+`python3 docs/figures.py --column NAME` prints such a table of the newest run in build/tutorial, and measures nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the packages of the checkout, as `python -m bench` sees them
 
 from bench import metrics, units  # noqa: E402 - after the path is set
+from bench.analysis.estimates.ranking import rank  # noqa: E402
 from bench.analysis.runs.run_folder import load  # noqa: E402
 from bench.experiment.host.machine import cores, facts, interpreter_facts  # noqa: E402
 from bench.stats import Estimate, geometric_mean_interval, mean_interval  # noqa: E402
@@ -31,6 +34,7 @@ from bench.stats import Estimate, geometric_mean_interval, mean_interval  # noqa
 TUTORIAL = ROOT / "docs" / "tutorial"
 FIGURES = TUTORIAL / "figures"
 MICRO = ROOT / "build" / "micro"
+RUNS = ROOT / "build" / "tutorial"
 TIMEOUT_S = 120
 BLOCK = re.compile(
     r"^(?:<!-- (?P<note>[^\n]*) -->\n)?```(?P<language>[\w{}-]+)[^\n]*\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL
@@ -89,8 +93,15 @@ def measure(block: Block, number: str) -> tuple[str, list[dict[str, Any]]]:
     if block.figure == "check":
         return of_check(json.loads(run(f"{command} --json", block.status)))
     run(command, block.status)
-    newest = max((ROOT / "build" / "tutorial").iterdir())  # the name of a run begins with its time
-    return of_run(newest, block.figure or "")
+    return of_run(newest(), block.figure or "")
+
+
+def newest() -> Path:
+    """Return the newest run of the tutorial, whose name begins with its time. Raises RuntimeError if there is none."""
+    found = max(RUNS.glob("*/run.json"), default=None)
+    if found is None:
+        raise RuntimeError(f"there is no run in {RUNS}: run the command of a chapter first")
+    return found.parent
 
 
 def of_micro(printed: str, number: str) -> tuple[str, list[dict[str, Any]]]:
@@ -116,10 +127,16 @@ def of_check(checked: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
 
 
 def of_run(folder: Path, column: str) -> tuple[str, list[dict[str, Any]]]:
-    """Return a metric of a run by workload and server: over trials, and as a ratio to the first server."""
-    trials = load(folder).measured
-    metric = next(row for row in metrics.ALL if row.column == column)
-    baseline = json.loads((folder / "run.json").read_text(encoding="utf-8"))["servers"][0]["name"]
+    """Return a metric of a run by workload and server: over trials, and as a ratio to the baseline of the run.
+
+    Raises RuntimeError if there is no such column, or if no trial has a number in it.
+    """
+    stored = load(folder)
+    trials = stored.measured
+    metric = next((row for row in metrics.ALL if row.column == column), None)
+    if metric is None or trials[column].isna().all():
+        raise RuntimeError(f"{folder} has no numbers in a column {column!r}: results/README.md lists the columns")
+    baseline = rank(stored).baseline or ""
     ratios = ratios_of(folder, baseline, column) if trials["server"].nunique() > 1 else {}
     rows = []
     for (workload, server), here in trials.groupby(["workload", "server"], sort=False, observed=True):
@@ -177,7 +194,14 @@ def write(chapter: Path) -> None:
 
 
 def main() -> None:
-    """Measure the figures of the chapters whose numbers are given, or of all."""
+    """Measure the figures of the chapters whose numbers are given, or of all; or print a column of the newest run."""
+    if sys.argv[1:2] == ["--column"]:
+        try:
+            print(of_run(newest(), " ".join(sys.argv[2:]))[0])
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+            sys.exit(2)
+        return
     for chapter in sorted(TUTORIAL.glob("*.md")):
         if chapter.name[:2] in sys.argv[1:] or len(sys.argv) == 1:
             write(chapter)

@@ -96,6 +96,16 @@ def test_tests_measures_coverage_unless_only_some_tests_are_asked_for(noxfile):
     assert some.ran == [("python", "-m", "pytest", "-k", "word")]
 
 
+def test_lint_checks_what_github_reads_and_passes_fix_to_ruff(noxfile, monkeypatch):
+    monkeypatch.chdir(CHECKOUT)
+    session = FakeSession("--fix")
+    noxfile.lint(session)
+    check, reformat, workflows, action = session.ran
+    assert [check, reformat] == [("ruff", "check", "--fix", "."), ("ruff", "format", ".")]
+    assert {Path(name).name for name in workflows[3:]} == {path.name for path in Path(".github/workflows").iterdir()}
+    assert action == ("check-jsonschema", "--builtin-schema", "vendor.github-actions", "action.yml")
+
+
 def test_micro_takes_options(noxfile):
     session = FakeSession("--quick", "--python")
     noxfile.micro(session)
@@ -113,7 +123,8 @@ def test_cluster_tests_unless_asked_for_the_cost(noxfile):
     tests, cost = FakeSession("-k", "word"), FakeSession("--cost", "--turns", "2")
     noxfile.cluster(tests)
     noxfile.cluster(cost)
-    assert tests.ran == [("python", "-m", "pytest", "-m", "cluster", "tests/clients", "-k", "word")]
+    where = ("tests/clients", "tests/bench/experiment/trial")
+    assert tests.ran == [("python", "-m", "pytest", "-m", "cluster", *where, "-k", "word")]
     assert cost.ran == [("python", "-m", "sharpness.agents", "--turns", "2")]
 
 

@@ -8,18 +8,23 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.experiment.drive import drive
+from bench.experiment.host import machine
 from bench.experiment.inspection import looked_over
 from bench.experiment.planning.plan_file import plan_of
 from bench.experiment.planning.selection import resolve
 from bench.experiment.precision import Measured
 from bench.experiment.rounds import rounds
 from bench.experiment.store import Store
+from bench.experiment.trial import lifeline
+from bench.experiment.trial.agents import Agents
 from bench.experiment.trial.live import live_bench
+from bench.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +42,8 @@ if TYPE_CHECKING:
 class Campaign:
     """A run that is ready to be measured, or to be continued.
 
-    `began_s` is when it began to be made ready, and `done` are the numbers of the trials that were kept before.
+    `began_s` is when it began to be made ready, and `done` are the numbers of the trials that were kept before. The
+    `agents` of its plan, if there are any, have been reached; what they need is let go at the end of `held`.
     """
 
     plan: Plan
@@ -45,6 +51,8 @@ class Campaign:
     ceilings: Ceilings
     began_s: float
     done: frozenset[int] = frozenset()
+    agents: Agents | None = None
+    held: ExitStack = field(default_factory=ExitStack)
 
     @property
     def left(self) -> int | None:
@@ -60,13 +68,16 @@ class Campaign:
             if gap.trial.number not in self.done:
                 self.store.save(gap)
                 watcher.ended(gap)
-        with door(
-            logs=self.store.logs,
-            workers=self.plan.workers,
-            nonconforming=self.plan.nonconforming,
-            ceiling_per_s=self.ceilings.of,
-            agents=self.plan.agents,
-        ) as bench:
+        with (
+            self.held,
+            door(
+                logs=self.store.logs,
+                workers=self.plan.workers,
+                nonconforming=self.plan.nonconforming,
+                ceiling_per_s=self.ceilings.of,
+                agents=self.agents,
+            ) as bench,
+        ):
             limit_s = None if self.plan.minutes is None else 60 * self.plan.minutes
             experiment = rounds(self.plan, self.done, () if self.plan.until is None else self.earlier())
             tally = drive(experiment, bench, keep=self.store.save, watcher=watcher, limit_s=limit_s, overrun=0.5)
@@ -93,10 +104,12 @@ def begin(plan: Plan, out: Path, *, anyway: bool = False, command: Sequence[str]
     a person typed, which is kept with the run.
     """
     began_s = time.monotonic()
-    seen = looked_over(plan, out, anyway=anyway)
-    asked = {"command": list(command), "anyway": anyway}
-    store = Store.create(out, plan.name, {**asked, **seen.plan.to_json(), **seen.surroundings})
-    return Campaign(seen.plan, store, seen.ceilings, began_s)
+    with ExitStack() as held:
+        agents = _agents_of(plan, held)
+        seen = looked_over(plan, out, anyway=anyway, agents=agents)
+        asked = {"command": list(command), "anyway": anyway}
+        store = Store.create(out, plan.name, {**asked, **seen.plan.to_json(), **seen.surroundings})
+        return Campaign(seen.plan, store, seen.ceilings, began_s, agents=agents, held=held.pop_all())
 
 
 def resume(path: Path, more: Mapping[str, Any] | None = None) -> Campaign:
@@ -106,16 +119,27 @@ def resume(path: Path, more: Mapping[str, Any] | None = None) -> Campaign:
     """
     began_s = time.monotonic()
     store = Store.open(path, even_complete=more is not None)
-    try:
+    with ExitStack() as held:
+        lock = held.enter_context(ExitStack())
+        lock.callback(store.close)
         file = plan_of(store.info["plan"], f"{path}/run.json") if more is None else _extended(store, more)
-        seen = looked_over(resolve(file), path.resolve().parent, anyway=store.info["anyway"])
+        agents = _agents_of(plan := resolve(file), held)
+        seen = looked_over(plan, path.resolve().parent, anyway=store.info["anyway"], agents=agents)
         store.info["plan"] = seen.plan.source
         _check_same(store, {**seen.plan.to_json(), **seen.surroundings})
         store.restart()
-    except BaseException:
-        store.close()
-        raise
-    return Campaign(seen.plan, store, seen.ceilings, began_s, store.done())
+        lock.pop_all()  # which the end of the run lets go
+        return Campaign(seen.plan, store, seen.ceilings, began_s, store.done(), agents, held.pop_all())
+
+
+def _agents_of(plan: Plan, held: ExitStack) -> Agents | None:
+    """Return the agents of a plan, none if it has none. They end, with what they put down, when `held` does."""
+    if plan.agents is None:
+        return None
+    folder = held.enter_context(scratch())
+    lifeline.leave_nothing(folder)
+    cpus = machine.cores(plan.processes).client
+    return held.enter_context(Agents(plan.agents, log=folder / "agents.log", scratch=folder, cpus=cpus))
 
 
 def _extended(store: Store, more: Mapping[str, Any]) -> PlanFile:

@@ -19,12 +19,12 @@ from bench.experiment.instrument.ceilings_here import ceilings_for
 from bench.experiment.planning import preflight
 from bench.experiment.planning.address import UNIX_PREFIX, split_address
 from bench.experiment.planning.catalog import ROOT, catalog
-from bench.experiment.trial.agents import Agents
 from bench.scratch import scratch
 
 if TYPE_CHECKING:
     from bench.experiment.instrument.ceiling import Ceilings
     from bench.experiment.planning.plan import Plan
+    from bench.experiment.trial.agents import Agents
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +40,18 @@ class Inspection:
     surroundings: dict[str, Any]
 
 
-def looked_over(plan: Plan, out: Path | None = None, *, anyway: bool = False) -> Inspection:
+def looked_over(
+    plan: Plan, out: Path | None = None, *, anyway: bool = False, agents: Agents | None = None
+) -> Inspection:
     """Look at everything that a plan rests on. Refuse the servers that are no echo servers, or with `anyway` mark them.
 
-    `out` is the folder that its results will go to, if there will be one. Raises UsageError for what would make the
-    plan fail later.
+    `out` is the folder that its results will go to, if there will be one. `agents` are those of the plan, which are
+    reached here. Raises UsageError for what would make the plan fail later.
     """
     preflight.check(plan, out)
     if plan.generator == "reference":
         _check_reference_generator()
-    load = load_facts(plan)
+    load = load_facts(plan, agents)
     broken = {server.name: why for server in plan.servers if (why := nonconformance(server)) is not None}
     found = {"nonconforming": frozenset(broken)} if anyway else {"refused": broken}
     seen = dataclasses.replace(plan, **found)
@@ -66,18 +68,15 @@ def looked_over(plan: Plan, out: Path | None = None, *, anyway: bool = False) ->
     )
 
 
-def load_facts(plan: Plan) -> dict[str, Any]:
-    """Return how many agents make the load, and whether it passes a network. Raise UsageError for what cannot be.
-
-    The cluster is reached, or made, and let go: what is found has to be known before the first trial.
-    """
+def load_facts(plan: Plan, agents: Agents | None = None) -> dict[str, Any]:
+    """Return how many agents make the load, and whether it passes a network. Raise UsageError for what cannot be."""
     targets = [split_address(server.target)[0] for server in plan.servers if server.target is not None]
     over_network = any(not host.startswith(UNIX_PREFIX) and network.is_elsewhere(host) for host in targets)
-    if plan.agents is None:
+    if agents is None:
         return {"agents": 0, "over_network": over_network}
-    with scratch() as folder, Agents(plan.agents, log=folder / "agents.log", scratch=folder) as agents:
-        check_agents(plan, agents)
-        return {"agents": len(agents.names), "over_network": over_network or agents.is_networked}
+    agents.reach()
+    check_agents(plan, agents)
+    return {"agents": len(agents.names), "over_network": over_network or agents.is_networked}
 
 
 def check_agents(plan: Plan, agents: Agents) -> None:

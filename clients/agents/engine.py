@@ -7,6 +7,7 @@ belongs to `session.py`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -31,7 +32,7 @@ from clients.agents.line import AgentLostError, Seat
 from clients.workload import WorkloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from clients.agents.asked import Cluster
 
@@ -112,25 +113,37 @@ class Worker:
     def __init__(self, name: str, address: str, actor: Any) -> None:
         """Ask the actor what it is. Raise AgentLostError."""
         self.name, self.address, self.host, self._actor = name, address, _host_of(address), actor
-        self.described: dict[str, str] = self._answer(actor.describe())
+        self.described: dict[str, str] = self._answer(self._asked("describe"))
 
-    def open(self) -> Seat:
-        """Start a keeper there, and return where it listens. Raise AgentLostError."""
+    def opening(self) -> Callable[[], Seat]:
+        """Have a keeper started there. Return what waits for it and gives its seat, or raises AgentLostError."""
         token = secrets.token_hex(16)
-        return Seat(self.name, self.host, self._answer(self._actor.open(self.host, token)), token)
+        asked = self._asked("open", self.host, token)
+        return lambda: Seat(self.name, self.host, self._answer(asked), token)
 
     def doctor(self) -> str:
         """Return what its machine's doctor says, as JSON. Raise AgentLostError."""
-        said: str = self._answer(self._actor.doctor())
+        said: str = self._answer(self._asked("doctor"))
         return said
 
     def end(self) -> None:
         """Have its keeper ended, and do not wait: a worker that is stopped would not answer."""
-        self._actor.end()
+        with contextlib.suppress(AgentLostError):  # the keeper ended with its worker
+            self._asked("end")
+
+    def _asked(self, method: str, *arguments: str) -> Any:
+        with self._not_lost():
+            return getattr(self._actor, method)(*arguments)
 
     def _answer(self, asked: Any) -> Any:
-        try:
+        with self._not_lost():
             return asked.result(REACH_S)
+
+    @contextmanager
+    def _not_lost(self) -> Iterator[None]:
+        """Raise AgentLostError for what Dask raises of a worker that is not there any more."""
+        try:
+            yield
         except TimeoutError:
             raise AgentLostError(self.name, f"does not answer within {REACH_S} s: is its worker stopped?") from None
         except (OSError, ValueError, RuntimeError) as error:
@@ -143,7 +156,8 @@ def workers_of(cluster: Cluster) -> Iterator[list[Worker]]:
 
     At the end the actors are let go, and with them their keepers; a cluster that was made here is ended.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "asyncio"):  # what they have to say of a lost worker, we say
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_NO_PROFILE))
         client = stack.enter_context(_client(stack, cluster))
@@ -161,6 +175,7 @@ def workers_of(cluster: Cluster) -> Iterator[list[Worker]]:
 
 def _client(stack: ExitStack, cluster: Cluster) -> distributed.Client:
     if not cluster.is_local:
+        _check_certificate(cluster.address)
         try:
             return distributed.Client(cluster.address, timeout=REACH_S)
         except (OSError, ValueError, TypeError) as error:
@@ -183,6 +198,21 @@ def _client(stack: ExitStack, cluster: Cluster) -> distributed.Client:
         return distributed.Client(local)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _check_certificate(address: str) -> None:
+    """Raise WorkloadError if a cluster asks for a certificate, and Dask's configuration names none for us."""
+    if not address.startswith("tls://"):
+        return
+    try:
+        has_one = distributed.Security().get_connection_args("client").get("ssl_context") is not None
+    except OSError as error:
+        raise WorkloadError(f"Dask's certificate for {address} cannot be read: {error}") from error
+    if not has_one:
+        names = ", ".join(f"DASK_DISTRIBUTED__COMM__TLS__{name}" for name in ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY"))
+        raise WorkloadError(
+            f"{address} lets in who has a certificate, and Dask's configuration names none: set {names} to its files"
+        )
 
 
 def _host_of(address: str) -> str:

@@ -1,7 +1,7 @@
 """Agents carrying one load: lined up on a moment of our clock, collected, told in our clock and merged.
 
 As `workers.py` does for processes of this machine, but a lost agent ends the load: a smaller one is never measured.
-Nothing is said between the word to go and the results.
+Between the word to go and the results, the keepers are asked for their time, and the loads nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from clients.reference import LoadError
 from clients.result import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from clients.agents.clocks import Relation
     from clients.load import Announce
@@ -96,17 +96,18 @@ class AgentGroup:
         Raise AgentLostError when one is gone, WorkloadError when one refuses its share, LoadError when one fails, or
         heard of the start too late.
         """
-        before = [related(line, TRIPS_BEFORE) for line in self._lines]
+        before = related(self._lines, TRIPS_BEFORE)
         self.lead_ns = max(LEAD_NS, LEAD_TRIPS * max(clock.slowest_ns for clock in before))
         self._load()
         connect_ns = now_ns() + round((workload.timeout_s + CONNECT_S) * 1e9)
-        connected = self._hear(self._lines, connect_ns, "did not connect in time")
-        standing = [words.split()[1] for words in connected if words.startswith("CONNECTED ")]
+        connected = await_all(self._lines, connect_ns, "did not connect in time")
+        standing = [words.split()[1] for words in connected.values() if words.startswith("CONNECTED ")]
         start_ns = None
         if not self._is_interrupted:
             start_ns = announce(sum(map(int, standing)), workload.connections)
         results = self._results(workload, connected, self._went(workload, before, start_ns))
-        clocks = [first.until(related(line, TRIPS_AFTER)) for line, first in zip(self._lines, before, strict=True)]
+        after = related(self._lines, TRIPS_AFTER)
+        clocks = [first.until(later) for first, later in zip(before, after, strict=True)]
         self.reports = [self._report(*each) for each in zip(self._lines, results, clocks, strict=True)]
         if late := [line.name for line, result in zip(self._lines, results, strict=True) if result.told_late_ns]:
             raise LateStartError(late, self.lead_ns)
@@ -125,29 +126,22 @@ class AgentGroup:
         confirm(asked, now_ns() + SILENCE_NS, IS_SILENT)
 
     def _went(self, workload: Workload, clocks: Sequence[Relation], start_ns: int | None) -> int:
-        """Tell the start, and hear that all were told; return when nobody has anything to say before, by our clock."""
+        """Tell the start, and hear that all were told; return when the window will end, by our clock."""
         if start_ns is None:
             for line in self._lines:
                 line.say("STOP")
             return now_ns()
-        end_ns = start_ns + round((workload.warmup_s + workload.duration_s) * 1e9)
         for line, clock in zip(self._lines, clocks, strict=True):
-            line.say(f"GO {clock.to_theirs(start_ns)} {clock.to_theirs(end_ns)}")
+            line.say(f"GO {clock.to_theirs(start_ns)}")
         confirm(dict.fromkeys(self._lines, WENT), now_ns() + SILENCE_NS, IS_SILENT)
-        return end_ns
+        return start_ns + round((workload.warmup_s + workload.duration_s) * 1e9)
 
-    def _results(self, workload: Workload, connected: Sequence[str], end_ns: int) -> list[Result]:
+    def _results(self, workload: Workload, connected: Mapping[Line, str], end_ns: int) -> list[Result]:
         deadline_ns = end_ns + round((workload.timeout_s + RESULT_S) * 1e9)
         # One that was interrupted before its connections stood has answered with its result at once.
-        waited = [line for line, words in zip(self._lines, connected, strict=True) if words.startswith("CONNECTED ")]
-        late = iter(self._hear(waited, deadline_ns, "gave no result in time", quiet_until_ns=end_ns))
-        lines = [next(late) if words.startswith("CONNECTED ") else words for words in connected]
-        return [Result.from_wire(json.loads(words)) for words in lines]
-
-    @staticmethod
-    def _hear(lines: Sequence[Line], deadline_ns: int, why_lost: str, *, quiet_until_ns: int = 0) -> list[str]:
-        answers = await_all(lines, deadline_ns, why_lost, quiet_until_ns=quiet_until_ns)
-        return [answers[line] for line in lines]
+        given = {line: words for line, words in connected.items() if not words.startswith("CONNECTED ")}
+        answers = await_all(self._lines, deadline_ns, "gave no result in time", given)
+        return [Result.from_wire(json.loads(answers[line])) for line in self._lines]
 
     @staticmethod
     def _report(line: Line, result: Result, clock: Relation) -> AgentReport:
@@ -167,15 +161,17 @@ class AgentGroup:
         )
 
 
-def related(line: Line, trips: int) -> Relation:
-    """Return how the agent's clock relates to ours now, from so many round trips, or fewer that took a second.
+def related(lines: Sequence[Line], trips: int) -> list[Relation]:
+    """Return how each agent's clock relates to ours now, from so many round trips, or fewer that took a second each.
 
-    Raise AgentLostError, and WorkloadError for a clock that cannot be related.
+    They are made in turns, so that no agent hears nothing for long. Raise AgentLostError, and WorkloadError for a clock
+    that cannot be related.
     """
-    begin_ns, made = now_ns(), [line.trip()]
-    while len(made) < trips and now_ns() - begin_ns < TRIPS_NS:
-        made.append(line.trip())
-    return check_clock(line.name, made)
+    until_ns = now_ns() + TRIPS_NS * len(lines)
+    made = [[line.trip() for line in lines]]
+    while len(made) < trips and now_ns() < until_ns:
+        made.append([line.trip() for line in lines])
+    return [check_clock(line.name, of_one) for line, of_one in zip(lines, zip(*made, strict=True), strict=True)]
 
 
 def merged(results: Sequence[Result], clocks: Sequence[Relation], workload: Workload) -> Result:

@@ -1,10 +1,11 @@
 """The agent's end of the line: `python -m clients.agents.keeper HOST`, on the machine that loads.
 
 It prints the port that it listens at, takes one coordinator that knows the token, tells its time when asked, and starts
-`python -m clients --coordinated` with a share of the load, whose lines it passes on. It is asleep while the load runs.
+`python -m clients --coordinated` with a share of the load, whose lines it passes on. While the load runs, it wakes up
+once a second to tell its time, and the load hears nothing of that.
 
-When the line ends, or stdin, which who started it holds open, or when the coordinator is silent during a load, it kills
-the load and ends. If it is killed, the kernel kills the load. It can start nothing but our own load generator. numpy
+When the line ends, or stdin, which who started it holds open, or when the coordinator is silent, it kills the load and
+ends. If it is killed, the kernel kills the load. It can start nothing but our own load generator. numpy
 may not be imported here: its threads would not survive the fork.
 """
 
@@ -28,7 +29,7 @@ from clients.clock import now_ns
 
 PACKAGES = Path(__file__).resolve().parents[2]
 COORDINATOR_S = 30.0
-"""So long an agent waits for its coordinator."""
+"""So long an agent waits for its coordinator to connect, and then for its first word: all others start meanwhile."""
 _PR_SET_PDEATHSIG = 1
 _PIECE_BYTES = 1 << 16
 _STDIN = 0
@@ -41,7 +42,7 @@ class Keeper:
     def __init__(self, line: socket.socket, stops: socket.socket) -> None:
         """Take the line, and a socket that can be read when the load has stopped or ended."""
         self._line, self._stops = line, stops
-        self._heard_until_ns = 0
+        self._silent_ns = now_ns() + round(COORDINATOR_S * 1e9)
         self._held = b""
         self._load: subprocess.Popen[bytes] | None = None
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the line ends
@@ -60,7 +61,7 @@ class Keeper:
         """Wait for something, and pass it on. Return whether there is more to come."""
         output = -1 if self._load is None or self._load.stdout is None else self._load.stdout.fileno()
         line, stops = self._line.fileno(), self._stops.fileno()
-        left_s = None if self._load is None else max(0.0, (self._heard_until_ns - now_ns()) / 1e9)
+        left_s = max(0.0, (self._silent_ns - now_ns()) / 1e9)
         ready, _, _ = select.select([line, stops, _STDIN, *([output] if output >= 0 else [])], [], [], left_s)
         if not ready:
             return False  # the coordinator is stopped, or its network is gone
@@ -75,16 +76,12 @@ class Keeper:
 
     def _hear(self) -> bool:
         piece = self._line.recv(_PIECE_BYTES)
-        self._expect(now_ns())
+        self._silent_ns = now_ns() + KEEP_ALIVE_NS + SILENCE_NS
         *lines, self._held = (self._held + piece).split(b"\n")
         for line in lines:
             word, _, rest = line.decode().partition(" ")
             self._do(word, rest)
         return bool(piece)
-
-    def _expect(self, quiet_until_ns: int) -> None:
-        """Expect to be asked for the time soon after a moment, for as long as there is a load."""
-        self._heard_until_ns = max(self._heard_until_ns, quiet_until_ns + KEEP_ALIVE_NS + SILENCE_NS)
 
     def _do(self, word: str, rest: str) -> None:
         if word == "CLOCK":
@@ -95,11 +92,9 @@ class Keeper:
             return  # it has ended meanwhile, and that was said
         elif word == "GO":
             assert self._load.stdin is not None
-            start_ns, quiet_until_ns = rest.split()
             with contextlib.suppress(BrokenPipeError):  # its end is passed on
-                self._load.stdin.write(f"GO {start_ns}\n".encode())
+                self._load.stdin.write(f"GO {rest}\n".encode())
                 self._load.stdin.flush()
-            self._expect(int(quiet_until_ns))
             self._say("WENT")
         elif word == "STOP":
             self._close_stdin()
@@ -113,7 +108,6 @@ class Keeper:
 
     def _start(self, arguments: list[str]) -> None:
         self._end_load()
-        self._heard_until_ns = now_ns() + KEEP_ALIVE_NS + SILENCE_NS
         self._said.seek(0)
         self._said.truncate()
         self._load = subprocess.Popen(

@@ -184,26 +184,46 @@ def confirm(wanted: Mapping[Line, str], deadline_ns: int, why_lost: str) -> None
             raise AgentLostError(next(iter(waiting)).name, why_lost) from None
 
 
-def await_all(lines: Sequence[Line], deadline_ns: int, why_lost: str, *, quiet_until_ns: int = 0) -> Mapping[Line, str]:
-    """Do as `hear_all`, for answers that take long: each agent must show in between that it is there.
+def await_all(
+    lines: Sequence[Line], deadline_ns: int, why_lost: str, given: Mapping[Line, str] | None = None
+) -> Mapping[Line, str]:
+    """Do as `hear_all`, for answers that take long; some may have been `given` before.
 
-    Nothing is asked until `quiet_until_ns`. Raise AgentLostError for one that is silent for `SILENCE_NS` from then.
+    Once a second every agent is asked for its time, also one that has answered. Raise AgentLostError for one that
+    leaves that unanswered for `SILENCE_NS`.
     """
-    answers: dict[Line, str] = {}
-    heard_ns = dict.fromkeys(lines, max(now_ns(), quiet_until_ns))
-    ask_ns = max(now_ns(), quiet_until_ns) + KEEP_ALIVE_NS
+    answers, early = dict(given or {}), list[tuple[Line, str]]()
+    unanswered: dict[Line, int] = {}
+    ask_ns = now_ns() + KEEP_ALIVE_NS
     while waiting := [line for line in lines if line not in answers]:
+        silent_ns = min(unanswered.values(), default=ask_ns) + SILENCE_NS
         try:
-            for line, words in hear_some(waiting, min(ask_ns, deadline_ns)).items():
-                heard_ns[line] = max(now_ns(), heard_ns[line])
-                if not words.startswith(CLOCK):
-                    answers[line] = words
+            heard = hear_some(lines, min(ask_ns, silent_ns, deadline_ns))
         except TimeoutError:
             if now_ns() >= deadline_ns:
                 raise AgentLostError(waiting[0].name, why_lost) from None
-            for line in waiting:
-                if now_ns() - heard_ns[line] > SILENCE_NS:
-                    raise AgentLostError(line.name, IS_SILENT) from None
-                line.ask()
-            ask_ns = now_ns() + KEEP_ALIVE_NS
+            ask_ns = _ask_on(lines, unanswered, ask_ns)
+            continue
+        for line, words in heard.items():
+            unanswered.pop(line, None)
+            if line in answers and not words.startswith(CLOCK):
+                early.append((line, words))
+            elif not words.startswith(CLOCK):
+                answers[line] = words
+    for line, words in reversed(early):
+        line.put_back(words)
     return answers
+
+
+def _ask_on(lines: Sequence[Line], unanswered: dict[Line, int], ask_ns: int) -> int:
+    """Ask all for their time if it is due, and return when it is due again. Raise AgentLostError for a silent one."""
+    time_ns = now_ns()
+    for line, since_ns in unanswered.items():
+        if time_ns - since_ns >= SILENCE_NS:
+            raise AgentLostError(line.name, IS_SILENT)
+    if time_ns < ask_ns:
+        return ask_ns
+    for line in lines:
+        line.ask()
+        unanswered.setdefault(line, time_ns)
+    return time_ns + KEEP_ALIVE_NS

@@ -23,7 +23,7 @@ from clients.result import side_by_side
 from clients.summary import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from clients.agents.clocks import Relation
@@ -43,8 +43,8 @@ class Hired(Protocol):
     host: str
     described: dict[str, str]
 
-    def open(self) -> Seat:
-        """Start a keeper there."""
+    def opening(self) -> Callable[[], Seat]:
+        """Have a keeper started there; return what waits for it."""
 
     def end(self) -> None:
         """End that keeper."""
@@ -99,6 +99,7 @@ class Session:
         """Take workers that were looked over, and the network that this process is in."""
         self._workers, self._network = workers, network
         self._lines: list[Line] = []
+        self._is_open = False
         self._group: AgentGroup | None = None
         self._is_interrupted = False
 
@@ -130,21 +131,19 @@ class Session:
 
         Raise AgentLostError, with the agent's `name`, when one is gone; LoadError when one fails, or heard of the start
         too late; WorkloadError for a load that cannot be. The session can go on after each of them, except that an
-        agent which is lost for good is lost in the next load too.
+        agent which is lost for good is lost in the next load too. No keeper is left then: the next load has new ones.
         """
         check_shares(len(self._workers), workload)
         check_reach(target, {one.name: one.described["network"] for one in self._workers}, self._network)
         words = [*load_arguments(target, workload), *arguments]
         try:
-            if not self._lines:
-                self._open()
+            self._open()
             self._group = AgentGroup(self._lines, words)
             if self._is_interrupted:
                 self._group.interrupt()
             result = self._group.run(workload, announce or self._ahead)
-        except BaseException:
-            self.hang_up()  # what the others carry is of no use
-            raise
+        finally:
+            self.hang_up()
         slice_ns = max((interval.length_ns for interval in result.timeline), default=0)
         found = doubts(self._group.reports, slice_ns) if slice_ns else {}
         return Carried(result, self._group.reports, found, self._group.lead_ns)
@@ -155,9 +154,8 @@ class Session:
         One agent after the other, because those of one machine would disturb each other. Raise AgentLostError, and
         LoadError for an agent that cannot examine its machine.
         """
-        if not self._lines:
-            self._open()
-        clocks = [related(line, TRIPS_BEFORE) for line in self._lines]
+        self._open()
+        clocks = related(self._lines, TRIPS_BEFORE)
         agents = [_surveyed(*each) for each in zip(self._workers, clocks, strict=True)]
         return {"network": self._network, "agents": agents}
 
@@ -173,16 +171,18 @@ class Session:
         self._group.look()
 
     def hang_up(self) -> None:
-        """End what the agents do. The next load starts them anew."""
+        """End the keepers and what they do: also of an agent that is stopped, or has no line yet."""
         for line in self._lines:
             line.close()
-        for worker in self._workers if self._lines else ():
+        for worker in self._workers if self._is_open else ():
             worker.end()
-        self._lines = []
+        self._lines, self._is_open = [], False
 
     def _open(self) -> None:
-        for worker in self._workers:
-            self._lines.append(Line(worker.open()))
+        """Start all keepers at once: machines do not wait for each other."""
+        self._is_open = True
+        for seat in [worker.opening() for worker in self._workers]:
+            self._lines.append(Line(seat()))
 
     def _ahead(self, _established: int, _requested: int) -> int:
         """Start when all agents have surely heard of it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,11 +15,16 @@ import time
 
 import psutil
 import pytest
+from helpers.agents import left_after
+from helpers.checkout import CHECKOUT
 from helpers.generator import ENVIRONMENT, clients, start_clients, wait_until
 
+from clients.histogram import Histogram
 from clients.workload import Workload
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+LOST_S = 5
+"""A keep-alive each second, three seconds without an answer, and one because this machine is busy."""
 QUIET = {"PYTHONWARNINGS": "default"}
 """Dask's own warnings are not ours to end with."""
 
@@ -41,9 +48,10 @@ def of_agents():
     return found
 
 
-def test_three_local_agents_share_one_load(echo_server):
+def test_three_local_agents_share_one_load(echo_server, tmp_path):
+    log = tmp_path / "agents.hlog"
     load = (echo_server.address, "-c", 7, "--rate", 3000, "--arrivals", "poisson", "-d", "1s", "--warmup", "0.2s")
-    run = clients(*load, "--agents", "local:3", "--json", env=QUIET)
+    run = clients(*load, "--agents", "local:3", "--json", "--hlog", log, "--tag", "all", env=QUIET)
     assert run.status == 0, run.err
     result = run.result
     assert result["sent"] == result["replies"] + result["failed"] + result["in_flight"]
@@ -52,6 +60,10 @@ def test_three_local_agents_share_one_load(echo_server):
     assert sum(one["replies"] for one in result["agents"]) == result["replies"]
     assert result["replies_per_s"] == pytest.approx(3000, rel=0.15)
     assert all(abs(one["agent_offset_ns"]) <= one["agent_clock_error_ns"] for one in result["agents"])
+    (line,) = [line for line in log.read_text().splitlines() if line.startswith("Tag=all.response,")]
+    logged = Histogram.decode(line.split(",")[-1])
+    assert logged.counts.sum() == result["replies"]
+    assert logged.percentile_ns(0.99) == pytest.approx(result["response_p99_ns"], rel=0.01)
 
 
 def processes_below(process, word):
@@ -117,7 +129,7 @@ def test_one_cluster_carries_load_after_load_and_goes_on_after_a_loss(echo_serve
             else:
                 go(process)
             words.append(heard(process))
-    assert [word for word, _ in words] == ["RESULT", "LOST", "RESULT"]
+    assert [word for word, _ in words] == ["RESULT", "LOST", "RESULT"], words
     assert words[1][1]["agent"] in found["agents"]
     for _, result in words[::2]:
         assert result["sent"] == result["replies"] + result["failed"] + result["in_flight"]
@@ -129,26 +141,30 @@ def keepers(process):
     return [one for one in below if "clients.agents.keeper" in one.cmdline()]
 
 
-@pytest.mark.parametrize("victim", ["worker", "keeper", "load"])
-def test_a_killed_part_of_an_agent_is_a_lost_agent(victim, echo_server):
+@pytest.mark.parametrize(
+    ("victim", "stage"), [("worker", "before GO"), *((part, "in the window") for part in ("worker", "keeper", "load"))]
+)
+def test_a_killed_part_of_an_agent_is_a_lost_agent(victim, stage, echo_server):
     process = start_clients(
         echo_server.address, "-c", 6, "-d", "60s", "--warmup", "0s", "--agents", "local:3", "--coordinated", env=QUIET
     )
     with process:
         try:
             assert process.stdout.readline() == "CONNECTED 6 6\n"
-            process.stdin.write(f"GO {time.monotonic_ns() + 10**9}\n")
-            process.stdin.flush()
+            if stage == "in the window":
+                said(process, f"GO {time.monotonic_ns() + 10**9}")
             if victim == "worker":
                 (chosen, *_) = [one.parent() for one in processes_below(process, "clients.agents.keeper")]
             else:
                 chosen, *_ = processes_below(process, "--share" if victim == "load" else "clients.agents.keeper")
             chosen.send_signal(signal.SIGKILL)
-            _, said = process.communicate(timeout=30)
+            assert process.stdout.read() == ""
+            why = process.stderr.read()
+            assert process.wait(30) == 4, why
         finally:
             process.kill()
-    assert "agent-lost: agent " in said
-    assert process.returncode == 4
+    assert why.startswith("clients: agent-lost: agent ")
+    assert len(why.splitlines()) == 1
 
 
 @pytest.mark.parametrize("victim", ["keeper", "load"])
@@ -170,7 +186,7 @@ def test_a_stopped_part_of_an_agent_is_a_lost_agent(victim, echo_server):
             if chosen.is_running():
                 chosen.kill()
     assert "agent-lost: agent " in said
-    assert process.returncode == 4
+    assert process.returncode == 4, said
     assert time.monotonic() - began_s < 15  # 2 s of load, 3 s of silence, and the cluster's end
 
 
@@ -197,7 +213,8 @@ def test_an_interrupt_ends_the_window_and_shows_what_was_measured(echo_server):
     assert "Traceback" not in said
 
 
-def test_no_load_is_left_when_the_coordinator_is_killed(echo_server):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_no_load_is_left_when_the_coordinator_is_lost(number, echo_server):
     process = start_clients(
         echo_server.address, "-c", 6, "-d", "60s", "--warmup", "0s", "--agents", "local:3", "--coordinated", env=QUIET
     )
@@ -206,8 +223,33 @@ def test_no_load_is_left_when_the_coordinator_is_killed(echo_server):
         process.stdin.write(f"GO {time.monotonic_ns() + 10**9}\n")
         process.stdin.flush()
         started = processes_below(process, "--share") + processes_below(process, "clients.agents.keeper")
-        process.kill()
-        assert psutil.wait_procs(started, timeout=10)[1] == []
+        process.send_signal(number)
+        try:
+            assert left_after(LOST_S, started) == []
+            if number == signal.SIGSTOP:
+                process.send_signal(signal.SIGCONT)
+                assert "agent-lost: agent " in process.communicate(timeout=30)[1]
+                assert process.returncode == 4
+        finally:
+            process.kill()
+
+
+def test_a_stopped_worker_is_no_part_of_a_load_and_lost_for_the_next(echo_server):
+    load = Workload(connections=4, warmup_s=0.1, duration_s=0.4)
+    asked = json.dumps({"address": echo_server.address, "workload": load.to_json(), "hlog": None, "tag": "t"})
+    with held("local:2") as (process, _):
+        said(process, asked)
+        go(process)
+        worker = keepers(process)[1].parent()
+        worker.suspend()
+        try:
+            words = [heard(process)]
+            said(process, asked)
+            words.append(heard(process))
+        finally:
+            worker.kill()
+    assert [word for word, _ in words] == ["RESULT", "LOST"], words
+    assert "does not answer within" in words[1][1]["said"]
 
 
 def test_a_survey_examines_each_agent():
@@ -242,9 +284,10 @@ def dask(role: str, *arguments: str, says: str, **variables: str):
 
 
 @contextlib.contextmanager
-def scheduler():
+def scheduler(*arguments: str, **variables: str):
     """Run a scheduler on this machine; yield its address."""
-    with dask("scheduler", "--host", "127.0.0.1", "--port", "0", says="Scheduler at:") as line:
+    where = ("--host", "127.0.0.1", "--port", "0")
+    with dask("scheduler", *where, *arguments, says="Scheduler at:", **variables) as line:
         yield line.split()[-1]
 
 
@@ -275,3 +318,35 @@ def test_a_worker_without_echobench_is_named_with_the_cure(echo_server, tmp_path
         run = clients(echo_server.address, "--agents", address, env=QUIET)
     assert run.status == 2
     assert "has no module clients.agents.engine: install the same echobench there" in run.err
+
+
+def test_a_worker_with_another_echobench_is_refused(echo_server, tmp_path):
+    shutil.copytree(CHECKOUT / "clients", tmp_path / "clients", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "clients" / "clock.py").open("a") as file:
+        file.write("# changed there\n")
+    with scheduler() as address, worker(address, PYTHONPATH=str(tmp_path)):
+        run = clients(echo_server.address, "--agents", address, env=QUIET)
+    assert run.status == 2
+    assert re.search(r"the worker tcp://127\.0\.0\.1:\d+ has echobench \w{12}, and this machine \w{12}", run.err)
+
+
+def test_a_cluster_with_certificates_lets_in_who_has_one(echo_server, tls_certificate):
+    key, certificate = map(str, tls_certificate)
+    tls = "DASK_DISTRIBUTED__COMM__TLS__"
+    ours = {f"{tls}CA_FILE": certificate, f"{tls}CLIENT__CERT": certificate, f"{tls}CLIENT__KEY": key}
+    theirs = {
+        f"{tls}{role}__{what}": path
+        for role in ("SCHEDULER", "WORKER")
+        for what, path in (("CERT", certificate), ("KEY", key))
+    }
+    load = (echo_server.address, "-c", 2, "-d", "0.3s", "--warmup", "0.1s", "--json")
+    with scheduler("--protocol", "tls", **ours, **theirs) as address, worker(address, **ours, **theirs):
+        assert address.startswith("tls://127.0.0.1:")
+        let_in = clients(*load, "--agents", address, env={**QUIET, **ours})
+        kept_out = clients(*load, "--agents", address, env=QUIET)
+        unread = clients(*load, "--agents", address, env={**QUIET, **ours, f"{tls}CA_FILE": "/no/such/file"})
+    assert let_in.status == 0, let_in.err
+    assert let_in["sent"] == let_in["replies"] + let_in["failed"] + let_in["in_flight"]
+    assert (kept_out.status, unread.status) == (2, 2)
+    assert "lets in who has a certificate, and Dask's configuration names none: set DASK_DIST" in kept_out.err
+    assert "cannot be read: " in unread.err

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 
 import pytest
 from helpers.answering import answering
-from helpers.generator import clients, known_bad, load
+from helpers.forked import clients, load
+from helpers.generator import known_bad
 
 TIMEOUT_S = 0.25
 alone_and_not = pytest.mark.parametrize("connections", [1, 3])  # one that is alone has a loop of its own

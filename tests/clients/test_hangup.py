@@ -12,7 +12,8 @@ import time
 import pytest
 from helpers.answering import answering
 from helpers.checkout import CHECKOUT
-from helpers.generator import clients, load, serving
+from helpers.forked import clients, load
+from helpers.generator import serving
 
 from clients.hangup import hang_up
 from clients.inflight import InFlight

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
-from helpers.generator import load
+from helpers.forked import load
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

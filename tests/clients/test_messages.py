@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 from helpers.answering import answering
-from helpers.generator import load
+from helpers.forked import load
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats

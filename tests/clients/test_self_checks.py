@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 from helpers.answering import answering, echo
-from helpers.generator import known_bad, load, serving, start_clients, wait_until
+from helpers.forked import load
+from helpers.generator import known_bad, serving, start_clients, wait_until
 
 from clients.result import Interval, Result
 from clients.workload import Workload

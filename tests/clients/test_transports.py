@@ -10,8 +10,9 @@ import threading
 from contextlib import suppress
 
 import pytest
+from helpers import generator
 from helpers.answering import answering, echo
-from helpers.generator import clients, load
+from helpers.forked import clients, load
 
 MIB = 2**20
 PATIENT = ("--timeout", "20s")
@@ -131,12 +132,15 @@ def test_a_name_whose_first_address_does_not_answer(tmp_path, workers):
     with answering(echo) as address:
         port = address.rpartition(":")[2]
         given = (f"two.invalid:{port}", "-c", 2, "-d", "0.1s", "--warmup", "0s", "--workers", workers)
-        run = clients(*given, "--json", beside=tmp_path)
+        run = generator.clients(*given, "--json", beside=tmp_path)
         right(run)
         assert run["address"] == address
         assert run.err == f"clients: 127.0.0.3:{port} does not answer: using {address} for two.invalid:{port}\n"
-        assert f"two.invalid:{port} at {address}: 2 connections (2 stood)" in clients(*given, beside=tmp_path).out
-    run = clients(*given, "--json", beside=tmp_path)
+        assert (
+            f"two.invalid:{port} at {address}: 2 connections (2 stood)"
+            in generator.clients(*given, beside=tmp_path).out
+        )
+    run = generator.clients(*given, "--json", beside=tmp_path)
     assert (set(run["errors"]), run["address"], run.err) == ({"refused"}, f"127.0.0.3:{port}", "")
 
 
@@ -184,7 +188,7 @@ def test_an_untrusted_certificate_is_wrong_use(over_tls):
 def test_a_certificate_for_another_name_is_wrong_use(over_tls, tls_certificate):
     with answering(over_tls) as address:
         other = address.replace("127.0.0.1", "127.0.0.2")
-        listener_is_reached = clients(address, "--tls", "--cafile", tls_certificate[1], "-d", "0.1s", "--warmup", "0s")
+        listener_is_reached = clients(address, "--tls", "--cafile", tls_certificate[1], "-d", "0.2s", "--warmup", "0s")
         assert listener_is_reached.status == 0
     with answering(over_tls, socket.create_server(("127.0.0.2", 0))) as other:
         run = clients(other, "--tls", "--cafile", tls_certificate[1], "-d", "5s")

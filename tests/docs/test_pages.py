@@ -3,7 +3,7 @@
 The tutorial has a test of its own. The line above a block is its note. These words of a note are separated by `;`:
 
     file: NAME      the block is saved under that name
-    needs: PROGRAM  the block is skipped where there is no such program
+    needs: PROGRAM  the block is not run where a program is missing, and the test then says so: it is skipped
     server: NAME    that server of ours stands behind the address 127.0.0.1:5433
     with: WORDS     each command gets these words too, which make it short
     ends with 1     the commands end so; likewise `ends with 0, 1 or 3`
@@ -52,6 +52,11 @@ class Block(NamedTuple):
         """Return what stands in the note after `NAME: `, or None."""
         found = re.search(rf"(?:^|; ){name}: ([^;]+)", self.note)
         return found[1] if found else None
+
+    @property
+    def lacks(self):
+        """The programs that the block needs and this machine does not have."""
+        return [name for name in (self.word("needs") or "").split() if shutil.which(name) is None]
 
     @property
     def reason(self):
@@ -170,10 +175,15 @@ def test_every_page_is_in_the_index():
 @pytest.mark.docs
 @each_page
 def test_a_page_does_what_it_shows(page, folder):
-    printed = ""
-    for block in blocks_of(page):
-        needed = block.word("needs")
-        if block.reason or block.language == "{toctree}" or (needed and shutil.which(needed) is None):
+    run_blocks(blocks_of(page), folder)
+
+
+def run_blocks(blocks, folder):
+    """Run the blocks of a page in order. At the end, skip the test if a program was missing for one of them."""
+    printed, lacking = "", set()
+    for block in blocks:
+        lacking.update(block.lacks)
+        if block.reason or block.lacks or block.language == "{toctree}":
             continue
         if name := block.word("file"):
             (folder / name).write_text(block.code)
@@ -181,10 +191,23 @@ def test_a_page_does_what_it_shows(page, folder):
             assert missing(block.code, printed) == [], printed
         else:
             printed = run_block(block, folder)
+    if lacking:
+        pytest.skip(f"all blocks ran but those that need {', '.join(sorted(lacking))}, which is not installed")
 
 
 def test_a_line_that_was_not_printed_is_found():
     assert missing("a … c\nb", "a   1 2 c\n") == ["b"]
+
+
+def test_a_missing_program_skips_its_block_and_is_named(tmp_path):
+    blocks = [
+        Block("needs: sh no-such-program", "sh", "exit 1\n"),
+        Block("file: after", "sh", ""),
+        Block("needs: sh", "sh", ": > run\n"),
+    ]
+    with pytest.raises(pytest.skip.Exception, match=r"need no-such-program, which is not installed"):
+        run_blocks(blocks, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["after", "run"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import shlex
 import pytest
 from helpers.checkout import CHECKOUT, module_of
 
+from bench.experiment.conformance import CASES
+
 TUTORIAL = CHECKOUT / "docs" / "tutorial"
 CHAPTERS = sorted(TUTORIAL.glob("*.md"))
 PARTS = ["A question, and a guess", "Try it", "What came out", "The difference", "What is still wrong", "Exercise"]
@@ -34,7 +36,7 @@ def test_there_are_twelve_chapters_in_order():
 def test_a_chapter_has_all_of_its_parts(chapter):
     text = chapter.read_text()
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == PARTS
-    assert text.count("echobench check ./mine.py") == 1
+    assert "\n```sh\nechobench check ./mine.py\n" in text
     assert text.count("figures/") == 1
 
 
@@ -66,6 +68,18 @@ def test_a_figure_was_made_by_the_command_that_its_chapter_shows(chapter):
     assert {"measured_at", "machine", "interpreter"} < kept.keys()
     assert kept["values"]
     assert f"Source: `{kept['command']}`" in (TUTORIAL / "figures" / f"{number}.md").read_text()
+
+
+@each_chapter
+def test_a_chapter_shows_a_diff_or_says_why_there_is_none(chapter):
+    text = chapter.read_text().partition("## The difference")[2].partition("\n## ")[0]
+    assert ("\n:diff: " in text) != ("no diff" in text)
+
+
+@each_chapter
+def test_a_chapter_names_cases_that_check_has(chapter):
+    named = re.findall(r"\bcases? `([^`]+)`", " ".join(chapter.read_text().split()))
+    assert set(named) <= CASES.keys()
 
 
 def test_every_difference_is_between_files_that_differ():
@@ -123,6 +137,21 @@ def test_a_figure_of_micro_is_its_plots_and_its_table(tmp_path, monkeypatch):
     assert images == [("06.svg", "only-light"), ("06-dark.svg", "only-dark")]
     assert shown.endswith("```text\na table\n```")
     assert values == [{"printed": ["a table"]}]
+
+
+def test_a_column_is_printed_of_the_newest_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(figures, "RUNS", tmp_path)
+    monkeypatch.setattr("sys.argv", ["figures.py", "--column", "server_threads"])
+    with pytest.raises(SystemExit, match="2"):
+        figures.main()
+    assert "run the command of a chapter first" in capsys.readouterr().err
+    (tmp_path / "a-run").symlink_to(CHECKOUT / "results" / "reference")
+    with pytest.raises(SystemExit, match="2"):
+        figures.main()
+    assert "no numbers in a column 'server_threads'" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["figures.py", "--column", "server_minor_faults_per_reply"])
+    figures.main()
+    assert re.search(r"^\| c16-1KiB \| threads \| \d.*\[.*\] \|", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_a_command_that_ends_otherwise_is_refused():

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from clients.agents.group import AgentGroup
 from clients.agents.line import Line, Seat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from clients.workload import Workload
 
@@ -57,3 +58,18 @@ def agents(count: int, address: str, workload: Workload, *prefix: str) -> Iterat
 def loads_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """Return what a keeper has started."""
     return psutil.Process(process.pid).children()
+
+
+def left_after(limit_s: float, processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Return which of them still run after so long, at most. One that ended is gone, if nobody has heard of it too."""
+    deadline_s = time.monotonic() + limit_s
+    while (left := [one for one in processes if _runs(one)]) and time.monotonic() < deadline_s:
+        time.sleep(0.02)  # nothing tells of the end of another process's children
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

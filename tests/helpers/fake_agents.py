@@ -52,6 +52,7 @@ def main(starts: str, file: str, _cluster: str) -> None:
         say("REFUSED", {"said": "the cluster has no workers: start `dask worker` on each machine"})
         return
     agents = [f"{place}@127.0.0.1" for place in range(how_many)]
+    print("a word of the cluster", file=sys.stderr, flush=True)
     say("AGENTS", {"agents": agents, "is_networked": False})
     for word in loads:
         asked = json.loads(sys.stdin.readline() or "null")

@@ -97,7 +97,11 @@ def load(address: str, *arguments: object, **options: Any) -> Run:
 
     What holds for every result is asserted for each, and that nothing was written to standard error.
     """
-    run = clients(address, "--json", "--warmup", "0s", *arguments, **options)
+    return checked(clients(address, "--json", "--warmup", "0s", *arguments, **options))
+
+
+def checked(run: Run) -> Run:
+    """Return a run whose result keeps what every result must, and that wrote nothing to standard error."""
     assert run.out, run.err
     assert not run.err
     check_result(run.result)

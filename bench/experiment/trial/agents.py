@@ -62,8 +62,8 @@ class Connected:
 class Agents:
     """Agents of a cluster, which carry loads; what they have to say goes to `log`. Use as a context manager.
 
-    On a cluster that is made here, they are bound to `cpus`. `scratch` is a folder for what it puts down meanwhile.
-    Raises UsageError at entry for a cluster that cannot be used.
+    The cluster is reached, or made, at the first use. One that is made here is bound to `cpus`. `scratch` is a folder
+    for what it puts down meanwhile.
     """
 
     def __init__(
@@ -81,11 +81,21 @@ class Agents:
         self.is_networked = False
 
     def __enter__(self) -> Self:
-        self._start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self.stop()
+
+    @property
+    def made_here(self) -> int:
+        """How many of them are on this machine, because the cluster is made here; 0 of a cluster that there is."""
+        return self._asked.made_here
+
+    def log_to(self, log: Path) -> None:
+        """Have what they said so far, and will say, in another file."""
+        self._log = log
+        if self._child is not None:
+            self._child.log_to(log)
 
     @property
     def pid(self) -> int:
@@ -128,10 +138,10 @@ class Agents:
         if self._child is None:
             before = self.names
             try:
-                self._start()
+                self.reach()
             except UsageError as error:
                 raise AgentLostError(f"agent-lost: the cluster cannot be used any more: {error}") from error
-            if len(self.names) != len(before):
+            if before and len(self.names) != len(before):
                 self.stop()
                 there_are, names = units.plural(len(self.names), "agent"), units.listed(before)
                 self.names = before
@@ -142,8 +152,8 @@ class Agents:
         assert self._child is not None
         return self._child
 
-    def _start(self) -> None:
-        """Start the process, and hear which agents there are. Raise UsageError."""
+    def reach(self) -> None:
+        """Start the process, and hear which agents there are. Raise UsageError for a cluster that cannot be used."""
         insecure = ["--insecure-cluster"] if self._asked.is_insecure else []
         self._child = Child(
             [*self._command, self._asked.cluster, *insecure],

@@ -116,6 +116,11 @@ class Child:
         except OSError as error:
             raise ChildError(f"it closed its stdin: {self.log_tail()}") from error
 
+    def log_to(self, log: Path) -> None:
+        """Have what it said so far, and will say, at the end of another file. Raise OSError if it cannot be written."""
+        self._output.log_to(log)
+        self.log = log
+
     def note(self, line: str) -> None:
         """Put a line that was read from its stdout into its log, where the rest of what it says is."""
         self._output.note(line)

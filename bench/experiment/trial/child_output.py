@@ -52,6 +52,13 @@ class ChildLog:
             if len(self._tail) > 2 * TAIL_BYTES:
                 self._shorten()
 
+    def move(self, path: Path) -> None:
+        """Go on in another file, at the end of which what was written so far is copied. Raise OSError."""
+        with self._lock:
+            with path.open("ab") as file:
+                file.write(self._path.read_bytes())
+            self._path = path
+
     def last_lines(self) -> str:
         """Return the last lines that were said by all children of this log, shortened."""
         with self._lock, self._path.open("rb") as file:
@@ -133,6 +140,10 @@ class ChildOutput:
                 chunk = os.read(self._talk.fileno(), CHUNK_BYTES)
                 self._log.write(chunk)
                 self._is_talking = bool(chunk)
+
+    def log_to(self, path: Path) -> None:
+        """Have the log in another file: see `ChildLog.move`."""
+        self._log.move(path)
 
     def note(self, line: str) -> None:
         """Put a line that was read from its stdout into its log."""

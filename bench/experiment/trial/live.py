@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from bench.errors import UsageError
 from bench.experiment.host import machine
 from bench.experiment.trial import lifeline
-from bench.experiment.trial.agents import Agents
 from bench.experiment.trial.block_generator import BlockGenerator
 from bench.experiment.trial.child import STOP_TIMEOUT_S
 from bench.experiment.trial.early import EarlyLaunch
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.experiment.host.machine import Cores
-    from bench.experiment.model import AgentCluster, Block, Results
+    from bench.experiment.model import Block, Results
+    from bench.experiment.trial.agents import Agents
     from clients.workload import Workload
 
 
@@ -43,14 +43,15 @@ def live_bench(
     *,
     logs: Path | None = None,
     workers: int = 1,
-    agents: AgentCluster | None = None,
+    agents: Agents | None = None,
     nonconforming: frozenset[str] = frozenset(),
     ceiling_per_s: Callable[[Workload], float | None] = _not_calibrated,
 ) -> Iterator[LiveBench]:
     """Yield the bench of this machine: the door of every command that measures.
 
     Its cores are what the affinity, the SMT siblings and the quota of the cgroup leave to each side. Without `logs` the
-    logs of the trials go into a folder that is removed at the end, because the results quote what matters of them.
+    logs of the trials go into a folder that is removed at the end, because the results quote what matters of them. The
+    `agents` outlast it: who looked the plan over has reached them already.
 
     Raises UsageError where the distributions of a trial could not be written.
     """
@@ -66,18 +67,16 @@ def live_bench(
         with ExitStack() as stack:
             generator = stack.enter_context(BlockGenerator(log=kept / "block-generator.log", cpus=cores.client))
             early = stack.enter_context(EarlyLaunch(logs=kept, cpus=cores.server))
-            carriers = None
             if agents is not None:
-                carriers = Agents(agents, log=kept / "agents.log", scratch=folder, cpus=cores.client)
-                stack.enter_context(carriers)
+                agents.log_to(kept / "agents.log")
                 if not agents.made_here:  # it runs where it was started, which may be beside the server
-                    cores = replace(cores, client=(), shared=not carriers.is_networked)
+                    cores = replace(cores, client=(), shared=not agents.is_networked)
             yield LiveBench(
                 logs=kept,
                 cores=cores,
                 generator=generator,
                 early=early,
-                agents=carriers,
+                agents=agents,
                 workers=workers,
                 nonconforming=nonconforming,
                 ceiling_per_s=ceiling_per_s,

@@ -1,4 +1,4 @@
-"""The article's run: synthetic, loaded and drawn once for all tests of the analysis; and runs that are exported."""
+"""The article's run: synthetic, and loaded once for all tests of the analysis; and runs that are exported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 from helpers.run_folders import ARTICLE, RUN_INFO, Builder, failed, mishaps
 
 from bench.analysis.estimates.ranking import rank
-from bench.analysis.figures import gallery
 from bench.analysis.runs import run_folder
 
 if TYPE_CHECKING:
@@ -35,12 +34,6 @@ def article_run(article_builder: Builder) -> Run:
 def article_ranking(article_run: Run) -> Ranking:
     """Return the article's run, digested."""
     return rank(article_run)
-
-
-@pytest.fixture(scope="session")
-def article_plots(article_run: Run, article_ranking: Ranking) -> list[gallery.Plot]:
-    """Return the figures of the article's run, drawn once for all tests."""
-    return gallery.draw(article_run, article_ranking)
 
 
 @pytest.fixture

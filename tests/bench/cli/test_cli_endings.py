@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.checkout import CHECKOUT
+from helpers.project import Project
 
 import bench.__main__
 import clients.__main__
@@ -32,8 +33,8 @@ def echobench(tmp_path):
         path = f"{tmp_path}{os.pathsep}{CHECKOUT}"
         env = {**os.environ, "PYTHONPATH": path, "XDG_CACHE_HOME": str(tmp_path / "cache")}
         command = [sys.executable, "-P", "-m", "bench", *arguments]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.run(command, cwd=tmp_path, env=env, text=True, timeout=60, check=False, **pipes)
+        given = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.run(command, env=env, text=True, timeout=60, check=False, **given)
 
     return run
 
@@ -116,9 +117,10 @@ def test_a_fault_of_ours_is_shown_and_does_not_end_as_regressed(echobench, tmp_p
 
 
 def test_a_verdict_on_a_full_disk_keeps_its_status_and_its_words(echobench, tmp_path):
-    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    project = Project(tmp_path / "theirs")
+    project.commit()
     with Path("/dev/full").open("w") as full:
-        done = echobench("regress", "--base", "gone", "--command", "x {port}", "--json", stdout=full)
+        done = echobench("regress", "--base", "gone", "--command", "x {port}", "--json", stdout=full, cwd=project.root)
     assert done.returncode == 5
     assert '"word": "NO-BASELINE"' in done.stderr
     assert "standard output cannot be written: No space left on device" in done.stderr

@@ -8,6 +8,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from bench.cli import cli
+from bench.cli.calibrate import calibrate
 from bench.cli.options import alternatives, texts_given, workload_given, workload_options
 from bench.cli.regress import regress
 from bench.cli.run import run
@@ -23,6 +24,13 @@ def test_every_setting_is_an_option_of_every_command(command, without):
         assert (name in options) == (name not in without)
         if name in options:
             assert set(key.flags) <= set(options[name].opts)
+
+
+@pytest.mark.parametrize("command", [regress, search, calibrate])
+def test_agents_are_no_option_of_what_one_generator_does(command):
+    refused = CliRunner().invoke(command, ["--agents", "local:2"])
+    assert refused.exit_code == 2
+    assert "No such option '--agents'" in refused.output
 
 
 def asked(arguments, **settings):

@@ -16,6 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 from helpers.checkout import CHECKOUT
+from helpers.tracing import untraced
 
 import bench
 from bench.cli import COMMANDS, main
@@ -29,7 +30,7 @@ PLAIN = (*SHORT, "--no-report")
 
 @pytest.fixture(scope="module")
 def frozen(tmp_path_factory):
-    """Copy the packages: a run is resumed only with the code that began it, and the checkout may be worked on."""
+    """Copy the packages: nothing else is there to import, as where they were installed."""
     folder = tmp_path_factory.mktemp("checkout")
     for package in ("bench", "clients", "servers"):
         shutil.copytree(CHECKOUT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -39,13 +40,12 @@ def frozen(tmp_path_factory):
 @pytest.fixture
 def echobench(frozen, tmp_path):
     """Run the command in a folder and process of its own, with nothing installed. The C is compiled once for all."""
-    env = {**os.environ, "PYTHONPATH": str(frozen), "XDG_CACHE_HOME": str(frozen / "cache")}
 
-    def start(*arguments):
+    def start(*arguments, code=frozen):
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "bench", *map(str, arguments)],
             cwd=tmp_path,
-            env=env,
+            env={**os.environ, "PYTHONPATH": str(code), "XDG_CACHE_HOME": str(frozen / "cache")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -81,7 +81,8 @@ def the_run(folder):
 
 
 def test_a_whole_run_leaves_the_folder_of_the_contract(echobench, tmp_path):
-    status, out, err = echobench("run", "smoke", "--server", "threads", *SHORT, "--out", tmp_path / "out")
+    with untraced():  # what it runs and draws, tests in this process run too
+        status, out, err = echobench("run", "smoke", "--server", "threads", *SHORT, "--out", tmp_path / "out")
     assert (status, err) == (0, "")
     run = the_run(tmp_path / "out")
     assert {"run.json", "trials.parquet", "monitor.parquet", "timeline.parquet", "latency.hlog", "report.html"} <= {
@@ -164,7 +165,8 @@ def test_bad_servers_are_rows_with_a_status_and_the_run_goes_on(here, tmp_path):
 
 
 def test_an_interrupt_keeps_what_was_measured_and_resume_measures_the_rest(echobench, here, tmp_path):
-    process = echobench.start("run", "smoke", "--server", "threads", *PLAIN, "--trials", "3", "--out", tmp_path / "out")
+    chosen = ("--server", "threads", *PLAIN, "--trials", "3", "--out", tmp_path / "out")
+    process = echobench.start("run", "smoke", *chosen, code=CHECKOUT)  # a run is resumed by its own code, which is here
     first = [process.stdout.readline() for _ in range(2)]
     assert first[1].startswith("[1/3] threads c1-1KiB: ")
     children = psutil.Process(process.pid).children(recursive=True)
@@ -177,14 +179,14 @@ def test_an_interrupt_keeps_what_was_measured_and_resume_measures_the_rest(echob
     assert json.loads((run / "run.json").read_text())["state"] == "partial"
     assert 1 <= len(pd.read_parquet(run / "trials.parquet")) < 3
 
-    status, out, err = echobench("run", "--resume", run, "--no-report")
+    status, out, err = here("run", "--resume", run, "--no-report")
     assert (status, err) == (0, "")
     assert json.loads((run / "run.json").read_text())["state"] == "complete"
     trials = pd.read_parquet(run / "trials.parquet")
     assert list(trials["trial"]) == [1, 2, 3]
     assert list(trials["status"]) == ["measured"] * 3
 
-    status, _, err = echobench("run", "--resume", run, "--more", "--trials", "1", "--no-report")
+    status, _, err = here("run", "--resume", run, "--more", "--trials", "1", "--no-report")
     assert (status, err) == (0, "")
     trials = pd.read_parquet(run / "trials.parquet")
     assert list(trials["trial"]) == list(trials["round"]) == [1, 2, 3, 4]

@@ -147,7 +147,7 @@ def test_the_presets_that_others_name_are_there():
     assert {"smoke", "quick", "full", "c10k"} <= set(preset_names())
 
 
-def test_quick_compares_the_articles_servers_at_four_crowds_in_four_minutes():
+def test_quick_compares_the_tutorials_servers_at_four_crowds_in_four_minutes():
     plan = asked_for("quick")
     workloads = [named.workload for named in workloads_of(plan)]
     assert {"sequential", "threads", "generators", "coroutines", "asyncio-streams", "asyncio-protocol"} == {

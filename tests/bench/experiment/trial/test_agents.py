@@ -14,13 +14,16 @@ from helpers.checkout import CHECKOUT
 from bench.errors import UsageError
 from bench.experiment.doubts import Doubt
 from bench.experiment.host.machine import Cores, usable_cpus
+from bench.experiment.inspection import load_facts
 from bench.experiment.model import AgentCluster, Block, Status, Trial
 from bench.experiment.planning.catalog import catalog
+from bench.experiment.planning.plan import NamedWorkload, Plan
 from bench.experiment.trial.agents import AgentLostError, Agents
 from bench.experiment.trial.child import ChildError
-from bench.experiment.trial.live import LiveBench
+from bench.experiment.trial.live import LiveBench, live_bench
 from clients.workload import Workload
 
+SERVED = catalog().server("threads")
 WORKLOAD = Workload(connections=3, warmup_s=0.05, duration_s=0.2, timeout_s=1.0, seed=5)
 
 
@@ -42,7 +45,7 @@ def asked(agents, tmp_path):
 
 def test_a_trial_by_agents_has_their_rows_and_what_they_doubt(agents_of, tmp_path):
     cpus = usable_cpus()
-    trial = Trial(number=7, round=1, server=catalog().server("threads"), workload_name="w", workload=WORKLOAD)
+    trial = Trial(number=7, round=1, server=SERVED, workload_name="w", workload=WORKLOAD)
     with agents_of([2, "RESULT", "LOST"], [2]) as agents:
         bench = LiveBench(logs=tmp_path, cores=Cores((cpus[0],), (cpus[-1],), shared=False), agents=agents)
         (whole,), (lost,) = bench(Block(trials=(trial,))), bench(Block(trials=(trial,)))
@@ -56,6 +59,20 @@ def test_a_trial_by_agents_has_their_rows_and_what_they_doubt(agents_of, tmp_pat
     assert "Tag=0007.response," in whole.hlog
     assert not {name for name in whole.metrics if name.startswith("client_rss")}
     assert (lost.status, lost.detail) == (Status.AGENT_LOST, "agent-lost: agent 1@127.0.0.1 hung up")
+
+
+def test_a_cluster_is_made_once_for_the_look_and_all_trials(agents_of, tmp_path):
+    trials = [Trial(number=n, round=n, server=SERVED, workload_name="w", workload=WORKLOAD) for n in (1, 2)]
+    plan = Plan(name="p", servers=(SERVED,), workloads=(NamedWorkload(name="w", workload=WORKLOAD),), rounds=2, seed=1)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    with agents_of([2, "RESULT", "RESULT"]) as agents:
+        assert load_facts(plan, agents) == {"agents": 2, "over_network": False}
+        with live_bench(logs=logs, agents=agents) as bench:
+            found = [bench(Block(trials=(trial,)))[0] for trial in trials]
+    assert [one.status for one in found] == [Status.MEASURED] * 2, found
+    assert (tmp_path / "starts").read_text() == "x"
+    assert (logs / "agents.log").read_text().startswith("a word of the cluster")
 
 
 def test_after_a_loss_a_whole_cluster_goes_on(agents_of, tmp_path):
@@ -93,7 +110,7 @@ def test_a_coordinator_that_ends_is_a_failed_generator(agents_of, tmp_path):
 def test_a_cluster_that_cannot_be_is_wrong_use(tmp_path):
     agents = Agents(AgentCluster("local:0"), log=tmp_path / "log", scratch=tmp_path)
     with pytest.raises(UsageError, match="N of local:N is a whole number from 1"), agents:
-        pass
+        agents.reach()
 
 
 def test_only_agents_that_are_made_here_use_our_cores():

@@ -62,6 +62,7 @@ def watch(server_pid, client_pid, window_s=0.3, lead_s=0.06):
         return monitor.result()
 
 
+@pytest.mark.timing
 def test_a_busy_and_an_idle_side_are_told_apart():
     with Running(SPIN) as server, Running(IDLE) as client:
         assert client.stdout.readline() == "idle\n"
