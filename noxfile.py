@@ -74,10 +74,11 @@ def tests_browser(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def tests_live(session: nox.Session) -> None:
-    """Run the tests that put real load on this machine. They take minutes."""
+    """Run the tests that put real load on this machine, and try each property with 500 examples. They take minutes."""
     install(session, "test")
     # These tests take minutes, so a stack after one minute would say nothing.
-    session.run("python", "-m", "pytest", "-m", "live", "-o", "faulthandler_timeout=0", *session.posargs)
+    chosen = ("-m", "live or hypothesis", "--hypothesis-profile", "many")
+    session.run("python", "-m", "pytest", *chosen, "-o", "faulthandler_timeout=0", *session.posargs)
 
 
 @nox.session(default=False)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytest.register_assert_rewrite("helpers")
-pytest_plugins = ["helpers.timing", "helpers.tracing"]
+pytest_plugins = ["helpers.examples", "helpers.timing", "helpers.tracing"]
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OF_PYTHON_ITSELF = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")

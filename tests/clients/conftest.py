@@ -11,11 +11,6 @@ import subprocess
 import pytest
 from helpers.generator import serving
 from helpers.manual_time import World
-from hypothesis import HealthCheck, settings
-
-# How long an example takes says something about the machine, and nothing about the code.
-settings.register_profile("busy-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy-machine")
 
 
 @pytest.fixture

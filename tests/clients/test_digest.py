@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clients import digest as digest_module
@@ -73,7 +73,6 @@ def _digested_at(times_ns, taken, *, piece=None):
     return result, log, breaths
 
 
-@settings(max_examples=40)
 @given(taken=slices)
 def test_digest_counts_once_in_result_timeline_and_log(taken):
     result, log, _ = digested(taken, piece=None)
@@ -89,7 +88,6 @@ def test_digest_counts_once_in_result_timeline_and_log(taken):
     assert sum(length_s for length_s, _ in log.lines) == pytest.approx(len(taken) * TICK_NS / 1e9)
 
 
-@settings(max_examples=40)
 @given(taken=slices)
 def test_digest_counts_in_pieces_what_it_counts_at_once(taken):
     whole, whole_log, _ = digested(taken, piece=None)
@@ -98,7 +96,6 @@ def test_digest_counts_in_pieces_what_it_counts_at_once(taken):
     assert len(pieced_log.lines) == len(whole_log.lines)
 
 
-@settings(max_examples=40)
 @given(taken=slices)
 def test_digest_counts_at_the_end_what_it_counts_at_once(taken):
     at_once, _, _ = digested(taken)

@@ -10,7 +10,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from helpers.forked import load
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clients import hlog
@@ -84,7 +84,6 @@ def test_the_header_names_format_units_and_start():
 seconds = st.lists(st.lists(st.integers(0, 10**9), min_size=1, max_size=20), min_size=1, max_size=4)
 
 
-@settings(max_examples=40)
 @given(
     workers=st.lists(seconds, min_size=1, max_size=3), jitter_ms=st.lists(st.integers(0, 400), min_size=3, max_size=3)
 )

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clients import summary
@@ -55,7 +55,6 @@ results = st.builds(
 )
 
 
-@settings(max_examples=30)
 @given(result=results)
 def test_the_wire_carries_a_result_exactly(result):
     wire = json.loads(json.dumps(result.to_wire()))
@@ -65,7 +64,6 @@ def test_the_wire_carries_a_result_exactly(result):
     assert back.workload == result.workload
 
 
-@settings(max_examples=30)
 @given(parts=st.lists(results, min_size=2, max_size=3))
 def test_merging_adds_counts_and_pools_durations(parts):
     expected = {kind: Histogram() for kind in KINDS}
@@ -97,7 +95,6 @@ def test_merging_adds_counts_and_pools_durations(parts):
         assert merged.histograms[kind].counts.tolist() == expected[kind].counts.tolist()
 
 
-@settings(max_examples=30)
 @given(result=results)
 def test_every_json_key_has_its_unit_and_every_missing_value_is_null(result):
     fields = result.to_json()

@@ -21,8 +21,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from clients.kernel import Kernel
-from clients.traps import alarm, join, ready, watch
+from micro.own_kernel import becoming_ready, coming_due, handing, on_our_kernel, spawning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -211,57 +210,6 @@ def process_switch() -> Iterator[Work]:
                     raise RuntimeError("the process at the other end of the pipe has ended")
 
         yield work
-
-
-async def nothing() -> None:
-    pass
-
-
-async def listening(fd: int) -> None:
-    """Watch a descriptor, and suspend whenever it is resumed."""
-    await watch(fd)
-    while True:
-        await ready()
-
-
-async def spawning(kernel: Kernel, _: int, times: int) -> None:
-    for _ in repeat(None, times):
-        await join(kernel.spawn(nothing()))
-
-
-async def handing(kernel: Kernel, fd: int, times: int) -> None:
-    kernel.spawn(listening(fd))
-    await join(kernel.spawn(nothing()))  # by then the other task watches
-    for _ in repeat(None, times):
-        kernel.hand(fd, None)
-
-
-async def coming_due(_: Kernel, __: int, times: int) -> None:
-    for _ in repeat(None, times):
-        await alarm(0)
-
-
-async def becoming_ready(_: Kernel, fd: int, times: int) -> None:
-    await watch(fd)
-    for _ in repeat(None, times):
-        await ready()
-
-
-@contextlib.contextmanager
-def on_our_kernel(main: Callable[[Kernel, int, int], object]) -> Iterator[Work]:
-    """Run a coroutine on the kernel of the load generator, with a pipe that can be read for ever."""
-    readable, writable = os.pipe()
-    os.write(writable, b"x")
-
-    def work(times: int) -> None:
-        kernel = Kernel()
-        kernel.run(main(kernel, readable, times))
-
-    try:
-        yield work
-    finally:
-        os.close(readable)
-        os.close(writable)
 
 
 def _deep(row: str, what: str, make: Callable[[int], object]) -> list[Mechanism]:

@@ -8,7 +8,7 @@ import resource
 import sys
 
 import pytest
-from micro import mechanisms
+from micro import mechanisms, own_kernel
 from micro.measure import here
 from micro.mechanisms import DEPTHS, MECHANISMS, OUT
 
@@ -92,14 +92,14 @@ def test_the_kernel_runs_another_task_each_time(name, monkeypatch):
         ran.append("ended")
 
     async def listens(fd):
-        await mechanisms.watch(fd)
+        await own_kernel.watch(fd)
         while True:
-            await mechanisms.ready()
+            await own_kernel.ready()
             ran.append("resumed")
 
-    monkeypatch.setattr(mechanisms, "nothing", ends)
-    monkeypatch.setattr(mechanisms, "listening", listens)
-    with mechanisms.on_our_kernel(getattr(mechanisms, name)) as work:
+    monkeypatch.setattr(own_kernel, "nothing", ends)
+    monkeypatch.setattr(own_kernel, "listening", listens)
+    with own_kernel.on_our_kernel(getattr(own_kernel, name)) as work:
         work(0)
         before = len(ran)
         ran.clear()
@@ -107,7 +107,7 @@ def test_the_kernel_runs_another_task_each_time(name, monkeypatch):
     assert len(ran) - before == 20
 
 
-@pytest.mark.parametrize("main", [mechanisms.coming_due, mechanisms.becoming_ready])
+@pytest.mark.parametrize("main", [own_kernel.coming_due, own_kernel.becoming_ready])
 def test_the_kernel_asks_its_poller_before_each_wake_up(main, monkeypatch):
     asked = []
 
@@ -121,8 +121,8 @@ def test_the_kernel_asks_its_poller_before_each_wake_up(main, monkeypatch):
             asked.append(1)
             return super().wait(timeout_ns)
 
-    monkeypatch.setattr(mechanisms, "Kernel", lambda: Kernel(poller=Poller()))
-    with mechanisms.on_our_kernel(main) as work:
+    monkeypatch.setattr(own_kernel, "Kernel", lambda: Kernel(poller=Poller()))
+    with own_kernel.on_our_kernel(main) as work:
         work(20)
         before = len(asked)
         work(40)

@@ -112,7 +112,7 @@ def test_page_junit_and_markdown_have_the_words(run):
     found = run("threads: cpu > 1us")
     (one,) = judge(found)
     assert re.fullmatch(r"FAILED: threads c16: cpu is above 1 µs: [\d.]+ µs \[[\d.]+ µs, [\d.]+ µs\]", one.sentence)
-    assert one.sentence in page.build(found.path).read_text(encoding="utf-8")
+    assert one.sentence in page.render(found, rank(found), [])
     assert f'<failure type="FAILED" message="{one.reason}"'.replace(">", "&gt;") in junit.render(found)["junit.xml"]
     assert summary.markdown(found, rank(found)).startswith("### FAILED: ")
     assert f"- {one.sentence}" in summary.markdown(found, rank(found))
