@@ -31,11 +31,17 @@ _RATE_MAX_PER_S = 1_000_000
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _EXAMPLES = """\
 examples:
-  python -m clients 127.0.0.1:5433 -c 64 -s 1024 -d 5s             closed loop: as fast as it goes
-  python -m clients 127.0.0.1:5433 -c 64 --rate 20000 -d 10s       open loop: latency at an offered load
-  python -m clients 127.0.0.1:5433 --rate 1000..50000 -d 60s       a ramp; 1000,5000,20000 for steps
-  python -m clients [::1]:5433 -s 64:9,16KiB:1 --requests-per-connection 10
-  python -m clients unix:/run/echo.sock -c 8 --json
+  as fast as it goes, which is a closed loop:
+    python -m clients 127.0.0.1:5433 -c 64 -s 1024 -d 5s
+  response times at an offered load, which is an open loop:
+    python -m clients 127.0.0.1:5433 -c 64 --rate 20000 -d 10s
+  a load that rises, as a ramp or in steps:
+    python -m clients 127.0.0.1:5433 --rate 1000..50000 -d 60s
+    python -m clients 127.0.0.1:5433 --rate 1000,5000,20000 -d 60s
+  two sizes of message, and connections that are replaced:
+    python -m clients [::1]:5433 -s 64:9,16KiB:1 --requests-per-connection 10
+  a UNIX socket, and the result for programs:
+    python -m clients unix:/run/echo.sock -c 8 --json
 """
 
 
@@ -43,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m clients`."""
     made = argparse.ArgumentParser(
         prog="python -m clients",
-        description="Put load on a TCP echo server, compare every echo byte for byte, and say how fast it was.",
+        description="Put load on a TCP echo server, compare every echo, and say how fast it was.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import shutil
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from bench.errors import BenchError, ExitCode, tell_fault, unknown_name
 from bench.interrupts import ignore_interrupts, raise_interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 COMMANDS = {
     "run": "Measure servers by a preset or a plan, and report.",
@@ -51,7 +52,8 @@ Did my change make a server slower?
 Does my server echo correctly, whatever its clients do?
   echobench check ./mine.py
 
-`echobench --help` lists all commands, and `echobench COMMAND --help` the options of one."""
+`echobench --help` lists all commands.
+`echobench COMMAND --help` says what one is for, and lists its options."""
 """What people come for, which the command says if it is told nothing."""
 
 INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
@@ -75,8 +77,35 @@ def _noticing_the_reader() -> Iterator[None]:
         raise
 
 
+CLICKS_LEAST = 52
+"""Columns of the narrowest terminal that click's help fits."""
+
+
+class AnyWidth(click.HelpFormatter):
+    """Help that also fits a narrower terminal: what is listed then stands above what is said of it."""
+
+    def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
+        """Take the width of the terminal."""
+        here = shutil.get_terminal_size().columns
+        super().__init__(indent_increment, here - 2 if width is None and here < CLICKS_LEAST else width, max_width)
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """Write how the command is used. Where it is narrow, a list of choices is folded between them."""
+        super().write_usage(prog, args.replace("|", "| ") if self.width < CLICKS_LEAST - 2 else args, prefix)
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write a list of names and what is said of them."""
+        super().write_dl(rows, min(col_max, 4) if self.width < CLICKS_LEAST - 2 else col_max, col_spacing)
+
+
+class _Context(click.Context):
+    formatter_class = AnyWidth
+
+
 class LazyGroup(click.Group):
     """A group that imports a subcommand when it is run, and lists them all without importing any."""
+
+    context_class = _Context
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         """Parse; this is where help is printed."""
@@ -97,6 +126,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             raise unknown_name("command", cmd_name, COMMANDS)
         command: click.Command = getattr(importlib.import_module(f"bench.cli.{cmd_name}"), cmd_name)
+        command.context_class = _Context
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above

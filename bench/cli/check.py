@@ -19,7 +19,7 @@ from rich.text import Text
 from bench import units
 from bench.cli.files import refuse_unwritable, write_file
 from bench.cli.options import json_option, pid_option, pythons_option, target_option
-from bench.cli.terminal import put_out
+from bench.cli.terminal import beside, put_out
 from bench.errors import ExitCode, UsageError, unknown_name
 from bench.experiment import conformance
 from bench.experiment.conformance import CASES, Case, CaseResult, Group, Outcome
@@ -146,7 +146,7 @@ def _run(servers: Iterable[Server], cases: Sequence[Case]) -> Results:
 
 def _list() -> None:
     for case in conformance.cases_of(*Group):
-        click.echo(f"{case.name:15} {case.group:9} {case.statement}")
+        click.echo(beside(f"{case.name:15} {case.group:9} ", case.statement))
 
 
 def show(results: Results, cases: Sequence[Case], console: Console) -> None:
@@ -157,7 +157,8 @@ def show(results: Results, cases: Sequence[Case], console: Console) -> None:
     for outcome in (Outcome.FAILED, Outcome.UNTRIED, Outcome.LIMITED, Outcome.SKIPPED):
         for (server, detail), names in _said(results, outcome).items():
             mark, style = MARKS[outcome]
-            console.print(Text.assemble((mark, style), f" {server}, {', '.join(names)}: {detail}"), soft_wrap=True)
+            said = Text.assemble((mark, style), f" {server}, {', '.join(names)}: {detail}")
+            console.print(said, soft_wrap=not console.is_terminal)
     console.print(_summary(results))
     if conformance.exit_code(results.values()) is ExitCode.INCONCLUSIVE:
         console.print("This is no pass: not every case could be tried.", style="bold yellow")

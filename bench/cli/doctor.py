@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.terminal import beside
 from bench.errors import MeasurementError, UsageError
 from bench.experiment.host.diagnosis import Severity, diagnose, diagnose_agents
 from bench.experiment.host.readings import read_machine
@@ -51,7 +52,7 @@ def doctor(*, as_json: bool, agents: str | None, insecure_cluster: bool) -> None
         click.echo(f"\nagent {name}")
         for finding in part:
             _show(finding, width)
-    click.echo(f"\n{_last_line([finding for part in everything for finding in part])}")
+    click.echo(f"\n{beside('', _last_line([finding for part in everything for finding in part]))}")
 
 
 def _document(findings: list[Finding], of_agents: dict[str, list[Finding]]) -> dict[str, Any]:
@@ -79,10 +80,10 @@ def _surveyed(agents: str, *, insecure_cluster: bool) -> dict[str, Any]:
 
 
 def _show(finding: Finding, width: int) -> None:
-    click.echo(f"{click.style(f'{finding.severity:4}', COLOURS[finding.severity])}  {finding.name:{width}}  ", nl=False)
-    click.echo(finding.finding)
+    severity = click.style(f"{finding.severity:4}", COLOURS[finding.severity])
+    click.echo(beside(f"{severity}  {finding.name:{width}}  ", finding.finding))
     if finding.remedy:
-        click.echo(f"{'':{width + 8}}{finding.remedy}")
+        click.echo(beside(" " * (width + 8), finding.remedy))
 
 
 def _last_line(findings: list[Finding]) -> str:

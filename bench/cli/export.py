@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import click
@@ -13,7 +14,11 @@ from bench.errors import UsageError
 STDOUT = Path("-")
 _FORMATS = formats()
 _WIDTH = max(map(len, _FORMATS))
-_EPILOG = "\n".join(["\b", "Formats:", *(f"  {name:{_WIDTH}}  {words}" for name, words in _FORMATS.items())])
+_ROWS = (
+    textwrap.wrap(f"{name:{_WIDTH}}  {words}", 74, subsequent_indent=" " * (_WIDTH + 2))
+    for name, words in _FORMATS.items()
+)
+_EPILOG = "\n  ".join(["\b\nFormats:", *(line for row in _ROWS for line in row)])
 
 
 @click.command("export", epilog=_EPILOG, short_help="Write a run in the format of another tool.")

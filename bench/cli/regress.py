@@ -50,9 +50,8 @@ Examples:
   echobench regress --a threads@python3.12 --b threads@python3.13
   echobench regress --a "old=./server-1 {port}" --b "new=./server-2 {port}"
 
-\b
-Exit status: 0 fine or faster, 1 regressed, 2 wrong use, 3 inconclusive,
-4 invalid measurement, 5 nothing to compare with.
+Exit status: 0 fine or faster, 1 regressed, 2 wrong use, 3 inconclusive, 4 invalid measurement, 5 nothing to compare
+with.
 """
 COLOURS = {
     Word.REGRESSED: "red",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 DEFAULT = "quick"
 EXAMPLES = """\b
 Examples:
-  echobench run                                       one server of each model, in four minutes
+  echobench run                     one server of each model, in four minutes
   echobench run quick --server threads --server ./mine.py
   echobench run --server "mine=node echo.js {port}" --connections 1,64
   echobench run --target 127.0.0.1:7 --duration 5s
@@ -46,9 +46,8 @@ Examples:
 
 Commas separate alternative values of a workload. Each combination is measured.
 
-\b
-Exit status: 0 if every trial was measured, 1 if a --fail-if was so, 2 wrong use,
-3 if a --fail-if cannot be told, 4 if a trial could not be measured.
+Exit status: 0 if every trial was measured, 1 if a --fail-if was so, 2 wrong use, 3 if a --fail-if cannot be told,
+4 if a trial could not be measured.
 """
 LOOKING = "Looking over the plan, its servers and the load generator"
 

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from bench import units
+from bench.cli.terminal import beside
 from bench.experiment.planning.catalog import Catalog, catalog
 
 
@@ -33,7 +34,7 @@ def servers(*, pythons: tuple[str, ...], as_json: bool) -> None:
     for number, place in enumerate(places):
         if number:
             click.echo()
-        click.echo(place.interpreter.description)
+        click.echo(beside("", place.interpreter.description))
         _show(place)
 
 
@@ -41,9 +42,9 @@ def _show(place: Catalog) -> None:
     width = max(map(len, place.entries))
     for name, entry in sorted(place.entries.items()):
         limit = f" (at most {units.count(entry.connections_max)} at a time)" if entry.connections_max else ""
-        click.echo(f"  {click.style(f'{name:{width}}', bold=entry.runnable)}  {entry.summary}{limit}")
+        click.echo(beside(f"  {click.style(f'{name:{width}}', bold=entry.runnable)}  ", f"{entry.summary}{limit}"))
         if entry.gap is not None:
-            click.echo(f"  {'':{width}}  {click.style(f'cannot run here: {entry.gap}', fg='yellow')}")
+            click.echo(click.style(beside(" " * (width + 4), f"cannot run here: {entry.gap}"), fg="yellow"))
 
 
 def _to_json(place: Catalog) -> dict[str, object]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 
 from bench.cli.spilling import excuse
@@ -21,6 +23,28 @@ def standard_output() -> Console:
 def columns() -> int | None:
     """Return the width of the terminal that standard output is; None for a file or a pipe, where no line is folded."""
     return standard_output().width if sys.stdout.isatty() else None
+
+
+def beside(lead: str, text: str) -> str:
+    """Return a text behind its lead. On a terminal the text is folded between its words, and hangs beside the lead.
+
+    If the lead takes more than half of the width, the text stands below it. A file gets one line.
+    """
+    width = columns()
+    if width is None:
+        return lead + text
+    taken = cell_len(click.unstyle(lead))
+    is_below = 2 * taken > width
+    indent = " " * (4 if is_below else taken)
+    folded = textwrap.fill(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return f"{lead.rstrip()}\n{folded}".lstrip("\n") if is_below else lead + folded[taken:]
 
 
 def can_draw(console: Console) -> bool:
