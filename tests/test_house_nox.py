@@ -113,7 +113,8 @@ def test_cluster_tests_unless_asked_for_the_cost(noxfile):
     tests, cost = FakeSession("-k", "word"), FakeSession("--cost", "--turns", "2")
     noxfile.cluster(tests)
     noxfile.cluster(cost)
-    assert tests.ran == [("python", "-m", "pytest", "-m", "cluster", "tests/clients", "-k", "word")]
+    where = ("tests/clients", "tests/bench/experiment/trial")
+    assert tests.ran == [("python", "-m", "pytest", "-m", "cluster", *where, "-k", "word")]
     assert cost.ran == [("python", "-m", "sharpness.agents", "--turns", "2")]
 
 
