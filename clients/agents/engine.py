@@ -51,6 +51,7 @@ class Agent:
             if name in callbacks:
                 callbacks[name].stop()
         self._keeper: subprocess.Popen[str] | None = None
+        self._token = ""
 
     def describe(self) -> dict[str, str]:
         """Return what has to be like ours, and which network this is."""
@@ -58,7 +59,8 @@ class Agent:
 
     def open(self, host: str, token: str) -> int:
         """Start a keeper that listens at `host`, in place of any earlier one; return its port."""
-        self.end()
+        self.end(self._token)
+        self._token = token
         self._keeper = subprocess.Popen(
             [sys.executable, "-P", "-m", "clients.agents.keeper", host],
             stdin=subprocess.PIPE,
@@ -81,9 +83,12 @@ class Agent:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, check=False)
         return done.stderr if done.returncode else done.stdout
 
-    def end(self) -> None:
-        """End the keeper, if there is one. It has ended with its line, unless it was stopped."""
-        if self._keeper is not None:
+    def end(self, token: str) -> None:
+        """End the keeper of a token, if it is the present one. It has ended with its line, unless it was stopped.
+
+        What is asked of an actor may come out of order, and the next keeper may be there already.
+        """
+        if self._keeper is not None and token == self._token:
             _end(self._keeper)
 
 
@@ -113,11 +118,12 @@ class Worker:
     def __init__(self, name: str, address: str, actor: Any) -> None:
         """Ask the actor what it is. Raise AgentLostError."""
         self.name, self.address, self.host, self._actor = name, address, _host_of(address), actor
+        self._token = ""
         self.described: dict[str, str] = self._answer(self._asked("describe"))
 
     def opening(self) -> Callable[[], Seat]:
         """Have a keeper started there. Return what waits for it and gives its seat, or raises AgentLostError."""
-        token = secrets.token_hex(16)
+        self._token = token = secrets.token_hex(16)
         asked = self._asked("open", self.host, token)
         return lambda: Seat(self.name, self.host, self._answer(asked), token)
 
@@ -129,7 +135,7 @@ class Worker:
     def end(self) -> None:
         """Have its keeper ended, and do not wait: a worker that is stopped would not answer."""
         with contextlib.suppress(AgentLostError):  # the keeper ended with its worker
-            self._asked("end")
+            self._asked("end", self._token)
 
     def _asked(self, method: str, *arguments: str) -> Any:
         with self._not_lost():

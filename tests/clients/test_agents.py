@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from clients.agents.clocks import Relation, Trip, relation
 from clients.agents.group import AgentReport, doubts, merged, related
-from clients.agents.line import AgentLostError, Line, failure
+from clients.agents.line import AgentLostError, Line, Seat, await_all, failure
 from clients.agents.session import Carried
 from clients.clock import now_ns
 from clients.histogram import Histogram
@@ -187,6 +187,48 @@ def test_a_way_that_is_5_ms_slower_shows_within_the_error():
         clock = related([line], 8)[0]
     assert clock.error_ns >= 2_500_000
     assert 0 < clock.offset_ns <= clock.error_ns  # the true one is 0: this machine has one clock
+
+
+@contextmanager
+def lines_to(*names):
+    """Yield lines to agents that a test plays, and the sockets at which it does; what the lines say first is read."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        lines, played = [], []
+        for name in names:
+            lines.append(stack.enter_context(Line(Seat(name, "127.0.0.1", listener.getsockname()[1], TOKEN))))
+            played.append(stack.enter_context(listener.accept()[0]))
+            assert played[-1].recv(100) == f"TOKEN {TOKEN}\n".encode()
+        yield lines, played
+
+
+def test_an_agent_that_has_answered_is_asked_on_and_its_next_words_are_kept(monkeypatch):
+    monkeypatch.setattr("clients.agents.line.KEEP_ALIVE_NS", SECOND_NS // 100)
+    asked = []
+    with lines_to("a", "b") as (lines, (first, second)):
+
+        def play():
+            asked.extend(sock.recv(100)[:8] for sock in (first, second))
+            second.sendall(b"CONNECTED 2 2\n")
+
+        thread = threading.Thread(target=play)
+        first.sendall(b"CONNECTED 1 1\n{}\n")
+        thread.start()
+        answers = await_all(lines, now_ns() + 10 * SECOND_NS, "did not connect")
+        thread.join()
+        later = await_all(lines, now_ns() + 10 * SECOND_NS, "gave no result", {lines[1]: "{1}"})
+    assert asked == [b"CLOCK 1\n"] * 2
+    assert [answers[line] for line in lines] == ["CONNECTED 1 1", "CONNECTED 2 2"]
+    assert [later[line] for line in lines] == ["{}", "{1}"]
+
+
+def test_an_agent_that_falls_silent_after_its_answer_is_lost(monkeypatch):
+    monkeypatch.setattr("clients.agents.line.KEEP_ALIVE_NS", SECOND_NS // 100)
+    monkeypatch.setattr("clients.agents.line.SILENCE_NS", SECOND_NS // 20)
+    with lines_to("a") as (lines, (first,)), lines_to("b") as (others, _):
+        first.sendall(b"{}\n")
+        with pytest.raises(AgentLostError, match="agent a is silent"):
+            await_all([*lines, *others], now_ns() + 10 * SECOND_NS, "gave no result")
 
 
 def soon(_established, _requested):

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -37,10 +38,10 @@ def nothing_is_left():
     assert psutil.wait_procs(left, timeout=10)[1] == []
 
 
-def of_agents():
-    """Return the keepers of this machine, and the loads that they started."""
+def of_agents(among=None):
+    """Return the keepers of this machine, or among some processes, and the loads that they started."""
     found = []
-    for process in psutil.process_iter():
+    for process in psutil.process_iter() if among is None else among:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
             command = process.cmdline()
             if "clients.agents.keeper" in command or "--share" in command:
@@ -250,6 +251,19 @@ def test_a_stopped_worker_is_no_part_of_a_load_and_lost_for_the_next(echo_server
             worker.kill()
     assert [word for word, _ in words] == ["RESULT", "LOST"], words
     assert "does not answer within" in words[1][1]["said"]
+
+
+def test_a_late_word_to_end_spares_the_next_keeper(monkeypatch):
+    engine = pytest.importorskip("clients.agents.engine")  # here, because it loads Dask
+    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(periodic_callbacks={}))
+    agent = engine.Agent()
+    agent.open("127.0.0.1", "first")
+    agent.open("127.0.0.1", "second")
+    (second,) = of_agents(psutil.Process().children())
+    agent.end("first")
+    assert second.is_running()
+    agent.end("second")
+    assert not second.is_running()
 
 
 def test_a_survey_examines_each_agent():
