@@ -202,11 +202,11 @@ def read_info(run_dir: Path) -> dict[str, Any]:
 def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a frame as plain values by column; None where one is NA."""
     names = list(frame.columns)
-    columns = [_plain(frame[name]) for name in names]
+    columns = [plain(frame[name]) for name in names]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _plain(column: pd.Series) -> list[Any]:
-    """Return the values of a column, which is quicker than to ask a row for each of its values."""
+def plain(column: pd.Series) -> list[Any]:
+    """Return the values of a column, None where one is NA: quicker than to ask a row for each of its values."""
     found, missing = column.tolist(), column.isna().to_numpy()
     return [None if gone else value for value, gone in zip(found, missing, strict=True)] if missing.any() else found
