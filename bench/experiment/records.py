@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.experiment.model import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from bench.experiment.model import TrialResult
@@ -49,8 +49,16 @@ def record_files(run: Path) -> dict[int, Path]:
 
 
 def read_records(run: Path) -> Records:
-    """Read the records of a run. What is no record, or that of another trial, is torn."""
-    whole, torn = {}, {}
+    """Read the records of a run, and hold all of them: 20 kB for each trial of ten slices."""
+    torn: dict[str, str] = {}
+    return Records(dict(each_record(run, torn)), torn)
+
+
+def each_record(run: Path, torn: dict[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number and the record of each trial of a run in its order, and keep none of them.
+
+    What is no record, or that of another trial, is torn: why, is put into `torn` by the name of the file.
+    """
     for path in sorted(_record_paths(run), key=_number):
         try:
             found = json.loads(path.read_bytes())
@@ -65,8 +73,7 @@ def read_records(run: Path) -> Records:
         elif path.name != file_name(number):
             torn[path.name] = f"it is that of trial {number}"
         else:
-            whole[number] = found
-    return Records(whole, torn)
+            yield number, found
 
 
 def _record_paths(run: Path) -> Iterable[Path]:

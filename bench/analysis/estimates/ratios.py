@@ -18,10 +18,13 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bench.analysis.estimates.cells import LEVEL, is_limited, measured_solo
-from bench.analysis.runs.run_folder import plain_rows
+from bench.analysis.runs.run_folder import plain, plain_rows
 from bench.errors import unknown_name
 from bench.slices import READ, VALUE_OF, log_ratio_of, values
 from bench.stats import Estimate, geometric_mean_interval, hodges_lehmann
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
     from bench.analysis.runs.run_folder import Run
     from bench.metrics import Metric
+
+
+_OF_A_LAUNCH = ["trial", "round", "block", "server", "workload", "solo"]
 
 
 class Pairing(Enum):
@@ -75,19 +81,33 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Launch:
-    """A measured trial: its round, the block that it shared with others, its metrics by column, its slices."""
+    """A measured trial: its place among the rows, its round, the block that it shared with others, its slices."""
 
+    place: int
     round: int
     block: Hashable | None
-    metrics: Mapping[str, Any]
-    slices: Sequence[Mapping[str, Any]]
+    slices: _Slices
     _values: dict[str, dict[int, float]] = field(default_factory=dict)
 
     def values(self, column: str) -> dict[int, float]:
         """Return what the slices say of a metric. It is read once, for the ratios to all other servers."""
         if column not in self._values:
-            self._values[column] = values(self.slices, column)
+            self._values[column] = values(self.slices.rows(), column)
         return self._values[column]
+
+
+@dataclass(frozen=True, slots=True)
+class _Slices:
+    """The slices of a trial, as a part of columns that all trials share: a row of each would take 100 MB at 10,000."""
+
+    columns: Mapping[str, Sequence[Any]]
+    start: int = 0
+    stop: int = 0
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the slices as rows, of the columns that a ratio reads."""
+        parts = (column[self.start : self.stop] for column in self.columns.values())
+        return [dict(zip(self.columns, row, strict=True)) for row in zip(*parts, strict=True)]
 
 
 class Ratios:
@@ -95,12 +115,13 @@ class Ratios:
 
     def __init__(self, run: Run) -> None:
         """Sort the measured trials and their slices by server and workload."""
-        slices = _by_trial(run.slices)
+        slices, none = _by_trial(run.slices), _Slices({})
         rows = run.trials.assign(solo=measured_solo(run.trials)).loc[run.measured.index]
+        self._rows, self._columns = rows, dict[str, list[Any]]()
         self._launches: defaultdict[tuple[str, str], list[_Launch]] = defaultdict(list)
-        for row in plain_rows(rows):
+        for place, row in enumerate(plain_rows(rows[_OF_A_LAUNCH])):
             block = None if row["solo"] else (row["round"], row["block"])
-            launch = _Launch(row["round"], block, row, slices.get(row["trial"], ()))
+            launch = _Launch(place, row["round"], block, slices.get(row["trial"], none))
             self._launches[row["server"], row["workload"]].append(launch)
         cells = rows[["server", "workload", "throughput_is_lower_bound"]].groupby(["server", "workload"])
         self._limited = {cell for cell, trials in cells if is_limited(trials)}
@@ -118,7 +139,7 @@ class Ratios:
 
     def _made(self, metric: Metric, workload: str, server: str, baseline: str) -> Ratio:
         ours, theirs = (self._launches.get((name, workload), ()) for name in (server, baseline))
-        pairing, logs = _logs(ours, theirs, metric.column)
+        pairing, logs = self._logs(ours, theirs, metric.column)
         values = tuple(math.exp(log) for log in logs)
         if pairing is Pairing.SLICES:
             estimate = hodges_lehmann(logs, LEVEL).map(math.exp)
@@ -128,23 +149,29 @@ class Ratios:
         held = (name for name in names if (name, workload) in self._limited)
         return Ratio(server, estimate, values, pairing, tuple(held))
 
+    def _logs(self, ours: Sequence[_Launch], theirs: Sequence[_Launch], column: str) -> tuple[Pairing, list[float]]:
+        """Return the logarithm of each pair's ratio, from the closest pairing that has any."""
+        together = _pairs(ours, theirs, lambda one: one.block)
+        if column in VALUE_OF:
+            by_slices = [log_ratio_of(one.values(column), other.values(column)) for one, other in together]
+            if known := [log for log in by_slices if log is not None]:
+                return Pairing.SLICES, known
+        known_of = self._known_of(column)
+        if logs := _of_trials(together, known_of):
+            return Pairing.BLOCKS, logs
+        return Pairing.ROUNDS, _of_trials(_pairs(ours, theirs, lambda one: one.round), known_of)
+
+    def _known_of(self, column: str) -> list[Any]:
+        """Return a metric of all measured trials, None where it is not known. It is read once it is asked for."""
+        if column not in self._columns:
+            self._columns[column] = plain(self._rows[column])
+        return self._columns[column]
+
     def require(self, server: str) -> None:
         """Raise UsageError, with the nearest name, if no trial of a server was measured."""
         servers = {server for server, _ in self._launches}
         if server not in servers:
             raise unknown_name("measured server of this run", server, servers)
-
-
-def _logs(ours: Sequence[_Launch], theirs: Sequence[_Launch], column: str) -> tuple[Pairing, list[float]]:
-    """Return the logarithm of each pair's ratio, from the closest pairing that has any."""
-    together = _pairs(ours, theirs, lambda one: one.block)
-    if column in VALUE_OF:
-        by_slices = [log_ratio_of(one.values(column), other.values(column)) for one, other in together]
-        if known := [log for log in by_slices if log is not None]:
-            return Pairing.SLICES, known
-    if logs := _of_trials(together, column):
-        return Pairing.BLOCKS, logs
-    return Pairing.ROUNDS, _of_trials(_pairs(ours, theirs, lambda one: one.round), column)
 
 
 def _pairs(
@@ -155,13 +182,16 @@ def _pairs(
     return [(one, others[where]) for one in ours if (where := key(one)) is not None and where in others]
 
 
-def _of_trials(pairs: Iterable[tuple[_Launch, _Launch]], column: str) -> list[float]:
-    values = ((one.metrics[column], other.metrics[column]) for one, other in pairs)
+def _of_trials(pairs: Iterable[tuple[_Launch, _Launch]], known_of: Sequence[Any]) -> list[float]:
+    values = ((known_of[one.place], known_of[other.place]) for one, other in pairs)
     return [math.log(a / b) for a, b in values if a is not None and b is not None and min(a, b) > 0]
 
 
-def _by_trial(slices: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
-    found: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-    for one in plain_rows(slices[["trial", *READ]]):
-        found[one["trial"]].append(one)
-    return found
+def _by_trial(slices: pd.DataFrame) -> dict[int, _Slices]:
+    if slices.empty:
+        return {}
+    ordered = slices[["trial", *READ]].sort_values("trial", kind="stable")
+    trials = ordered["trial"].to_numpy(dtype=int)
+    columns = {name: plain(ordered[name]) for name in READ}
+    starts = [0, *(np.flatnonzero(np.diff(trials)) + 1).tolist(), len(trials)]
+    return {int(trials[start]): _Slices(columns, start, stop) for start, stop in pairwise(starts)}

@@ -14,7 +14,7 @@ from bench.analysis.runs import damage, tables
 from bench.errors import MeasurementError, UsageError, unwritable
 from bench.experiment import schema
 from bench.experiment.model import Status
-from bench.experiment.records import read_records, record_files
+from bench.experiment.records import each_record, record_files
 from bench.experiment.store import INFO_FILE, LATENCY_FILE
 from bench.files import replacing
 
@@ -103,13 +103,13 @@ def load(run_dir: Path, *, from_records: bool = False) -> Run:
     info, said = _info(run_dir)
     stored, unread = _stored(run_dir, info["schema_version"])
     files = record_files(run_dir)
+    torn: dict[str, str] = {}
     if files and (from_records or _is_behind(run_dir, stored, files.values())):
-        records = read_records(run_dir)
-        found = tables.of_records(run_dir.resolve().name, records.whole.values())
+        found = tables.of_records(run_dir.resolve().name, (one for _, one in each_record(run_dir, torn)))
+        whole, instead = set(map(int, found["trials"]["trial"])), "it is made again of the records"
         found = tables.joined(found, stored) if "trials" in stored else found
-        whole, torn, instead = set(records.whole), records.torn, "it is made again of the records"
     else:
-        found, whole, torn, instead = {**tables.empty(), **stored}, set(files), {}, "what it holds is left out"
+        found, whole, instead = {**tables.empty(), **stored}, set(files), "what it holds is left out"
     trials = found["trials"]
     said += [f"{name}: {why}; {instead}" for name, why in unread.items()]
     if files or torn:
@@ -202,11 +202,11 @@ def read_info(run_dir: Path) -> dict[str, Any]:
 def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a frame as plain values by column; None where one is NA."""
     names = list(frame.columns)
-    columns = [_plain(frame[name]) for name in names]
+    columns = [plain(frame[name]) for name in names]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _plain(column: pd.Series) -> list[Any]:
-    """Return the values of a column, which is quicker than to ask a row for each of its values."""
+def plain(column: pd.Series) -> list[Any]:
+    """Return the values of a column, None where one is NA: quicker than to ask a row for each of its values."""
     found, missing = column.tolist(), column.isna().to_numpy()
     return [None if gone else value for value, gone in zip(found, missing, strict=True)] if missing.any() else found

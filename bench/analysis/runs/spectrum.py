@@ -36,7 +36,7 @@ LOWEST_QUANTILE = 0.1
 
 # Tag=<trial>.<kind>,<start>,<length>,<max>,<payload>: format 1.3 of the HdrHistogram log.
 _LINE = re.compile(r"Tag=(\d+)\.(\w+),[\d.]+,[\d.]+,[\d.]+,(\S+)\n")
-_MOST_PARTS = 32
+_MOST_PARTS = 8
 """Histograms of a cell that are held at a time."""
 
 _HEAD_BYTES = 8

@@ -7,10 +7,9 @@ Whether a table or the records are believed is decided in `run_folder.py`.
 from __future__ import annotations
 
 import math
-from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from bench.analysis.runs.modes import has_modes
@@ -24,8 +23,6 @@ from bench.metrics import P50, THROUGHPUT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from bench.experiment.schema import Column
 
@@ -47,20 +44,46 @@ _MODES_OF = (THROUGHPUT, P50)
 def of_records(run: str, records: Iterable[Mapping[str, Any]]) -> Tables:
     """Return the tables of records that are whole, in the order of the trials; `run` is the id of the run.
 
-    Raises MeasurementError for a metric that the schema does not describe.
+    Of an iterator, one record is held at a time. Raises MeasurementError for a metric that the schema does not
+    describe.
     """
-    trials: list[dict[str, Any]] = []
-    parts: dict[str, list[Sequence[Mapping[str, Any]]]] = {name: [] for name in _PART_OF}
+    trials = _Growing(schema.TRIALS)
+    parts = {name: _Growing(schema.TABLES[name]) for name in _PART_OF}
     for record in records:
-        trials.append({name: as_text(value) for name, value in _trial_row(run, record).items()})
-        for name, (part, _) in _PART_OF.items():
-            parts[name].append(record.get(part, ()))
-    found = {"trials": _frame(trials, schema.TRIALS)}
-    for name, (_, keys) in _PART_OF.items():
-        counts = [len(rows) for rows in parts[name]]  # a copy of each row with its keys would take twice the memory
-        whose = {key: np.array([row[key] for row in trials], dtype=object).repeat(counts) for key in keys}
-        found[name] = _frame(list(chain.from_iterable(parts[name])), schema.TABLES[name], whose)
-    return found
+        trial = {name: as_text(value) for name, value in _trial_row(run, record).items()}
+        trials.add([trial])
+        for name, (part, keys) in _PART_OF.items():
+            parts[name].add(record.get(part, ()), {key: trial[key] for key in keys})
+    return {"trials": trials.frame(), **{name: table.frame() for name, table in parts.items()}}
+
+
+class _Growing:
+    """A table that grows by the rows of a record, and keeps none of them: a list of values for each column."""
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        self._columns = columns
+        self._values: dict[str, list[Any]] = {column.name: [] for column in columns}
+
+    def add(self, rows: Sequence[Mapping[str, Any]], shared: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Add rows; what a row lacks is NA. `shared` has the values by column that all of them have.
+
+        Raises MeasurementError for a column that nobody documented.
+        """
+        unknown = {*shared}.union(*rows) - self._values.keys()
+        if unknown:
+            raise MeasurementError(
+                f"no such column: {', '.join(sorted(unknown))}; every column is described in the schema"
+            )
+        for row in rows:
+            whole = {**row, **shared}
+            for name, values in self._values.items():
+                values.append(whole.get(name))
+
+    def frame(self) -> pd.DataFrame:
+        """Return the table as a frame of exactly its columns. Nothing can be added to it after that."""
+        return pd.DataFrame(
+            {one.name: pd.Series(self._values.pop(one.name), dtype=one.dtype) for one in self._columns}, copy=False
+        )
 
 
 def empty() -> Tables:
@@ -105,21 +128,6 @@ def _trial_row(run: str, record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _frame(
-    rows: list[Any], columns: tuple[Column, ...], more: Mapping[str, NDArray[Any]] | None = None
-) -> pd.DataFrame:
-    """Return rows as a frame of exactly these columns; what a row lacks is NA. Raise on a column nobody documented.
-
-    `more` has whole columns, of shape (rows,).
-    """
-    names = [column.name for column in columns]
-    frame = pd.DataFrame.from_records(rows, columns=None if rows else names).assign(**(more or {}))
-    unknown = set(frame.columns) - set(names)
-    if unknown:
-        raise MeasurementError(f"no such column: {', '.join(sorted(unknown))}; every column is described in the schema")
-    return _typed(frame.reindex(columns=names), columns)
-
-
 def _typed(frame: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
     return frame.astype({column.name: column.dtype for column in columns})
 
@@ -130,7 +138,7 @@ def read(path: Path, columns: tuple[Column, ...], version: int) -> pd.DataFrame:
     Raises OSError or ValueError if there is no such file, or if it cannot be read, or lacks a column.
     """
     if not path.is_file() and all(column.since > version for column in columns):
-        return _frame([], columns)  # a table that its version did not have yet
+        return _Growing(columns).frame()  # a table that its version did not have yet
     with path.open("rb") as file:  # pyarrow takes no path that is no UTF-8
         frame = pd.read_parquet(file)
     missing = [column.name for column in columns if column.since <= version and column.name not in frame]

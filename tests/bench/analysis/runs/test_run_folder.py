@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import weakref
 from dataclasses import replace
 
 import pandas as pd
@@ -12,11 +13,12 @@ from helpers.agent_rows import shared_by
 from helpers.checkout import CHECKOUT
 from helpers.run_folders import failed
 
-from bench.analysis.runs import run_folder
+from bench.analysis.runs import run_folder, tables
 from bench.errors import MeasurementError, UsageError
 from bench.experiment import schema, store
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Server, Status, Trial, TrialResult
+from bench.experiment.records import read_records
 from clients.workload import Workload
 
 REFERENCE = CHECKOUT / "results" / "reference"
@@ -39,6 +41,27 @@ def test_pandas_alone_reads_the_same_numbers(builder):
     assert trials["replies_per_s"].tolist() == [record["metrics"]["replies_per_s"] for record in records]
     assert trials["server"].tolist() == [record["trial"]["server"]["name"] for record in records]
     assert set(trials["run"]) == {"a-run"}
+
+
+class Rows(list):
+    """The rows of a record, which can be seen to be gone."""
+
+    __hash__ = object.__hash__
+
+
+def test_rows_of_one_record_are_held_at_a_time(builder):
+    whole = read_records(builder.run()).whole.values()
+    held, most = weakref.WeakSet(), []
+
+    def records():
+        for record in whole:
+            most.append(len(held))
+            rows = Rows(record["timeline"])
+            held.add(rows)
+            yield record | {"timeline": rows}
+
+    assert len(tables.of_records("run", records())["trials"]) == len(whole) == len(most)
+    assert max(most) == 1
 
 
 def test_a_failed_trial_is_a_row_without_numbers(builder):
