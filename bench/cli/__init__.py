@@ -98,14 +98,16 @@ class AnyWidth(click.HelpFormatter):
         super().write_dl(rows, min(col_max, 4) if self.width < CLICKS_LEAST - 2 else col_max, col_spacing)
 
 
-class _Context(click.Context):
+class HelpContext(click.Context):
+    """The context of every command, whose help fits any width."""
+
     formatter_class = AnyWidth
 
 
 class LazyGroup(click.Group):
     """A group that imports a subcommand when it is run, and lists them all without importing any."""
 
-    context_class = _Context
+    context_class = HelpContext
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         """Parse; this is where help is printed."""
@@ -126,7 +128,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             raise unknown_name("command", cmd_name, COMMANDS)
         command: click.Command = getattr(importlib.import_module(f"bench.cli.{cmd_name}"), cmd_name)
-        command.context_class = _Context
+        command.context_class = HelpContext
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
