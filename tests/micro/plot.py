@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from bench import units
 from bench.analysis.figures.canvas import MARGIN, WIDTH, Page, Words, drawing_style, nice_ticks, set_ticks, text_width
-from bench.analysis.figures.gallery import saved
 from bench.analysis.figures.marks import marker_style
 from bench.analysis.figures.palette import LIGHT, MARKERS, Style
+from bench.analysis.figures.saving import saved
 from bench.analysis.figures.svg import dark
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The figures of a run as files: a row for each figure, and what turns it into SVG and PNG.
+"""The figures of a run: a row for each. `saving.py` turns them into SVG and PNG.
 
 A new figure is a file beside this one, with a function that draws it, and a row in PLOTS. Frames in, bytes out: the
 same frames give the same bytes. A figure is drawn once, in the light theme. The dark one has other colours, and nothing
@@ -8,19 +8,15 @@ else differs.
 from __future__ import annotations
 
 import gc
-import io
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
-
-from bench.analysis.figures import agents, heat, heat_over_time, knee, launches, load, over_time, tail
+from bench.analysis.figures import agents, heat, heat_over_time, knee, launches, load, over_time, saving, tail
 from bench.analysis.figures.canvas import drawing_style
 from bench.analysis.figures.marks import mark_servers
 from bench.analysis.figures.palette import LIGHT, Style, Theme, styles
-from bench.analysis.figures.svg import dark, tidy
+from bench.analysis.figures.svg import dark
 from bench.analysis.runs.spectrum import Spectrum, spectra
 from bench.files import write_atomically
 from bench.metrics import CPU, MEMORY, P99, THROUGHPUT, Metric
@@ -33,9 +29,6 @@ if TYPE_CHECKING:
 
     from bench.analysis.estimates.ranking import Ranking
     from bench.analysis.runs.run_folder import Run
-
-PNG_DPI = 160
-COLOURS = 255
 
 
 @dataclass(frozen=True)
@@ -224,14 +217,18 @@ def draw(run: Run, ranking: Ranking) -> list[Picture]:
     """Draw every figure that the run has numbers for. One is held at a time: with its pixels it takes some 30 MB."""
     given = Material(run, ranking, LIGHT, styles(ranking.servers, ranking.teaching))
     found = []
-    with drawing_style():
-        for plot in PLOTS:
-            figure = plot.draw(given)
-            if figure is not None:
-                mark_servers(figure, list(given.styles))
-                found.append(_rendered(plot, figure, is_open=ranking.sweep.open_loop))
-                del figure
-                gc.collect()  # the parts of a figure refer to each other
+    gc.freeze()  # a collection then goes through what a figure made, and not through the run
+    try:
+        with drawing_style():
+            for plot in PLOTS:
+                figure = plot.draw(given)
+                if figure is not None:
+                    mark_servers(figure, list(given.styles))
+                    found.append(_rendered(plot, figure, is_open=ranking.sweep.open_loop))
+                    del figure
+                    gc.collect()  # the parts of a figure refer to each other
+    finally:
+        gc.unfreeze()
     return found
 
 
@@ -245,7 +242,7 @@ def redraw(run: Run, name: str, others: Iterable[Ranking]) -> list[Redrawn]:
             figure = plot.draw(given)
             if figure is not None and ranking.baseline is not None:
                 mark_servers(figure, list(given.styles))
-                found.append(Redrawn(ranking.baseline, *_vector(figure)))
+                found.append(Redrawn(ranking.baseline, *saving.vector(figure)))
     return found
 
 
@@ -264,48 +261,5 @@ def write(pictures: list[Picture], folder: Path) -> None:
 
 
 def _rendered(plot: Plot, figure: Figure, *, is_open: bool) -> Picture:
-    title, svg, png = saved(figure)
+    title, svg, png = saving.saved(figure)
     return Picture(plot, title, (is_open and plot.reading_open) or plot.reading, svg, png)
-
-
-def saved(figure: Figure) -> tuple[str, str, bytes]:
-    """Return the title of a figure of the light theme, and the figure as SVG and as PNG."""
-    return *_vector(figure), _pixels(figure)
-
-
-def _vector(figure: Figure) -> tuple[str, str]:
-    """Return the title of a figure, and its SVG."""
-    title = " ".join(text.get_text() for text in figure.texts if text.get_fontweight() == "bold")
-    title = title.replace("\N{NO-BREAK SPACE}", " ")
-    vector = io.StringIO()
-    figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return title, tidy(vector.getvalue(), title)
-
-
-def _pixels(figure: Figure) -> bytes:
-    """Return the PNG in as many colours as one byte holds: a third of the size, without a visible difference."""
-    full, small = _drawn(figure), io.BytesIO()
-    # An octree takes a tenth of the time of a median cut. It blends a colour with its neighbours, and the eye sees
-    # that on the background alone, which is therefore set to what it was.
-    few = full.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    palette, corner = few.getpalette() or [], (0, 0)
-    first = 3 * cast("int", few.getpixel(corner))
-    palette[first : first + 3] = cast("tuple[int, int, int]", full.getpixel(corner))
-    few.putpalette(palette)
-    few.save(small, format="png")
-    return small.getvalue()
-
-
-def _drawn(figure: Figure) -> Image.Image:
-    """Draw a figure in all colours. It goes on a canvas of its own, whose 20 MB are free once they are copied."""
-    before = figure.canvas, figure.dpi
-    canvas = FigureCanvasAgg(figure)
-    try:
-        figure.set_dpi(PNG_DPI)
-        canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib leaves it without types
-        size = canvas.get_width_height()
-        pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]  # as above
-        return Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1).convert("RGB")
-    finally:
-        figure.set_canvas(before[0])
-        figure.set_dpi(before[1])

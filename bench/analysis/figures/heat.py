@@ -45,7 +45,7 @@ LEVELS = ((0.0, 0.15), (1e-3, 0.35), (1e-2, 0.6), (1e-1, 0.95))
 
 def heat_figure(run: Run, ranking: Ranking, theme: Theme, styles: Mapping[str, Style]) -> Figure | None:
     """Draw the response times of every launch. None without a histogram, or with more than MOST_LAUNCHES."""
-    if len(run.measured) > MOST_LAUNCHES:
+    if left_out(run):
         return None
     edges, counts = _counts(run)
     if not counts:
@@ -62,6 +62,17 @@ def heat_figure(run: Run, ranking: Ranking, theme: Theme, styles: Mapping[str, S
             if cell.workload in panel.places:
                 _picture(grid, cell, counts.get((cell.server, cell.workload)))
     return page.figure
+
+
+def left_out(run: Run) -> str:
+    """Say why the latency of single launches is not drawn; empty if their number does not forbid it."""
+    launches = len(run.measured)
+    if launches <= MOST_LAUNCHES:
+        return ""
+    return (
+        f"The latency of each launch is not drawn: this run has {launches:,} launches, and the picture bears"
+        f" {MOST_LAUNCHES:,}. The histograms of all of them are in latency.hlog."
+    )
 
 
 def _counts(run: Run) -> tuple[Shares, dict[tuple[str, str], list[Shares]]]:

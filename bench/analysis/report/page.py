@@ -19,7 +19,7 @@ from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.estimates.thresholds import judge
 from bench.analysis.estimates.wander import wander
-from bench.analysis.figures import gallery
+from bench.analysis.figures import gallery, heat
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.figures.svg import inline, themed
 from bench.analysis.report.choosing import breaking, choices
@@ -132,6 +132,7 @@ def render(
         ],
         plots=[_figure(picture) for picture in sorted(drawn, key=lambda picture: picture.name not in first)],
         undrawn=undrawn(found),
+        left_out=heat.left_out(run),
         comparison=remarks.comparison(found),
         wandering=remarks.wandering(wander(run, found)),
         level_sign=remarks.LEVEL_SIGN,

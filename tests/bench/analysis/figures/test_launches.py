@@ -14,6 +14,7 @@ from bench.analysis.figures.grid import pieces
 from bench.analysis.figures.heat import heat_figure
 from bench.analysis.figures.launches import launches_figure, thinned
 from bench.analysis.figures.palette import LIGHT, styles
+from bench.analysis.report import page
 from bench.experiment.doubts import Doubt
 from bench.metrics import THROUGHPUT
 
@@ -94,9 +95,12 @@ def test_a_heat_map_shows_every_band_that_has_a_reply(article_builder, article_r
     assert "generators c1000: missing" in drawn
 
 
-def test_a_run_of_too_many_launches_has_no_heat_map(article_run, article_ranking, monkeypatch):
+def test_a_page_of_too_many_launches_says_why_no_heat_map(article_run, article_ranking, monkeypatch):
+    words = f"is not drawn: this run has {len(article_run.measured):,} launches"
+    assert words not in page.render(article_run, article_ranking, [])
     monkeypatch.setattr(heat, "MOST_LAUNCHES", len(article_run.measured) - 1)
     assert heat_figure(article_run, article_ranking, LIGHT, styles(article_ranking.servers)) is None
+    assert words in page.render(article_run, article_ranking, [])
 
 
 def test_launches_beyond_the_columns_are_counted_together(article_run, article_ranking, monkeypatch):

@@ -18,7 +18,7 @@ from helpers.run_folders import FIFTEEN, Builder, mishaps
 from bench.analysis.comparing.side_by_side import side_by_side
 from bench.analysis.estimates import rebase
 from bench.analysis.estimates.ranking import rank
-from bench.analysis.figures import gallery
+from bench.analysis.figures import gallery, saving
 from bench.analysis.report import page as report
 from bench.analysis.report import several
 from bench.analysis.runs import run_folder
@@ -45,7 +45,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rebase, "MOST_BASELINES", 3)  # each is a figure, which takes its time
-        patch.setattr(gallery, "_pixels", lambda figure: b"")  # a page holds no PNG
+        patch.setattr(saving, "_pixels", lambda figure: b"")  # a page holds no PNG
         for name, (servers, connections) in SHAPES.items():
             info = {"servers": [{"name": one, "command": ["python", "-m", "servers", one]} for one in servers]}
             builder = Builder(folder / f"run-{name}")
