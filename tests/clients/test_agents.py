@@ -202,7 +202,7 @@ def lines_to(*names):
         yield lines, played
 
 
-def test_an_agent_that_has_answered_is_asked_on_and_its_next_words_are_kept(monkeypatch):
+def test_an_agent_that_answered_is_asked_on_and_its_words_kept(monkeypatch):
     monkeypatch.setattr("clients.agents.line.KEEP_ALIVE_NS", SECOND_NS // 100)
     asked = []
     with lines_to("a", "b") as (lines, (first, second)):

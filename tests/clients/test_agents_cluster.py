@@ -235,7 +235,7 @@ def test_no_load_is_left_when_the_coordinator_is_lost(number, echo_server):
             process.kill()
 
 
-def test_a_stopped_worker_is_no_part_of_a_load_and_lost_for_the_next(echo_server):
+def test_a_stopped_worker_is_lost_for_the_next_load(echo_server):
     load = Workload(connections=4, warmup_s=0.1, duration_s=0.4)
     asked = json.dumps({"address": echo_server.address, "workload": load.to_json(), "hlog": None, "tag": "t"})
     with held("local:2") as (process, _):

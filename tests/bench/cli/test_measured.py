@@ -24,7 +24,9 @@ def end(builder, tmp_path):
         tables = [dict(zip(("metric", "comparison", "value"), rule.split(), strict=True)) for rule in rules]
         info = {"plan": {"name": "synthetic", "threshold": tables}}
         folder = builder.run(connections=(16,), rounds=8, info=info)
-        store = SimpleNamespace(path=folder, notes=[], done=lambda: {1}, info={"windows_s": 1.0, "wall_s": 2.0})
+        store = SimpleNamespace(
+            path=folder, notes=[], kept={1: "measured"}, lost=frozenset, info={"windows_s": 1.0, "wall_s": 2.0}
+        )
         tally = Tally(statuses=dict.fromkeys(statuses, 1))
         plan = Plan(name="synthetic", servers=(), workloads=(), rounds=1, seed=1)
         ready = SimpleNamespace(plan=plan, store=store, done=(), left=0, measure=lambda _watcher, _door: tally)

@@ -51,7 +51,7 @@ def loading_below(process, but=()):
     raise AssertionError("no agent makes a load")
 
 
-def test_a_killed_load_costs_its_trial_and_an_interrupt_none_that_resume_repeats(tmp_path):
+def test_a_killed_load_costs_its_trial_and_an_interrupt_none(tmp_path):
     words = ("smoke", "--server", "threads", "--agents", "local:2", "--connections", 4, "--duration", "3s")
     out, more = tmp_path / "runs", ("--warmup", "0s", "--no-report")
     process = subprocess.Popen(
