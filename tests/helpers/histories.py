@@ -32,7 +32,7 @@ def cell(values, *, changes=(), breaks=(), server="threads", against="coroutines
         if high > low
     )
     look = info.pop("impression", Impression.LOOKS_SLOWER if changes else Impression.LOOKS_ALIKE)
-    moved = values[-1] / values[0] if changes else 1.0
+    moved = values[-1] / values[changes[-1] - 1] if changes else 1.0
     step = Step(since=night(changes[-1]), ratio=Estimate(moved, moved * 0.99, moved * 1.01, 0.95)) if changes else None
     return CellHistory(
         server=server,

@@ -109,8 +109,8 @@ def several_runs(folder):
 
 
 def many_runs(_folder):
-    slower = histories.cell([1.2] * 9 + [1.6] * 16, changes=(9,), server=TWENTY[-1])
-    twice = histories.cell([20.0] * 3 + [14.0] * 20 + [14.9] * 7, breaks=(3,), changes=(22,), against="")
+    slower = histories.cell([1.2] * 9 + [1.6] * 21, changes=(9,), server=TWENTY[-1])
+    twice = histories.cell([20.0] * 3 + [14.0] * 20 + [14.9] * 7, breaks=(3,), changes=(23,), against="")
     short = histories.cell([0.02, 0.021], width=0.5)
     return history.render(histories.history(slower, twice, short, left_out=["a/run.json is torn"], code=ExitCode(1)))
 
