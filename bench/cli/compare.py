@@ -119,7 +119,7 @@ def _impression_lines(found: StoredComparison) -> list[str]:
 
 
 def _many(runs: Sequence[Run], *, as_json: bool) -> ExitCode:
-    from bench.analysis.comparing.many_runs import history  # noqa: PLC0415 - pandas only once it is needed
+    from bench.analysis.comparing.many_runs import breaks, history  # noqa: PLC0415 - pandas only once it is needed
     from bench.analysis.comparing.two_runs import exit_code  # noqa: PLC0415 - as above
 
     cells = history(runs)
@@ -129,6 +129,7 @@ def _many(runs: Sequence[Run], *, as_json: bool) -> ExitCode:
         click.echo(json.dumps(document, indent=1))
     else:
         lines = [line for cell in cells for line in _history_lines(cell)]
+        lines += [f"{run} is not joined with earlier runs: {fields}" for run, fields in breaks(cells)]
         click.echo("\n".join([*lines, "", CAVEAT]))
     return code
 
@@ -137,7 +138,7 @@ def _history_lines(cell: CellHistory) -> list[str]:
     lines = [
         f"{cell.impression:<12}  {cell.server} {cell.workload} {cell.metric}, {len(cell.points)} runs: {cell.reason}"
     ]
-    lines += [f"  not joined at {run}: {fields}" for run, fields in cell.breaks]
+    lines += [f"  not joined with earlier runs at {run}" for run, _ in cell.breaks]
     lines += [f"  {percent(change.ratio - 1)} from {change.run} on (p {change.p:.2g})" for change in cell.changes]
     if cell.changes and cell.alike:
         lines.append(

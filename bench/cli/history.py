@@ -6,12 +6,14 @@ What is a change is decided in `bench.analysis.comparing.many_runs`. What is dec
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bench import metrics, units
+from bench import units
+from bench.cli.files import refuse_unwritable, write_file
 from bench.cli.options import json_option
 from bench.cli.sparkline import sparkline
 from bench.cli.terminal import put_out, standard_output
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from bench.analysis.runs.run_folder import Run
 
 _TWO = 2
-_COMMIT = 9
-_DAY = 10
 
 INDENT = "  "
 
@@ -36,9 +36,14 @@ INDENT = "  "
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--baseline", metavar="SERVER", help="Follow ratios to this server.  [default: that of the newest run]")
 @click.option("--last", type=click.IntRange(1), default=8, show_default=True, help="Show the values of so many runs.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with every cell to this file."
+)
 @json_option
 @click.pass_context
-def history(context: click.Context, /, folder: Path, *, baseline: str | None, last: int, as_json: bool) -> None:
+def history(
+    context: click.Context, /, folder: Path, *, baseline: str | None, last: int, html: Path | None, as_json: bool
+) -> None:
     """Follow every cell over the runs in the folder DIR, oldest first, and say where its level changed.
 
     A server is followed by its ratio to the baseline, which was measured in turn with it: so what the machine did on
@@ -46,48 +51,84 @@ def history(context: click.Context, /, folder: Path, *, baseline: str | None, la
     with fewer than 8 runs, or if a number without a ratio looks worse. It is 5 if no earlier run can be joined with the
     newest, because its machine, interpreter or libraries differ. Cells that the newest run lacks do not count.
     """
+    refuse_unwritable(html)
     from bench.analysis.comparing import many_runs, two_runs  # noqa: PLC0415 - pandas only once it is needed
     from bench.analysis.estimates.ranking import rank  # noqa: PLC0415 - as above
 
-    runs = _runs(folder)
+    runs, left_out = _runs(folder)
     newest = max(runs, key=lambda run: str(run.info.get("started_at") or run.id))
     against = rank(newest, baseline).baseline
     cells = many_runs.history(runs, against=against)
     code = exit_code(cells, newest.id)
-    if as_json:
-        document = {"exit_code": int(code), "baseline": against, "cells": [cell.to_json() for cell in cells]}
-        put_out(f"{json.dumps(document, indent=1)}\n")
-    else:
-        console = standard_output()
-        _conclude(cells, code, console)
-        for cell in sorted(cells, key=lambda cell: cell.impression is not two_runs.Impression.LOOKS_SLOWER):
-            console.print()
-            for line in lines_of(cell, last, console.width):
-                console.print(line, markup=False, soft_wrap=not console.is_terminal)
+    ordered = sorted(cells, key=lambda cell: cell.impression is not two_runs.Impression.LOOKS_SLOWER)
+    page = ""
+    if html is not None:
+        from bench.analysis.report.history import History, render  # noqa: PLC0415 - as above
+
+        found = History(
+            cells=ordered, code=code, baseline=against, newest=newest.id, left_out=left_out, command=_command(context)
+        )
+        page = render(found)
+    try:
+        if as_json:
+            document = {"exit_code": int(code), "baseline": against, "cells": [cell.to_json() for cell in cells]}
+            put_out(f"{json.dumps(document, indent=1)}\n")
+        else:
+            _print(ordered, code, last)
+    finally:
+        write_file(html, page)
     context.exit(int(code))
 
 
-def _runs(folder: Path) -> list[Run]:
-    """Read the runs in a folder. One that cannot be read, or is being written, is told of on stderr and left out."""
+def _print(cells: Sequence[CellHistory], code: ExitCode, last: int) -> None:
+    """Print the conclusion, the cells, and once for all of them why runs are not joined."""
+    from bench.analysis.comparing.many_runs import breaks  # noqa: PLC0415 - as above
+
+    console = standard_output()
+    _conclude(cells, code, console)
+    for cell in cells:
+        console.print()
+        for line in lines_of(cell, last, console.width):
+            console.print(line, markup=False, soft_wrap=not console.is_terminal)
+    apart = breaks(cells)
+    if apart:
+        console.print()
+    for run, fields in apart:
+        line = f"{run} is not joined with earlier runs: {fields}"
+        console.print(line, markup=False, soft_wrap=not console.is_terminal)
+
+
+def _command(context: click.Context) -> str:
+    """Return this command as a line for a shell."""
+    given = context.params
+    words = ["echobench", "history", str(given["folder"])]
+    words += [] if given["baseline"] is None else ["--baseline", given["baseline"]]
+    return shlex.join([*words, "--html", str(given["html"])])
+
+
+def _runs(folder: Path) -> tuple[list[Run], list[str]]:
+    """Return the runs in a folder, and why others are left out: unread, or still being written. stderr says it too."""
     from bench.analysis.runs import run_folder  # noqa: PLC0415 - as above
     from bench.experiment.store import INFO_FILE, State  # noqa: PLC0415 - as above
 
-    found = []
+    found, left_out = [], []
     for path in sorted(path.parent for path in folder.glob(f"*/{INFO_FILE}")):
         try:
             run = run_folder.load(path)
         except BenchError as error:
-            click.echo(f"left out: {error}", err=True)
+            left_out.append(str(error))
             continue
         if run.info.get("state") == State.RUNNING:
-            click.echo(f"left out: {path} is being written, or was killed", err=True)
+            left_out.append(f"{path} is being written, or was killed")
             continue
         found.append(run)
+    for why in left_out:
+        click.echo(f"left out: {why}", err=True)
     if not found:
         raise UsageError(f"{folder} holds no run that can be read: give the folder that holds the folders of runs")
     if len(found) < _TWO:
         raise NoBaselineError(f"{folder} holds one run, {found[0].id}: a history needs two or more")
-    return found
+    return found, left_out
 
 
 def exit_code(cells: Sequence[CellHistory], newest: str) -> ExitCode:
@@ -102,13 +143,11 @@ def exit_code(cells: Sequence[CellHistory], newest: str) -> ExitCode:
 
 def lines_of(cell: CellHistory, last: int, width: int) -> Iterator[str]:
     """Yield the lines of one cell: what is said of it, a sparkline, the values of the `last` runs, changes, breaks."""
-    metric = next(one for one in metrics.ALL if one.column == cell.metric)
-    what = f"{metric.noun} as a ratio to {cell.against}" if cell.against else metric.noun
-    yield f"{cell.impression}: {cell.server} {cell.workload}, {what}: {cell.reason}"
+    yield f"{cell.impression}: {cell.server} {cell.workload}, {cell.followed}: {cell.reason}"
     yield INDENT + sparkline([point.median.value for point in cell.points][-(width - len(INDENT)) :])
     changes = {change.run: f"  {units.percent(change.ratio - 1)} from here on" for change in cell.changes}
-    breaks = {run: f"  not joined with earlier runs: {fields}" for run, fields in cell.breaks}
-    write = units.ratio if cell.against else metric.words
+    breaks = {run: "  not joined with earlier runs" for run, _ in cell.breaks}
+    write = units.ratio if cell.against else cell.row.words
     left_out = len(cell.points) - last
     if left_out > 0:
         yield f"{INDENT}Of {units.plural(left_out, 'earlier run')} those with a remark are shown: --last shows more"
@@ -121,8 +160,7 @@ def lines_of(cell: CellHistory, last: int, width: int) -> Iterator[str]:
 
 
 def _where(point: Point) -> str:
-    day = "" if point.started_at == point.run else point.started_at[:_DAY]  # a run without a date is named once
-    return "  ".join(filter(None, (day, point.commit[:_COMMIT] or point.run)))
+    return "  ".join(filter(None, (point.day, point.short_commit or point.run)))  # without a date it is named once
 
 
 def _conclude(cells: Sequence[CellHistory], code: ExitCode, console: Console) -> None:

@@ -160,6 +160,32 @@ def test_fewer_than_seven_pairs_give_no_bounds(n):
     assert not stats.hodges_lehmann([5.0] * n).bounded
 
 
+@pytest.mark.parametrize(("m", "n"), [(4, 4), (3, 9), (8, 12), (60, 60)])
+def test_a_shift_is_one_with_the_test_of_mann_and_whitney(m, n):
+    """Each bound is the largest shift that scipy's test, exact or in its limit, does not reject."""
+    draw = np.random.default_rng(m)
+    y, x = draw.normal(1, 1, m), draw.normal(0, 1, n)
+    found = stats.shift(y, x)
+    for bound, inwards in ((found.low, 1e-9), (found.high, -1e-9)):
+        inside, outside = (
+            scipy_stats.mannwhitneyu(y - bound - step, x, method="exact" if m < 50 else "asymptotic").pvalue
+            for step in (inwards, -inwards)
+        )
+        assert outside <= 0.0505 < inside + 0.002
+    assert stats.shift(x, y).value == -found.value
+    assert (stats.shift(x, y).low, stats.shift(x, y).high) == (-found.high, -found.low)
+
+
+def test_a_single_outlier_does_not_move_a_shift_by_much():
+    level = [0.01 * number for number in range(8)]
+    assert stats.shift([1.0 + one for one in level[:-1]] + [99.0], level).value == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("sizes", [(0, 5), (5, 0), (3, 3), (1, 30)])
+def test_too_few_values_give_a_shift_without_bounds(sizes):
+    assert not stats.shift(*(np.arange(float(size)) for size in sizes)).bounded
+
+
 @pytest.mark.parametrize("n", [10, 20, 40])
 def test_minimal_effect_has_the_power_it_promises(n):
     """Against scipy's noncentral t: a t test would find it with at least 80 %, since ranks need a little more."""

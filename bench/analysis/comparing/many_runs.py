@@ -10,6 +10,7 @@ cancels. `history(runs, against=SERVER)` follows those.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import metrics
+from bench.analysis.comparing.levels import FEWEST_RUNS, change_points, held_against, look
 from bench.analysis.comparing.two_runs import (
     LOWER_BOUND,
     Impression,
@@ -28,11 +30,11 @@ from bench.analysis.comparing.two_runs import (
 from bench.analysis.estimates.ratios import Ratios
 from bench.errors import UsageError
 from bench.plain import plain
-from bench.stats import Estimate, Floats, is_correlated, median_interval
-from bench.units import percent, plural
+from bench.stats import Estimate, Floats, is_correlated, median_interval, shift
+from bench.units import estimate, percent, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from bench.analysis.runs.run_folder import Run
     from bench.verdict.rules import Rule
@@ -43,13 +45,8 @@ Levels = list[tuple["Run", Estimate]]
 Cell = tuple[str, str]
 """A server and a workload."""
 
-ALPHA = 0.01
-PERMUTATIONS = 1999
-FEWEST_RUNS = 8
-"""Fewer runs have too few orders for a split to be rare."""
-
-OUTLYING = 3.0
-"""A newest run so many robust standard deviations from its level may be the first of a new one."""
+_COMMIT, _DAY = 9, 10
+"""So many characters of a commit and of a moment are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +61,16 @@ class Point:
     commit: str
     median: Estimate
 
+    @property
+    def day(self) -> str:
+        """The date on which the run began; empty if that is not known."""
+        return "" if self.started_at == self.run else self.started_at[:_DAY]
+
+    @property
+    def short_commit(self) -> str:
+        """The commit as people write it; empty if it is not known."""
+        return self.commit[:_COMMIT]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -75,13 +82,34 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """A stretch of runs without a change: its first and its last run, and the median of their values."""
+
+    first: str
+    last: str
+    median: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The newest level over the one that it is held against, with its interval over the runs of both.
+
+    `since` is the first run after that one. The interval does not allow for having searched.
+    """
+
+    since: str
+    ratio: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CellHistory:
     """One metric of one cell over the runs, oldest first.
 
     `impression` is of the newest run against those before it that it can be joined with, and `reason` says why.
     `breaks` are the runs at which the fingerprint changes, with the fields. `alike` says that neighbouring runs are
     correlated. Chance alone can then look like a change, so the changes are only places to look. `against` names the
-    server that the points are ratios to. It is empty where they are medians.
+    server that the points are ratios to. It is empty where they are medians. `step` is how far the newest level moved,
+    if the impression is that it did.
     """
 
     server: str
@@ -89,11 +117,23 @@ class CellHistory:
     metric: str
     against: str
     points: tuple[Point, ...]
+    levels: tuple[Level, ...]
     changes: tuple[Change, ...]
+    step: Step | None
     breaks: tuple[tuple[str, str], ...]
     alike: bool
     impression: Impression
     reason: str
+
+    @property
+    def row(self) -> metrics.Metric:
+        """The metric that is followed."""
+        return next(one for one in metrics.GATES if one.column == self.metric)
+
+    @property
+    def followed(self) -> str:
+        """What is followed, in words: `server CPU per reply as a ratio to coroutines`."""
+        return f"{self.row.noun} as a ratio to {self.against}" if self.against else self.row.noun
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; a number that is not known is null."""
@@ -132,38 +172,13 @@ def history(runs: Sequence[Run], *, against: str | None = None) -> list[CellHist
     return found
 
 
+def breaks(cells: Iterable[CellHistory]) -> list[tuple[str, str]]:
+    """Return each run that is not joined with those before it, and the fields that forbid it, once for all cells."""
+    return list(dict.fromkeys(found for cell in cells for found in cell.breaks))
+
+
 def _median(run: Run, cell: Cell, rule: Rule) -> Estimate:
     return median_interval(trials_of(run, cell)[rule.metric].dropna().to_numpy(dtype=float))
-
-
-def change_points(values: Floats, *, alpha: float = ALPHA, seed: int = 0) -> list[tuple[int, float]]:
-    """Return where a series changes its level: index of the first value of a new level, and a p-value, in order.
-
-    Binary segmentation takes the split with the largest rank CUSUM, and then does the same on each side. The largest
-    CUSUM is tested against the largest of random orders, so that p allows for having searched (Pettitt 1979, by
-    permutation). If the values are exchangeable, a series without a change shows one with probability `alpha` at most.
-    Fewer than 8 values show none.
-    """
-    if values.size < FEWEST_RUNS:
-        return []
-    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float)
-    split, largest = _cusum(ranks[None, :])
-    shuffled = np.random.default_rng(seed).permuted(np.tile(ranks, (PERMUTATIONS, 1)), axis=1)
-    p = (1 + int((_cusum(shuffled)[1] >= largest[0] - 1e-9).sum())) / (PERMUTATIONS + 1)
-    if p > alpha:
-        return []
-    at = int(split[0])
-    after = [(at + index, q) for index, q in change_points(values[at:], alpha=alpha, seed=seed)]
-    return [*change_points(values[:at], alpha=alpha, seed=seed), (at, p), *after]
-
-
-def _cusum(rows: Floats) -> tuple[Any, Floats]:
-    """Return, per row, the split with the largest standardised difference of means, and that difference."""
-    n = rows.shape[1]
-    left = np.arange(1, n)
-    sums = np.cumsum(rows - rows.mean(axis=1, keepdims=True), axis=1)[:, :-1]
-    size = np.abs(sums) / np.sqrt(left * (n - left) / n)
-    return size.argmax(axis=1) + 1, size.max(axis=1)
 
 
 def _cell(
@@ -183,13 +198,16 @@ def _cell(
     logs = [np.array([math.log(median.value) for _, median in era]) for era in eras]
     found = [(era, values, change_points(values)) for era, values in zip(eras, logs, strict=True)]
     changes = [_changes(era, values, splits) for era, values, splits in found]
+    step = None
     if not seen or seen[-1][0] is not runs[-1]:
         impression, reason = Impression.MISSING, f"{runs[-1].id} has no {rule.title} of this cell"
     elif is_lower_bound([trials_of(run, (one, cell[1])) for run, _ in eras[-1] for one in (cell[0], against)], rule):
         impression, reason = Impression.CANNOT_TELL, LOWER_BOUND
     else:
-        impression = look(logs[-1], [at for at, _ in found[-1][2]], rule)
-        reason = _reason(impression, eras[-1], changes[-1], rule)
+        splits = [at for at, _ in found[-1][2]]
+        impression = look(logs[-1], splits, rule)
+        step = _step(impression, eras[-1], np.split(logs[-1], splits), rule)
+        reason = _reason(impression, eras[-1], step, rule)
     return CellHistory(
         server=cell[0],
         workload=cell[1],
@@ -198,7 +216,9 @@ def _cell(
         points=tuple(
             Point(run=run.id, started_at=_began(run), commit=_commit(run), median=median) for run, median in seen
         ),
+        levels=tuple(level for era, _, splits in found for level in _levels(era, [at for at, _ in splits])),
         changes=tuple(change for here in changes for change in here),
+        step=step,
         breaks=tuple(breaks),
         alike=any(is_correlated(_residuals(values, splits)) for _, values, splits in found),
         impression=impression,
@@ -206,29 +226,29 @@ def _cell(
     )
 
 
-def look(values: Floats, splits: Sequence[int], rule: Rule) -> Impression:
-    """Return the impression of the newest of a series, whose levels begin at its first value and at `splits`.
-
-    `values` are logarithms of medians. The newest level looks slower if it is slower than the one before, or by the
-    rule's budget than any. If the newest value stands out from its level, it may be the first of another, and nobody
-    can tell. Fewer than 8 values cannot tell either, and one has nothing to be compared with.
-    """
-    if values.size < FEWEST_RUNS:
-        return Impression.CANNOT_TELL if values.size > 1 else Impression.MISSING
-    worse = -values if rule.larger_is_better else values
-    parts = np.split(worse, splits)
-    levels = [float(np.median(part)) for part in parts]
-    tolerance, budget = math.log1p(rule.tolerance), math.log1p(rule.budget)
-    steps = [levels[-1] - level for level in levels[:-1]]
-    if steps and (steps[-1] >= tolerance or max(steps) >= budget):
-        return Impression.LOOKS_SLOWER
-    spread = 1.4826 * float(np.median(np.abs(parts[-1] - levels[-1])))
-    if worse[-1] - levels[-1] > max(budget, OUTLYING * spread):
-        return Impression.CANNOT_TELL
-    return Impression.LOOKS_FASTER if steps and max(steps) <= -tolerance else Impression.LOOKS_ALIKE
+def _step(impression: Impression, era: Levels, parts: Sequence[Floats], rule: Rule) -> Step | None:
+    """Return how far the newest of the levels `parts` moved, if the impression is that it did."""
+    if impression not in {Impression.LOOKS_SLOWER, Impression.LOOKS_FASTER}:
+        return None
+    held = held_against(parts, rule)
+    since = sum(part.size for part in parts[: held + 1])
+    return Step(since=era[since][0].id, ratio=shift(parts[-1], parts[held]).map(math.exp))
 
 
-def _reason(impression: Impression, era: Levels, changes: Sequence[Change], rule: Rule) -> str:
+def _levels(era: Levels, splits: Sequence[int]) -> list[Level]:
+    edges = [0, *splits, len(era)]
+    parts = [era[low:high] for low, high in itertools.pairwise(edges)]
+    return [
+        Level(
+            first=part[0][0].id,
+            last=part[-1][0].id,
+            median=median_interval([value.value for _, value in part]),
+        )
+        for part in parts
+    ]
+
+
+def _reason(impression: Impression, era: Levels, step: Step | None, rule: Rule) -> str:
     """Say why the newest run, the last of its era, gives this impression."""
     if impression is Impression.MISSING:
         return "no earlier run can be joined with the newest"
@@ -236,9 +256,9 @@ def _reason(impression: Impression, era: Levels, changes: Sequence[Change], rule
         return f"{plural(len(era), 'run')} can be joined, and a change is seen in {FEWEST_RUNS} or more"
     if impression is Impression.CANNOT_TELL:
         return f"{rule.title} of {era[-1][0].id} is unlike that of the runs before it: more runs will tell"
-    if impression is Impression.LOOKS_ALIKE:
+    if step is None:
         return "no change of level is seen"
-    return f"{rule.title} {percent(changes[-1].ratio - 1)} from {changes[-1].run} on"
+    return f"{rule.title} {estimate(step.ratio.map(lambda ratio: ratio - 1), percent)} from {step.since} on"
 
 
 def _changes(era: Sequence[tuple[Run, Estimate]], values: Floats, splits: list[tuple[int, float]]) -> list[Change]:
@@ -246,7 +266,7 @@ def _changes(era: Sequence[tuple[Run, Estimate]], values: Floats, splits: list[t
     return [
         Change(
             run=era[at][0].id,
-            ratio=math.exp(float(np.median(values[at : edges[number + 2]]) - np.median(values[edges[number] : at]))),
+            ratio=math.exp(shift(values[at : edges[number + 2]], values[edges[number] : at]).value),
             p=p,
         )
         for number, (at, p) in enumerate(splits)

@@ -56,6 +56,12 @@ def test_several_runs_exit_with_the_same_words_as_two(stored, run, slower, code,
     assert text.endswith(f"exit status {code}\n")
 
 
+def test_why_several_runs_are_not_joined_is_said_once(stored, run):
+    _, said = run(stored("a", rounds=2), stored("b", rounds=2), stored("c", rounds=2, machine__cpu_model="another"))
+    assert said.count("not joined with earlier runs at c") == 2  # of either metric
+    assert said.count("machine.cpu_model is") == 1
+
+
 def test_the_json_of_several_runs_has_their_exit_status(stored, run):
     code, text = run(stored("a", rounds=2), stored("b", rounds=2), stored("c", rounds=2), "--json")
     document = json.loads(text)

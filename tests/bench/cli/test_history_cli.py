@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from helpers.run_folders import FACTS, Builder
@@ -54,11 +55,14 @@ def nightly(tmp_path):
     return write
 
 
-def test_a_server_that_became_slower_than_its_baseline_is_an_alarm(nightly, run):
+def test_a_server_that_became_slower_than_its_baseline_is_an_alarm(nightly, run, tmp_path):
     """The machine became faster on the same night, by as much: the ratio alone shows what the code did."""
     nightly([1.0] * 6 + [1.3] * 6, [1.0] * 6 + [1 / 1.3] * 6)
-    code, said, _ = run()
+    code, said, _ = run("--html", tmp_path / "page.html")
     assert code == 1
+    title, *_ = re.findall("<title>(.*)</title>", (tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert title.startswith("threads c16 became worse: server CPU per reply as a ratio to coroutines +")
+    assert title.endswith(" %] since 2026-11-07, commit 060606060")
     line = next(line for line in said.splitlines() if "threads c16, server CPU per reply" in line)
     assert line.startswith("LOOKS-SLOWER: threads c16, server CPU per reply as a ratio to coroutines: ")
     assert "2026-11-07  060606060  " in said
@@ -117,6 +121,21 @@ def test_a_folder_without_runs_and_an_unknown_baseline_are_wrong_use(nightly, ru
     nightly([1.0] * 2)
     code, said, _ = run("--baseline", "coroutine")
     assert (code, "did you mean 'coroutines'?" in said) == (2, True)
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_a_run_is_read(run, tmp_path):
+    """There is no run in the folder either, which would be said if the runs were looked at first."""
+    code, said, _ = run("--html", tmp_path / "no" / "page.html")
+    assert (code, "cannot write" in said, "there is no folder" in said) == (2, True, True)
+
+
+def test_why_runs_are_not_joined_is_said_once_for_all_cells(nightly, run, tmp_path):
+    nightly([1.0] * 3)
+    info = json.loads((tmp_path / "night-02" / "run.json").read_text())
+    (tmp_path / "night-02" / "run.json").write_text(json.dumps(info | {"libraries": {"trio": "9"}}))
+    _, said, _ = run()
+    assert said.count("libraries.trio is") == 1
+    assert said.count("not joined with earlier runs") == 5  # at that night in each of four cells, and why
 
 
 def test_the_height_of_a_sparkline_is_that_of_the_logarithm():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from helpers.run_folders import Builder, saturated
 
-from bench.analysis.comparing.many_runs import change_points, history, look
+from bench.analysis.comparing.levels import change_points, held_against, look
+from bench.analysis.comparing.many_runs import history
 from bench.analysis.comparing.two_runs import LOWER_BOUND, Impression
 from bench.analysis.runs.run_folder import load
 from bench.errors import UsageError
@@ -48,6 +49,9 @@ def test_a_history_names_the_run_from_which_it_is_slower(stored):
     (change,) = cell.changes
     assert change.run == "08"
     assert change.ratio == pytest.approx(1.2, abs=0.03)
+    assert cell.step.since == "08"
+    assert cell.step.ratio.low < 1.2 < cell.step.ratio.high
+    assert [(level.first, level.last) for level in cell.levels] == [("00", "07"), ("08", "13")]
     assert len(cell.points) == 14
     as_json = json.loads(json.dumps(cell.to_json(), allow_nan=False))
     assert (as_json["changes"][0]["run"], as_json["look"]) == ("08", "LOOKS-SLOWER")
@@ -74,6 +78,17 @@ def test_an_impression_is_of_the_newest_level(metric, slower, impression):
     worse = np.log1p(slower) + np.random.default_rng(1).normal(0, 0.005, size=len(slower))
     values = -worse if metric.larger_is_better else worse
     assert look(values, [at for at, _ in change_points(values)], rule_of(metric)) is impression
+
+
+@pytest.mark.parametrize(
+    ("levels", "held"),
+    [([0.0, 0.5], 0), ([0.2, 0.0, 0.5], 1), ([0.0, 0.5, 0.2], 0), ([0.3, 0.0, 0.5, 0.2], 1), ([0.5, 0.2, 0.0], 1)],
+)
+@pytest.mark.parametrize("metric", [CPU, THROUGHPUT])
+def test_a_level_is_held_against_the_one_it_is_worse_than(metric, levels, held):
+    """It may have come down from the one before it, and still be worse than the best."""
+    sign = -1 if metric.larger_is_better else 1
+    assert held_against([np.full(9, sign * level) for level in levels], rule_of(metric)) == held
 
 
 def test_a_run_of_another_machine_has_nothing_to_be_compared_with(stored):

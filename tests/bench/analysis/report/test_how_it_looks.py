@@ -12,6 +12,7 @@ from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from helpers import histories
 from helpers.looking import TEXTS, faults
 from helpers.run_folders import FIFTEEN, Builder, mishaps
 
@@ -19,9 +20,10 @@ from bench.analysis.comparing.side_by_side import side_by_side
 from bench.analysis.estimates import rebase
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.figures import gallery, saving
+from bench.analysis.report import history, several
 from bench.analysis.report import page as report
-from bench.analysis.report import several
 from bench.analysis.runs import run_folder
+from bench.errors import ExitCode
 
 pytestmark = pytest.mark.browser
 
@@ -98,20 +100,32 @@ def test_no_text_overlaps_or_is_cut_at_any_width(opened, name):
     assert len(asked) == 1
 
 
-def test_no_text_of_several_runs_overlaps_or_is_cut(browser, tmp_path):
+def several_runs(folder):
     runs = [
-        run_folder.load(Builder(tmp_path / f"20261128T0{number}0000-quick", seed=number).run(TWENTY[:3], (1, 1000)))
+        run_folder.load(Builder(folder / f"20261128T0{number}0000-quick", seed=number).run(TWENTY[:3], (1, 1000)))
         for number in (1, 2, 3)
     ]
-    (tmp_path / "several.html").write_text(several.render(side_by_side(runs, None), tmp_path), encoding="utf-8")
+    return several.render(side_by_side(runs, None), folder)
+
+
+def many_runs(_folder):
+    slower = histories.cell([1.2] * 9 + [1.6] * 21, changes=(9,), server=TWENTY[-1])
+    twice = histories.cell([20.0] * 3 + [14.0] * 20 + [14.9] * 7, breaks=(3,), changes=(23,), against="")
+    short = histories.cell([0.02, 0.021], width=0.5)
+    return history.render(histories.history(slower, twice, short, left_out=["a/run.json is torn"], code=ExitCode(1)))
+
+
+@pytest.mark.parametrize("page", [several_runs, many_runs])
+def test_no_text_of_a_page_of_runs_overlaps_or_is_cut(browser, tmp_path, page):
+    (tmp_path / "page.html").write_text(page(tmp_path), encoding="utf-8")
     tab, said = browser.new_page(), []
     tab.on("console", lambda message: said.append(message.text))
     tab.on("pageerror", lambda error: said.append(str(error)))
-    tab.goto((tmp_path / "several.html").as_uri())
+    tab.goto((tmp_path / "page.html").as_uri())
     found = {}
     for width in WIDTHS:
         tab.set_viewport_size({"width": width, "height": 844})
-        tab.screenshot(path=KEPT / f"several-{width}.jpeg", full_page=True, quality=70, type="jpeg")
+        tab.screenshot(path=KEPT / f"{page.__name__}-{width}.jpeg", full_page=True, quality=70, type="jpeg")
         found[width] = faults(tab.evaluate(TEXTS))
     tab.close()
     assert found == {width: [] for width in WIDTHS}
