@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from clients.workload import Workload
 
-SHORTEST_S, LONGEST_S = 0.005, 2.0
+SHORTEST_S, LONGEST_S = 0.002, 2.0
 ROUNDS = 10
 """A slice lasts so many rounds of all its connections: its edges, where they fill and drain, are small beside it."""
 REQUEST_S = 10e-6

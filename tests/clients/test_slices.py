@@ -70,8 +70,8 @@ def test_slicing_order_gives_either_server_of_two_the_first_turn_equally_often()
     ("workload", "slice_s", "passes", "warmup_passes"),
     [
         # Few connections: as short as a slice may be; the warm-up is rounded up to whole slices.
-        (Workload(connections=1, duration_s=0.5, warmup_s=0.1), SHORTEST_S, 100, 20),
-        (Workload(connections=50, duration_s=1.0, warmup_s=0.0125), SHORTEST_S, 200, 3),
+        (Workload(connections=1, duration_s=0.5, warmup_s=0.1), SHORTEST_S, 250, 50),
+        (Workload(connections=20, duration_s=1.0, warmup_s=0.005), SHORTEST_S, 500, 3),
         # 1,000 connections take 10 ms a round, so a slice of 10 rounds takes 100 ms.
         (Workload(connections=1000, duration_s=1.5, warmup_s=0.3), 0.1, 15, 3),
         # A warm-up of one slice is one slice, whatever 1.2 / 12 is in binary.

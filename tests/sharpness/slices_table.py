@@ -54,9 +54,16 @@ def _cells(launches: list[dict[str, Any]], metric: str) -> list[str]:
     ratios, others = _beside(launches, 1, metric), _beside(launches, 2, metric)
     every = [one for launch in launches for server in launch["slices"][:2] for one in server]
     lasts_s = statistics.median(one["slice_s"] for one in every)
-    replies = sum(one["replies"] for one in every)
-    used_s = sum(one["slice_s"] if metric == RATE else one["server_cpu_s"] or math.nan for one in every)
-    level = f"{replies / used_s:,.0f}/s" if metric == RATE else f"{1e6 * used_s / max(1, replies):.1f} µs"
+    known = [one for one in every if metric == RATE or one["server_cpu_s"]]
+    replies = sum(one["replies"] for one in known)
+    used_s = sum(one["slice_s" if metric == RATE else "server_cpu_s"] for one in known)
+    level = (
+        f"{replies / used_s:,.0f}/s"
+        if metric == RATE
+        else f"{1e6 * used_s / replies:.1f} µs"
+        if replies
+        else units.NOT_KNOWN
+    )
     sd = spread(ratios)
     after_1_s = 1.96 * _TRIMMED_SE * sd * math.sqrt(2 * lasts_s)
     return [
