@@ -123,7 +123,7 @@ def test_a_folder_without_runs_and_an_unknown_baseline_are_wrong_use(nightly, ru
     assert (code, "did you mean 'coroutines'?" in said) == (2, True)
 
 
-def test_a_page_that_cannot_be_written_is_refused_before_a_run_is_read(run, tmp_path):
+def test_a_page_that_cannot_be_written_is_refused_first(run, tmp_path):
     """There is no run in the folder either, which would be said if the runs were looked at first."""
     code, said, _ = run("--html", tmp_path / "no" / "page.html")
     assert (code, "cannot write" in said, "there is no folder" in said) == (2, True, True)
