@@ -68,7 +68,7 @@ def test_the_title_says_that_nothing_became_worse_or_what_is_not_known(cells, co
     assert title(history(*cells, code=code)) == said
 
 
-def test_every_run_has_its_value_and_what_was_left_out_is_said_once():
+def test_every_run_has_its_value_and_what_was_left_out():
     broken = cell([1.0] * 12, breaks=(3,), server="trio")
     also = cell([1.0] * 12, breaks=(3,), server="curio")
     page = render(history(SLOWER, broken, also, left_out=["torn/run.json is not JSON <"], code=ExitCode.REGRESSED))
