@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.analysis.runs import run_folder
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Status
 from bench.experiment.schema import SCHEMA_VERSION
@@ -218,3 +219,8 @@ def texts(figure: Figure) -> list[str]:
     own = [text for axes in figure.axes for text in axes.texts]
     ticks = [label for axes in figure.axes for label in (*axes.get_xticklabels(), *axes.get_yticklabels())]
     return [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in (*figure.texts, *own, *ticks)]
+
+
+def assemble(folder: Path) -> None:
+    """Write the parquet files of a run from its records, as `echobench run` does when it has measured."""
+    run_folder.write_tables(run_folder.load(folder, from_records=True))

@@ -74,15 +74,6 @@ class Run:
         return self.path / LATENCY_FILE
 
 
-def assemble(run_dir: Path) -> None:
-    """Write the parquet files of the run from its records, each atomically.
-
-    Raises UsageError if this is no run folder, one of a newer schema, or one that cannot be written, MeasurementError
-    if no trial has ended, or if there is no room.
-    """
-    write_tables(load(run_dir, from_records=True))
-
-
 def write_tables(run: Run) -> None:
     """Write the frames of a run to its parquet files. Raises UsageError, or MeasurementError if there is no room."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from helpers import run_folders
 from helpers.run_folders import ARTICLE, RUN_INFO, Builder, failed, mishaps
 
 from bench.analysis.estimates.ranking import rank
@@ -20,7 +21,7 @@ def article_builder(tmp_path_factory: pytest.TempPathFactory) -> Builder:
     """Return the builder of a run of the article's servers in which some things went wrong; do not change it."""
     built = Builder(tmp_path_factory.mktemp("results") / "article")
     built.run(ARTICLE, change=mishaps, skip=lambda server, connections: server == "sequential" and connections > 1)
-    run_folder.assemble(built.folder)
+    run_folders.assemble(built.folder)
     return built
 
 

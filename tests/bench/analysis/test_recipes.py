@@ -88,7 +88,7 @@ MEASURE = """
         began = {"started_at": "2026-01-01T00:00:00+00:00"}
         store.save(TrialResult(trial=trial, status=Status.MEASURED, metrics=metrics, **began))
     store.close()
-    run_folder.assemble(store.path)
+    run_folder.write_tables(run_folder.load(store.path, from_records=True))
     run = run_folder.load(store.path)
     found = rank(run)
     trial = json.loads(export.render("json", run)["trials.json"])["trials"][0]

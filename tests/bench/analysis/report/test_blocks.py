@@ -8,6 +8,7 @@ import re
 
 import pytest
 from click.testing import CliRunner
+from helpers import run_folders
 from helpers.block_run import BlockRun
 from helpers.checkout import CHECKOUT
 from rich.console import Console
@@ -31,7 +32,7 @@ def folder(tmp_path_factory):
     made = BlockRun(speeds=SPEEDS, connections=(1, 16), solo=("alone",)).write(
         tmp_path_factory.mktemp("blocks") / "run"
     )
-    run_folder.assemble(made)
+    run_folders.assemble(made)
     return made
 
 

@@ -5,6 +5,7 @@ from html import unescape
 from urllib.parse import unquote
 
 import pytest
+from helpers import run_folders
 from helpers.run_folders import Builder, failed
 
 from bench.analysis.estimates.ranking import rank
@@ -41,7 +42,7 @@ def folder(tmp_path_factory):
     (logs / f"{first:04}-server.log").write_text("of the first trial\n")
     (logs / f"{last:04}-server.log").write_text("\n".join(f"line {number} <b>" for number in range(40)))
     (logs / f"{unheard:04}-client.log").write_text("")
-    run_folder.assemble(builder.folder)
+    run_folders.assemble(builder.folder)
     return builder.folder
 
 

@@ -4,10 +4,10 @@ import re
 
 import pandas as pd
 import pytest
+from helpers import run_folders
 from helpers.agent_rows import shared_by
 from helpers.checkout import CHECKOUT
 
-from bench.analysis.runs import run_folder
 from bench.experiment import schema
 
 
@@ -31,7 +31,7 @@ def test_tables_that_are_out_of_date_are_written_anew_and_nothing_else(readme):
 def test_the_example_has_five_lines_and_works(readme, builder, capsys):
     code, *_ = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) == 5
-    run_folder.assemble(builder.run())
+    run_folders.assemble(builder.run())
     (path,) = re.findall(r'"(results/.*?\.parquet)"', code)
     scope = {}
     exec(code.replace(path, str(builder.folder / "trials.parquet")), scope)
@@ -44,6 +44,6 @@ def test_the_example_has_five_lines_and_works(readme, builder, capsys):
 
 def test_the_example_of_agents_works_and_their_counts_add_up(readme, builder, capsys):
     (code,) = (one for one in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "agents.parquet" in one)
-    run_folder.assemble(builder.run(rounds=1, change=shared_by(("0@a", "1@b", "2@c"))))
+    run_folders.assemble(builder.run(rounds=1, change=shared_by(("0@a", "1@b", "2@c"))))
     exec(code.replace("results/RUN", str(builder.folder)), {})
     assert "2@c" in capsys.readouterr().out

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pandas as pd
 import pyarrow.dataset
 import pytest
+from helpers import run_folders
 from helpers.agent_rows import shared_by
 from helpers.checkout import CHECKOUT
 from helpers.run_folders import failed
@@ -25,7 +26,7 @@ REFERENCE = CHECKOUT / "results" / "reference"
 
 
 def test_the_tables_have_exactly_the_documented_columns_and_types(builder):
-    run_folder.assemble(builder.run())
+    run_folders.assemble(builder.run())
     run = run_folder.load(builder.folder)
     for table, columns in ((run.trials, schema.TRIALS), (run.timeline, schema.TIMELINE), (run.monitor, schema.MONITOR)):
         assert list(table) == [column.name for column in columns]
@@ -35,7 +36,7 @@ def test_the_tables_have_exactly_the_documented_columns_and_types(builder):
 
 
 def test_pandas_alone_reads_the_same_numbers(builder):
-    run_folder.assemble(builder.run())
+    run_folders.assemble(builder.run())
     records = [json.loads(path.read_text()) for path in sorted((builder.folder / "trials").iterdir())]
     trials = pd.read_parquet(builder.folder / "trials.parquet")
     assert trials["replies_per_s"].tolist() == [record["metrics"]["replies_per_s"] for record in records]
@@ -83,7 +84,7 @@ def test_missing_is_na_and_zero_stays_zero(builder):
         record["timeline"][0]["response_p99_ns"] = None
 
     builder.run(change=change)
-    run_folder.assemble(builder.folder)
+    run_folders.assemble(builder.folder)
     run = run_folder.load(builder.folder)
     assert run.trials[["server_rss_max_bytes", "server_cpu_us_per_reply", "lateness_p99_ns"]].isna().all(axis=None)
     assert (run.trials["errors"] == 0).all()
@@ -94,7 +95,7 @@ def test_what_was_not_assembled_yet_reads_the_same(builder):
     builder.run()
     fresh = run_folder.load(builder.folder)
     assert not list(builder.folder.glob("*.parquet"))
-    run_folder.assemble(builder.folder)
+    run_folders.assemble(builder.folder)
     stored = run_folder.load(builder.folder)
     pd.testing.assert_frame_equal(fresh.trials, stored.trials)
     pd.testing.assert_frame_equal(fresh.timeline, stored.timeline)
@@ -103,9 +104,9 @@ def test_what_was_not_assembled_yet_reads_the_same(builder):
 
 def test_assembling_again_gives_the_same_bytes_and_leaves_no_parts(builder):
     builder.run()
-    run_folder.assemble(builder.folder)
+    run_folders.assemble(builder.folder)
     first = {path.name: path.read_bytes() for path in builder.folder.glob("*.parquet")}
-    run_folder.assemble(builder.folder)
+    run_folders.assemble(builder.folder)
     assert {path.name: path.read_bytes() for path in builder.folder.glob("*.parquet")} == first
     assert set(first) == {f"{name}.parquet" for name in ("trials", "slices", "timeline", "monitor", "agents")}
     assert not list(builder.folder.glob(".*"))
@@ -166,7 +167,7 @@ def test_a_folder_that_is_no_run_says_what_is_missing(tmp_path):
     with pytest.raises(UsageError, match=r"not a run: there is no run\.json"):
         run_folder.load(tmp_path)
     with pytest.raises(UsageError, match="not a run"):
-        run_folder.assemble(tmp_path / "nowhere")
+        run_folders.assemble(tmp_path / "nowhere")
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(UsageError, match="one JSON object"):
         run_folder.load(tmp_path)
@@ -186,7 +187,7 @@ def test_a_newer_schema_asks_for_an_upgrade(builder):
 
 def test_a_run_without_a_trial_is_nothing_to_report(builder):
     builder.run(rounds=0)
-    for read in (run_folder.load, run_folder.assemble):
+    for read in (run_folder.load, run_folders.assemble):
         with pytest.raises(MeasurementError, match="holds no trial"):
             read(builder.folder)
 
@@ -229,7 +230,7 @@ def test_a_run_says_how_many_of_its_last_trials_are_missing(builder):
 
 
 def test_a_trial_without_its_record_is_taken_from_the_tables(builder):
-    run_folder.assemble(builder.run(rounds=1))
+    run_folders.assemble(builder.run(rounds=1))
     before = run_folder.load(builder.folder)
     (builder.folder / "trials" / "0004.json").unlink()
     (builder.folder / "trials" / "0005.json").write_text("{")
@@ -239,11 +240,11 @@ def test_a_trial_without_its_record_is_taken_from_the_tables(builder):
             pd.testing.assert_frame_equal(getattr(run, name), getattr(before, name), obj=name)
         assert run.damage[0] == "6 of 8 trials have a record that is whole"
         assert [line.rpartition("; ")[2] for line in run.damage[1:]] == ["its trial is taken from trials.parquet"] * 2
-        run_folder.assemble(builder.folder)
+        run_folders.assemble(builder.folder)
 
 
 def test_tables_that_are_older_than_the_records_are_not_believed(builder):
-    run_folder.assemble(builder.run(rounds=1))
+    run_folders.assemble(builder.run(rounds=1))
     late = builder.folder / "trials" / "0009.json"
     record = json.loads((builder.folder / "trials" / "0001.json").read_text())
     record["trial"]["number"] = 9
@@ -261,7 +262,7 @@ def test_tables_that_are_older_than_the_records_are_not_believed(builder):
 @pytest.mark.parametrize("name", sorted(schema.TABLES))
 @pytest.mark.parametrize("content", [b"", b"PAR1 torn", None])
 def test_a_torn_table_is_named_and_made_of_the_records(builder, name, content):
-    run_folder.assemble(builder.run(rounds=1))
+    run_folders.assemble(builder.run(rounds=1))
     before = run_folder.load(builder.folder)
     path = builder.folder / f"{name}.parquet"
     path.unlink() if content is None else path.write_bytes(content)
@@ -270,12 +271,12 @@ def test_a_torn_table_is_named_and_made_of_the_records(builder, name, content):
     (said,) = run.damage
     assert said.startswith(f"{name}.parquet: it ")
     assert said.endswith("; it is made again of the records")
-    run_folder.assemble(builder.folder)
+    run_folders.assemble(builder.folder)
     assert run_folder.load(builder.folder).damage == ()
 
 
 def test_a_torn_table_without_records_is_named_and_left_out(builder):
-    run_folder.assemble(builder.run(rounds=1))
+    run_folders.assemble(builder.run(rounds=1))
     shutil.rmtree(builder.folder / "trials")
     assert run_folder.load(builder.folder).damage == ()
     (builder.folder / "monitor.parquet").write_bytes(b"torn")
@@ -315,7 +316,7 @@ def test_names_that_are_no_text_here_fail_no_table(builder):
     """In the C locale every letter beyond ASCII is such a byte: of a folder, of a server's command."""
     builder.folder = builder.folder.with_name("r\udcf6n")
     builder.run(rounds=1, change=lambda record: record.update(detail="cannot start \udcf6"))
-    run_folder.assemble(builder.folder)
+    run_folders.assemble(builder.folder)
     run = run_folder.load(builder.folder)
     assert set(run.trials["status_detail"]) == {"cannot start \ufffd"}
     assert set(run.slices["run"]) | set(run.trials["run"]) == {"r\ufffdn"}
@@ -325,13 +326,13 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(builder):
     builder.run(rounds=1)
     (builder.folder / ".trials.parquet.part").mkdir()
     with pytest.raises(UsageError, match=r"cannot write to .*a-run: .*; choose another folder for a report with --out"):
-        run_folder.assemble(builder.folder)
+        run_folders.assemble(builder.folder)
 
 
 def test_a_full_disk_is_no_wrong_use(builder, disk_of):
     builder.run(rounds=1)
     with disk_of(0), pytest.raises(MeasurementError, match=r"cannot write to .*; make room, or choose"):
-        run_folder.assemble(builder.folder)
+        run_folders.assemble(builder.folder)
     assert not list(builder.folder.glob("*.parquet"))
     assert len(run_folder.load(builder.folder).trials) == 8
 
@@ -343,7 +344,7 @@ def test_the_workload_of_a_trial_is_in_its_row(builder):
 
 
 def test_a_column_that_an_older_run_did_not_have_is_not_known(builder):
-    run_folder.assemble(builder.run(rounds=1))
+    run_folders.assemble(builder.run(rounds=1))
     spoil_info(builder.folder, schema_version=1)
     path = builder.folder / "trials.parquet"
     pd.read_parquet(path).drop(columns=["think_s", "requests_per_connection"]).to_parquet(path)
@@ -353,7 +354,7 @@ def test_a_column_that_an_older_run_did_not_have_is_not_known(builder):
 
 
 def test_a_table_that_lacks_a_column_is_named(builder):
-    run_folder.assemble(builder.run(rounds=1))
+    run_folders.assemble(builder.run(rounds=1))
     path = builder.folder / "monitor.parquet"
     pd.read_parquet(path).drop(columns=["fds", "threads"]).to_parquet(path)
     run = run_folder.load(builder.folder)
@@ -364,7 +365,7 @@ def test_a_table_that_lacks_a_column_is_named(builder):
 
 
 def test_the_records_can_be_asked_for_though_tables_are_there(builder):
-    run_folder.assemble(builder.run(rounds=1))
+    run_folders.assemble(builder.run(rounds=1))
     path = builder.folder / "trials" / "0001.json"
     stored = path.stat()
     record = json.loads(path.read_text())
@@ -377,7 +378,7 @@ def test_the_records_can_be_asked_for_though_tables_are_there(builder):
 
 @pytest.mark.parametrize("table", [name for name in schema.TABLES if (REFERENCE / f"{name}.parquet").exists()])
 def test_tables_of_many_runs_are_read_as_one_without_casts(builder, table):
-    run_folder.assemble(builder.run(connections=(1,), rounds=1, change=failed))  # whole columns are NA
+    run_folders.assemble(builder.run(connections=(1,), rounds=1, change=failed))  # whole columns are NA
     files = [folder / f"{table}.parquet" for folder in (builder.folder, REFERENCE)]
     parts = [pyarrow.dataset.dataset(file) for file in files]
     union = pyarrow.unify_schemas([part.schema.remove_metadata() for part in parts])  # it raises where types differ
@@ -387,7 +388,7 @@ def test_tables_of_many_runs_are_read_as_one_without_casts(builder, table):
 
 
 def test_a_run_of_a_schema_without_agents_is_read_without_damage(builder):
-    run_folder.assemble(builder.run(connections=(16,), rounds=1))
+    run_folders.assemble(builder.run(connections=(16,), rounds=1))
     (builder.folder / "agents.parquet").unlink()
     spoil_info(builder.folder, schema_version=4)
     run = run_folder.load(builder.folder)
@@ -399,7 +400,7 @@ def test_a_run_of_a_schema_without_agents_is_read_without_damage(builder):
 def test_rows_of_agents_are_read_back_from_records_and_from_parquet(builder):
     builder.run(connections=(16,), rounds=1, change=shared_by(("0@a", "1@b")))
     fresh = run_folder.load(builder.folder)
-    run_folder.assemble(builder.folder)
+    run_folders.assemble(builder.folder)
     pd.testing.assert_frame_equal(run_folder.load(builder.folder).agents, fresh.agents)
     assert fresh.agents[["trial", "agent", "share"]].to_numpy().tolist() == [
         [trial, agent, f"{number}/2"] for trial in (1, 2) for number, agent in enumerate(("0@a", "1@b"))
