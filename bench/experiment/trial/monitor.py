@@ -29,7 +29,7 @@ LEAD_NS = 50_000_000
 """So long before the window begins, and before it ends, the counters are read."""
 EARLY_NS = 2_000_000
 """So long before the window ends, the CPU clocks are read: processes of a server may end with their connections."""
-APART_SHARE = 0.1
+APART_SHARE = 0.25
 """The time between the readings of the CPU clocks is that of the window, to within this share. Else we woke late."""
 COUNTED_THREADS_MAX = 1024
 """Reading them takes a file for each thread: with more threads than this they stay unknown."""
