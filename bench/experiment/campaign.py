@@ -14,17 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.experiment.drive import drive
-from bench.experiment.host import machine
 from bench.experiment.inspection import looked_over
 from bench.experiment.planning.plan_file import plan_of
 from bench.experiment.planning.selection import resolve
 from bench.experiment.precision import Measured
 from bench.experiment.rounds import rounds
 from bench.experiment.store import Store
-from bench.experiment.trial import lifeline
-from bench.experiment.trial.agents import Agents
+from bench.experiment.trial.agents import reached
 from bench.experiment.trial.live import live_bench
-from bench.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +33,7 @@ if TYPE_CHECKING:
     from bench.experiment.planning.plan import Plan
     from bench.experiment.planning.plan_file import PlanFile
     from bench.experiment.rounds import Tally
+    from bench.experiment.trial.agents import Agents
 
 
 @dataclass(slots=True)
@@ -105,8 +103,8 @@ def begin(plan: Plan, out: Path, *, anyway: bool = False, command: Sequence[str]
     """
     began_s = time.monotonic()
     with ExitStack() as held:
-        agents = _agents_of(plan, held)
-        seen = looked_over(plan, out, anyway=anyway, agents=agents)
+        agents = held.enter_context(reached(plan.agents))
+        seen = looked_over(plan, out, anyway=anyway, agents=None if agents is None else agents.found)
         asked = {"command": list(command), "anyway": anyway}
         store = Store.create(out, plan.name, {**asked, **seen.plan.to_json(), **seen.surroundings})
         return Campaign(seen.plan, store, seen.ceilings, began_s, agents=agents, held=held.pop_all())
@@ -123,23 +121,15 @@ def resume(path: Path, more: Mapping[str, Any] | None = None) -> Campaign:
         lock = held.enter_context(ExitStack())
         lock.callback(store.close)
         file = plan_of(store.info["plan"], f"{path}/run.json") if more is None else _extended(store, more)
-        agents = _agents_of(plan := resolve(file), held)
-        seen = looked_over(plan, path.resolve().parent, anyway=store.info["anyway"], agents=agents)
+        plan = resolve(file)
+        agents = held.enter_context(reached(plan.agents))
+        found = None if agents is None else agents.found
+        seen = looked_over(plan, path.resolve().parent, anyway=store.info["anyway"], agents=found)
         store.info["plan"] = seen.plan.source
         _check_same(store, {**seen.plan.to_json(), **seen.surroundings})
         store.restart()
         lock.pop_all()  # which the end of the run lets go
         return Campaign(seen.plan, store, seen.ceilings, began_s, store.done(), agents, held.pop_all())
-
-
-def _agents_of(plan: Plan, held: ExitStack) -> Agents | None:
-    """Return the agents of a plan, none if it has none. They end, with what they put down, when `held` does."""
-    if plan.agents is None:
-        return None
-    folder = held.enter_context(scratch())
-    lifeline.leave_nothing(folder)
-    cpus = machine.cores(plan.processes).client
-    return held.enter_context(Agents(plan.agents, log=folder / "agents.log", scratch=folder, cpus=cpus))
 
 
 def _extended(store: Store, more: Mapping[str, Any]) -> PlanFile:

@@ -83,6 +83,14 @@ class AgentCluster:
         return int(number) if scheme == "local" and number.isdecimal() else 0
 
 
+@dataclass(frozen=True, slots=True)
+class AgentsReached:
+    """The agents of a cluster that was reached: how many they are, and whether some are on other machines."""
+
+    number: int
+    is_networked: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One launch of one server under one workload; the unit of every statistic. `generator` makes its load.

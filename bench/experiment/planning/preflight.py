@@ -18,13 +18,14 @@ import psutil
 
 from bench import units
 from bench.errors import UsageError, unwritable
+from bench.experiment.host import network
 from bench.experiment.planning.address import UNIX_PREFIX, split_address
 from clients.workload import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.experiment.model import Server
+    from bench.experiment.model import AgentsReached, Server
     from bench.experiment.planning.plan import Plan
     from clients.workload import Workload
 
@@ -40,8 +41,11 @@ CONNECT_TIMEOUT_S = 5.0
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def check(plan: Plan, out: Path | None) -> None:
-    """Raise UsageError for the first thing that stands in the way of a plan; its results go to the folder `out`."""
+def check(plan: Plan, out: Path | None, agents: AgentsReached | None = None) -> None:
+    """Raise UsageError for the first thing that stands in the way of a plan; its results go to the folder `out`.
+
+    `agents` are those that make its load, if any do.
+    """
     if out is not None:
         check_folder(out)
     check_connections(
@@ -54,6 +58,8 @@ def check(plan: Plan, out: Path | None) -> None:
     for server in plan.servers:
         if server.gap is None:
             check_server(server)
+    if agents is not None:
+        check_agents(plan, agents)
 
 
 def check_folder(out: Path) -> None:
@@ -116,8 +122,6 @@ def check_generator(plan: Plan) -> None:
         raise UsageError(
             f"workers is {plan.workers}, and must be {most} or less: each keeps a CPU of this machine busy"
         )
-    if plan.agents is not None:
-        check_beside_agents(plan)
     if plan.generator != "reference":
         return
     if plan.workers > 1:
@@ -129,12 +133,24 @@ def check_generator(plan: Plan) -> None:
             )
 
 
-def check_beside_agents(plan: Plan) -> None:
-    """Raise UsageError for another generator beside agents: they make the whole load, with ours."""
-    if plan.workers > 1:
-        raise UsageError("agents share the load, each with one process: leave workers out")
-    if plan.generator != "python":
-        raise UsageError("agents make the load with the generator in Python: leave generator out")
+def check_agents(plan: Plan, agents: AgentsReached) -> None:
+    """Raise UsageError for more agents than connections, and for servers that agents elsewhere do not reach."""
+    for named in plan.workloads:
+        if named.workload.connections < agents.number:
+            raise UsageError(
+                f"{units.plural(agents.number, 'agent')} cannot share "
+                f"{units.plural(named.workload.connections, 'connection')}, as {named.name} has: "
+                "use more connections, or fewer agents"
+            )
+    if not agents.is_networked:
+        return
+    for server in plan.servers:
+        host = server.host if server.target is None else split_address(server.target)[0]
+        if host.startswith(UNIX_PREFIX) or network.is_loopback(host):
+            cure = "have it listen at an address of this machine that they reach (--host ADDRESS)"
+            if server.target is not None:
+                cure = "give --target an address that they reach"
+            raise UsageError(f"agents are on other machines, where {host} is not this one: {server.name}: {cure}")
 
 
 def check_server(server: Server) -> None:

@@ -18,7 +18,7 @@ from bench.experiment.planning.workload_table import workloads_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from bench.experiment.model import Design, Server
+    from bench.experiment.model import Server
     from bench.experiment.planning.catalog import Catalog
     from bench.experiment.planning.plan_file import PlanFile
 
@@ -41,8 +41,8 @@ def resolve(file: PlanFile) -> Plan:
     workload that do not go together, and for a server that was asked for and cannot run here.
     """
     assert file.seed is not None
-    until = _fraction(file.until)
-    design = _design(file)
+    until, agents = _fraction(file.until), _agents(file)
+    design = file.design or ("blocks" if agents is None else "solo")
     places = {python: catalog(python) for python in file.pythons or [sys.executable]}
     names = _names(file, list(places.values()))
     servers = tuple(_servers(file, list(places.values())))
@@ -57,7 +57,7 @@ def resolve(file: PlanFile) -> Plan:
         until=until,
         workers=file.workers,
         generator=file.generator,
-        agents=None if file.agents is None else AgentCluster(file.agents, is_insecure=file.insecure_cluster),
+        agents=agents,
         source=file.source,
         interpreters={
             python: {"description": place.interpreter.description, "libraries": place.libraries}
@@ -73,18 +73,22 @@ def resolve(file: PlanFile) -> Plan:
     return plan.with_baseline(file.baseline)
 
 
-def _design(file: PlanFile) -> Design:
-    """Return how the plan is measured. Raise UsageError for blocks of a load that agents make."""
+def _agents(file: PlanFile) -> AgentCluster | None:
+    """Return the cluster that makes the load, if one does. Raise UsageError for what does not go with it."""
     if file.agents is None:
         if file.insecure_cluster:
             raise UsageError("--insecure-cluster is about the cluster of --agents: give that too, or leave it out")
-        return file.design or "blocks"
+        return None
     if file.design == "blocks":
         raise UsageError(
             f"--agents {file.agents} loads one server for a whole trial, and in blocks one generator loads several in "
             "turn: leave --design out, or give --design solo"
         )
-    return "solo"
+    if file.workers > 1:
+        raise UsageError("agents share the load, each with one process: leave workers out")
+    if file.generator != "python":
+        raise UsageError("agents make the load with the generator in Python: leave generator out")
+    return AgentCluster(file.agents, is_insecure=file.insecure_cluster)
 
 
 def _fraction(percent: str | None) -> float | None:

@@ -11,16 +11,21 @@ import os
 import signal
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from bench import units
 from bench.errors import UsageError
+from bench.experiment.host import machine
+from bench.experiment.model import AgentsReached
 from bench.experiment.planning.catalog import ROOT
+from bench.experiment.trial import lifeline
 from bench.experiment.trial.child import Child, ChildError
+from bench.scratch import scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bench.experiment.model import AgentCluster
@@ -59,6 +64,23 @@ class Connected:
     lead_ns: int
 
 
+@contextmanager
+def reached(asked: AgentCluster | None) -> Iterator[Agents | None]:
+    """Yield the agents of a cluster, which was reached, or made here; None if none was asked for.
+
+    They end, with what they put down, at the end. Raises UsageError for a cluster that cannot be used.
+    """
+    if asked is None:
+        yield None
+        return
+    cpus = machine.cores(max(1, asked.made_here)).client
+    with scratch() as folder:
+        lifeline.leave_nothing(folder)
+        with Agents(asked, log=folder / "agents.log", scratch=folder, cpus=cpus) as agents:
+            agents.reach()
+            yield agents
+
+
 class Agents:
     """Agents of a cluster, which carry loads; what they have to say goes to `log`. Use as a context manager.
 
@@ -85,6 +107,11 @@ class Agents:
 
     def __exit__(self, *_exception: object) -> None:
         self.stop()
+
+    @property
+    def found(self) -> AgentsReached:
+        """What they were like when they were reached last."""
+        return AgentsReached(len(self.names), self.is_networked)
 
     @property
     def made_here(self) -> int:

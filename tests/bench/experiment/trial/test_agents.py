@@ -18,7 +18,7 @@ from bench.experiment.inspection import load_facts
 from bench.experiment.model import AgentCluster, Block, Status, Trial
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.planning.plan import NamedWorkload, Plan
-from bench.experiment.trial.agents import AgentLostError, Agents
+from bench.experiment.trial.agents import AgentLostError, Agents, reached
 from bench.experiment.trial.child import ChildError
 from bench.experiment.trial.live import LiveBench, live_bench
 from clients.workload import Workload
@@ -67,7 +67,8 @@ def test_a_cluster_is_made_once_for_the_look_and_all_trials(agents_of, tmp_path)
     logs = tmp_path / "logs"
     logs.mkdir()
     with agents_of([2, "RESULT", "RESULT"]) as agents:
-        assert load_facts(plan, agents) == {"agents": 2, "over_network": False}
+        agents.reach()
+        assert load_facts(plan, agents.found) == {"agents": 2, "over_network": False}
         with live_bench(logs=logs, agents=agents) as bench:
             found = [bench(Block(trials=(trial,)))[0] for trial in trials]
     assert [one.status for one in found] == [Status.MEASURED] * 2, found
@@ -107,10 +108,12 @@ def test_a_coordinator_that_ends_is_a_failed_generator(agents_of, tmp_path):
     assert not isinstance(caught.value, AgentLostError)
 
 
-def test_a_cluster_that_cannot_be_is_wrong_use(tmp_path):
-    agents = Agents(AgentCluster("local:0"), log=tmp_path / "log", scratch=tmp_path)
-    with pytest.raises(UsageError, match="N of local:N is a whole number from 1"), agents:
-        agents.reach()
+def test_a_cluster_that_cannot_be_is_wrong_use():
+    with (
+        pytest.raises(UsageError, match="N of local:N is a whole number from 1"),
+        reached(AgentCluster("local:0")),
+    ):
+        pytest.fail("there is no such cluster")
 
 
 def test_only_agents_that_are_made_here_use_our_cores():
