@@ -16,7 +16,7 @@ from bench.experiment.host import machine, network
 from bench.experiment.instrument import reference
 from bench.experiment.instrument.ceilings_here import ceilings_for
 from bench.experiment.planning import preflight
-from bench.experiment.planning.address import UNIX_PREFIX, split_address
+from bench.experiment.planning.address import UNIX_PREFIX
 from bench.experiment.planning.catalog import ROOT, catalog
 from bench.scratch import scratch
 
@@ -50,6 +50,7 @@ def looked_over(
     preflight.check(plan, out, agents)
     if plan.generator == "reference":
         _check_reference_generator()
+    load = load_facts(plan, agents)
     broken = {server.name: why for server in plan.servers if (why := nonconformance(server)) is not None}
     found = {"nonconforming": frozenset(broken)} if anyway else {"refused": broken}
     seen = dataclasses.replace(plan, **found)
@@ -59,7 +60,7 @@ def looked_over(
         surroundings={
             "machine": machine.facts(machine.cores(plan.processes)),
             "interpreter": machine.interpreter_facts(),
-            "load": load_facts(plan, agents),
+            "load": load,
             "libraries": {**machine.library_versions(), **catalog().libraries},
             **_revisions(Path.cwd(), ROOT),
         },
@@ -68,7 +69,7 @@ def looked_over(
 
 def load_facts(plan: Plan, agents: AgentsReached | None = None) -> dict[str, Any]:
     """Return how many agents make the load, and whether it passes a network."""
-    targets = [split_address(server.target)[0] for server in plan.servers if server.target is not None]
+    targets = [server.host for server in plan.servers if server.target is not None]
     over_network = any(not host.startswith(UNIX_PREFIX) and network.is_elsewhere(host) for host in targets)
     if agents is None:
         return {"agents": 0, "over_network": over_network}

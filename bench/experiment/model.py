@@ -50,7 +50,8 @@ class Server:
     one. With `ready = "line"` the process prints `READY HOST PORT`; with `"port"` it just listens on the port it was
     given; with `"either"` whichever comes first counts. `target` names a server that is already running
     (`HOST:PORT`); then `command` is empty and `pid`, if known, is sampled but never signalled. `gap` says why it
-    cannot run here: its trials are rows of status skipped.
+    cannot run here: its trials are rows of status skipped. `host` is where it listens, and of a target its host, or
+    `unix:PATH` with the `port` 0.
     """
 
     name: str

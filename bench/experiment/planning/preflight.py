@@ -19,7 +19,7 @@ import psutil
 from bench import units
 from bench.errors import UsageError, unwritable
 from bench.experiment.host import network
-from bench.experiment.planning.address import UNIX_PREFIX, split_address
+from bench.experiment.planning.address import UNIX_PREFIX
 from clients.workload import PLAIN
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def check_agents(plan: Plan, agents: AgentsReached) -> None:
     if not agents.is_networked:
         return
     for server in plan.servers:
-        host = server.host if server.target is None else split_address(server.target)[0]
+        host = server.host
         if host.startswith(UNIX_PREFIX) or network.is_loopback(host):
             cure = "have it listen at an address of this machine that they reach (--host ADDRESS)"
             if server.target is not None:
@@ -195,18 +195,19 @@ def check_port(server: Server) -> None:
 def check_target(server: Server) -> None:
     """Raise UsageError if nothing answers at the target, or its process is not there."""
     assert server.target is not None
+    assert server.port is not None
     if server.pid is not None and not psutil.pid_exists(server.pid):
         raise UsageError(f"there is no process {server.pid}: --pid is that of the server at {server.target}")
-    host, port = split_address(server.target)
-    if server.pid is not None and not host.startswith(UNIX_PREFIX):
-        check_owner(server.target, server.pid, port)
+    is_unix = server.host.startswith(UNIX_PREFIX)
+    if server.pid is not None and not is_unix:
+        check_owner(server.target, server.pid, server.port)
     try:
-        if host.startswith(UNIX_PREFIX):
+        if is_unix:
             with closing(socket.socket(socket.AF_UNIX)) as sock:
                 sock.settimeout(CONNECT_TIMEOUT_S)
-                sock.connect(host.removeprefix(UNIX_PREFIX))
+                sock.connect(server.host.removeprefix(UNIX_PREFIX))
         else:
-            socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S).close()
+            socket.create_connection((server.host, server.port), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise UsageError(
             f"nothing answers at {server.target}: {error.strerror or error}; start the server first"

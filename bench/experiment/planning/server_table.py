@@ -100,7 +100,15 @@ class ServerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def server(self, started: Server | None = None) -> Server:
         """Return the server that it describes. `started` is what a catalog made of its `file`."""
         if self.target is not None:
-            return Server(name=self.name, target=self.target, pid=self.pid, connections_max=self.connections_max)
+            host, port = split_address(self.target)
+            return Server(
+                name=self.name,
+                target=self.target,
+                host=host,
+                port=port,
+                pid=self.pid,
+                connections_max=self.connections_max,
+            )
         server = started or Server(
             name=self.name, command=self.words, cwd=self.cwd, ready="either" if self.knows_port else "line"
         )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.errors import ServerError, UsageError
-from bench.experiment.planning.address import join_address, split_address
+from bench.experiment.planning.address import join_address
 from bench.experiment.trial.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError
 from bench.experiment.trial.listening import Listening, is_served_by_others
 from bench.text import cut
@@ -145,8 +145,7 @@ class Launch:
 def _start(server: Server, *, log: Path, seed: int, cpus: Collection[int]) -> RunningServer:
     """Start a server, and return it before it listens. Raises ServerError."""
     if server.target is not None:
-        host, port = split_address(server.target)
-        return RunningServer(server=server, host=host, port=port, pid=server.pid)
+        return RunningServer(server=server, host=server.host, port=server.port or 0, pid=server.pid)
     port = server.port or (0 if server.ready == "line" else free_port(server.host))
     try:
         child = Child(

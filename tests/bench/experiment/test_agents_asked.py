@@ -14,6 +14,7 @@ from bench.experiment.planning import preflight
 from bench.experiment.planning.plan import NamedWorkload, Plan
 from bench.experiment.planning.plan_file import plan_of
 from bench.experiment.planning.selection import resolve
+from bench.experiment.planning.server_table import ServerTable
 from clients.workload import Workload
 
 PLAN = Plan(
@@ -26,6 +27,10 @@ PLAN = Plan(
 )
 ASKED = {"servers": ["threads", "coroutines"], "agents": "local:2"}
 ELSEWHERE = AgentsReached(2, is_networked=True)
+
+
+def target(address):
+    return ServerTable(name="t", target=address).server()
 
 
 def test_agents_are_a_key_of_plans_and_load_whole_trials():
@@ -72,9 +77,9 @@ def test_more_agents_than_connections_are_refused_by_the_workload():
     ("server", "says"),
     [
         (Server(name="a"), r"where 127\.0\.0\.1 is not this one: a: have it listen .* \(--host ADDRESS\)"),
-        (Server(name="t", target="127.0.0.1:7"), "is not this one: t: give --target an address that they reach"),
-        (Server(name="t", target="[::1]:7"), "where ::1 is not this one"),
-        (Server(name="t", target="unix:/run/echo"), "where unix:/run/echo is not this one"),
+        (target("127.0.0.1:7"), "is not this one: t: give --target an address that they reach"),
+        (target("[::1]:7"), "where ::1 is not this one"),
+        (target("unix:/run/echo"), "where unix:/run/echo is not this one"),
     ],
 )
 def test_agents_elsewhere_do_not_reach_what_only_this_machine_does(server, says):
@@ -94,7 +99,7 @@ def test_an_address_of_this_machine_is_not_elsewhere(host, is_elsewhere):
     assert network.is_elsewhere(host) == is_elsewhere
 
 
-@pytest.mark.parametrize(("target", "over"), [("127.0.0.1:7", False), ("unix:/x", False), ("192.0.2.1:7", True)])
-def test_a_target_behind_a_network_is_a_fact_of_the_load(target, over):
-    plan = dataclasses.replace(PLAN, agents=None, servers=(Server(name="t", target=target),))
+@pytest.mark.parametrize(("address", "over"), [("127.0.0.1:7", False), ("unix:/x", False), ("192.0.2.1:7", True)])
+def test_a_target_behind_a_network_is_a_fact_of_the_load(address, over):
+    plan = dataclasses.replace(PLAN, agents=None, servers=(target(address),))
     assert load_facts(plan) == {"agents": 0, "over_network": over}

@@ -16,6 +16,7 @@ from bench.errors import UsageError
 from bench.experiment.model import Server
 from bench.experiment.planning import preflight
 from bench.experiment.planning.plan import NamedWorkload, Plan
+from bench.experiment.planning.server_table import ServerTable
 from clients.workload import Workload
 
 
@@ -152,21 +153,25 @@ def test_a_port_that_is_taken_is_said_before_the_first_trial():
     preflight.check_server(server)
 
 
+def target(address, pid=None):
+    return ServerTable(name="t", target=address, pid=pid).server()
+
+
 def test_a_target_must_answer(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        preflight.check_server(Server(name="t", target=address, pid=os.getpid()))
+        preflight.check_server(target(address, os.getpid()))
         with pytest.raises(UsageError, match="there is no process 999999999"):
-            preflight.check_server(Server(name="t", target=address, pid=999999999))
+            preflight.check_server(target(address, 999999999))
     with pytest.raises(UsageError, match=f"nothing answers at {address}: Connection refused; start the server first"):
-        preflight.check_server(Server(name="t", target=address))
+        preflight.check_server(target(address))
     path = tmp_path / "echo.sock"
     with pytest.raises(UsageError, match="nothing answers at unix:"):
-        preflight.check_server(Server(name="t", target=f"unix:{path}"))
+        preflight.check_server(target(f"unix:{path}"))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        preflight.check_server(Server(name="t", target=f"unix:{path}"))
+        preflight.check_server(target(f"unix:{path}"))
 
 
 def test_a_pid_that_is_not_the_servers_is_refused():

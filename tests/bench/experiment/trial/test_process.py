@@ -17,6 +17,7 @@ from helpers.checkout import CHECKOUT
 from bench.errors import ServerError, UsageError
 from bench.experiment.model import Server
 from bench.experiment.planning.address import split_address
+from bench.experiment.planning.server_table import ServerTable
 from bench.experiment.trial import child
 from bench.experiment.trial.child import Child, ChildError
 from bench.experiment.trial.child_output import HEAD_BYTES, TAIL_BYTES
@@ -219,7 +220,7 @@ def test_a_server_that_dies_in_the_middle_is_seen(log):
 
 def test_a_target_is_not_started_and_not_stopped(log):
     with Child([sys.executable, "-c", "import time; " + FOREVER], log=log) as theirs:
-        with launch(Server(name="theirs", target="[::1]:5433", pid=theirs.pid), log=log) as running:
+        with launch(ServerTable(name="theirs", target="[::1]:5433", pid=theirs.pid).server(), log=log) as running:
             assert (running.address, running.pid, running.child) == ("[::1]:5433", theirs.pid, None)
         assert theirs.returncode is None
 
