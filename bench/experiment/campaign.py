@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import UsageError
 from bench.experiment.drive import drive
 from bench.experiment.inspection import looked_over
+from bench.experiment.planning.extent import Extent
 from bench.experiment.planning.plan_file import plan_of
 from bench.experiment.planning.selection import resolve
 from bench.experiment.precision import Measured
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
 class Campaign:
     """A run that is ready to be measured, or to be continued.
 
-    `began_s` is when it began to be made ready, and `done` are the numbers of the trials that were kept before. The
-    `agents` of its plan, if there are any, have been reached; what they need is let go at the end of `held`.
+    `began_s` is when it began to be made ready, and `done` are the numbers of the trials that were kept before. What
+    their blocks say of the ratios is in `earlier`. The `agents` of its plan, if there are any, have been reached; what
+    they need is let go at the end of `held`.
     """
 
     plan: Plan
@@ -51,21 +53,18 @@ class Campaign:
     done: frozenset[int] = frozenset()
     agents: Agents | None = None
     held: ExitStack = field(default_factory=ExitStack)
+    earlier: Sequence[Sequence[Measured]] = ()
 
     @property
-    def left(self) -> int | None:
-        """How many trials are to be measured; None if their number does not end the run."""
-        return None if self.plan.is_endless else sum(trial.number not in self.done for trial in self.plan.trials())
+    def extent(self) -> Extent:
+        """How much is to be measured yet."""
+        return Extent.of(self.plan, self.done)
 
     def measure(self, watcher: Watcher, door: Door = live_bench) -> Tally:
         """Measure what is not measured yet, keep each trial as it ends, and record how the run ended.
 
         The statuses that are returned are those of the whole run, whichever call measured a trial.
         """
-        for gap in self.plan.gaps():
-            if gap.trial.number not in self.done:
-                self.store.save(gap)
-                watcher.ended(gap)
         with (
             self.held,
             door(
@@ -76,23 +75,12 @@ class Campaign:
                 agents=self.agents,
             ) as bench,
         ):
-            limit_s = None if self.plan.minutes is None else 60 * self.plan.minutes
-            experiment = rounds(self.plan, self.done, () if self.plan.until is None else self.earlier())
+            experiment, limit_s = rounds(self.plan, self.done, self.earlier), self.extent.limit_s
             tally = drive(experiment, bench, keep=self.store.save, watcher=watcher, limit_s=limit_s, overrun=0.5)
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
         self.store.finish(complete=not (tally.was_interrupted or self.store.lost()), **so_far)
         return dataclasses.replace(tally, statuses=Counter(self.store.kept.values()))
-
-    def earlier(self) -> list[list[Measured]]:
-        """Return what the blocks that were measured before say of the ratios."""
-        blocks: dict[tuple[int, int], list[Measured]] = {}
-        for kept in self.store.records():
-            trial = kept["trial"]
-            if kept["slices"]:
-                one = Measured(trial["workload_name"], trial["server"]["name"], kept["slices"])
-                blocks.setdefault((trial["round"], trial["block"]), []).append(one)
-        return list(blocks.values())
 
 
 def begin(plan: Plan, out: Path, *, anyway: bool = False, command: Sequence[str] = ()) -> Campaign:
@@ -129,7 +117,19 @@ def resume(path: Path, more: Mapping[str, Any] | None = None) -> Campaign:
         _check_same(store, {**seen.plan.to_json(), **seen.surroundings})
         store.restart()
         lock.pop_all()  # which the end of the run lets go
-        return Campaign(seen.plan, store, seen.ceilings, began_s, store.done(), agents, held.pop_all())
+        earlier = _earlier(store)
+        return Campaign(seen.plan, store, seen.ceilings, began_s, store.done(), agents, held.pop_all(), earlier)
+
+
+def _earlier(store: Store) -> list[list[Measured]]:
+    """Return what the blocks that were measured before say of the ratios."""
+    blocks: dict[tuple[int, int], list[Measured]] = {}
+    for kept in store.records():
+        trial = kept["trial"]
+        if kept["slices"]:
+            one = Measured(trial["workload_name"], trial["server"]["name"], kept["slices"])
+            blocks.setdefault((trial["round"], trial["block"]), []).append(one)
+    return list(blocks.values())
 
 
 def _extended(store: Store, more: Mapping[str, Any]) -> PlanFile:

@@ -16,7 +16,6 @@ from bench.experiment.host import machine, network
 from bench.experiment.instrument import reference
 from bench.experiment.instrument.ceilings_here import ceilings_for
 from bench.experiment.planning import preflight
-from bench.experiment.planning.address import UNIX_PREFIX
 from bench.experiment.planning.catalog import ROOT, catalog
 from bench.scratch import scratch
 
@@ -48,9 +47,9 @@ def looked_over(
     any: they must have been reached. Raises UsageError for what would make the plan fail later.
     """
     preflight.check(plan, out, agents)
+    load = network.load_facts(plan.servers, agents)
     if plan.generator == "reference":
         _check_reference_generator()
-    load = load_facts(plan, agents)
     broken = {server.name: why for server in plan.servers if (why := nonconformance(server)) is not None}
     found = {"nonconforming": frozenset(broken)} if anyway else {"refused": broken}
     seen = dataclasses.replace(plan, **found)
@@ -65,15 +64,6 @@ def looked_over(
             **_revisions(Path.cwd(), ROOT),
         },
     )
-
-
-def load_facts(plan: Plan, agents: AgentsReached | None = None) -> dict[str, Any]:
-    """Return how many agents make the load, and whether it passes a network."""
-    targets = [server.host for server in plan.servers if server.target is not None]
-    over_network = any(not host.startswith(UNIX_PREFIX) and network.is_elsewhere(host) for host in targets)
-    if agents is None:
-        return {"agents": 0, "over_network": over_network}
-    return {"agents": agents.number, "over_network": over_network or agents.is_networked}
 
 
 def _revisions(here: Path, ours: Path) -> dict[str, Any]:

@@ -156,6 +156,16 @@ class Block:
         return sum(trial.workload.warmup_s + trial.workload.duration_s for trial in self.trials)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Results that an experiment has without measuring, such as those of cells that cannot be measured here.
+
+    They are kept and told as those of a block are.
+    """
+
+    results: Results
+
+
 class News:
     """What an experiment tells whoever watches it, between two blocks. A base class for such values."""
 
@@ -198,7 +208,7 @@ class BlockInterrupted(KeyboardInterrupt):
 Results: TypeAlias = tuple[TrialResult, ...]
 """What a block gave: a result for each of its trials, in their order. Empty for news."""
 
-Experiment: TypeAlias = Generator[Block | News, Results, T]
+Experiment: TypeAlias = Generator[Block | Known | News, Results, T]
 """A policy: yields what is to be measured next, is sent what came of it, and returns its conclusion."""
 
 Measure: TypeAlias = Callable[[Block], Results]

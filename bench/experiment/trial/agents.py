@@ -25,7 +25,7 @@ from bench.experiment.trial.child import Child, ChildError
 from bench.scratch import scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bench.experiment.model import AgentCluster
@@ -73,10 +73,9 @@ def reached(asked: AgentCluster | None) -> Iterator[Agents | None]:
     if asked is None:
         yield None
         return
-    cpus = machine.cores(max(1, asked.made_here)).client
     with scratch() as folder:
         lifeline.leave_nothing(folder)
-        with Agents(asked, log=folder / "agents.log", scratch=folder, cpus=cpus) as agents:
+        with Agents(asked, log=folder / "agents.log", scratch=folder) as agents:
             agents.reach()
             yield agents
 
@@ -84,8 +83,8 @@ def reached(asked: AgentCluster | None) -> Iterator[Agents | None]:
 class Agents:
     """Agents of a cluster, which carry loads; what they have to say goes to `log`. Use as a context manager.
 
-    The cluster is reached, or made, at the first use. One that is made here is bound to `cpus`. `scratch` is a folder
-    for what it puts down meanwhile.
+    The cluster is reached, or made, at the first use. One that is made here is bound to the cores of a load generator.
+    `scratch` is a folder for what it puts down meanwhile.
     """
 
     def __init__(
@@ -94,10 +93,9 @@ class Agents:
         *,
         log: Path,
         scratch: Path,
-        cpus: Collection[int] = (),
         command: Sequence[str] = COMMAND,
     ) -> None:
-        self._asked, self._log, self._scratch, self._cpus, self._command = asked, log, scratch, cpus, command
+        self._asked, self._log, self._scratch, self._command = asked, log, scratch, command
         self._child: Child | None = None
         self.names: tuple[str, ...] = ()
         self.is_networked = False
@@ -186,7 +184,7 @@ class Agents:
             [*self._command, self._asked.cluster, *insecure],
             log=self._log,
             env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self._scratch)},
-            cpus=self._cpus,
+            cpus=machine.cores(max(1, self.made_here)).client,
             stdin=True,
             stop_signal=signal.SIGINT,  # of a load under way; the end of its stdin is what ends the rest
         )

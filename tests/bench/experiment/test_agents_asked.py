@@ -8,7 +8,6 @@ import pytest
 
 from bench.errors import UsageError
 from bench.experiment.host import network
-from bench.experiment.inspection import load_facts
 from bench.experiment.model import AgentCluster, AgentsReached, Server
 from bench.experiment.planning import preflight
 from bench.experiment.planning.plan import NamedWorkload, Plan
@@ -101,5 +100,4 @@ def test_an_address_of_this_machine_is_not_elsewhere(host, is_elsewhere):
 
 @pytest.mark.parametrize(("address", "over"), [("127.0.0.1:7", False), ("unix:/x", False), ("192.0.2.1:7", True)])
 def test_a_target_behind_a_network_is_a_fact_of_the_load(address, over):
-    plan = dataclasses.replace(PLAN, agents=None, servers=(target(address),))
-    assert load_facts(plan) == {"agents": 0, "over_network": over}
+    assert network.load_facts([target(address)]) == {"agents": 0, "over_network": over}

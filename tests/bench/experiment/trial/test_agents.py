@@ -14,17 +14,15 @@ from helpers.checkout import CHECKOUT
 from bench.errors import UsageError
 from bench.experiment.doubts import Doubt
 from bench.experiment.host.machine import Cores, usable_cpus
-from bench.experiment.inspection import load_facts
-from bench.experiment.model import AgentCluster, Block, Status, Trial
+from bench.experiment.model import AgentCluster, AgentsReached, Block, Status, Trial
 from bench.experiment.planning.catalog import catalog
-from bench.experiment.planning.plan import NamedWorkload, Plan
 from bench.experiment.trial.agents import AgentLostError, Agents, reached
 from bench.experiment.trial.child import ChildError
 from bench.experiment.trial.live import LiveBench, live_bench
 from clients.workload import Workload
 
 SERVED = catalog().server("threads")
-WORKLOAD = Workload(connections=3, warmup_s=0.05, duration_s=0.2, timeout_s=1.0, seed=5)
+WORKLOAD = Workload(connections=3, warmup_s=0.05, duration_s=0.2, seed=5)
 
 
 @pytest.fixture
@@ -63,12 +61,11 @@ def test_a_trial_by_agents_has_their_rows_and_what_they_doubt(agents_of, tmp_pat
 
 def test_a_cluster_is_made_once_for_the_look_and_all_trials(agents_of, tmp_path):
     trials = [Trial(number=n, round=n, server=SERVED, workload_name="w", workload=WORKLOAD) for n in (1, 2)]
-    plan = Plan(name="p", servers=(SERVED,), workloads=(NamedWorkload(name="w", workload=WORKLOAD),), rounds=2, seed=1)
     logs = tmp_path / "logs"
     logs.mkdir()
     with agents_of([2, "RESULT", "RESULT"]) as agents:
         agents.reach()
-        assert load_facts(plan, agents.found) == {"agents": 2, "over_network": False}
+        assert agents.found == AgentsReached(2, is_networked=False)
         with live_bench(logs=logs, agents=agents) as bench:
             found = [bench(Block(trials=(trial,)))[0] for trial in trials]
     assert [one.status for one in found] == [Status.MEASURED] * 2, found
