@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.metrics import unit_of
+from bench.column_units import unit_of
 from bench.regress.planner import SOLO
 from bench.regress.sentences import medians, said_of, unbroken
 from bench.units import NOT_KNOWN, bounds, percent, share

@@ -9,8 +9,8 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bench.column_units import unit_of
 from bench.experiment.model import StopReason
-from bench.metrics import unit_of
 from bench.regress.planner import SOLO
 from bench.regress.sentences import headline, medians, said_of, unbroken
 from bench.regress.validity import host_doubt

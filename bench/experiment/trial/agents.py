@@ -20,6 +20,7 @@ from bench.errors import UsageError
 from bench.experiment.host import machine
 from bench.experiment.model import AgentsReached
 from bench.experiment.planning.catalog import ROOT
+from bench.experiment.schema import AGENTS
 from bench.experiment.trial import lifeline
 from bench.experiment.trial.child import Child, ChildError
 from bench.scratch import scratch
@@ -37,19 +38,8 @@ REACH_TIMEOUT_S = 120.0
 CONNECT_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 10.0
 COMMAND = (sys.executable, "-P", "-m", "clients.agents")
-_COLUMNS = (
-    "agent",
-    "connections",
-    "sent",
-    "replies",
-    "replies_per_s",
-    "response_p50_ns",
-    "response_p99_ns",
-    "lateness_p99_ns",
-    "client_cpu_s",
-    "agent_offset_ns",
-    "agent_clock_error_ns",
-)
+_TOLD_HERE = {"run", "trial", "host", "share"}
+"""The columns of an agent's row that are no part of its own report."""
 
 
 class AgentLostError(ChildError):
@@ -218,7 +208,7 @@ def rows_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     reports = given.get("agents", ())
     return tuple(
         {
-            **{name: report[name] for name in _COLUMNS},
+            **{column.name: report[column.name] for column in AGENTS if column.name not in _TOLD_HERE},
             "host": report["agent"].partition("@")[2],
             "share": f"{number}/{len(reports)}",
         }
