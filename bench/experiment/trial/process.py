@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.errors import ServerError, UsageError
+from bench.experiment.host.machine import join_cpus
 from bench.experiment.planning.address import join_address, split_address
 from bench.experiment.trial.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError
 from bench.experiment.trial.listening import Listening, is_served_by_others
@@ -148,13 +149,16 @@ def _start(server: Server, *, log: Path, seed: int, cpus: Collection[int]) -> Ru
         host, port = split_address(server.target)
         return RunningServer(server=server, host=host, port=port, pid=server.pid)
     port = server.port or (0 if server.ready == "line" else free_port(server.host))
+    command = [part.replace("{host}", server.host).replace("{port}", str(port)) for part in server.command]
+    if server.binds_itself and (listed := join_cpus(cpus)) is not None:
+        command += ["--cpus", listed]
     try:
         child = Child(
-            [part.replace("{host}", server.host).replace("{port}", str(port)) for part in server.command],
+            command,
             log=log,
             env={**os.environ, **layout(seed), **server.env},
             cwd=server.cwd,
-            cpus=cpus,
+            cpus=() if server.binds_itself else cpus,
             stop_signal=signal.Signals[server.stop_signal],
         )
     except ChildError as error:
