@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from bench.experiment.trial.child import descendants
+from bench.experiment.trial.kinship import descendants
 from bench.experiment.trial.sock_diag import ListeningSocket, listening_sockets
 
 if TYPE_CHECKING:

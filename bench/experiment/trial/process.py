@@ -18,6 +18,7 @@ from bench.errors import ServerError, UsageError
 from bench.experiment.host.machine import join_cpus
 from bench.experiment.planning.address import join_address, split_address
 from bench.experiment.trial.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError
+from bench.experiment.trial.kinship import Kinship
 from bench.experiment.trial.listening import Listening, is_served_by_others
 from bench.text import cut
 
@@ -135,9 +136,10 @@ class Launch:
     def end(self, stop_timeout_s: float = STOP_TIMEOUT_S) -> None:
         """End them and all they started; all are told before the first is waited for."""
         started = [one for one in self._found if isinstance(one, RunningServer) and one.child is not None]
+        kinship = Kinship()
         for running in started:
             assert running.child is not None
-            running.child.ask_to_end()
+            running.child.ask_to_end(kinship)
         for running in started:
             assert running.child is not None
             running.was_killed = running.child.stop(stop_timeout_s)
