@@ -49,9 +49,10 @@ class Server:
     `command` is a list, never a shell string; `{host}` and `{port}` in it are filled in; without `port` that is a free
     one. With `ready = "line"` the process prints `READY HOST PORT`; with `"port"` it just listens on the port it was
     given; with `"either"` whichever comes first counts. `target` names a server that is already running
-    (`HOST:PORT`); then `command` is empty and `pid`, if known, is sampled but never signalled. `gap` says why it
-    cannot run here: its trials are rows of status skipped. `host` is where it listens, and of a target its host, or
-    `unix:PATH` with the `port` 0.
+    (`HOST:PORT`); then `command` is empty and `pid`, if known, is sampled but never signalled. One that `binds_itself`
+    takes `--cpus LIST`, starts on any CPU, and stays on those from before it listens; all others are bound from their
+    first instruction. `gap` says why it cannot run here: its trials are rows of status skipped. `host` is where it
+    listens, and of a target its host, or `unix:PATH` with the `port` 0.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Server:
     pid: int | None = None
     interpreter: str | None = None
     connections_max: int | None = None
+    binds_itself: bool = False
     gap: str | None = None
 
 

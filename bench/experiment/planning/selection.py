@@ -182,7 +182,7 @@ def _servers(file: PlanFile, places: Sequence[Catalog]) -> tuple[Server, ...]:
     servers: list[Server] = []
     for place in places:
         suffix = _suffix(file, place)
-        servers += [place.server(name, label=name + suffix) for name in _ours(file, places)]
+        servers += [place.server(name, label=name + suffix, binds_itself=True) for name in _ours(file, places)]
         servers += [
             table.server(place.file(Path(table.file), label=table.name + suffix))
             for table in file.server

@@ -22,6 +22,8 @@ from bench.experiment.trial.tree import Tree
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from bench.experiment.trial.kinship import Kinship
+
 INTERVAL_NS = 100_000_000
 SAMPLING_SHARE = 0.02
 """Of the time, at most, that sampling may take: of many processes there are fewer samples."""
@@ -121,28 +123,28 @@ class Side:
         """Whether one of them ended, or may have, in a way that leaves its CPU time uncounted."""
         return self._last_tree is not None and self._last_tree.has_lost
 
-    def last_cpu(self, cpu: Cpu | None) -> Cpu | None:
+    def last_cpu(self, cpu: Cpu | None, kinship: Kinship | None = None) -> Cpu | None:
         """Return a reading of the CPU that was taken just now, made whole by what has been started meanwhile."""
-        self.refresh()
+        self.refresh(kinship)
         self.read("note_unseen")
         return self.read("cpu") if self.has_changed() else cpu
 
-    def refresh(self) -> None:
-        """Find the members of the tree, or new ones."""
+    def refresh(self, kinship: Kinship | None = None) -> None:
+        """Find the members of the tree, or new ones. Who watches several gives the `kinship` of just now."""
         if self._tree is not None:
-            self.read("refresh")
+            self.read("refresh", kinship)
         elif self.pid is not None and not self.is_lost:
             try:
-                self._tree = self._last_tree = Tree(self.pid)
+                self._tree = self._last_tree = Tree(self.pid, kinship)
             except GONE:
                 self.is_lost = True
 
-    def read(self, reading: str) -> Any:
+    def read(self, reading: str, *arguments: object) -> Any:
         """Return a reading of the tree by its name; None if it is not to be had."""
         if self._tree is None:
             return None
         try:
-            return getattr(self._tree, reading)()
+            return getattr(self._tree, reading)(*arguments)
         except psutil.AccessDenied:
             return None  # a process of another user
         except GONE:

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.errors import ServerError, UsageError
+from bench.experiment.host.machine import join_cpus
 from bench.experiment.planning.address import join_address
 from bench.experiment.trial.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError
+from bench.experiment.trial.kinship import Kinship
 from bench.experiment.trial.listening import Listening, is_served_by_others
 from bench.text import cut
 
@@ -134,9 +136,10 @@ class Launch:
     def end(self, stop_timeout_s: float = STOP_TIMEOUT_S) -> None:
         """End them and all they started; all are told before the first is waited for."""
         started = [one for one in self._found if isinstance(one, RunningServer) and one.child is not None]
+        kinship = Kinship()
         for running in started:
             assert running.child is not None
-            running.child.ask_to_end()
+            running.child.ask_to_end(kinship)
         for running in started:
             assert running.child is not None
             running.was_killed = running.child.stop(stop_timeout_s)
@@ -147,13 +150,16 @@ def _start(server: Server, *, log: Path, seed: int, cpus: Collection[int]) -> Ru
     if server.target is not None:
         return RunningServer(server=server, host=server.host, port=server.port or 0, pid=server.pid)
     port = server.port or (0 if server.ready == "line" else free_port(server.host))
+    command = [part.replace("{host}", server.host).replace("{port}", str(port)) for part in server.command]
+    if server.binds_itself and (listed := join_cpus(cpus)) is not None:
+        command += ["--cpus", listed]
     try:
         child = Child(
-            [part.replace("{host}", server.host).replace("{port}", str(port)) for part in server.command],
+            command,
             log=log,
             env={**os.environ, **layout(seed), **server.env},
             cwd=server.cwd,
-            cpus=cpus,
+            cpus=() if server.binds_itself else cpus,
             stop_signal=signal.Signals[server.stop_signal],
         )
     except ChildError as error:

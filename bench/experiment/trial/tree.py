@@ -8,12 +8,23 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 
-from bench.experiment.trial.procfs import GONE, IS_LINUX, Counters, Cpu, Member, Vitals, drops_children, newest_pid
+from bench.experiment.trial.kinship import Kinship
+from bench.experiment.trial.procfs import (
+    GONE,
+    IS_LINUX,
+    STATUS_BYTES_MAX,
+    Counters,
+    Cpu,
+    Member,
+    Vitals,
+    drops_children,
+    newest_pid,
+    read_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +33,7 @@ T = TypeVar("T")
 
 KEPT_MAX = 8
 """Of so many members the files stay open; with more, it is the descriptors of the bench that would run out."""
-_SWITCHES = {"voluntary_ctxt_switches": 0, "nonvoluntary_ctxt_switches": 1}
+_SWITCHES = {b"voluntary_ctxt_switches": 0, b"nonvoluntary_ctxt_switches": 1}
 
 
 class Tree:
@@ -34,7 +45,7 @@ class Tree:
     nobody saw.
     """
 
-    def __init__(self, pid: int, *, kept_max: int = KEPT_MAX) -> None:
+    def __init__(self, pid: int, kinship: Kinship | None = None, *, kept_max: int = KEPT_MAX) -> None:
         """Look the tree up; keep the files of so many members open. Raise one of GONE if there is none."""
         self._kept_max = kept_max
         self._root = Member(psutil.Process(pid))
@@ -42,7 +53,7 @@ class Tree:
         self._waited: dict[Member, int] = {}
         self.has_gone = self.has_lost = False
         self.came_at_s: list[float] = []
-        self.refresh()
+        self.refresh(kinship)
         self.vitals()
         self.has_gone = self.has_lost = False
         self.came_at_s.clear()
@@ -58,10 +69,10 @@ class Tree:
             newest = newest_pid()
             self.has_lost |= newest is None or newest != self._newest_pid
 
-    def refresh(self) -> None:
-        """Take note of new members. One that lost its parent stays a member."""
+    def refresh(self, kinship: Kinship | None = None) -> None:
+        """Take note of new members, by the `kinship` of just now. One that lost its parent stays a member."""
         known = {member.process: member for member in self._members}
-        found = list(self._found(self._root.process.children(recursive=True), known))
+        found = list(self._found((kinship or Kinship()).descendants(self._root.process.pid), known))
         self.came_at_s += [member.process.create_time() for member in found if member.process not in known]
         away = [member for member in self._members[1:] if member not in found]
         self._members = [self._root, *found, *away]
@@ -173,18 +184,19 @@ def _sum(parts: Iterable[int | None]) -> int | None:
 
 
 def _counters(process: psutil.Process) -> Counters:
-    folder = Path(f"/proc/{process.pid}")
-    tasks = folder / "task"
-    if not tasks.exists():
+    folder = f"/proc/{process.pid}"
+    if not IS_LINUX:
         voluntary, involuntary = process.num_ctx_switches()
         return Counters(voluntary, involuntary, None, None)
     switches, wait_ns = [0, 0], 0
-    for task in tasks.iterdir():  # what the process's own files say of this is the first thread's only
+    for thread in os.listdir(f"{folder}/task"):  # noqa: PTH208 - hot. The process's own files are the first thread's
         with contextlib.suppress(OSError):  # a thread that has ended meanwhile
-            for line in (task / "status").read_text().splitlines()[-2:]:
-                name, _, number = line.partition(":")
+            status = read_file(f"{folder}/task/{thread}/status", STATUS_BYTES_MAX)
+            schedstat = read_file(f"{folder}/task/{thread}/schedstat")
+            for line in status.splitlines()[-2:]:
+                name, _, number = line.partition(b":")
                 switches[_SWITCHES[name]] += int(number)
-            wait_ns += int((task / "schedstat").read_text().split()[1])
-    stat = (folder / "stat").read_bytes()
+            wait_ns += int(schedstat.split()[1])
+    stat = read_file(f"{folder}/stat")
     minor_faults = int(stat[stat.rindex(b")") + 2 :].split()[7])
     return Counters(switches[0], switches[1], minor_faults, wait_ns)

@@ -233,6 +233,15 @@ def test_a_child_is_bound_and_its_parent_is_not(log):
     assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes can be bound to CPUs on Linux only")
+def test_a_server_that_binds_itself_is_told_its_cpus_and_not_bound(log):
+    allowed = os.sched_getaffinity(0)
+    server = python("import sys; print(*sys.argv[2:], file=sys.stderr); " + READY + FOREVER, "0", binds_itself=True)
+    with launch(server, log=log, cpus={max(allowed), min(allowed)}) as running:
+        assert os.sched_getaffinity(running.pid) == allowed
+        assert log.read_text() == f"--cpus {','.join(map(str, sorted({max(allowed), min(allowed)})))}\n"
+
+
 def test_the_layout_varies_with_the_seed_and_only_with_it():
     sizes = {len(layout(seed)[PADDING_NAME]) for seed in range(50)}
     assert layout(1) == layout(1)
