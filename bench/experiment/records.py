@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bench.experiment.model import Status
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def each_record(run: Path, torn: dict[str, str]) -> Iterator[tuple[int, dict[str
     """
     for path in sorted(_record_paths(run), key=_number):
         try:
-            found = json.loads(path.read_bytes())
+            found = _decoded(path.read_bytes())
             lacking = ", ".join(sorted({*(_OF_A_RECORD - found.keys()), *(_OF_A_TRIAL - found["trial"].keys())}))
             number = int(found["trial"].get("number", 0))
             Status(found["status"])
@@ -76,6 +78,14 @@ def each_record(run: Path, torn: dict[str, str]) -> Iterator[tuple[int, dict[str
             torn[path.name] = f"it is that of trial {number}"
         else:
             yield number, found
+
+
+def _decoded(text: bytes) -> Any:
+    """Return what JSON says. What is quick to read it refuses NaN and names that are no text; `json` takes both."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
 
 
 def _record_paths(run: Path) -> Iterable[Path]:
