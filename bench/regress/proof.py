@@ -143,4 +143,4 @@ def _remark(arms: Prepared, seen: Loaded) -> Remark:
         f"each arm loaded {plural(own, 'file')} of its own, equal in both" if own else "no arm loaded a file of its own"
     )
     what = "revisions" if arms.built else "folders"
-    return Remark(f"the {what} differ in {files}, but {same}: the difference was not measured")
+    return Remark(f"the {what} differ in {files}, but {same}, so the difference was not measured")

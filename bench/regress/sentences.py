@@ -45,7 +45,7 @@ def said_of(cell: CellVerdict, pair_s: float) -> str:
 def _said_of(cell: CellVerdict, pair_s: float) -> str:
     telling = [metric for metric in _gating(cell) if metric.word is cell.word]
     if all(metric.reason != cell.reason for metric in telling):
-        return f"cannot tell: {cell.reason}" if cell.word is Word.INCONCLUSIVE else cell.reason
+        return cell.reason
     match cell.word:
         case Word.REGRESSED | Word.IMPROVED:
             direction = "slower" if cell.word is Word.REGRESSED else "faster"
@@ -55,7 +55,7 @@ def _said_of(cell: CellVerdict, pair_s: float) -> str:
             return f"not slower {' nor '.join(limits)}"
         case Word.INCONCLUSIVE:
             open_one = next(metric for metric in telling if metric.reason == cell.reason)
-            return f"cannot tell: {_what_is_missing(open_one, pair_s)}"
+            return _what_is_missing(open_one, pair_s)
     return cell.reason
 
 
@@ -101,8 +101,8 @@ def _what_is_missing(metric: MetricVerdict, pair_s: float) -> str:
         return metric.reason
     time = _time(wanted * pair_s)
     if metric.minimal_effect > rule.budget:
-        seen = f"{_time(metric.pairs * pair_s)} see a slowdown of {share(metric.minimal_effect)}"
-        return f"{seen} in {rule.title}, and {share(rule.budget)} needs {time}"
+        enough = f"{_time(metric.pairs * pair_s)} are enough to see a slowdown of {share(metric.minimal_effect)}"
+        return f"{enough} in {rule.title}, and {share(rule.budget)} needs {time}"
     direction = "slower" if slowdown.value >= 0 else "faster"
     return f"it seems {direction} by {_size(metric)} in {rule.title}, and to be sure needs {time}"
 
