@@ -232,14 +232,16 @@ def spec(text: str, arm: str, ready: Ready | None = None) -> Server:
     """Read `NAME` or `FILE.py`, either with `@PYTHON`, or `LABEL=COMMAND`, or a command of several words.
 
     The server's name ends in the arm's letter, so that both names are equally long where the specs are. Raises
-    UsageError.
+    UsageError, which names the option.
     """
-    bare = text.strip()
+    bare, option = text.strip(), f"--{arm}"
+    if not bare:
+        raise UsageError(f"{option} is empty: give a server of this project, FILE.py, or a command with {{port}}")
     if not _LABELLED.match(bare) and len(bare.split()) > 1:
         bare = f"{Path(bare.split()[0]).name}={bare}"
     source, _, python = bare.partition("@") if len(bare.split()) == 1 and "=" not in bare else (bare, "", "")
     listing = catalog(python) if python else catalog()
-    table = parse_server(source)
+    table = parse_server(source, option)
     if isinstance(table, str):
         server = listing.server(table, label=f"{table}@{arm}")
     else:
