@@ -5,7 +5,6 @@ Terminal, Markdown and page say the same, because they say these sentences. No l
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from bench.units import listed, share, spoken
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from bench.verdict.values import CellVerdict, Comparison, MetricVerdict
 
 _MINUTES_FROM_S = 100.0
-
-_NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:%|[nµm]?s|[KMG]i?B|B|minutes|pairs|trials|to)(?:\W|$))")
 
 
 def headline(comparison: Comparison, pair_s: float) -> str:
@@ -72,11 +69,6 @@ def medians(metric: MetricVerdict) -> tuple[Estimate, Estimate] | None:
     is_inside = not change.bounded or change.low <= moved <= change.high
     is_same_way = round(moved, 3) * round(change.value, 3) >= 0  # to the digits that are shown
     return (baseline, candidate) if is_inside and is_same_way else None
-
-
-def unbroken(text: str) -> str:
-    """Return a text whose numbers no line break parts from their units."""
-    return _NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}", text)
 
 
 def _gating(cell: CellVerdict) -> list[MetricVerdict]:

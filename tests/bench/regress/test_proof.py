@@ -104,6 +104,15 @@ def test_a_file_that_both_set_ups_wrote_is_refused(project, proven, tmp_path, mo
         proven(f"{PYTHON} {shared} --port {{port}}", f"cp myserver/__main__.py {shared}")
 
 
+def test_a_cache_whose_files_are_named_by_content_may_be_shared(project, proven, tmp_path, monkeypatch):
+    """As that of `go run`, whose parts of the standard library both arms map."""
+    monkeypatch.setattr(arms, "VENV", [*arms.VENV, "--without-pip"])
+    project.commit(0)
+    project.commit(9)
+    part = tmp_path / f"{'0123456789abcdef' * 4}-d"
+    assert proven(f"{COMMAND} {part}", f"touch {part}") == []
+
+
 def test_an_arm_that_runs_the_files_of_the_other_is_refused(project, proven, tmp_path, monkeypatch):
     monkeypatch.setattr(arms, "VENV", [*arms.VENV, "--without-pip"])
     project.commit(0)

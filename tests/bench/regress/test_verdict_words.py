@@ -19,7 +19,7 @@ from bench.regress import conclude
 from bench.regress.ledger import Ledger
 from bench.regress.page import page, page_of_failure
 from bench.regress.regression import failure
-from bench.regress.render import folded, markdown, text
+from bench.regress.render import markdown, text
 from bench.regress.request import Prepared
 from bench.regress.sentences import medians
 from bench.stats import Estimate
@@ -163,12 +163,6 @@ def test_a_folded_command_is_still_the_command(tmp_path):
     said = text(made, width=60).partition("to settle it:")[2].partition("\n\n")[0]
     assert "\\\n" in said
     assert shlex.split(said.replace("\\\n", " ")) == shlex.split(cell.settle)
-
-
-def test_lines_that_fit_and_files_are_not_folded():
-    assert folded("slower by 9 % today", 19) == "slower by 9 % today"
-    assert folded("slower by 9 % today", None) == "slower by 9 % today"
-    assert folded("slower by 9 % today", 11) == "slower by\n9 % today"
 
 
 @pytest.mark.parametrize(
