@@ -69,7 +69,7 @@ WRONG = [
     (["--pipeline", "many"], "--pipeline is 'many', and must be a whole number from 1 to 10000"),
     (["--pipeline", "1000000"], "--pipeline is 1000000, and must be a whole number from 1 to 10000"),
     (["--pipeline", "10000", "-c", "1000", "-s", "64KiB"], "--pipeline is too large: messages of 65,536 B on 1000"),
-    (["--requests-per-connection", "0"], "--requests-per-connection is 0, and must be a whole number, 1 or more"),
+    (["--requests-per-connection", "0"], "--requests-per-connection is 0, and must be a whole number from 1 to"),
     (["-d", "0s"], "--duration is 0.0, and must be a number of seconds above 0"),
     (["-d", "soon"], "--duration is 'soon', and must be a number of seconds, or text such as 500ms or 2min"),
     (["--timeout", "0s"], "--timeout is 0.0, and must be"),

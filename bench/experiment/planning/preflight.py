@@ -20,7 +20,7 @@ from bench import units
 from bench.errors import UsageError, unwritable
 from bench.experiment.host import network
 from bench.experiment.planning.address import UNIX_PREFIX
-from clients.workload import PLAIN
+from clients.workload import PLAIN, RATE_MAX_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,18 +48,30 @@ def check(plan: Plan, out: Path | None, agents: AgentsReached | None = None) -> 
     """
     if out is not None:
         check_folder(out)
-    check_connections(
-        max((len(servers) * named.workload.connections for servers, named in plan.groups), default=0),
-        a_server=max((named.workload.connections for named in plan.workloads), default=0),
-    )
+    processes = plan.workers if plan.agents is None else None
     for servers, named in plan.groups:
-        check_memory(servers, named.workload)
+        check_load(len(servers), named.workload, processes=processes)
     check_generator(plan)
     for server in plan.servers:
         if server.gap is None:
             check_server(server)
     if agents is not None:
         check_agents(plan, agents)
+
+
+def check_load(servers: int, workload: Workload, *, processes: int | None = 1) -> None:
+    """Raise UsageError for a load that this machine cannot make on so many servers that are alive at one time.
+
+    `processes` make it; if that is None, others do, who know their own limits.
+    """
+    check_connections(servers * workload.connections, a_server=workload.connections)
+    check_memory(servers, workload)
+    asked = workload.rate_per_s or 0.0
+    if processes is not None and asked > processes * RATE_MAX_PER_S:
+        raise UsageError(
+            f"--rate is {asked:g}, and must be {processes * RATE_MAX_PER_S} or less: a process of the load generator"
+            f" can keep a schedule of {RATE_MAX_PER_S} requests per second"
+        )
 
 
 def check_folder(out: Path) -> None:
@@ -84,7 +96,7 @@ def check_connections(connections: int, *, a_server: int | None = None) -> None:
         raise UsageError(
             f"{units.plural(connections, 'connection')} need{'s' * (connections == 1)} {needed} descriptors, "
             f"and the limit is {hard}: "
-            f"raise it with `ulimit -Hn {needed}` (as root), or ask for fewer connections"
+            f"raise it with `ulimit -Hn {needed}` (as root), or ask for fewer connections (--connections)"
         )
     if soft != resource.RLIM_INFINITY and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
@@ -94,24 +106,25 @@ def check_connections(connections: int, *, a_server: int | None = None) -> None:
         if to_one > last - first + 1:
             raise UsageError(
                 f"{to_one} connections to one address need as many local ports, and there are "
-                f"{last - first + 1}: widen {_PORT_RANGE}, or ask for fewer connections"
+                f"{last - first + 1}: widen {_PORT_RANGE}, or ask for fewer connections (--connections)"
             )
 
 
-def check_memory(servers: Sequence[Server], workload: Workload) -> None:
+def check_memory(servers: int, workload: Workload) -> None:
     """Raise UsageError if servers that are alive at one time, with their connections, cannot fit the free memory.
 
     What they need is not known beforehand. The estimate is a lower bound, so what is refused would not fit.
     """
-    connections = len(servers) * workload.connections
-    least = len(servers) * SERVER_LEAST_BYTES + connections * CONNECTION_LEAST_BYTES
+    connections = servers * workload.connections
+    least = servers * SERVER_LEAST_BYTES + connections * CONNECTION_LEAST_BYTES
     least += workload.connections * workload.message_bytes  # in flight: only one of the servers has load at a time
     free = psutil.virtual_memory().available
     if least > free:
         raise UsageError(
-            f"{units.plural(len(servers), 'server')} with {units.count(workload.connections)} connections each and"
+            f"{units.plural(servers, 'server')} with {units.count(workload.connections)} connections each and"
             f" messages of {units.size(workload.message_bytes)} need {units.size(least)} of memory at least, and"
-            f" {units.size(free)} is free: measure fewer at a time (--server, --design solo), or ask for less load"
+            f" {units.size(free)} is free: measure fewer at a time (--server, --design solo),"
+            " or lower --connections or --message-bytes"
         )
 
 

@@ -296,7 +296,7 @@ def test_too_few_pairs_are_refused_before_a_trial():
     host = fakes.FakeHost()
     compared = fakes.run(host, fakes.ask(pairs=5))
     assert compared.comparison.exit_code() is ExitCode.INCONCLUSIVE
-    assert "5 pairs cannot decide anything among 1 test: at least 9 are needed" in only(compared).reason
+    assert "5 pairs cannot decide anything among 1 test, at least 9 are needed" in only(compared).reason
     assert host.calls == []
 
 

@@ -122,11 +122,19 @@ def test_connections_to_several_servers_share_descriptors_but_not_ports(limits, 
 
 def test_servers_that_cannot_be_in_memory_together_are_refused():
     servers = [Server(name=str(number)) for number in range(7)]
-    preflight.check_memory(servers, Workload(connections=10))
+    preflight.check_memory(len(servers), Workload(connections=10))
     huge = Workload(connections=100_000, message_bytes=1 << 30)
     said = r"7 servers with 100,000 connections each and messages of 1 GiB need .* of memory at least, and .* is free"
     with pytest.raises(UsageError, match=said):
-        preflight.check_memory(servers, huge)
+        preflight.check_memory(len(servers), huge)
+
+
+def test_a_rate_that_the_processes_cannot_keep_is_refused():
+    asked = Workload(rate_per_s=1_500_000.0, arrivals="constant")
+    with pytest.raises(UsageError, match=r"--rate is 1.5e\+06, and must be 1000000 or less"):
+        preflight.check_load(1, asked)
+    preflight.check_load(1, asked, processes=2)
+    preflight.check_load(1, asked, processes=None)
 
 
 def test_a_command_is_looked_for_where_it_will_be_run(tmp_path):

@@ -22,7 +22,7 @@ from bench.experiment.trial import child
 from bench.experiment.trial.child import Child, ChildError
 from bench.experiment.trial.child_output import HEAD_BYTES, TAIL_BYTES
 from bench.experiment.trial.listening import listeners
-from bench.experiment.trial.process import PADDING_NAME, free_port, launch, layout
+from bench.experiment.trial.process import PADDING_NAME, free_port, launch, launch_together, layout
 from bench.experiment.trial.results import ServerDiedError, check_alive
 from bench.interrupts import SIGNALS
 
@@ -48,6 +48,25 @@ def test_a_started_server_is_ready_and_ends_with_the_block(log):
     assert not psutil.pid_exists(running.pid)
     assert running.child.returncode == -signal.SIGTERM
     assert not running.was_killed
+
+
+UNIX = (
+    "import os, socket, time; p = 'echo.sock'; os.path.exists(p) and os.unlink(p); s = socket.socket(socket.AF_UNIX); "
+)
+UNIX += "s.bind(p); s.listen(); print('READY unix:' + p, 0, flush=True); "
+
+
+def test_servers_that_share_an_address_are_both_refused(log, tmp_path):
+    """Each takes the path of the socket away from the one before it, and then has its load too."""
+    servers = [python(UNIX + FOREVER, cwd=str(tmp_path), ready="line") for _ in range(2)]
+    with launch_together(servers, logs=[log, log.with_suffix(".other")]) as found:
+        assert [type(one) for one in found] == [ServerError, ServerError]
+        assert f"mine listens at unix:{tmp_path}/echo.sock, and so does another server" in str(found[0])
+
+
+def test_the_path_of_a_socket_is_seen_from_the_servers_folder(log, tmp_path):
+    with launch(python(UNIX + FOREVER, cwd=str(tmp_path), ready="line"), log=log) as running:
+        assert running.address == f"unix:{tmp_path}/echo.sock"
 
 
 def test_a_server_that_only_listens_is_found_without_being_its_first_client(log):
