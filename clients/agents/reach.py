@@ -103,13 +103,11 @@ def _check_scheduler(address: str) -> None:
         raise _no_scheduler(address, found) from found
     if (kind := found.get("type")) != "Scheduler":
         what = f"a Dask {str(kind).lower()}" if kind else "another program"
-        raise WorkloadError(
-            f"{address} is {what}, not a Dask scheduler: give the address that `dask scheduler` prints"
-        )
+        raise WorkloadError(f"{address} is {what}, not a Dask scheduler: give the address that `dask scheduler` prints")
 
 
 def _no_scheduler(address: str, why: BaseException) -> WorkloadError:
-    cure = "give the address that `dask scheduler` prints, or start that anew if it is stopped"
+    cure = "give the address that `dask scheduler` prints (tls://…, if so), or start that anew if it is stopped"
     if isinstance(why, (ConnectionRefusedError, socket.gaierror)):
         cure = "start one with `dask scheduler`, and `dask worker` on each machine"
     elif address.startswith("tls://") and _is_about_tls(why):
@@ -126,7 +124,9 @@ def _is_about_tls(why: BaseException | None) -> bool:
 
 
 def _said(why: BaseException) -> str:
-    """Return what an error says, for the inside of a sentence."""
+    """Return what an error says, for the inside of a sentence: the cause of it, if it has one."""
+    if why.__cause__ is not None:
+        return _said(why.__cause__)
     if isinstance(why, TimeoutError):
         return "it says nothing"
     if not isinstance(why, OSError):
