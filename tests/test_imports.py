@@ -29,6 +29,7 @@ CLIENTS_AFTERWARDS = {
     ("clients.samples", "pyarrow"),
     ("clients.agents.engine", "dask"),
     ("clients.agents.engine", "distributed"),
+    ("clients.agents.reach", "distributed"),
 }
 
 # What bench may know of the load generator: values that describe and hold a measurement, nothing that measures.

@@ -36,6 +36,8 @@ REACH_TIMEOUT_S = 120.0
 """To load Dask, to make or reach a cluster, and to look its workers over; each step has a limit of its own."""
 
 CONNECT_TIMEOUT_S = 60.0
+LOOK_S = 1.0
+"""So often the process that holds the cluster is looked at while it is waited for: one that is stopped says nothing."""
 END_TIMEOUT_S = 10.0
 COMMAND = (sys.executable, "-P", "-m", "clients.agents")
 _TOLD_HERE = {"run", "trial", "host", "share"}
@@ -143,7 +145,7 @@ class Agents:
     def stop(self) -> None:
         """End the process, if there is one, and with it whatever the agents do."""
         if self._child is not None:
-            self._child.stop(END_TIMEOUT_S)
+            self._child.stop(0 if self._child.is_stopped else END_TIMEOUT_S)
             self._child = None
 
     def _started(self) -> Child:
@@ -159,10 +161,11 @@ class Agents:
             if before and len(self.names) != len(before):
                 self.stop()
                 there_are, names = units.plural(len(self.names), "agent"), units.listed(before)
+                cure = "start what is missing" if len(self.names) < len(before) else "end what has joined"
                 self.names = before
                 raise AgentLostError(
                     f"agent-lost: the cluster has {there_are} now, and the run began with {len(before)} ({names}): "
-                    "start what is missing, then go on with --resume"
+                    f"{cure}, then go on with --resume"
                 )
         assert self._child is not None
         return self._child
@@ -178,7 +181,7 @@ class Agents:
             stdin=True,
             stop_signal=signal.SIGINT,  # of a load under way; the end of its stdin is what ends the rest
         )
-        line = self._child.read_line(time.monotonic() + REACH_TIMEOUT_S)
+        line = self._next_line(time.monotonic() + REACH_TIMEOUT_S)
         word, _, rest = (line or "").partition(" ")
         if word != "AGENTS":
             said = json.loads(rest)["said"] if word == "REFUSED" else f"no agents came; {self._child.log_tail()}"
@@ -190,17 +193,28 @@ class Agents:
     def _heard(self, wanted: str, timeout_s: float) -> str:
         """Return the next line, which begins with the wanted word; or end the process, and raise what went wrong."""
         assert self._child is not None
-        line = self._child.read_line(time.monotonic() + timeout_s) or ""
+        line = self._next_line(time.monotonic() + timeout_s) or ""
         word, _, rest = line.partition(" ")
         if word == wanted:
             return line
-        tail = self._child.log_tail()
+        is_stopped, tail = self._child.is_stopped, self._child.log_tail()
         self.stop()
         if word == "LOST":
             raise AgentLostError(json.loads(rest)["said"])
         if word in {"FAILED", "REFUSED"}:
             raise ChildError(f"the agents made no load: {json.loads(rest)['said']}")
-        raise ChildError(f"the coordinator of the agents gave no {wanted}; {tail}")
+        why = "was stopped (SIGSTOP), and agents end without it" if is_stopped else f"gave no {wanted}; {tail}"
+        raise ChildError(f"the coordinator of the agents {why}")
+
+    def _next_line(self, deadline_s: float) -> str | None:
+        """Return the next line, None for the end of them all; for one that is stopped, within a second."""
+        assert self._child is not None
+        while (now_s := time.monotonic()) < deadline_s and not self._child.is_stopped:
+            look_s = min(deadline_s, now_s + LOOK_S)
+            line = self._child.read_line(look_s)
+            if line is not None or time.monotonic() < look_s:
+                return line
+        return None
 
 
 def rows_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:

@@ -98,6 +98,13 @@ class Child:
         return self._process.poll()
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped it (SIGSTOP, or SIGTSTP), so that it does nothing until it is continued."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
+        return False
+
+    @property
     def how_it_ended(self) -> str:
         """Say so in words, of a child that has ended."""
         status = self.returncode

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 
 import pytest
 from helpers.checkout import CHECKOUT
@@ -16,7 +17,7 @@ from bench.experiment.doubts import Doubt
 from bench.experiment.host.machine import Cores, usable_cpus
 from bench.experiment.model import AgentCluster, AgentsReached, Block, Status, Trial
 from bench.experiment.planning.catalog import catalog
-from bench.experiment.trial.agents import AgentLostError, Agents, reached
+from bench.experiment.trial.agents import END_TIMEOUT_S, AgentLostError, Agents, reached
 from bench.experiment.trial.child import ChildError
 from bench.experiment.trial.live import LiveBench, live_bench
 from clients.workload import Workload
@@ -81,11 +82,13 @@ def test_after_a_loss_a_whole_cluster_goes_on(agents_of, tmp_path):
     assert (tmp_path / "starts").read_text() == "xx"
 
 
-def test_a_cluster_that_has_become_smaller_is_never_loaded_with(agents_of, tmp_path):
-    with agents_of([3, "LOST"], [2], [3, "LOST"]) as agents:
+def test_a_cluster_that_has_become_another_is_never_loaded_with(agents_of, tmp_path):
+    with agents_of([3, "LOST"], [2], [4], [3, "LOST"]) as agents:
         with pytest.raises(AgentLostError, match="1@127"):
             asked(agents, tmp_path)
         with pytest.raises(AgentLostError, match=r"has 2 agents now, and the run began with 3 \(0@"):
+            asked(agents, tmp_path)
+        with pytest.raises(AgentLostError, match=r"has 4 agents now, .*: end what has joined, then go on"):
             asked(agents, tmp_path)
         with pytest.raises(AgentLostError, match="1@127"):
             asked(agents, tmp_path)  # it has three again
@@ -103,6 +106,14 @@ def test_a_coordinator_that_ends_is_a_failed_generator(agents_of, tmp_path):
     with agents_of([2, "GONE"]) as agents, pytest.raises(ChildError, match="gave no CONNECTED") as caught:
         asked(agents, tmp_path)
     assert not isinstance(caught.value, AgentLostError)
+
+
+def test_a_stopped_coordinator_is_noticed_long_before_the_deadline(agents_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.experiment.trial.agents.LOOK_S", 0.05)
+    began_s = time.monotonic()
+    with agents_of([2, "STOPPED"]) as agents, pytest.raises(ChildError, match=r"was stopped \(SIGSTOP\)"):
+        asked(agents, tmp_path)
+    assert time.monotonic() - began_s < END_TIMEOUT_S, "and it is not waited for"
 
 
 def test_a_cluster_that_cannot_be_is_wrong_use():
