@@ -37,8 +37,14 @@ if TYPE_CHECKING:
     from clients.agents.asked import Cluster
 
 _PROFILE = ("profile", "profile-cycle")
-_NO_PROFILE = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.interval": "10s"}
-
+_HEALTH = ("tick", "monitor")
+_HEALTH_MS = 1000
+_QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": f"{_HEALTH_MS}ms",
+    "distributed.admin.tick.interval": f"{_HEALTH_MS}ms",
+}
+"""For what is started here: Dask's own habits wake a process up to a hundred times a second."""
 
 _agents: weakref.WeakSet[Agent] = weakref.WeakSet()
 """Those of this process, which is a worker: a second one belongs to another coordinator."""
@@ -48,13 +54,10 @@ class Agent:
     """The actor: what it says of its machine, and the keeper that it starts there. It holds the keeper's stdin open."""
 
     def __init__(self) -> None:
-        """Turn the worker's profiler off, which would wake up every 10 ms."""
+        """Turn the worker's profiler off, which would wake up every 10 ms, and have it look at itself less often."""
         self._is_alone = not _agents
         _agents.add(self)
-        callbacks = distributed.get_worker().periodic_callbacks
-        for name in _PROFILE:
-            if name in callbacks:
-                callbacks[name].stop()
+        weakref.finalize(self, _quieten(distributed.get_worker())).atexit = False
         self._keeper: subprocess.Popen[str] | None = None
         self._token = ""
 
@@ -102,6 +105,25 @@ class Agent:
         """
         if self._keeper is not None and token == self._token:
             _end(self._keeper)
+
+
+def _quieten(worker: distributed.Worker) -> Callable[[], None]:
+    """Have a worker wake up less often; return what makes it as it was."""
+    callbacks = worker.periodic_callbacks
+    stopped = [callbacks[name] for name in _PROFILE if name in callbacks and callbacks[name].is_running()]
+    slowed = {callbacks[name]: callbacks[name].callback_time for name in _HEALTH if name in callbacks}
+    for one in stopped:
+        one.stop()
+    for one, every_ms in slowed.items():
+        one.callback_time = max(every_ms, _HEALTH_MS)
+
+    def undo() -> None:
+        for one, every_ms in slowed.items():
+            one.callback_time = every_ms
+        for one in stopped:
+            worker.loop.add_callback(one.start)
+
+    return undo
 
 
 def _end(keeper: subprocess.Popen[str]) -> None:
@@ -186,7 +208,7 @@ def workers_of(cluster: Cluster) -> Iterator[list[Worker]]:
     for name in ("distributed", "asyncio"):  # what they have to say of a lost worker, we say
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set(_NO_PROFILE))
+        stack.enter_context(dask.config.set(_QUIET))
         client = stack.enter_context(client_of(stack, cluster))
         addresses = list(client.nthreads())  # `scheduler_info` of some versions tells of five workers only
         check_number(len(addresses), cluster)

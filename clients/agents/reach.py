@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 import ssl
+import warnings
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ def client_of(stack: ExitStack, cluster: Cluster) -> distributed.Client:
 
     Raise WorkloadError for an address at which no scheduler of Dask answers.
     """
+    warnings.filterwarnings("ignore", category=distributed.versions.VersionMismatchWarning)  # that is refused below
     if not cluster.is_local:
         _check_certificate(cluster.address)
         _check_scheduler(cluster.address)
@@ -68,7 +70,7 @@ def check_workers(client: distributed.Client, addresses: Sequence[str]) -> None:
                 f"the worker {address} does not answer ({_said(found)}): it is stopped, or its network is gone. "
                 "Start it again, or end it"
             ) from found
-    _check_dask(client)
+        _check_dask(f"the worker {address}", found)
     _check_installed(client)
 
 
@@ -107,7 +109,7 @@ def _check_scheduler(address: str) -> None:
 
 
 def _no_scheduler(address: str, why: BaseException) -> WorkloadError:
-    cure = "give the address that `dask scheduler` prints (tls://…, if so), or start that anew if it is stopped"
+    cure = "give the address that `dask scheduler` prints, with tcp:// or tls:// as there; or end that if it is stopped"
     if isinstance(why, (ConnectionRefusedError, socket.gaierror)):
         cure = "start one with `dask scheduler`, and `dask worker` on each machine"
     elif address.startswith("tls://") and _is_about_tls(why):
@@ -141,25 +143,26 @@ async def _who_they_are(addresses: Sequence[str], limit_s: float) -> Mapping[str
 
 
 async def _who_it_is(address: str, limit_s: float) -> dict[str, Any]:
+    """Return its identity, and as `distributed` its version; another program may return anything, and raise so too."""
     secrets = distributed.Security().get_connection_args("client")
     remote = distributed.core.rpc(address, timeout=limit_s, connection_args=secrets)
     try:
         async with asyncio.timeout(limit_s):
-            return dict(await remote.identity())
+            identity = await remote.identity()
+            if not identity.get("type"):
+                return {}
+            return {**identity, "distributed": (await remote.versions())["packages"]["distributed"]}
     finally:
         await remote.close_rpc()
 
 
-def _check_dask(client: distributed.Client) -> None:
-    """Raise WorkloadError if a part of the cluster runs another Dask, before anything is asked of it."""
-    found = client.get_versions()
-    mine = found["client"]["packages"]["distributed"]
-    for name, one in {"the scheduler": found["scheduler"], **found["workers"]}.items():
-        theirs = one["packages"]["distributed"]
-        if theirs != mine:
-            raise WorkloadError(
-                f"{name} runs Dask distributed {theirs}, and this machine {mine}: install one version everywhere"
-            )
+def _check_dask(name: str, found: Mapping[str, Any]) -> None:
+    """Raise WorkloadError if a part of the cluster runs another Dask, before Dask's client has to do with it."""
+    if found["distributed"] != distributed.__version__:
+        raise WorkloadError(
+            f"{name} runs Dask distributed {found['distributed']}, and this machine {distributed.__version__}: "
+            "install one version everywhere"
+        )
 
 
 def _check_installed(client: distributed.Client) -> None:

@@ -253,7 +253,7 @@ def test_a_stopped_worker_is_lost_for_the_next_load(echo_server):
 
 def test_a_late_word_to_end_spares_the_next_keeper(monkeypatch):
     engine = pytest.importorskip("clients.agents.engine")  # here, because it loads Dask
-    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(periodic_callbacks={}))
+    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(periodic_callbacks={}, loop=None))
     agent = engine.Agent()
     agent.open("127.0.0.1", "first")
     agent.open("127.0.0.1", "second")
