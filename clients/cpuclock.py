@@ -35,22 +35,23 @@ class CpuClock:
         for pid in members_of(self._pid):
             if pid not in self._read_ns:
                 with suppress(OSError):  # it has ended
-                    used_ns = self._read_ns[pid] = _used_ns(pid)
-                    self._before_ns += used_ns
+                    self._read_ns[pid] = used_ns(pid)
+                    self._before_ns += self._read_ns[pid]
 
     def now_ns(self) -> int | None:
         """Return what the tree has used since its members were seen; None if its first process cannot be read."""
         known = self._read_ns
         for pid in known:
             try:
-                known[pid] = _used_ns(pid)
+                known[pid] = used_ns(pid)
             except OSError:  # it has ended
                 if pid == self._pid:
                     return None
         return sum(known.values()) - self._before_ns if self._pid in known else None
 
 
-def _used_ns(pid: int) -> int:
+def used_ns(pid: int) -> int:
+    """Return the CPU time of one process in ns. Raise OSError if it has ended."""
     return time.clock_gettime_ns((~pid << 3) | _PROCESS_CLOCK)
 
 

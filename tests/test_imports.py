@@ -29,6 +29,7 @@ CLIENTS_AFTERWARDS = {
     ("clients.samples", "pyarrow"),
     ("clients.agents.engine", "dask"),
     ("clients.agents.engine", "distributed"),
+    ("clients.agents.reach", "distributed"),
 }
 
 # What bench may know of the load generator: values that describe and hold a measurement, nothing that measures.
@@ -46,7 +47,7 @@ CLIENTS_VALUES = {
 BENCH_ORDER = (
     {"bench.errors", "bench.units", "bench.text", "bench.junit", "bench.files", "bench.plain"},
     {"bench.interrupts", "bench.scratch"},
-    {"bench.metrics", "bench.limits", "bench.steadiness", "bench.slices"},
+    {"bench.column_units", "bench.metrics", "bench.limits", "bench.steadiness", "bench.slices"},
     {"bench.stats"},
     {"bench.experiment"},
     {"bench.verdict"},

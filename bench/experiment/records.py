@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bench.experiment.model import Status
 
 if TYPE_CHECKING:
@@ -52,11 +54,13 @@ _OF_A_RUN = {
 
 
 def record(result: TrialResult) -> dict[str, Any]:
-    """Return all that is kept of a trial, but its interval lines, as plain JSON types."""
-    fields = dataclasses.asdict(result)
-    fields["trial"]["workload"] = result.trial.workload.to_json()
-    del fields["hlog"]
-    return fields
+    """Return all that is kept of a trial, but its interval lines, as JSON types.
+
+    Its rows are not copied: there are hundreds of slices, and the servers of the next block are being started.
+    """
+    kept = (one.name for one in dataclasses.fields(result) if one.name not in {"trial", "hlog"})
+    trial = {**dataclasses.asdict(result.trial), "workload": result.trial.workload.to_json()}
+    return {"trial": trial, **{name: getattr(result, name) for name in kept}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ def _check_record(found: Mapping[str, Any]) -> None:
 def json_object(text: bytes) -> dict[str, Any]:
     """Return a JSON object. Raise ValueError, with why, if it is none."""
     try:
-        found = json.loads(text)
+        found = _decoded(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"is not JSON ({error})") from None
     if not isinstance(found, dict):
@@ -146,6 +150,14 @@ def check_shapes(found: Mapping[str, Any], shapes: Mapping[str, Any]) -> None:
         fits = isinstance(value, list) and all(isinstance(one, shape[0]) for one in value) if is_list else None
         if name in found and not (isinstance(value, shape) if fits is None else fits):
             raise ValueError(f"has another `{name}` than a run keeps")
+
+
+def _decoded(text: bytes) -> Any:
+    """Return what JSON says. What is quick to read it refuses NaN and names that are no text; `json` takes both."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
 
 
 def _record_paths(run: Path) -> Iterable[Path]:

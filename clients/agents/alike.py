@@ -31,7 +31,7 @@ def check_number(there_are: int, cluster: Cluster) -> None:
         raise WorkloadError(f"{where} has no workers: start `dask worker` on each machine")
     if there_are < cluster.agents:
         raise WorkloadError(
-            f"{where} has {there_are} workers, and {cluster.agents} agents were asked for: start more, or ask for fewer"
+            f"{where} has {there_are} of the {cluster.agents} workers that were asked for: start more, or ask for fewer"
         )
 
 
@@ -52,6 +52,15 @@ def check_alike(found: Mapping[str, Mapping[str, str]], here: Mapping[str, str])
                     f"the worker {address} has {name} {theirs[name]}, and this machine {here[name]}: agents that are "
                     "unlike make loads that are unlike. Install the same there"
                 )
+
+
+def check_free(alone: Mapping[str, bool]) -> None:
+    """Raise WorkloadError for a worker, by address, on which we are not alone: two loads would share what it can."""
+    for address, is_alone in alone.items():
+        if not is_alone:
+            raise WorkloadError(
+                f"the worker {address} is an agent of another load: wait until that has ended, or use another cluster"
+            )
 
 
 def check_clock(name: str, trips: Sequence[Trip]) -> Relation:

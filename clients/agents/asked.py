@@ -10,6 +10,7 @@ from typing import NamedTuple
 from clients.workload import WorkloadError
 
 _LOCAL_MAX = 64
+_PORT_MAX = 65_535
 _FORMS = (
     "write local:N for N agents on this machine, or tcp://SCHEDULER:8786 or tls://SCHEDULER:8786 for a cluster, and ,N "
     "behind that if it must have N workers"
@@ -50,6 +51,10 @@ def _parsed(text: str) -> Cluster:
     if (parts := re.fullmatch(r"((?:tcp|tls)://(?:[^/\s:,]+|\[[0-9a-fA-F:]+\]):\d{1,5})(?:,(\d{1,4}))?", text)) is None:
         raise WorkloadError(f"--agents {text!r} is not understood: {_FORMS}")
     address, agents = parts.groups()
+    if not 0 < int(address.rpartition(":")[2]) <= _PORT_MAX or (agents and not int(agents)):
+        raise WorkloadError(
+            f"--agents {text!r} cannot be: a port is a number from 1 to {_PORT_MAX}, and N of ,N is 1 or more"
+        )
     return Cluster(int(agents or 0), address)
 
 

@@ -1,8 +1,8 @@
-"""Agents by way of Dask: a cluster is reached or made, its workers are looked over, and each starts a keeper.
+"""Agents by way of Dask: the workers of a cluster are looked over, and each starts a keeper.
 
-The only file that imports Dask, and only when `--agents` was given. An actor is bound to its worker, is never made
-anew, and is asked nothing while a load runs: what passes then goes over the keeper's own line. When a keeper is started
-belongs to `session.py`.
+Only this file and `reach.py`, which reaches the cluster, import Dask, and only when `--agents` was given. An actor is
+bound to its worker, is never made anew, and is asked nothing while a load runs: what passes then goes over the keeper's
+own line. When a keeper is started belongs to `session.py`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import logging
 import os
 import platform
 import secrets
-import signal
 import subprocess
 import sys
 import weakref
 from contextlib import ExitStack, contextmanager
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dask
 import distributed
 
-from clients.agents.alike import check_alike, check_number
+from clients.agents.alike import check_alike, check_free, check_number
+from clients.agents.alive import KEEP_ALIVE_S, SILENCE_NS
 from clients.agents.keeper import PACKAGES, path_of_packages
-from clients.agents.line import AgentLostError, Seat
+from clients.agents.line import IS_SILENT, AgentLostError, Seat
+from clients.agents.reach import REACH_S, check_workers, client_of, host_of
+from clients.clock import now_ns
 from clients.workload import WorkloadError
 
 if TYPE_CHECKING:
@@ -36,22 +36,37 @@ if TYPE_CHECKING:
 
     from clients.agents.asked import Cluster
 
-REACH_S = 10
 _PROFILE = ("profile", "profile-cycle")
-_NO_PROFILE = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.interval": "10s"}
+_HEALTH = ("tick", "monitor")
+_HEALTH_MS = 1000
+_QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": f"{_HEALTH_MS}ms",
+    "distributed.admin.tick.interval": f"{_HEALTH_MS}ms",
+}
+"""For what is started here: Dask's own habits wake a process up to a hundred times a second."""
+
+_agents: weakref.WeakSet[Agent] = weakref.WeakSet()
+"""Those of this process, which is a worker: a second one belongs to another coordinator."""
 
 
 class Agent:
     """The actor: what it says of its machine, and the keeper that it starts there. It holds the keeper's stdin open."""
 
     def __init__(self) -> None:
-        """Turn the worker's profiler off, which would wake up every 10 ms."""
-        callbacks = distributed.get_worker().periodic_callbacks
-        for name in _PROFILE:
-            if name in callbacks:
-                callbacks[name].stop()
+        """Turn the worker's profiler off, which would wake up every 10 ms, and have it look at itself less often."""
+        self._is_alone = not _agents
+        _agents.add(self)
+        weakref.finalize(self, _quieten(distributed.get_worker())).atexit = False
         self._keeper: subprocess.Popen[str] | None = None
         self._token = ""
+
+    async def here(self) -> None:
+        """Answer, also while another method runs: one that is `async` runs in the worker's own loop."""
+
+    def is_alone(self) -> bool:
+        """Return whether no other coordinator held this worker when this one came."""
+        return self._is_alone
 
     def describe(self) -> dict[str, str]:
         """Return what has to be like ours, and which network this is."""
@@ -92,6 +107,25 @@ class Agent:
             _end(self._keeper)
 
 
+def _quieten(worker: distributed.Worker) -> Callable[[], None]:
+    """Have a worker wake up less often; return what makes it as it was."""
+    callbacks = worker.periodic_callbacks
+    stopped = [callbacks[name] for name in _PROFILE if name in callbacks and callbacks[name].is_running()]
+    slowed = {callbacks[name]: callbacks[name].callback_time for name in _HEALTH if name in callbacks}
+    for one in stopped:
+        one.stop()
+    for one, every_ms in slowed.items():
+        one.callback_time = max(every_ms, _HEALTH_MS)
+
+    def undo() -> None:
+        for one, every_ms in slowed.items():
+            one.callback_time = every_ms
+        for one in stopped:
+            worker.loop.add_callback(one.start)
+
+    return undo
+
+
 def _end(keeper: subprocess.Popen[str]) -> None:
     keeper.kill()
     keeper.communicate()
@@ -117,9 +151,10 @@ class Worker:
 
     def __init__(self, name: str, address: str, actor: Any) -> None:
         """Ask the actor what it is. Raise AgentLostError."""
-        self.name, self.address, self.host, self._actor = name, address, _host_of(address), actor
+        self.name, self.address, self.host, self._actor = name, address, host_of(address), actor
         self._token = ""
         self.described: dict[str, str] = self._answer(self._asked("describe"))
+        self.is_alone: bool = self._answer(self._asked("is_alone"))
 
     def opening(self) -> Callable[[], Seat]:
         """Have a keeper started there. Return what waits for it and gives its seat, or raises AgentLostError."""
@@ -142,16 +177,24 @@ class Worker:
             return getattr(self._actor, method)(*arguments)
 
     def _answer(self, asked: Any) -> Any:
+        """Return what was asked for. Meanwhile the worker is asked once a second whether it is there."""
+        until_ns = now_ns() + REACH_S * 1_000_000_000
         with self._not_lost():
-            return asked.result(REACH_S)
+            while now_ns() < until_ns:
+                beat = self._actor.here()
+                with contextlib.suppress(TimeoutError):
+                    return asked.result(KEEP_ALIVE_S)
+                try:
+                    beat.result(SILENCE_NS / 1e9)
+                except TimeoutError:
+                    raise AgentLostError(self.name, IS_SILENT) from None
+        raise AgentLostError(self.name, f"does not do within {REACH_S} s what it was asked for: is its machine busy?")
 
     @contextmanager
     def _not_lost(self) -> Iterator[None]:
         """Raise AgentLostError for what Dask raises of a worker that is not there any more."""
         try:
             yield
-        except TimeoutError:
-            raise AgentLostError(self.name, f"does not answer within {REACH_S} s: is its worker stopped?") from None
         except (OSError, ValueError, RuntimeError) as error:
             raise AgentLostError(self.name, f"lost its Dask worker ({type(error).__name__}: {error})") from error
 
@@ -165,92 +208,25 @@ def workers_of(cluster: Cluster) -> Iterator[list[Worker]]:
     for name in ("distributed", "asyncio"):  # what they have to say of a lost worker, we say
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set(_NO_PROFILE))
-        client = stack.enter_context(_client(stack, cluster))
-        addresses = list(client.scheduler_info()["workers"])
+        stack.enter_context(dask.config.set(_QUIET))
+        client = stack.enter_context(client_of(stack, cluster))
+        addresses = list(client.nthreads())  # `scheduler_info` of some versions tells of five workers only
         check_number(len(addresses), cluster)
-        _check_dask(client)
-        _check_installed(client)
+        check_workers(client, addresses)
         found = [
-            Worker(f"{number}@{_host_of(address)}", address, _actor(client, address))
+            Worker(f"{number}@{host_of(address)}", address, _actor(client, address))
             for number, address in enumerate(addresses)
         ]
         check_alike({worker.address: worker.described for worker in found}, described())
+        check_free({worker.address: worker.is_alone for worker in found})
         yield found
 
 
-def _client(stack: ExitStack, cluster: Cluster) -> distributed.Client:
-    if not cluster.is_local:
-        _check_certificate(cluster.address)
-        try:
-            return distributed.Client(cluster.address, timeout=REACH_S)
-        except (OSError, ValueError, TypeError) as error:
-            raise WorkloadError(
-                f"no Dask scheduler answers at {cluster.address} ({type(error).__name__}: {error}): start one with "
-                "`dask scheduler`, and `dask worker` on each machine"
-            ) from error
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # its processes inherit this: Ctrl-C is ours to pass on
-    try:
-        local = distributed.LocalCluster(
-            n_workers=cluster.agents,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address=None,
-            worker_dashboard_address=None,
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
-        stack.enter_context(local)
-        return distributed.Client(local)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _check_certificate(address: str) -> None:
-    """Raise WorkloadError if a cluster asks for a certificate, and Dask's configuration names none for us."""
-    if not address.startswith("tls://"):
-        return
-    try:
-        has_one = distributed.Security().get_connection_args("client").get("ssl_context") is not None
-    except OSError as error:
-        raise WorkloadError(f"Dask's certificate for {address} cannot be read: {error}") from error
-    if not has_one:
-        names = ", ".join(f"DASK_DISTRIBUTED__COMM__TLS__{name}" for name in ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY"))
-        raise WorkloadError(
-            f"{address} lets in who has a certificate, and Dask's configuration names none: set {names} to its files"
-        )
-
-
-def _host_of(address: str) -> str:
-    return address.partition("://")[2].rpartition(":")[0].strip("[]")
-
-
-def _check_dask(client: distributed.Client) -> None:
-    """Raise WorkloadError if a part of the cluster runs another Dask, before anything is asked of it."""
-    found = client.get_versions()
-    mine = found["client"]["packages"]["distributed"]
-    for name, one in {"scheduler": found["scheduler"], **found["workers"]}.items():
-        theirs = one["packages"]["distributed"]
-        if theirs != mine:
-            raise WorkloadError(
-                f"{name} runs Dask distributed {theirs}, and this machine {mine}: install one version everywhere"
-            )
-
-
-def _check_installed(client: distributed.Client) -> None:
-    """Raise WorkloadError for a worker that cannot import this file, which an actor would wait for in vain."""
-    found = client.run(find_spec, __name__, on_error="return")  # of the standard library, so that every worker has it
-    for address, spec in found.items():
-        if not isinstance(spec, ModuleSpec):
-            raise WorkloadError(
-                f"the worker {address} has no module {__name__}: install the same echobench there, and start "
-                f"`dask worker` with PYTHONPATH={PACKAGES} (or where it is there)"
-            )
-
-
 def _actor(client: distributed.Client, address: str) -> Any:
+    """Have an actor made on a worker: one of ours, also where another coordinator has one."""
+    key = f"agent-{address}-{client.id}"
     asked = client.submit(
-        Agent, actor=True, workers=[address], allow_other_workers=False, retries=0, pure=False, key=f"agent-{address}"
+        Agent, actor=True, workers=[address], allow_other_workers=False, retries=0, pure=False, key=key
     )
     try:
         return asked.result(REACH_S)

@@ -8,7 +8,7 @@ import pytest
 from helpers.agents import agents
 from helpers.generator import clients
 
-from clients.agents.alike import check_alike, check_clock, check_number, check_reach
+from clients.agents.alike import check_alike, check_clock, check_free, check_number, check_reach
 from clients.agents.asked import Cluster, cluster_asked
 from clients.agents.clocks import Trip
 from clients.arguments import check_agents, parser, preflight
@@ -28,6 +28,9 @@ SECOND_NS = 1_000_000_000
         ("ssh://10.0.0.1:8786", "is not understood: write local:N"),
         ("tcp://10.0.0.1", "is not understood: write local:N"),
         ("tcp://10.0.0.1:8786,", "is not understood: write local:N"),
+        ("tcp://127.0.0.1:0", "cannot be: a port is a number from 1 to 65535"),
+        ("tcp://127.0.0.1:65536", "cannot be: a port is a number from 1 to 65535"),
+        ("tls://127.0.0.1:8786,0", "N of ,N is 1 or more"),
         ("tcp://10.0.0.1:8786,3", "Use tls:// with Dask's certificates, or give --insecure-cluster"),
     ],
 )
@@ -40,8 +43,8 @@ def test_clusters_that_cannot_be_used_are_refused(text, says):
     ("workers", "cluster", "says"),
     [
         (0, Cluster(0, "tcp://s:8786"), "the cluster at tcp://s:8786 has no workers: start `dask worker`"),
-        (2, Cluster(3, "tcp://s:8786"), "has 2 workers, and 3 agents were asked for: start more"),
-        (2, Cluster(3, ""), "the local cluster has 2 workers, and 3 agents"),
+        (2, Cluster(3, "tcp://s:8786"), "has 2 of the 3 workers that were asked for: start more"),
+        (2, Cluster(3, ""), "the local cluster has 2 of the 3 workers"),
     ],
 )
 def test_a_cluster_with_too_few_workers_is_refused(workers, cluster, says):
@@ -56,6 +59,12 @@ def test_a_worker_with_another_version_is_refused(name):
     check_alike({"tcp://w:1": here | {"network": "n2"}}, here)
     with pytest.raises(WorkloadError, match=f"the worker tcp://w:1 has {name} another, and this machine"):
         check_alike({"tcp://w:1": here | {name: "another"}}, here)
+
+
+def test_a_worker_of_another_load_is_refused():
+    check_free({"tcp://w:1": True, "tcp://w:2": True})
+    with pytest.raises(WorkloadError, match="the worker tcp://w:2 is an agent of another load: wait until"):
+        check_free({"tcp://w:1": True, "tcp://w:2": False})
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:5433", "[::1]:5433", "unix:/run/echo.sock"])

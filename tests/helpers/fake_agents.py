@@ -7,6 +7,8 @@ RESULT is made by one process of the load generator here, which reports as all o
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +64,8 @@ def main(starts: str, file: str, _cluster: str) -> None:
             carry(asked, agents)
         elif word == "GONE":
             return
+        elif word == "STOPPED":
+            os.kill(os.getpid(), signal.SIGSTOP)
         else:
             say(word, {"said": f"agent-lost: agent {agents[1]} hung up", "agent": agents[1]})
     sys.stdin.read()

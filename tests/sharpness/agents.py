@@ -1,19 +1,25 @@
 """`nox -s cluster -- --cost`: what agents cost, and whether they measure what processes of this machine do.
 
-One load is made by `--workers N` and by N agents of a local cluster, in turns that begin with the other every time, so
-that both see the same minutes. A turn gives a ratio of each number, and the intervals are over turns. The cluster is
-started once, as in a run, and its start is told apart. Which mean and which interval is the business of `bench.stats`.
+One load is made by `--workers N` and by N agents of a local cluster. Each turn makes it both ways, with the same seed
+and in a shuffled order, so that both see the same minutes. A turn gives a ratio of each number, and the intervals are
+over turns. The cluster is held over the turns, as in a run, and its start is told apart. What it uses meanwhile is
+measured too. Which mean and which interval is the business of `bench.stats`.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import random
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
+import psutil
 from helpers.checkout import CHECKOUT
 from helpers.generator import serving
 from sharpness.ending import status_of
@@ -21,30 +27,37 @@ from sharpness.ending import status_of
 from bench import units
 from bench.analysis.estimates.cells import LEVEL
 from bench.errors import MeasurementError
+from bench.experiment.host import machine
 from bench.stats import geometric_mean_interval
 from clients.agents.session import session
+from clients.cpuclock import used_ns
 from clients.target import parse_target
 from clients.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from clients.agents.session import Session
 
     Numbers = dict[str, float]
+    Pairs = list[tuple[Numbers, Numbers]]
 
-LOAD = Workload(connections=16, rate_per_s=2_000.0, arrivals="poisson", warmup_s=0.3, duration_s=1.5)
-AGENTS, TURNS = (1, 2, 3, 4, 8), 8
+CLOSED = Workload(connections=24, warmup_s=0.2, duration_s=1.5)
+OPEN = CLOSED.replace(rate_per_s=3_000.0, arrivals="poisson")
+LOADS = {"open loop, 3,000/s, Poisson": OPEN, "closed loop": CLOSED}
+SHORT, LONG = OPEN.replace(duration_s=0.5), OPEN.replace(duration_s=10.0)
+AGENTS, COMPARED, TURNS, MINUTES = (1, 2, 4, 8), 3, 5, 7.5
 SHOWN = ("trial_s", "replies_per_s", "response_p50_ns", "response_p99_ns")
-TITLES = ("trial time", "rate", "p50", "p99")
+PAGE = CHECKOUT / "docs" / "agents.md"
+BEGIN, END = "<!-- written by `nox -s cluster -- --cost --write` -->\n", "<!-- written until here -->"
 
 
-def by_workers(address: str, workers: int) -> Numbers:
-    """Make the load by so many processes; return its numbers, and the seconds that it took."""
-    load = [address, "--workload", json.dumps(LOAD.to_json()), "--workers", str(workers), "--json"]
+def by_workers(address: str, workers: int, load: Workload) -> Numbers:
+    """Make a load by so many processes; return its numbers, and the seconds that it took."""
+    words = [address, "--workload", json.dumps(load.to_json()), "--workers", str(workers), "--json"]
     began_s = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "clients", *load],
+        [sys.executable, "-P", "-m", "clients", *words],
         cwd=CHECKOUT,
         env={"PYTHONPATH": str(CHECKOUT)},
         capture_output=True,
@@ -57,10 +70,10 @@ def by_workers(address: str, workers: int) -> Numbers:
     return numbers(json.loads(done.stdout), took_s)
 
 
-def by_agents(address: str, agents: Session) -> Numbers:
-    """Make the load by all agents; return its numbers, and the seconds that it took."""
+def by_agents(address: str, agents: Session, load: Workload) -> Numbers:
+    """Make a load by all agents; return its numbers, and the seconds that it took."""
     began_s = time.monotonic()
-    carried = agents.carry(parse_target(address), LOAD)
+    carried = agents.carry(parse_target(address), load)
     return numbers(carried.result.to_json(), time.monotonic() - began_s)
 
 
@@ -72,45 +85,131 @@ def numbers(result: dict[str, Any], took_s: float) -> Numbers:
     return {name: found[name] for name in SHOWN}
 
 
-def turns_of(address: str, agents: int, turns: int) -> tuple[float, list[tuple[Numbers, Numbers]]]:
-    """Return how long the cluster took to start, in s, and for each turn the numbers without agents and with them."""
-    began_s, pairs = time.monotonic(), []
-    with session(f"local:{agents}") as started:
-        start_s = time.monotonic() - began_s
-        for turn in range(turns):
-            click.echo(f"{units.plural(agents, 'agent')}: turn {turn + 1} of {turns}", err=True)
-            if turn % 2:
-                withal = by_agents(address, started)
-                pairs.append((by_workers(address, agents), withal))
-            else:
-                pairs.append((by_workers(address, agents), by_agents(address, started)))
-    return start_s, pairs
+def turn(address: str, agents: Session, loads: Sequence[Workload], seed: int) -> Pairs:
+    """Make each load without agents and with them, in an order that the seed shuffles; return a pair for each."""
+    ways = [(place, way) for place in range(len(loads)) for way in range(2)]
+    random.Random(seed).shuffle(ways)
+    made: dict[tuple[int, int], Numbers] = {}
+    for place, way in ways:
+        load = loads[place].replace(seed=seed)
+        number = len(agents.agents)
+        made[place, way] = by_agents(address, agents, load) if way else by_workers(address, number, load)
+    return [(made[place, 0], made[place, 1]) for place in range(len(loads))]
 
 
-def row(agents: int, start_s: float, pairs: Sequence[tuple[Numbers, Numbers]]) -> str:
-    """Return a line of the table: seconds of a trial without and with, and the ratios of with to without."""
+def ratios(pairs: Pairs, names: Iterable[str]) -> list[str]:
+    """Return for each name the ratio of with to without, and its interval over turns."""
+    found = [geometric_mean_interval([after[name] / before[name] for before, after in pairs], LEVEL) for name in names]
+    return [units.estimate(one, "{:.3f}".format) for one in found]
+
+
+def cost_row(agents: int, start_s: float, pairs: Pairs) -> str:
+    """Return a line of the first table: seconds of a trial without and with, and their ratio."""
     seconds = [geometric_mean_interval([pair[way]["trial_s"] for pair in pairs], LEVEL).value for way in (0, 1)]
-    ratios = [geometric_mean_interval([after[name] / before[name] for before, after in pairs], LEVEL) for name in SHOWN]
-    cells = [f"{start_s:.1f}", *(f"{one:.2f}" for one in seconds)]
-    cells += [units.estimate(ratio, "{:.3f}".format) for ratio in ratios]
+    cells = [f"{start_s:.1f}", *(f"{one:.2f}" for one in seconds), *ratios(pairs, ["trial_s"])]
     return f"| {agents} | {len(pairs)} | {' | '.join(cells)} |"
 
 
-def head() -> str:
-    """Return the first two lines of the table."""
-    titles = ["cluster starts, s", "trial without, s", "trial with, s", *(f"{title}, ratio" for title in TITLES)]
-    return f"| agents | turns | {' | '.join(titles)} |\n| ---: | ---: | ---: | ---: | ---: |{' --- |' * len(TITLES)}"
+def cost_table(address: str, turns: int) -> list[str]:
+    """Measure what a trial of half a second costs at several numbers of agents; return a table."""
+    lines = ["| agents | turns | cluster starts, s | trial without, s | trial with, s | ratio |"]
+    lines.append("| ---: | ---: | ---: | ---: | ---: | --- |")
+    for agents in AGENTS:
+        began_s = time.monotonic()
+        with session(f"local:{agents}") as started:
+            start_s = time.monotonic() - began_s
+            pairs = []
+            for seed in range(turns + 1):
+                click.echo(f"{units.plural(agents, 'agent')}: turn {seed} of {turns}", err=True)
+                pairs += turn(address, started, [SHORT], seed)
+        lines.append(cost_row(agents, start_s, pairs[1:]))  # the first one finds no files in memory
+    return lines
+
+
+def compared(address: str, agents: Session, until_s: float) -> list[str]:
+    """Make the loads both ways, turn after turn until a time, but twice at least; return a table."""
+    made: list[Pairs] = []
+    while len(made) < 2 or time.monotonic() < until_s:
+        click.echo(f"workers and agents: turn {len(made) + 1}", err=True)
+        made.append(turn(address, agents, list(LOADS.values()), len(made)))
+    lines = ["| load | turns | rate, ratio | p50, ratio | p99, ratio |", "| --- | ---: | --- | --- | --- |"]
+    for name, *pairs in zip(LOADS, *made, strict=True):
+        lines.append(f"| {name} | {len(pairs)} | {' | '.join(ratios(pairs, SHOWN[1:]))} |")
+    return lines
+
+
+def used_beside(address: str, agents: Session) -> dict[str, float]:
+    """Return the CPU that keepers, workers and coordinator use in the window of a long load, in ms per second each."""
+    seen: list[tuple[float, dict[str, float]]] = []
+
+    def look(who: dict[str, list[int]]) -> None:
+        each = {name: sum(used_ns(pid) for pid in pids) / 1e6 / len(pids) for name, pids in who.items()}
+        seen.append((time.monotonic(), each))
+
+    def announce(_established: int, _requested: int) -> int:
+        keepers = [one for one in psutil.Process().children(recursive=True) if _is_keeper(one)]
+        workers = [keeper.ppid() for keeper in keepers]
+        who = {"keeper": [one.pid for one in keepers], "worker": workers, "coordinator": [os.getpid()]}
+        start_ns = time.monotonic_ns() + agents.lead_ns
+        began_s = start_ns / 1e9 + LONG.warmup_s - time.monotonic()
+        for after_s in (began_s + 0.5, began_s + LONG.duration_s - 0.5):
+            threading.Timer(after_s, look, [who]).start()
+        return start_ns
+
+    agents.carry(parse_target(address), LONG, announce)
+    (began_s, before), (ended_s, after) = seen
+    return {name: (after[name] - before[name]) / (ended_s - began_s) for name in before}
+
+
+def _is_keeper(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return "clients.agents.keeper" in process.cmdline()
+    return False
+
+
+def measured(turns: int, until_s: float) -> str:
+    """Measure all, and return it as text for a page."""
+    facts, load = machine.facts(machine.cores()), os.getloadavg()[0]
+    cpus = machine.usable_cpus()
+    with serving("coroutines") as served:
+        if len(cpus) > 1:  # as in a run: the server on a core, all the rest beside it
+            os.sched_setaffinity(served.process.pid, cpus[-1:])
+            os.sched_setaffinity(0, cpus[:-1])
+        costs = cost_table(served.address, turns)
+        with session(f"local:{COMPARED}") as agents:
+            used = used_beside(served.address, agents)
+            same = compared(served.address, agents, until_s)
+    versions = machine.library_versions(("distributed", "echobench"))
+    where = (
+        f"{facts['cpus']} CPUs of {facts['cpu_model']}, Linux {facts['kernel']}, Python "
+        f"{machine.interpreter_facts()['version']}, Dask {versions['distributed']}, echobench {versions['echobench']}, "
+        f"load average {load:.1f} before."
+    )
+    spent = ", ".join(f"{spent_ms:.2f} ms by the {name}" for name, spent_ms in used.items())
+    beside = f"In a window with {COMPARED} agents, a second costs this much CPU: {spent}, on average over them."
+    title = f"The same load by {COMPARED} agents and by `--workers {COMPARED}`, as ratios of with to without:"
+    return "\n".join([where, "", *costs, "", beside, "", title, "", *same, ""])
+
+
+def write(text: str, page: str) -> str:
+    """Return the page with the text in the place of what was measured before. Raise ValueError if it has no place."""
+    head, begin, rest = page.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page has no {BEGIN.strip()} and {END}")
+    return f"{head}{begin}\n{text}\n{end}{tail}"
 
 
 @click.command("agents")
-@click.option("--agents", type=click.IntRange(1, 16), multiple=True, default=AGENTS, help="How many; may be repeated.")
-@click.option("--turns", type=click.IntRange(2), default=TURNS, show_default=True, help="Turns of both ways.")
-def main(*, agents: Sequence[int], turns: int) -> None:
-    """Make one load with and without agents, in turns, and show what it cost and gave as ratios."""
-    click.echo(head())
-    with serving("coroutines") as served:
-        for number in agents:
-            click.echo(row(number, *turns_of(served.address, number, turns)))
+@click.option("--turns", type=click.IntRange(2), default=TURNS, show_default=True, help="Turns at each number.")
+@click.option("--minutes", type=float, default=MINUTES, show_default=True, help="Time for all, of two turns at least.")
+@click.option("--write", "writes", is_flag=True, help="Write it into docs/agents.md too.")
+def main(*, turns: int, minutes: float, writes: bool) -> None:
+    """Make loads with and without agents, in turns, and show what agents cost and gave as ratios."""
+    text = measured(turns, time.monotonic() + minutes * 60)
+    click.echo(text)
+    if writes:
+        PAGE.write_text(write(text, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

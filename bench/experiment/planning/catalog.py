@@ -34,7 +34,7 @@ ANSWER_TIMEOUT_S = 30.0
 _SAFE_PATH_SINCE = (3, 11)  # the version of Python that knows -P
 
 _DESCRIBE = """
-import json, platform, sys, sysconfig
+import json, os, platform, sys, sysconfig
 jit = getattr(sys, "_jit", None)
 pypy = platform.python_implementation() == "PyPy"
 print(json.dumps({
@@ -46,12 +46,16 @@ print(json.dumps({
     "compiler": platform.python_compiler(),
     "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
     "jit": pypy or bool(jit and jit.is_enabled()),
+    "can_bind": hasattr(os, "sched_setaffinity"),
 }))
 """
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
-    """A Python that can run servers, as it describes itself; `label` is a short name with a version in it."""
+    """A Python that can run servers, as it describes itself; `label` is a short name with a version in it.
+
+    `can_bind` says whether it has a call that binds a process to CPUs.
+    """
 
     label: str
     executable: str
@@ -62,6 +66,7 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     compiler: str
     free_threaded: bool
     jit: bool
+    can_bind: bool
 
     @property
     def description(self) -> str:
@@ -99,15 +104,22 @@ class Catalog:
     path: Path
     entries: dict[str, Entry]
 
-    def server(self, name: str, *, label: str | None = None) -> Server:
+    def server(self, name: str, *, label: str | None = None, binds_itself: bool = False) -> Server:
         """Return a server by its name, `label` being what tables call it; one that cannot run here has a `gap`.
 
+        With `binds_itself` it is bound to its CPUs by itself if the interpreter can do that. Older revisions cannot.
         Raises UsageError, with the nearest name, when there is none.
         """
         if name not in self.entries:
             raise unknown_name("server", name, self.entries)
         entry = self.entries[name]
-        return self._server(label or name, name, connections_max=entry.connections_max, gap=entry.gap)
+        return self._server(
+            label or name,
+            name,
+            connections_max=entry.connections_max,
+            binds_itself=binds_itself and self.interpreter.can_bind,
+            gap=entry.gap,
+        )
 
     def file(self, path: Path, *, label: str | None = None) -> Server:
         """Return the server that a file with `serve` makes; one that cannot run here has a `gap`.

@@ -11,16 +11,22 @@ import os
 import signal
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from bench import units
 from bench.errors import UsageError
+from bench.experiment.host import machine
+from bench.experiment.model import AgentsReached
 from bench.experiment.planning.catalog import ROOT
+from bench.experiment.schema import AGENTS
+from bench.experiment.trial import lifeline
 from bench.experiment.trial.child import Child, ChildError
+from bench.scratch import scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bench.experiment.model import AgentCluster
@@ -30,21 +36,12 @@ REACH_TIMEOUT_S = 120.0
 """To load Dask, to make or reach a cluster, and to look its workers over; each step has a limit of its own."""
 
 CONNECT_TIMEOUT_S = 60.0
+LOOK_S = 1.0
+"""So often the process that holds the cluster is looked at while it is waited for: one that is stopped says nothing."""
 END_TIMEOUT_S = 10.0
 COMMAND = (sys.executable, "-P", "-m", "clients.agents")
-_COLUMNS = (
-    "agent",
-    "connections",
-    "sent",
-    "replies",
-    "replies_per_s",
-    "response_p50_ns",
-    "response_p99_ns",
-    "lateness_p99_ns",
-    "client_cpu_s",
-    "agent_offset_ns",
-    "agent_clock_error_ns",
-)
+_TOLD_HERE = {"run", "trial", "host", "share"}
+"""The columns of an agent's row that are no part of its own report."""
 
 
 class AgentLostError(ChildError):
@@ -59,11 +56,27 @@ class Connected:
     lead_ns: int
 
 
+@contextmanager
+def reached(asked: AgentCluster | None) -> Iterator[Agents | None]:
+    """Yield the agents of a cluster, which was reached, or made here; None if none was asked for.
+
+    They end, with what they put down, at the end. Raises UsageError for a cluster that cannot be used.
+    """
+    if asked is None:
+        yield None
+        return
+    with scratch() as folder:
+        lifeline.leave_nothing(folder)
+        with Agents(asked, log=folder / "agents.log", scratch=folder) as agents:
+            agents.reach()
+            yield agents
+
+
 class Agents:
     """Agents of a cluster, which carry loads; what they have to say goes to `log`. Use as a context manager.
 
-    The cluster is reached, or made, at the first use. One that is made here is bound to `cpus`. `scratch` is a folder
-    for what it puts down meanwhile.
+    The cluster is reached, or made, at the first use. One that is made here is bound to the cores of a load generator.
+    `scratch` is a folder for what it puts down meanwhile.
     """
 
     def __init__(
@@ -72,10 +85,9 @@ class Agents:
         *,
         log: Path,
         scratch: Path,
-        cpus: Collection[int] = (),
         command: Sequence[str] = COMMAND,
     ) -> None:
-        self._asked, self._log, self._scratch, self._cpus, self._command = asked, log, scratch, cpus, command
+        self._asked, self._log, self._scratch, self._command = asked, log, scratch, command
         self._child: Child | None = None
         self.names: tuple[str, ...] = ()
         self.is_networked = False
@@ -85,6 +97,11 @@ class Agents:
 
     def __exit__(self, *_exception: object) -> None:
         self.stop()
+
+    @property
+    def found(self) -> AgentsReached:
+        """What they were like when they were reached last."""
+        return AgentsReached(len(self.names), self.is_networked)
 
     @property
     def made_here(self) -> int:
@@ -128,7 +145,7 @@ class Agents:
     def stop(self) -> None:
         """End the process, if there is one, and with it whatever the agents do."""
         if self._child is not None:
-            self._child.stop(END_TIMEOUT_S)
+            self._child.stop(0 if self._child.is_stopped else END_TIMEOUT_S)
             self._child = None
 
     def _started(self) -> Child:
@@ -144,10 +161,11 @@ class Agents:
             if before and len(self.names) != len(before):
                 self.stop()
                 there_are, names = units.plural(len(self.names), "agent"), units.listed(before)
+                cure = "start what is missing" if len(self.names) < len(before) else "end what has joined"
                 self.names = before
                 raise AgentLostError(
                     f"agent-lost: the cluster has {there_are} now, and the run began with {len(before)} ({names}): "
-                    "start what is missing, then go on with --resume"
+                    f"{cure}, then go on with --resume"
                 )
         assert self._child is not None
         return self._child
@@ -159,11 +177,11 @@ class Agents:
             [*self._command, self._asked.cluster, *insecure],
             log=self._log,
             env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self._scratch)},
-            cpus=self._cpus,
+            cpus=machine.cores(max(1, self.made_here)).client,
             stdin=True,
             stop_signal=signal.SIGINT,  # of a load under way; the end of its stdin is what ends the rest
         )
-        line = self._child.read_line(time.monotonic() + REACH_TIMEOUT_S)
+        line = self._next_line(time.monotonic() + REACH_TIMEOUT_S)
         word, _, rest = (line or "").partition(" ")
         if word != "AGENTS":
             said = json.loads(rest)["said"] if word == "REFUSED" else f"no agents came; {self._child.log_tail()}"
@@ -175,17 +193,28 @@ class Agents:
     def _heard(self, wanted: str, timeout_s: float) -> str:
         """Return the next line, which begins with the wanted word; or end the process, and raise what went wrong."""
         assert self._child is not None
-        line = self._child.read_line(time.monotonic() + timeout_s) or ""
+        line = self._next_line(time.monotonic() + timeout_s) or ""
         word, _, rest = line.partition(" ")
         if word == wanted:
             return line
-        tail = self._child.log_tail()
+        is_stopped, tail = self._child.is_stopped, self._child.log_tail()
         self.stop()
         if word == "LOST":
             raise AgentLostError(json.loads(rest)["said"])
         if word in {"FAILED", "REFUSED"}:
             raise ChildError(f"the agents made no load: {json.loads(rest)['said']}")
-        raise ChildError(f"the coordinator of the agents gave no {wanted}; {tail}")
+        why = "was stopped (SIGSTOP), and agents end without it" if is_stopped else f"gave no {wanted}; {tail}"
+        raise ChildError(f"the coordinator of the agents {why}")
+
+    def _next_line(self, deadline_s: float) -> str | None:
+        """Return the next line, None for the end of them all; for one that is stopped, within a second."""
+        assert self._child is not None
+        while (now_s := time.monotonic()) < deadline_s and not self._child.is_stopped:
+            look_s = min(deadline_s, now_s + LOOK_S)
+            line = self._child.read_line(look_s)
+            if line is not None or time.monotonic() < look_s:
+                return line
+        return None
 
 
 def rows_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
@@ -193,7 +222,7 @@ def rows_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     reports = given.get("agents", ())
     return tuple(
         {
-            **{name: report[name] for name in _COLUMNS},
+            **{column.name: report[column.name] for column in AGENTS if column.name not in _TOLD_HERE},
             "host": report["agent"].partition("@")[2],
             "share": f"{number}/{len(reports)}",
         }

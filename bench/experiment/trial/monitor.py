@@ -22,6 +22,8 @@ from bench.experiment.trial.tree import Tree
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from bench.experiment.trial.kinship import Kinship
+
 INTERVAL_NS = 100_000_000
 SAMPLING_SHARE = 0.02
 """Of the time, at most, that sampling may take: of many processes there are fewer samples."""
@@ -134,12 +136,12 @@ class Side:
             return self._was_lost
         return self._last_tree is not None and self._last_tree.has_lost
 
-    def last_cpu(self, cpu: Cpu | None) -> Cpu | None:
+    def last_cpu(self, cpu: Cpu | None, kinship: Kinship | None = None) -> Cpu | None:
         """Return a reading of the CPU that was taken just now, made whole by what has been started meanwhile."""
         self._was_lost = None
         self.read("note_unseen")
         was_lost, came = self.is_cpu_lost, self._came
-        self.refresh()
+        self.refresh(kinship)
         if self._came != came:
             cpu = self.read("cpu")
             was_lost = self.is_cpu_lost
@@ -150,22 +152,22 @@ class Side:
     def _came(self) -> int:
         return 0 if self._last_tree is None else len(self._last_tree.came_at_s)
 
-    def refresh(self) -> None:
-        """Find the members of the tree, or new ones."""
+    def refresh(self, kinship: Kinship | None = None) -> None:
+        """Find the members of the tree, or new ones. Who watches several gives the `kinship` of just now."""
         if self._tree is not None:
-            self.read("refresh")
+            self.read("refresh", kinship)
         elif self.pid is not None and not self.is_lost:
             try:
-                self._tree = self._last_tree = Tree(self.pid)
+                self._tree = self._last_tree = Tree(self.pid, kinship)
             except GONE:
                 self.is_lost = True
 
-    def read(self, reading: str) -> Any:
+    def read(self, reading: str, *arguments: object) -> Any:
         """Return a reading of the tree by its name; None if it is not to be had."""
         if self._tree is None:
             return None
         try:
-            return getattr(self._tree, reading)()
+            return getattr(self._tree, reading)(*arguments)
         except psutil.AccessDenied:
             return None  # a process of another user
         except GONE:

@@ -12,7 +12,7 @@ import pytest
 from helpers import run_folders
 from helpers.agent_rows import shared_by
 from helpers.checkout import CHECKOUT
-from helpers.run_folders import failed
+from helpers.run_folders import Builder, failed
 
 from bench.analysis.runs import run_folder, tables
 from bench.errors import MeasurementError, UsageError
@@ -294,20 +294,29 @@ def test_tables_that_are_older_than_the_records_are_not_believed(builder):
     assert run_folder.load(builder.folder).trials["replies_per_s"][0] == 7.0
 
 
-@pytest.mark.parametrize("name", sorted(schema.TABLES))
-@pytest.mark.parametrize("content", [b"", b"PAR1 torn", None])
-def test_a_torn_table_is_named_and_made_of_the_records(builder, name, content):
-    run_folders.assemble(builder.run(rounds=1))
-    before = run_folder.load(builder.folder)
-    path = builder.folder / f"{name}.parquet"
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return a run whose tables were written, loaded; do not change its folder."""
+    folder = Builder(tmp_path_factory.mktemp("whole") / "a-run").run(connections=(1,), rounds=1)
+    run_folders.assemble(folder)
+    return run_folder.load(folder)
+
+
+TORN = [*((name, b"PAR1 torn") for name in sorted(schema.TABLES)), ("trials", b""), ("monitor", None)]
+
+
+@pytest.mark.parametrize(("name", "content"), TORN)
+def test_a_torn_table_is_named_and_made_of_the_records(whole, tmp_path, name, content):
+    folder = shutil.copytree(whole.path, tmp_path / "a-run")
+    path = folder / f"{name}.parquet"
     path.unlink() if content is None else path.write_bytes(content)
-    run = run_folder.load(builder.folder)
-    pd.testing.assert_frame_equal(getattr(run, name), getattr(before, name))
+    run = run_folder.load(folder)
+    pd.testing.assert_frame_equal(getattr(run, name), getattr(whole, name))
     (said,) = run.damage
     assert said.startswith(f"{name}.parquet: it ")
     assert said.endswith("; it is made again of the records")
-    run_folders.assemble(builder.folder)
-    assert run_folder.load(builder.folder).damage == ()
+    run_folders.assemble(folder)
+    assert run_folder.load(folder).damage == ()
 
 
 def test_a_torn_table_without_records_is_named_and_left_out(builder):

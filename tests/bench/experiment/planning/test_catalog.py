@@ -28,6 +28,7 @@ def interpreter(label="python3.11", **fields):
             "compiler": "GCC",
             "free_threaded": False,
             "jit": False,
+            "can_bind": True,
         }
         | fields
     )
@@ -88,6 +89,14 @@ def test_a_python_that_knows_no_safe_path_runs_in_our_folder(places):
     server = places["old"].server("threads")
     assert "-P" not in server.command
     assert server.cwd == "/code"
+
+
+@pytest.mark.parametrize("can_bind", [True, False])
+def test_only_our_servers_of_a_plan_bind_themselves(places, tmp_path, can_bind):
+    places[sys.executable] = Catalog(interpreter(can_bind=can_bind), Path("/code"), entries())
+    found = plan(servers=["threads"], server=[{"name": "mine", "command": "run me {port}", "cwd": str(tmp_path)}])
+    assert {server.name: server.binds_itself for server in found.servers} == {"threads": can_bind, "mine": False}
+    assert not places[sys.executable].server("threads").binds_itself, "an arm of regress may be an older revision"
 
 
 def test_an_interpreter_is_described_with_version_and_build():

@@ -66,13 +66,16 @@ def test_sigkill_leaves_no_process_no_folder_and_no_worktree(tmp_path):
         process.kill()
     assert are_gone(pids)
     deadline_s = time.monotonic() + 2
-    while len(project.git("worktree", "list").splitlines()) > 2 and time.monotonic() < deadline_s:
+    workspace = tmp_path / "workspace"  # it goes last
+    while (
+        workspace.exists() or len(project.git("worktree", "list").splitlines()) > 2
+    ) and time.monotonic() < deadline_s:
         os.sched_yield()
     assert [line.split()[0] for line in project.git("worktree", "list").splitlines()] == [
         str(project.root),
         str(tmp_path / "theirs"),
     ]
-    assert not (tmp_path / "workspace").exists()
+    assert not workspace.exists()
 
 
 @pytest.mark.parametrize("then", ["sys.exit(3)", "raise KeyboardInterrupt"])

@@ -43,13 +43,13 @@ lock.release()
 class Running:
     """A Python child that runs some code, and ends when the test does."""
 
-    def __init__(self, code):
-        self.code = code
+    def __init__(self, code, **env):
+        self.code, self.env = code, {**os.environ, **env}
 
     def __enter__(self):
         command, pipes = [sys.executable, "-c", self.code], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with untraced():
-            self.process = subprocess.Popen(command, text=True, **pipes)
+            self.process = subprocess.Popen(command, text=True, env=self.env, **pipes)
         return self.process
 
     def __exit__(self, *_):
@@ -432,10 +432,9 @@ time.sleep(60)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_cpu_of_a_process_forked_twice_is_counted(monkeypatch):
+def test_the_cpu_of_a_process_forked_twice_is_counted():
     """Nothing but the mark that it inherits says whose it is. The generator does not find it."""
-    monkeypatch.setenv(lifeline.NAME, secrets.token_hex(8))
-    with Running(ORPHAN) as process:
+    with Running(ORPHAN, **{lifeline.NAME: secrets.token_hex(8)}) as process:
         assert process.stdout.readline() == "burnt\n"
         side = Side("server", process.pid)
         side.refresh()
@@ -447,6 +446,13 @@ def test_the_cpu_of_a_process_forked_twice_is_counted(monkeypatch):
         while not side.is_cpu_lost and time.monotonic() < deadline:
             side.sample()
     assert side.is_cpu_lost
+
+
+def test_a_mark_that_all_we_start_share_makes_nobody_kin(monkeypatch):
+    monkeypatch.setenv(lifeline.NAME, secrets.token_hex(8))
+    with Running(IDLE) as process, Running(IDLE) as other:
+        assert [one.stdout.readline() for one in (process, other)] == ["idle\n"] * 2
+        assert Tree(process.pid).vitals().threads == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="SA_NOCLDWAIT by its number")
