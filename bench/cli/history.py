@@ -105,7 +105,8 @@ def _command(context: click.Context) -> str:
 def _runs(folder: Path) -> tuple[list[Run], list[str]]:
     """Return the runs in a folder, and why others are left out: unread, or still being written. stderr says it too."""
     from bench.analysis.runs import run_folder  # noqa: PLC0415 - as above
-    from bench.experiment.store import INFO_FILE, State  # noqa: PLC0415 - as above
+    from bench.experiment.records import INFO_FILE  # noqa: PLC0415 - as above
+    from bench.experiment.store import State  # noqa: PLC0415 - as above
 
     found, left_out = [], []
     for path in sorted(path.parent for path in folder.glob(f"*/{INFO_FILE}")):

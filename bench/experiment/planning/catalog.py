@@ -25,6 +25,7 @@ from bench.errors import UsageError, unknown_name
 from bench.experiment.model import Server
 from bench.files import cache_folder
 from bench.scratch import scratch
+from bench.text import cut
 
 ROOT = Path(bench.__file__).resolve().parent.parent
 """The folder that holds our rooms: a checkout, or `_rooms` of the installed package."""
@@ -173,7 +174,11 @@ def describe(python: str) -> Interpreter:
     command = shutil.which(python)
     if command is None:
         raise UsageError(f"there is no Python interpreter {python!r}: give a path, or a name that is on the PATH")
-    facts = json.loads(_ask([command, "-c", _DESCRIBE]))
+    *_, answer = ["", *_ask([command, "-c", _DESCRIBE]).strip().splitlines()]  # a wrapper may say something before
+    try:
+        facts = json.loads(answer)
+    except ValueError:
+        raise UsageError(f"{command} does not answer as Python does: it said {cut(answer)!r}") from None
     name = Path(python).name
     if not any(letter.isdigit() for letter in name):  # .venv/bin/python says nothing
         name += facts["version"] + ("t" if facts["free_threaded"] else "")
@@ -205,11 +210,12 @@ def _ask(command: list[str], *, env: dict[str, str] | None = None, cwd: str | No
     try:
         done = subprocess.run(
             command,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})},
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=ANSWER_TIMEOUT_S,
             check=True,
         )

@@ -23,7 +23,6 @@ from bench.experiment.planning.address import UNIX_PREFIX
 from clients.workload import PLAIN, RATE_MAX_PER_S
 
 if TYPE_CHECKING:
-
     from bench.experiment.model import AgentsReached, Server
     from bench.experiment.planning.plan import Plan
     from clients.workload import Workload

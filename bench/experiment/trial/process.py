@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from bench.errors import ServerError, UsageError
 from bench.experiment.host.machine import join_cpus
 from bench.experiment.planning.address import UNIX_PREFIX, join_address
-from bench.experiment.trial.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError
+from bench.experiment.trial.child import BACKGROUND, POLL_S, STOP_TIMEOUT_S, Child, ChildError
 from bench.experiment.trial.kinship import Kinship
 from bench.experiment.trial.listening import Listening, is_served_by_others
 from bench.text import cut
@@ -218,9 +218,12 @@ def _await_ready(server: Server, child: Child, port: int) -> tuple[str, int]:
                 f"{server.name} {_NOT_YET[server.ready]} within {server.ready_timeout_s:g} s; {child.log_tail()}"
             )
         if line is None and child.ended_within(POLL_S):
-            raise ServerError(f"{server.name} {child.how_it_ended} before it was ready; {child.log_tail()}")
+            tail = child.log_tail()
+            hint = _AT_ONCE if child.returncode == 0 and not tail.startswith(BACKGROUND) else ""
+            raise ServerError(f"{server.name} {child.how_it_ended} before it was ready{hint}; {tail}")
 
 
+_AT_ONCE = " (its standard input is empty: one that ends when that does must not read it)"
 _NOT_YET = {
     "line": "did not print READY HOST PORT",
     "port": "did not listen on the port it was given",

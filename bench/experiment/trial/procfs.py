@@ -11,6 +11,8 @@ import signal
 import sys
 import time
 import weakref
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
@@ -18,6 +20,7 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+LISTED_THREADS_MAX = 1024
 GONE = (psutil.Error, OSError)
 _SCHEDULER_CLOCK = 2  # CPUCLOCK_SCHED of the kernel's posix-timers.h: all threads, as the scheduler counts them
 IS_LINUX = sys.platform == "linux"
@@ -55,6 +58,33 @@ def newest_pid() -> int | None:
         return int(read_file("/proc/loadavg").split()[-1]) or None  # an imitation of Linux says 0
     except OSError:
         return None
+
+
+def descendants_of(process: psutil.Process) -> list[int]:
+    """Return the processes that one has started, and those that these have. Raise psutil.Error if it has ended.
+
+    The children of each thread are a file of their own. Where there are too many threads, or no such files, all
+    processes of the machine are read.
+    """
+    if (
+        process.num_threads() > LISTED_THREADS_MAX
+        or not Path(f"/proc/{process.pid}/task/{process.pid}/children").exists()
+    ):
+        return [child.pid for child in process.children(recursive=True)]
+    found, pids = list[int](), [process.pid]
+    while pids:
+        pids = [child for pid in pids for child in _children(pid)]
+        found += pids
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with suppress(OSError):  # it has ended
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - hot
+            with suppress(OSError), open(f"/proc/{pid}/task/{task}/children", "rb", buffering=0) as file:  # noqa: PTH123 - hot
+                found += map(int, file.readall().split())
+    return found
 
 
 def drops_children(pid: int) -> bool:
@@ -139,6 +169,7 @@ class Member:
         if IS_LINUX:
             files = (ProcFile(f"/proc/{process.pid}/{name}", is_kept=is_kept) for name in ("stat", "statm"))
             self._stat, self._statm = files
+            self.kin = _parse_stat(self._stat.read(_FILE_BYTES_MAX))[2]
 
     def vitals(self) -> Vitals:
         """Return its own, and the CPU time of those of its children that have ended and were waited for."""

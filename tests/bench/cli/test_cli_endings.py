@@ -102,6 +102,21 @@ def test_a_library_that_one_command_needs_is_asked_for_by_name(echobench, tmp_pa
     assert done.stderr.startswith("echobench: msgspec is not installed")
 
 
+@pytest.mark.parametrize(
+    ("raised", "status", "words"),
+    [
+        ("ImportError('libx.so: failed to map segment from shared object')", 2, "libx.so: failed to map segment"),
+        ("MemoryError", 4, "there is not enough memory"),
+    ],
+)
+def test_too_little_memory_is_a_sentence(echobench, tmp_path, raised, status, words):
+    (tmp_path / "msgspec.py").write_text(f"raise {raised}\n")
+    done = echobench("servers")
+    assert (done.returncode, done.stderr.count("\n")) == (status, 1)
+    assert words in done.stderr
+    assert "ulimit -v" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["bench.no_such", "tomllib", None])
 def test_a_module_of_ours_or_of_python_is_not_asked_for(name):
     assert not_installed(ModuleNotFoundError("no", name=name)) is None

@@ -270,6 +270,18 @@ def test_a_shim_that_cannot_run_is_quoted_in_one_line(tmp_path):
     assert str(caught.value) == f"{shim} cannot be used: shim: python3.99: not installed"
 
 
+def test_an_interpreter_behind_a_talkative_wrapper_is_described(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-16")
+    wrapper = tmp_path / "python"
+    wrapper.write_text(f"#!/bin/sh\necho 'Loading \\0377 modules'\nexec '{sys.executable}' \"$@\"\n")
+    wrapper.chmod(0o755)
+    assert describe(str(wrapper)).executable == sys.executable
+    wrapper.write_text("#!/bin/sh\necho hello\n")
+    describe.cache_clear()
+    with pytest.raises(UsageError, match="does not answer as Python does: it said 'hello'"):
+        describe(str(wrapper))
+
+
 def test_another_interpreter_sees_our_servers_and_nothing_else_of_ours(tmp_path):
     other = tmp_path / "python"
     other.symlink_to(Path(sys.executable).resolve())

@@ -160,6 +160,7 @@ def test_a_server_that_goes_into_the_background_later_is_ended(log):
     ("code", "words"),
     [
         ("import sys; sys.exit('no such loop')", ["mine ended with status 1 before it was ready", "| no such loop"]),
+        ("pass", ["mine ended with status 0 before it was ready (its standard input is empty"]),
         ("import os; os.abort()", ["mine was ended by SIGABRT before it was ready", "its log is empty"]),
         ("import time; time.sleep(600)", ["did not print READY HOST PORT within 0.3 s"]),
         ("import os, time; os.close(1); time.sleep(600)", ["did not print READY HOST PORT within 0.3 s"]),
