@@ -13,6 +13,7 @@ import logging
 import os
 import platform
 import secrets
+import signal
 import subprocess
 import sys
 import weakref
@@ -127,7 +128,8 @@ def _quieten(worker: distributed.Worker) -> Callable[[], None]:
 
 
 def _end(keeper: subprocess.Popen[str]) -> None:
-    keeper.kill()
+    if keeper.poll() is None:  # it leads a group, and its load may be stopped before it can end with its parent
+        os.killpg(keeper.pid, signal.SIGKILL)
     keeper.communicate()
 
 

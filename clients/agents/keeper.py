@@ -103,8 +103,11 @@ class Keeper:
 
     def _end_if_stopped(self) -> None:
         """Kill a load that is stopped: it would be waited for in vain, and its end says so."""
-        if self._load is not None and os.waitid(os.P_PID, self._load.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT):
-            self._load.kill()
+        if self._load is None:
+            return
+        with contextlib.suppress(ChildProcessError):  # it has ended, and the end of its output will say so
+            if os.waitid(os.P_PID, self._load.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT):
+                self._load.kill()
 
     def _start(self, arguments: list[str]) -> None:
         self._end_load()

@@ -106,6 +106,7 @@ def _check_scheduler(address: str) -> None:
     if (kind := found.get("type")) != "Scheduler":
         what = f"a Dask {str(kind).lower()}" if kind else "another program"
         raise WorkloadError(f"{address} is {what}, not a Dask scheduler: give the address that `dask scheduler` prints")
+    _check_dask("the scheduler", found)
 
 
 def _no_scheduler(address: str, why: BaseException) -> WorkloadError:

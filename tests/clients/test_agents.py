@@ -6,6 +6,7 @@ What needs Dask's processes is in test_agents_cluster.py, and how agents are los
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 
 from clients.agents.clocks import Relation, Trip, relation
 from clients.agents.group import AgentReport, doubts, merged, related
+from clients.agents.keeper import Keeper
 from clients.agents.line import AgentLostError, Line, Seat, await_all, failure
 from clients.agents.session import Carried
 from clients.clock import now_ns
@@ -132,6 +134,17 @@ def test_a_keeper_ends_with_who_started_it():
         assert process.wait(10) == 0
         with pytest.raises(AgentLostError, match="agent-lost: agent a hung up"):
             line.trip()
+
+
+def test_a_load_that_has_ended_is_not_taken_for_stopped():
+    line, stops = socket.socketpair()
+    with line, stops, subprocess.Popen(["true"], stdout=subprocess.DEVNULL) as load:
+        agent = Keeper(line, stops)
+        agent._load = load
+        os.waitid(os.P_PID, load.pid, os.WEXITED | os.WNOWAIT)  # as when SIGCHLD comes before the end of its output
+        agent._end_if_stopped()
+        assert agent._put_away() == 0
+        agent._said.close()
 
 
 def test_a_stranger_is_hung_up_on():

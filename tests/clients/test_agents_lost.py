@@ -107,7 +107,7 @@ class Striker:
         return start_ns
 
     def _when_it_is_started(self):
-        while not (loads := loads_of(self._process)):
+        while not (loads := [one for one in loads_of(self._process) if "--share" in one.cmdline()]):  # else a mere fork
             time.sleep(0.01)  # nothing tells of another process's children
         self.loads = loads
         self._strike()

@@ -130,7 +130,7 @@ def test_a_torn_record_is_told_and_its_trial_is_measured_again(begun):
     (first.store.path / "trials" / "0008.json").unlink()
     again = begun()
     (note,) = again.store.notes
-    assert "trials/0003.json is left out: it cannot be read" in note
+    assert "trials/0003.json is left out: it is not JSON" in note
     assert again.extent.trials == 4, "their blocks are measured whole"
     assert again.measure(Silent(), door_of()).statuses == {Status.MEASURED: 8}
     run = run_folder.load(first.store.path)

@@ -109,7 +109,7 @@ def test_only_the_listeners_on_the_port_are_told():
         assert sock_diag.listening_sockets(0) == []
 
 
-def test_what_a_process_itself_holds_is_its_own_without_a_look_at_others(monkeypatch):
+def test_what_a_process_holds_is_its_own_without_a_look_at_others(monkeypatch):
     monkeypatch.setattr(listening, "descendants", None)
     with stranger("127.0.0.1", 0) as listener:
         assert not listening.is_served_by_others(listener.getsockname()[1], os.getpid())
