@@ -93,13 +93,32 @@ def not_installed(error: ModuleNotFoundError) -> UsageError | None:
 
 
 def tell_fault(error: Exception) -> int:
-    """Say on stderr what ended us, and return the exit status: 70 with a traceback, or 2 if a library is missing."""
-    missing = not_installed(error) if isinstance(error, ModuleNotFoundError) else None
-    if missing is None:
+    """Say on stderr what ended us, and return the exit status: 70 with a traceback if it was a fault of ours.
+
+    A library that is missing is wrong use, and so is one that cannot be loaded. Too little memory is no fault either.
+    """
+    known: BenchError | None = None
+    if isinstance(error, ModuleNotFoundError):
+        known = not_installed(error)
+    elif isinstance(error, ImportError):
+        known = _not_loaded(error)
+    elif isinstance(error, MemoryError):
+        known = MeasurementError("there is not enough memory: raise its limit (`ulimit -v`, or that of the cgroup)")
+    if known is None:
         traceback.print_exception(error)
         return BROKEN
-    sys.stderr.write(f"echobench: {missing}\n")
-    return missing.exit_code
+    sys.stderr.write(f"echobench: {known}\n")
+    return known.exit_code
+
+
+def _not_loaded(error: ImportError) -> UsageError | None:
+    """Return the error for a library that is there and cannot be loaded. None if a module of ours asks for too much."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = tuple(str(Path(__file__).parent.parent / room) for room in _OURS)
+    if not frames or frames[-1].filename.startswith(ours):
+        return None
+    why = str(error).partition("\n")[0]
+    return UsageError(f"a library cannot be loaded ({why}): give it more memory (`ulimit -v`), or install it anew")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -6,7 +6,7 @@ make the columns of `trials.parquet`, all tables and figures, the headline, `--g
 
 Nothing is measured or computed here. What processes use is measured in `experiment/trial/monitor.py`. A number that
 takes both sides is computed in `experiment/trial/results.py`. Columns without numbers are in `experiment/schema.py`.
-Only `bench.units` may be imported, because every command reads this file, even for `--help`.
+Nothing but `bench.column_units` may be imported, because every command reads this file, even for `--help`.
 """
 
 from __future__ import annotations
@@ -14,49 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from bench import units
+from bench.column_units import unit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
-    """A unit, which the end of a column's name stands for.
-
-    `name` is the unit in words. `write` writes a value for people. `tick` writes it at an axis, whose ticks are
-    multiples of `tick_base`. `seconds` is the number of seconds in one unit, or None if the unit is no time.
-    """
-
-    name: str
-    write: Callable[[float], str]
-    tick: Callable[[float], str]
-    tick_base: float = 1.0
-    seconds: float | None = None
-
-
-def _time(name: str, seconds: float) -> Unit:
-    def write(value: float) -> str:
-        return units.duration(value * seconds * 1e9)
-
-    return Unit(name=name, write=write, tick=write, seconds=seconds)
-
-
-_UNITS = {
-    "_us_per_reply": _time("µs per reply", 1e-6),
-    "_per_reply": Unit(name="per reply", write=units.number, tick=units.number),
-    "_per_s": Unit(name="per second", write=units.rate, tick=units.compact),
-    "_bytes": Unit(name="bytes", write=units.size, tick=units.size, tick_base=2**20),
-    "_ns": _time("ns", 1e-9),
-    "_s": _time("s", 1.0),
-    "_share": Unit(name="share of 1", write=units.share, tick=units.share),
-}
-_COUNT = Unit(name="count", write=units.count, tick=units.compact)
-
-
-def unit_of(column: str) -> Unit:
-    """Return the unit that a column's name ends in; a count if it ends in none."""
-    return next((unit for end, unit in _UNITS.items() if column.endswith(end)), _COUNT)
+    from bench.column_units import Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.errors import unwritable
 from bench.interrupts import put_off
 from bench.text import TEMPORARY
 
@@ -27,11 +28,15 @@ _OWNER = "owner"
 def scratch() -> Iterator[Path]:
     """Yield a fresh folder, and remove it at the end. First remove those that commands left which were killed.
 
-    Raises OSError if no folder can be made.
+    Raises UsageError if no folder can be made, MeasurementError if there is no room for one.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
-        cleared(left)
-    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+    try:
+        for left in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
+            cleared(left)
+        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+    except OSError as error:
+        where = "a temporary folder (all of /tmp, /var/tmp and the like were tried)"
+        raise unwritable(where, error, "name one that can be written to in TMPDIR") from error
     try:
         with _owned(folder):
             yield folder

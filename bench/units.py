@@ -7,10 +7,17 @@ There is one notation for an estimate, `point [low, high]`, and `estimate` is it
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+_NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:%|[nµm]?s|[KMG]i?B|B|minutes|pairs|trials|to)(?:\W|$))")
+
+_BEGINNING = re.compile(r"\s*(?:\S+\s{2,})?")
+"""What the folded rest of a line stands under: its indent, and the word of its cell."""
 
 NOT_KNOWN = "-"
 """How a table writes a number that is not known."""
@@ -154,3 +161,28 @@ def _three_digits(number: float) -> str:
     """Round to three significant digits, keep all digits before the point, group thousands, drop trailing zeros."""
     rounded = float(f"{number:.3g}")
     return f"{rounded:,.10f}".rstrip("0").rstrip(".")
+
+
+def folded(text: str, width: int | None) -> str:
+    """Fold the lines of a text between words, each under its own beginning. A number stays with its unit."""
+    if width is None:
+        return text
+    return "\n".join(line if len(line) <= width else _fold(line, width) for line in text.split("\n"))
+
+
+def _fold(line: str, width: int) -> str:
+    beginning = _BEGINNING.match(line)
+    assert beginning is not None
+    parts = textwrap.wrap(
+        unbroken(line),
+        width,
+        subsequent_indent=" " * beginning.end(),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(parts).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def unbroken(text: str) -> str:
+    """Return a text whose numbers no line break parts from their units."""
+    return _NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}", text)

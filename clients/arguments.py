@@ -19,7 +19,7 @@ from clients.load import Shard
 from clients.target import Target, TargetError, parse_target
 from clients.thresholds import EXAMPLE
 from clients.transport import require_tls
-from clients.workload import Workload, WorkloadError, parse_workload
+from clients.workload import RATE_MAX_PER_S, Workload, WorkloadError, parse_workload
 
 _DEFAULTS = texts_of(Workload(connections=64, warmup_s=1.0))
 """What this command line means if it does not say."""
@@ -27,7 +27,6 @@ _SHOWN = {**_DEFAULTS, "arrivals": "constant"}
 TAG = "load"
 _SPARE_DESCRIPTORS = 32
 _WORKERS_PER_CPU = 8
-_RATE_MAX_PER_S = 1_000_000
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _EXAMPLES = """\
 examples:
@@ -180,12 +179,12 @@ def preflight(options: argparse.Namespace, workload: Workload, target: Target, d
     if per_worker + _SPARE_DESCRIPTORS > descriptors:
         raise WorkloadError(
             f"{per_worker} connections in a process need {per_worker + _SPARE_DESCRIPTORS} descriptors, and the limit "
-            f"is {descriptors}: raise it (ulimit -Hn), or use more --workers"
+            f"is {descriptors}: raise it (ulimit -Hn), use more --workers, or lower --connections"
         )
-    if (workload.rate_per_s or 0) > workers * _RATE_MAX_PER_S:
+    if (workload.rate_per_s or 0) > workers * RATE_MAX_PER_S:
         raise WorkloadError(
-            f"a rate of {workload.rate_per_s:,.0f}/s is more than {workers} process(es) can keep a schedule of "
-            f"({_RATE_MAX_PER_S:,}/s each): lower it, or use more --workers"
+            f"--rate is {workload.rate_per_s:g}, which is more than {workers} process(es) can keep a schedule of "
+            f"({RATE_MAX_PER_S:,}/s each): lower it, or use more --workers"
         )
     needed, there_are = workload.connections * workload.pipeline * workload.message_bytes, _memory_bytes()
     if needed > there_are // 2:
@@ -201,7 +200,7 @@ def preflight(options: argparse.Namespace, workload: Workload, target: Target, d
         if connections > last - first + 1:
             raise WorkloadError(
                 f"{connections} connections to one address need as many local ports, and there are "
-                f"{last - first + 1} ({_PORT_RANGE}): widen the range or use fewer connections"
+                f"{last - first + 1} ({_PORT_RANGE}): widen the range or lower --connections"
             )
     if options.workers > (most := _WORKERS_PER_CPU * _cpus()):
         raise WorkloadError(

@@ -97,6 +97,27 @@ def counted(values_ns: Integers) -> Counted:
     return Counted(counts, int(np.add.reduce(values_ns)), least, most)
 
 
+def decoded(payload: str) -> tuple[Integers, Integers]:
+    """Return the `values_and_counts` of the histogram that `encode` wrote, for those who want nothing else of it.
+
+    Raise ValueError if it is none, or one with other buckets.
+    """
+    counts = _decoded(payload)
+    filled = np.flatnonzero(counts != 0)
+    return _VALUES_NS[filled], counts[filled]
+
+
+def _decoded(payload: str) -> Integers:
+    try:
+        found = HdrHistogram.decode(payload)
+    except (zlib.error, HdrCookieException, HdrLengthException) as error:
+        raise ValueError(repr(error)) from error
+    made_with = (found.lowest_trackable_value, found.highest_trackable_value, found.significant_figures)
+    if made_with != (1, HIGHEST_NS, DIGITS):
+        raise ValueError(f"lowest value, highest value and digits are {made_with}")
+    return np.frombuffer(found.counts, dtype=np.int64)
+
+
 class Histogram:
     """Counts per bucket; `total_ns`, `min_ns` and `max_ns` are exact.
 
@@ -208,16 +229,9 @@ class Histogram:
 
         Raise ValueError if it is none, or one with other buckets.
         """
-        try:
-            decoded = HdrHistogram.decode(payload)
-        except (zlib.error, HdrCookieException, HdrLengthException) as error:
-            raise ValueError(repr(error)) from error
-        made_with = (decoded.lowest_trackable_value, decoded.highest_trackable_value, decoded.significant_figures)
-        if made_with != (1, HIGHEST_NS, DIGITS):
-            raise ValueError(f"lowest value, highest value and digits are {made_with}")
         histogram = cls()
-        histogram.counts[:] = np.frombuffer(decoded.counts, dtype=np.uint64)
-        filled = np.flatnonzero(histogram.counts)
+        histogram.counts[:] = _decoded(payload)
+        filled = np.flatnonzero(histogram.counts != 0)
         if filled.size:
             histogram._used = int(filled[-1]) + 1
             histogram.min_ns, histogram.max_ns = int(_VALUES_NS[filled[0]]), int(_VALUES_NS[filled[-1]])
@@ -226,7 +240,7 @@ class Histogram:
 
     def values_and_counts(self) -> tuple[Integers, Integers]:
         """Return the highest value of each filled bucket, in ns and ascending, and its count; shapes (n,) and (n,)."""
-        filled = np.flatnonzero(self.counts[: self._used])
+        filled = np.flatnonzero(self.counts[: self._used] != 0)
         return _VALUES_NS[filled], self.counts[filled]
 
     def compact(self) -> Compact:

@@ -19,7 +19,7 @@ from clients.grammar import (
     write_duration_s,
 )
 from clients.shapes import Constant, Shape, parse_shape
-from clients.workload import PIPELINE_MAX, Arrivals, FieldError, Workload
+from clients.workload import PIPELINE_MAX, REQUESTS_MAX, Arrivals, FieldError, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -163,7 +163,12 @@ _ROWS = (
         about="requests in flight per connection",
         accepted=f"a whole number from 1 to {PIPELINE_MAX}",
     ),
-    _whole("requests_per_connection", metavar="N", about="replace a connection after so many requests"),
+    _whole(
+        "requests_per_connection",
+        metavar="N",
+        about="replace a connection after so many requests",
+        accepted=f"a whole number from 1 to {REQUESTS_MAX}",
+    ),
     _time("think_s", about="closed loop: pause between a reply and the next request"),
     _time("warmup_s", about="load before the window, which is not counted"),
     _time("duration_s", letter="-d", about="length of the window that is measured"),

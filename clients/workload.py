@@ -22,6 +22,15 @@ Arrivals = Literal["closed", "constant", "poisson"]
 
 MESSAGE_MAX_BYTES = 2**30
 PIPELINE_MAX = 10_000
+TIME_MAX_S = 31 * 86_400
+"""Of each time of a workload, in seconds."""
+
+REQUESTS_MAX = 10**9
+"""Of a connection that is replaced. One that should last has no such number."""
+
+RATE_MAX_PER_S = 1_000_000
+"""The highest rate, in requests per second, of which one process can keep a schedule."""
+
 PLAIN = "a closed loop or a constant rate of messages of one size, one in flight per connection, on lasting connections"
 """What `Workload.is_plain` says of a load, in words."""
 _PROFILES = ("connections_profile", "rate_profile")
@@ -52,12 +61,19 @@ def _whole(least: int, most: int | None = None) -> tuple[Callable[[Any], bool], 
     return holds, f"a whole number, {least} or more" if most is None else f"a whole number from {least} to {most}"
 
 
-def _number(*, above_0: bool, unit: str = "") -> tuple[Callable[[Any], bool], str]:
+def _number(*, above_0: bool) -> tuple[Callable[[Any], bool], str]:
     def holds(value: Any) -> bool:
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         return is_number and (value > 0 or (value == 0 and not above_0))
 
-    return holds, f"a number{unit} above 0" if above_0 else f"a number{unit}, 0 or more"
+    return holds, "a number above 0" if above_0 else "a number, 0 or more"
+
+
+def _seconds(*, above_0: bool) -> tuple[Callable[[Any], bool], str]:
+    holds, _ = _number(above_0=above_0)
+    least = "above 0" if above_0 else "from 0"
+    accepted = f"a number of seconds {least}, and {TIME_MAX_S} (31 days) at most"
+    return lambda value: holds(value) and value <= TIME_MAX_S, accepted
 
 
 def _changes(value: object) -> bool:
@@ -73,11 +89,11 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "rate_profile": (_changes, "a shape that changes, and absent where the level is constant"),
     "arrivals": (lambda value: value in ("closed", "constant", "poisson"), '"constant" or "poisson"'),
     "pipeline": _whole(1, PIPELINE_MAX),
-    "requests_per_connection": _whole(1),
-    "think_s": _number(above_0=False, unit=" of seconds"),
-    "warmup_s": _number(above_0=False, unit=" of seconds"),
-    "duration_s": _number(above_0=True, unit=" of seconds"),
-    "timeout_s": _number(above_0=True, unit=" of seconds"),
+    "requests_per_connection": _whole(1, REQUESTS_MAX),
+    "think_s": _seconds(above_0=False),
+    "warmup_s": _seconds(above_0=False),
+    "duration_s": _seconds(above_0=True),
+    "timeout_s": _seconds(above_0=True),
     "seed": _whole(0),
 }
 """What each field can be by itself, as a test and in words."""

@@ -18,9 +18,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the packages of the checkout, as `python -m bench` sees them
@@ -29,13 +33,14 @@ from bench import metrics, units  # noqa: E402 - after the path is set
 from bench.analysis.estimates.ranking import rank  # noqa: E402
 from bench.analysis.runs.run_folder import load  # noqa: E402
 from bench.experiment.host.machine import cores, facts, interpreter_facts  # noqa: E402
-from bench.stats import Estimate, geometric_mean_interval, mean_interval  # noqa: E402
+from bench.stats import Estimate, clopper_pearson, geometric_mean_interval, mean_interval  # noqa: E402
 
 TUTORIAL = ROOT / "docs" / "tutorial"
 FIGURES = TUTORIAL / "figures"
 MICRO = ROOT / "build" / "micro"
 RUNS = ROOT / "build" / "tutorial"
 TIMEOUT_S = 120
+LAUNCHES = 6  # of a check, whose servers are launched anew for each case
 BLOCK = re.compile(
     r"^(?:<!-- (?P<note>[^\n]*) -->\n)?```(?P<language>[\w{}-]+)[^\n]*\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL
 )
@@ -91,7 +96,7 @@ def measure(block: Block, number: str) -> tuple[str, list[dict[str, Any]]]:
     if block.figure == "micro":
         return of_micro(run(command, block.status), number)
     if block.figure == "check":
-        return of_check(json.loads(run(f"{command} --json", block.status)))
+        return of_check([json.loads(run(f"{command} --json", block.status)) for _ in range(LAUNCHES)])
     run(command, block.status)
     return of_run(newest(), block.figure or "")
 
@@ -114,16 +119,23 @@ def of_micro(printed: str, number: str) -> tuple[str, list[dict[str, Any]]]:
     return "\n\n".join([*pages, f"```text\n{printed.rstrip()}\n```"]), [{"printed": printed.splitlines()}]
 
 
-def of_check(checked: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
-    """Return which cases each server failed, with the first and last line of the reason."""
+def of_check(launches: Sequence[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
+    """Return which cases each server failed, in how many launches, and the first and last line of the first reason."""
+    found: dict[tuple[str, str], list[list[str]]] = {}
+    for server in [server for checked in launches for server in checked["servers"]]:
+        for result in server["results"]:
+            if result["outcome"] == "failed" and (lines := result["detail"].splitlines()):
+                found.setdefault((server["name"], result["case"]), []).append([lines[0], lines[-1].lstrip(" |")])
     rows = [
-        {"server": server["name"], "case": result["case"], "reason": [lines[0], lines[-1].lstrip(" |")]}
-        for server in checked["servers"]
-        for result in server["results"]
-        if result["outcome"] == "failed" and (lines := result["detail"].splitlines())
+        {"server": server, "case": case, "reason": reasons[0], "failed": len(reasons), "launches": len(launches)}
+        | {"share": as_json(clopper_pearson(len(reasons), len(launches)))}
+        for (server, case), reasons in found.items()
     ]
-    table = ["| server | fails | because |", "| --- | --- | --- |"]
-    return "\n".join(table + [f"| {row['server']} | `{row['case']}` | {row['reason'][-1]} |" for row in rows]), rows
+    table = ["| server | fails | in launches | because |", "| --- | --- | ---: | --- |"]
+    for row in rows:
+        often = f"{row['failed']} of {row['launches']} {units.bounds(Estimate(**row['share']), units.share)}"
+        table.append(f"| {row['server']} | `{row['case']}` | {often} | {row['reason'][-1]} |")
+    return "\n".join(table), rows
 
 
 def of_run(folder: Path, column: str) -> tuple[str, list[dict[str, Any]]]:
@@ -141,7 +153,7 @@ def of_run(folder: Path, column: str) -> tuple[str, list[dict[str, Any]]]:
     rows = []
     for (workload, server), here in trials.groupby(["workload", "server"], sort=False, observed=True):
         values = here[column].dropna().astype(float).to_list()
-        mean = geometric_mean_interval(values) if min(values) > 0 else mean_interval(values)
+        mean = geometric_mean_interval(values) if min(values) > 0 else not_below_0(mean_interval(values))
         row = {"workload": workload, "server": server, column: as_json(mean), "trials": len(values)}
         rows.append(row | {"ratio": ratios.get((workload, server)), "baseline": baseline})
     heads = ["workload", "server", metric.axis or metric.meaning, *([f"ratio to {baseline}"] if ratios else [])]
@@ -151,6 +163,11 @@ def of_run(folder: Path, column: str) -> tuple[str, list[dict[str, Any]]]:
         ratio = units.estimate(Estimate(**row["ratio"]), units.ratio) if row["ratio"] else "-"
         table.append([row["workload"], row["server"], mean, ratio][: len(heads)])
     return "\n".join(f"| {' | '.join(line)} |" for line in table), rows
+
+
+def not_below_0(found: Estimate) -> Estimate:
+    """Return the estimate of a metric that cannot be below 0, without the part of its interval that lies there."""
+    return replace(found, low=max(0.0, found.low))
 
 
 def ratios_of(folder: Path, baseline: str, column: str) -> dict[tuple[str, str], dict[str, float]]:

@@ -32,6 +32,8 @@ def main() -> int:
         server = load(options.server)
         new_listener = _new_listener(server, options)
         serve = server.prepare()
+        if options.cpus is not None:
+            _stay_on(options.cpus)  # now: its imports may use whatever is free, and its threads are not there yet
         _raise_descriptor_limit()
         listener = bind(options.host or _HOST, options.port or 0, new_listener)
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing to save: Ctrl-C ends a server at once, as SIGTERM does
@@ -64,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("server", nargs="?", metavar="NAME|FILE.py", help="nothing: list them")
     parser.add_argument("--host", help=f"an address, a name, or unix:PATH (default {_HOST})")
     parser.add_argument("--port", type=port, help="0, the default, is any free one")
+    parser.add_argument("--cpus", type=cpus, metavar="LIST", help="stay on these, such as 0,2, once loaded (Linux)")
     parser.add_argument("--json", action="store_true", help="list for programs; with NAME or FILE.py, that one only")
     slower = parser.add_argument_group("to test a benchmark with a server that is slower by a known amount")
     slower.add_argument("--burn-us", type=amount, metavar="N", help="burn N us of CPU for every read")
@@ -77,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(options: argparse.Namespace) -> None:
     """Raise ServerError for what was given and would have no effect."""
-    of_running = ("host", "port", "burn_us", "delay_us", "delay_every")
+    of_running = ("host", "port", "cpus", "burn_us", "delay_us", "delay_every")
     given = [f"--{name.replace('_', '-')}" for name in of_running if getattr(options, name) is not None]
     if options.server is None and given:
         raise ServerError(f"{given[0]} is for running a server: which one? Without options, I list them")
@@ -92,6 +95,14 @@ def port(text: str) -> int:
     if not 0 <= (number := int(text)) <= PORT_MAX:
         raise argparse.ArgumentTypeError(f"{text} is not a port: use 0 to {PORT_MAX}")
     return number
+
+
+def cpus(text: str) -> set[int]:
+    """Parse numbers of CPUs."""
+    parts = text.split(",")
+    if not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of CPUs: write their numbers, such as 0,2")
+    return {int(part) for part in parts}
 
 
 def amount(text: str) -> float:
@@ -135,6 +146,24 @@ def _new_listener(server: Server, options: argparse.Namespace) -> Callable[[int]
     from servers._injection import Injection  # noqa: PLC0415 - as above
 
     return Injection(options.burn_us or 0.0, options.delay_us or 0.0, options.delay_every or 1).new_listener(server)
+
+
+def _stay_on(cpus: set[int]) -> None:
+    """Bind this process, and so all that it will start. Raise ServerError if it cannot have each of these CPUs."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise ServerError("--cpus needs Linux, and a Python that can bind itself: leave it out")
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, cpus)
+        missing = cpus - os.sched_getaffinity(0)  # the kernel leaves out what is not to be had
+    except (OSError, OverflowError):  # nothing was left
+        missing = cpus
+    if missing:
+        raise ServerError(f"--cpus: this process may not use CPU {_listed(missing)}; choose among {_listed(allowed)}")
+
+
+def _listed(cpus: set[int]) -> str:
+    return ",".join(map(str, sorted(cpus)))
 
 
 def _raise_descriptor_limit() -> None:

@@ -1,8 +1,8 @@
 """From a name or a file to a server that is ready to be started, and nothing else.
 
-Servers of a block are launched together on one core, and the measurement waits for what is imported here. So the
-catalog, which can say why a server cannot run, is imported only when there is something to say: no file or several
-claim the name, the module cannot be imported, or it states what may not hold on this machine.
+Servers of a block are launched together, and the measurement waits for what is imported here. So the catalog, which can
+say why a server cannot run, is imported only when there is something to say: no file or several claim the name, the
+module cannot be imported, or it states what may not hold on this machine.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ CLIENTS_VALUES = {
 BENCH_ORDER = (
     {"bench.errors", "bench.units", "bench.text", "bench.junit", "bench.files", "bench.plain"},
     {"bench.interrupts", "bench.scratch"},
-    {"bench.metrics", "bench.limits", "bench.steadiness", "bench.slices"},
+    {"bench.column_units", "bench.metrics", "bench.limits", "bench.steadiness", "bench.slices"},
     {"bench.stats"},
     {"bench.experiment"},
     {"bench.verdict"},

@@ -16,13 +16,12 @@ from bench import units
 from bench.cli.files import refuse_unwritable, write_file
 from bench.cli.options import json_option
 from bench.cli.sparkline import sparkline
-from bench.cli.terminal import put_out, standard_output
+from bench.cli.terminal import WIDE, columns, emphasised, put_out
 from bench.errors import BenchError, ExitCode, NoBaselineError, UsageError
+from bench.units import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from rich.console import Console
 
     from bench.analysis.comparing.many_runs import CellHistory, Point
     from bench.analysis.runs.run_folder import Run
@@ -84,18 +83,15 @@ def _print(cells: Sequence[CellHistory], code: ExitCode, last: int) -> None:
     """Print the conclusion, the cells, and once for all of them why runs are not joined."""
     from bench.analysis.comparing.many_runs import breaks  # noqa: PLC0415 - as above
 
-    console = standard_output()
-    _conclude(cells, code, console)
+    width = columns()
+    lines = _cautions(cells)
     for cell in cells:
-        console.print()
-        for line in lines_of(cell, last, console.width):
-            console.print(line, markup=False, soft_wrap=not console.is_terminal)
+        lines += ["", *lines_of(cell, last, width or WIDE)]
     apart = breaks(cells)
-    if apart:
-        console.print()
-    for run, fields in apart:
-        line = f"{run} is not joined with earlier runs: {fields}"
-        console.print(line, markup=False, soft_wrap=not console.is_terminal)
+    lines += ["" for _ in apart[:1]]
+    lines += [f"{run} is not joined with earlier runs: {fields}" for run, fields in apart]
+    said = [emphasised(folded(_conclusion(code), width)), *(folded(line, width) for line in lines)]
+    put_out("".join(f"{line}\n" for line in said))
 
 
 def _command(context: click.Context) -> str:
@@ -109,7 +105,8 @@ def _command(context: click.Context) -> str:
 def _runs(folder: Path) -> tuple[list[Run], list[str]]:
     """Return the runs in a folder, and why others are left out: unread, or still being written. stderr says it too."""
     from bench.analysis.runs import run_folder  # noqa: PLC0415 - as above
-    from bench.experiment.store import INFO_FILE, State  # noqa: PLC0415 - as above
+    from bench.experiment.records import INFO_FILE  # noqa: PLC0415 - as above
+    from bench.experiment.store import State  # noqa: PLC0415 - as above
 
     found, left_out = [], []
     for path in sorted(path.parent for path in folder.glob(f"*/{INFO_FILE}")):
@@ -163,14 +160,16 @@ def _where(point: Point) -> str:
     return "  ".join(filter(None, (point.day, point.short_commit or point.run)))  # without a date it is named once
 
 
-def _conclude(cells: Sequence[CellHistory], code: ExitCode, console: Console) -> None:
+def _conclusion(code: ExitCode) -> str:
     words = {
         ExitCode.REGRESSED: "The newest level of a ratio is worse: `echobench regress --base REV` tells of a commit.",
         ExitCode.INCONCLUSIVE: "It cannot be told of every cell, or a number without a ratio looks worse.",
         ExitCode.NO_BASELINE: "A cell has no earlier run that it can be joined with.",
         ExitCode.FINE: "No newest level is worse.",
     }
-    wraps = not console.is_terminal
-    console.print(f"{words[code]} Exit status {int(code)}.", style="bold", soft_wrap=wraps)
-    if not all(cell.against for cell in cells):
-        console.print("A number without a ratio also follows the machine of the day.", soft_wrap=wraps)
+    return f"{words[code]} Exit status {int(code)}."
+
+
+def _cautions(cells: Sequence[CellHistory]) -> list[str]:
+    is_bare = not all(cell.against for cell in cells)
+    return ["A number without a ratio also follows the machine of the day."] if is_bare else []

@@ -38,11 +38,12 @@ class Shown:
 
 def measured(ready: Campaign, console: Console, door: Door, shown: Shown) -> ExitCode:
     """Measure, and then make tables, plots and report of what there is, also after an interruption."""
-    said = f"{amount(ready.plan, ready.done)}, seed {ready.plan.seed}, in {ready.store.path}"
+    extent, baseline = ready.extent, ready.plan.baseline
+    said = f"{amount(extent)}, seed {ready.plan.seed}, in {ready.store.path}"
     shown.progress.print(said, soft_wrap=True)
     for note in ready.store.notes:
         shown.progress.print(note, style="yellow", markup=False, soft_wrap=True)
-    with watching_run(shown.progress, ready) as watcher:
+    with watching_run(shown.progress, extent, baseline, ready.earlier) as watcher:
         tally = ready.measure(watcher, door)
     if not ready.store.kept:
         console.print("Interrupted before the first trial ended: there is nothing to report.")

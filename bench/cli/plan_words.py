@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from bench import units
+from bench.experiment.planning.extent import Extent
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from bench.experiment.planning.threshold_table import ThresholdTable
 
 MINUTE_S = 60.0
-OVERHEAD_S = 0.5
-"""About how much longer a trial takes than its load. Only the estimate of the whole time uses it."""
 
 
 def describe(plan: Plan, thresholds: Collection[ThresholdTable], console: Console) -> None:
@@ -33,25 +32,20 @@ def describe(plan: Plan, thresholds: Collection[ThresholdTable], console: Consol
         said += ["in blocks" if cell in beside else "solo"]
         table.add_row(named.name, server.name, gaps.get(cell, ", ".join(said)))
     console.print(table)
-    console.print(f"{amount(plan)}, seed {plan.seed}.")
+    console.print(f"{amount(Extent.of(plan))}, seed {plan.seed}.")
     for threshold in thresholds:
         console.print(f"It fails if {threshold.words}.", soft_wrap=True)
 
 
-def amount(plan: Plan, done: Collection[int] = ()) -> str:
+def amount(extent: Extent) -> str:
     """Say how much there is to measure, and roughly how long that takes."""
-    ends = [] if plan.until is None else [f"until every ratio is known to within {units.share(plan.until)}"]
-    if plan.minutes is not None:
-        ends.append(f"for {plan.minutes:g} min")
-    if not plan.is_endless:
-        ends.append(_trials(plan, done))
+    ends = [] if extent.until is None else [f"until every ratio is known to within {units.share(extent.until)}"]
+    if extent.limit_s is not None:
+        ends.append(f"for {extent.limit_s / MINUTE_S:g} min")
+    if extent.trials is not None:
+        ends.append(f"{units.plural(extent.trials, 'trial')}, {_time(extent.expected_s or 0.0)}")
     return ", or ".join(reversed(ends))
 
 
-def _trials(plan: Plan, done: Collection[int]) -> str:
-    blocks = [block for block in plan.blocks() if any(trial.number not in done for trial in block.trials)]
-    seconds = sum(
-        OVERHEAD_S + trial.workload.warmup_s + trial.workload.duration_s for block in blocks for trial in block.trials
-    )
-    time = f"about {units.duration(1e9 * seconds)}" if seconds < MINUTE_S else f"about {seconds / MINUTE_S:.0f} min"
-    return f"{units.plural(sum(len(block.trials) for block in blocks), 'trial')}, {time}"
+def _time(seconds: float) -> str:
+    return f"about {units.duration(1e9 * seconds)}" if seconds < MINUTE_S else f"about {seconds / MINUTE_S:.0f} min"

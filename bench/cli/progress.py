@@ -35,6 +35,9 @@ REFRESHES_PER_S = 2
 """Few, because drawing takes CPU time from the trial that is being measured."""
 
 
+BAR_COLUMNS = 80
+"""Narrower terminals are shown no bar, but numbers alone, none of which is cut."""
+
 SPEED_PERIOD_S = 600.0
 """The time left is estimated from the trials of this many last seconds."""
 
@@ -99,14 +102,19 @@ class Bar:
         if result.trial.round:
             self._progress.advance(self._task)
         if result.status not in {Status.MEASURED, Status.SKIPPED}:
-            self._progress.console.print(line_of(result), style="red", markup=False)
+            self._print(line_of(result), style="red")
 
     def told(self, news: News) -> None:
         """Print the news, and learn how many trials there will be."""
         if news.trials is not None:
             self._progress.update(self._task, total=news.trials)
         for line in news.lines:
-            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._print(line)
+
+    def _print(self, line: str, style: str = "") -> None:
+        console = self._progress.console
+        said = units.folded(line, console.width)
+        console.print(said, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -118,14 +126,11 @@ def watching(console: Console, trials: int | None = None, *, only_failures: bool
     if not can_draw(console):
         yield Lines(console, trials, only_failures=only_failures)
         return
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
+    left = (TextColumn("left:"), TimeRemainingColumn())
+    about = TextColumn("{task.description}", markup=False)
+    counted = MofNCompleteColumn()
+    is_narrow = console.width < BAR_COLUMNS
+    columns = (counted, *left) if is_narrow else (BarColumn(), counted, TimeElapsedColumn(), *left, about)
     progress = Progress(
         *columns,
         console=console,

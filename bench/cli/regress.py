@@ -27,6 +27,7 @@ from bench.cli.progress import watching
 from bench.cli.terminal import columns, emphasised, put_out
 from bench.errors import BenchError, UsageError
 from bench.metrics import GATES
+from bench.units import folded
 from bench.verdict.rules import TOLERANCE
 from bench.verdict.words import Word
 
@@ -172,7 +173,7 @@ def _markdown(word: Word, error: BenchError) -> str:
 
 def _printed(shown: Presentation, *, verbose: bool) -> str:
     """Return the text for the terminal that is there, its first sentence bold and in the colour of its word."""
-    from bench.regress.regression import folded, text  # noqa: PLC0415 - as above
+    from bench.regress.regression import text  # noqa: PLC0415 - as above
 
     width = columns()
     whole, first = text(shown, verbose=verbose, width=width), folded(shown.headline, width)

@@ -44,7 +44,7 @@ def report(*, runs: tuple[Path, ...], out: Path | None, baseline: str | None) ->
 def _several(paths: tuple[Path, ...], out: Path | None, baseline: str | None) -> Path:
     from bench.analysis.comparing.side_by_side import side_by_side  # noqa: PLC0415 - pandas only once it is needed
     from bench.analysis.report import page, several  # noqa: PLC0415 - as above
-    from bench.experiment.store import INFO_FILE  # noqa: PLC0415 - as above
+    from bench.experiment.records import INFO_FILE  # noqa: PLC0415 - as above
 
     if out is not None and (out.is_dir() or out.name == page.REPORT_FILE or (out.parent / INFO_FILE).exists()):
         raise UsageError(f"{out} is a folder, a report or in the folder of a run: name another file with --out FILE")

@@ -24,6 +24,7 @@ from bench.experiment.planning.selection import resolve
 from bench.experiment.search import Bracket, Found, Objective
 from bench.experiment.search import search as experiment
 from clients.grammar import GrammarError, parse_duration_s, write_number
+from clients.workload import RATE_MAX_PER_S
 
 if TYPE_CHECKING:
     from bench.experiment.model import Server
@@ -80,8 +81,8 @@ def search(
     when the server crashed. It is 4 if no rate kept the objective, or none could be judged.
     """
     objective = parse_objective(slo)
-    if not 0 < first_rate < math.inf or not 0 < precision < 1:
-        raise UsageError("--first-rate must be a number above 0, and --precision between 0 and 1")
+    if not 0 < first_rate <= RATE_MAX_PER_S or not 0 < precision < 1:
+        raise UsageError(f"--first-rate must be above 0 and {RATE_MAX_PER_S} at most, and --precision between 0 and 1")
     texts = texts_given(given)
     least = least_rate(objective, texts["duration_s"], first_rate)
     tested, workload = _looked_over(server, {**texts, "rate_per_s": write_number(first_rate)}, seed, anyway=anyway)

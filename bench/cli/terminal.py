@@ -52,8 +52,8 @@ def can_draw(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal and not console.no_color
 
 
-def emphasised(text: str, colour: str, console: Console | None = None) -> str:
-    """Return a text in bold and in a colour, as far as the terminal has them and `NO_COLOR` is not set."""
+def emphasised(text: str, colour: str | None = None, console: Console | None = None) -> str:
+    """Return a text in bold, and in a colour if any, as far as the terminal has them and `NO_COLOR` is not set."""
     console = standard_output() if console is None else console
     if console.color_system is None:
         return text

@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.experiment.drive import drive
-from bench.experiment.host import machine
 from bench.experiment.inspection import looked_over
+from bench.experiment.planning.extent import Extent
 from bench.experiment.planning.plan_file import plan_of
 from bench.experiment.planning.selection import resolve
 from bench.experiment.precision import Measured
 from bench.experiment.rounds import rounds
 from bench.experiment.store import Store
-from bench.experiment.trial import lifeline
-from bench.experiment.trial.agents import Agents
+from bench.experiment.trial.agents import reached
 from bench.experiment.trial.live import live_bench
-from bench.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,14 +34,16 @@ if TYPE_CHECKING:
     from bench.experiment.planning.plan import Plan
     from bench.experiment.planning.plan_file import PlanFile
     from bench.experiment.rounds import Tally
+    from bench.experiment.trial.agents import Agents
 
 
 @dataclass(slots=True)
 class Campaign:
     """A run that is ready to be measured, or to be continued.
 
-    `began_s` is when it began to be made ready, and `done` are the numbers of the trials that were kept before. The
-    `agents` of its plan, if there are any, have been reached; what they need is let go at the end of `held`.
+    `began_s` is when it began to be made ready, and `done` are the numbers of the trials that were kept before. What
+    their blocks say of the ratios is in `earlier`. The `agents` of its plan, if there are any, have been reached; what
+    they need is let go at the end of `held`.
     """
 
     plan: Plan
@@ -53,21 +53,18 @@ class Campaign:
     done: frozenset[int] = frozenset()
     agents: Agents | None = None
     held: ExitStack = field(default_factory=ExitStack)
+    earlier: Sequence[Sequence[Measured]] = ()
 
     @property
-    def left(self) -> int | None:
-        """How many trials are to be measured; None if their number does not end the run."""
-        return None if self.plan.is_endless else sum(trial.number not in self.done for trial in self.plan.trials())
+    def extent(self) -> Extent:
+        """How much is to be measured yet."""
+        return Extent.of(self.plan, self.done)
 
     def measure(self, watcher: Watcher, door: Door = live_bench) -> Tally:
         """Measure what is not measured yet, keep each trial as it ends, and record how the run ended.
 
         The statuses that are returned are those of the whole run, whichever call measured a trial.
         """
-        for gap in self.plan.gaps():
-            if gap.trial.number not in self.done:
-                self.store.save(gap)
-                watcher.ended(gap)
         with (
             self.held,
             door(
@@ -78,23 +75,12 @@ class Campaign:
                 agents=self.agents,
             ) as bench,
         ):
-            limit_s = None if self.plan.minutes is None else 60 * self.plan.minutes
-            experiment = rounds(self.plan, self.done, () if self.plan.until is None else self.earlier())
+            experiment, limit_s = rounds(self.plan, self.done, self.earlier), self.extent.limit_s
             tally = drive(experiment, bench, keep=self.store.save, watcher=watcher, limit_s=limit_s, overrun=0.5)
         spent = {"wall_s": time.monotonic() - self.began_s, "windows_s": tally.window_s}
         so_far = {name: seconds + self.store.info.get(name, 0.0) for name, seconds in spent.items()}
         self.store.finish(complete=not (tally.was_interrupted or self.store.lost()), **so_far)
         return dataclasses.replace(tally, statuses=Counter(self.store.kept.values()))
-
-    def earlier(self) -> list[list[Measured]]:
-        """Return what the blocks that were measured before say of the ratios."""
-        blocks: dict[tuple[int, int], list[Measured]] = {}
-        for kept in self.store.records():
-            trial = kept["trial"]
-            if kept["slices"]:
-                one = Measured(trial["workload_name"], trial["server"]["name"], kept["slices"])
-                blocks.setdefault((trial["round"], trial["block"]), []).append(one)
-        return list(blocks.values())
 
 
 def begin(plan: Plan, out: Path, *, anyway: bool = False, command: Sequence[str] = ()) -> Campaign:
@@ -105,8 +91,8 @@ def begin(plan: Plan, out: Path, *, anyway: bool = False, command: Sequence[str]
     """
     began_s = time.monotonic()
     with ExitStack() as held:
-        agents = _agents_of(plan, held)
-        seen = looked_over(plan, out, anyway=anyway, agents=agents)
+        agents = held.enter_context(reached(plan.agents))
+        seen = looked_over(plan, out, anyway=anyway, agents=None if agents is None else agents.found)
         asked = {"command": list(command), "anyway": anyway}
         store = Store.create(out, plan.name, {**asked, **seen.plan.to_json(), **seen.surroundings})
         return Campaign(seen.plan, store, seen.ceilings, began_s, agents=agents, held=held.pop_all())
@@ -123,23 +109,27 @@ def resume(path: Path, more: Mapping[str, Any] | None = None) -> Campaign:
         lock = held.enter_context(ExitStack())
         lock.callback(store.close)
         file = plan_of(store.info["plan"], f"{path}/run.json") if more is None else _extended(store, more)
-        agents = _agents_of(plan := resolve(file), held)
-        seen = looked_over(plan, path.resolve().parent, anyway=store.info["anyway"], agents=agents)
+        plan = resolve(file)
+        agents = held.enter_context(reached(plan.agents))
+        found = None if agents is None else agents.found
+        seen = looked_over(plan, path.resolve().parent, anyway=store.info["anyway"], agents=found)
         store.info["plan"] = seen.plan.source
         _check_same(store, {**seen.plan.to_json(), **seen.surroundings})
         store.restart()
         lock.pop_all()  # which the end of the run lets go
-        return Campaign(seen.plan, store, seen.ceilings, began_s, store.done(), agents, held.pop_all())
+        earlier = _earlier(store)
+        return Campaign(seen.plan, store, seen.ceilings, began_s, store.done(), agents, held.pop_all(), earlier)
 
 
-def _agents_of(plan: Plan, held: ExitStack) -> Agents | None:
-    """Return the agents of a plan, none if it has none. They end, with what they put down, when `held` does."""
-    if plan.agents is None:
-        return None
-    folder = held.enter_context(scratch())
-    lifeline.leave_nothing(folder)
-    cpus = machine.cores(plan.processes).client
-    return held.enter_context(Agents(plan.agents, log=folder / "agents.log", scratch=folder, cpus=cpus))
+def _earlier(store: Store) -> list[list[Measured]]:
+    """Return what the blocks that were measured before say of the ratios."""
+    blocks: dict[tuple[int, int], list[Measured]] = {}
+    for kept in store.records():
+        trial = kept["trial"]
+        if kept["slices"]:
+            one = Measured(trial["workload_name"], trial["server"]["name"], kept["slices"])
+            blocks.setdefault((trial["round"], trial["block"]), []).append(one)
+    return list(blocks.values())
 
 
 def _extended(store: Store, more: Mapping[str, Any]) -> PlanFile:

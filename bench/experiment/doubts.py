@@ -90,7 +90,10 @@ class Doubt(StrEnum):
         "This server did not pass `echobench check`: its numbers do not stand for a correct echo.",
     )
     SERVER_KILLED = ("server-killed", "The server ignored its stop signal and was killed.")
-    MONITOR_GAPS = ("monitor-gaps", "Some resource samples could not be taken: their maxima may be low.")
+    MONITOR_GAPS = (
+        "monitor-gaps",
+        "Some resource samples could not be taken in time: maxima may be low, and CPU is unknown.",
+    )
     CLOCKS_APART = (
         "clocks-apart",
         "An agent's clock is known less well than a tenth of a slice of the timeline: read no moment more finely.",

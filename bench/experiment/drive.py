@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bench import interrupts
 from bench.errors import BenchError
-from bench.experiment.model import Block, BlockInterrupted, News, Status, Stop, StopReason, TrialResult
+from bench.experiment.model import Block, BlockInterrupted, Known, News, Status, Stop, StopReason, TrialResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,20 +73,20 @@ def drive(
         try:
             step = next(experiment)
             while True:
-                if isinstance(step, Block):
-                    reason = _why_stop(step, limit, interrupted=bool(held.heard))
-                    answer = None if reason else _measured(step, measure, watcher, held)
-                    if answer is None:
-                        experiment.throw(Stop(reason or StopReason.INTERRUPTED))
-                        raise RuntimeError("an experiment went on after it was asked to stop")
-                    if limit is not None:
-                        limit.ended(step)
-                    for result in answer:
-                        keep(result)
-                        watcher.ended(result)
-                else:
-                    answer = ()
+                answer: Results = ()
+                if isinstance(step, News):
                     watcher.told(step)
+                elif isinstance(step, Known):
+                    answer = step.results
+                else:
+                    try:
+                        answer = _measured(step, measure, watcher, held, limit)
+                    except Stop as stop:
+                        experiment.throw(stop)
+                        raise RuntimeError("an experiment went on after it was asked to stop") from stop
+                for result in answer:
+                    keep(result)
+                    watcher.ended(result)
                 step = experiment.send(answer)
         except StopIteration as end:
             conclusion: T = end.value
@@ -124,20 +124,27 @@ def _why_stop(block: Block, limit: _TimeLimit | None, *, interrupted: bool) -> S
     return StopReason.TIME_IS_UP if is_late else None
 
 
-def _measured(block: Block, measure: Measure, watcher: Watcher, held: _Held) -> Results | None:
-    """Return the results of a block, None if it was interrupted. What makes a block fail, makes only it fail."""
+def _measured(block: Block, measure: Measure, watcher: Watcher, held: _Held, limit: _TimeLimit | None) -> Results:
+    """Return the results of a block, or raise Stop. What makes a block fail, makes only it fail."""
+    if reason := _why_stop(block, limit, interrupted=bool(held.heard)):
+        raise Stop(reason)
     watcher.began(block)
     try:
         with held.released():
-            return measure(block)
+            found = measure(block)
     except BlockInterrupted as interrupted:
         held.heard.append(signal.SIGINT)  # what was whole is kept, and the next block will not be measured
-        return interrupted.results or None
-    except KeyboardInterrupt:
-        return None
+        found = interrupted.results
+        if not found:
+            raise Stop(StopReason.INTERRUPTED) from interrupted
+    except KeyboardInterrupt as interrupt:
+        raise Stop(StopReason.INTERRUPTED) from interrupt
     except (BenchError, OSError) as error:
         detail = f"the trial failed: {error}"
-        return tuple(TrialResult(trial=one, status=Status.GENERATOR_FAILED, detail=detail) for one in block.trials)
+        found = tuple(TrialResult(trial=one, status=Status.GENERATOR_FAILED, detail=detail) for one in block.trials)
+    if limit is not None:
+        limit.ended(block)
+    return found
 
 
 class _Held:

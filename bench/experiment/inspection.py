@@ -10,21 +10,19 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import units
 from bench.errors import UsageError
 from bench.experiment.conformance.refusal import nonconformance
 from bench.experiment.host import machine, network
 from bench.experiment.instrument import reference
 from bench.experiment.instrument.ceilings_here import ceilings_for
 from bench.experiment.planning import preflight
-from bench.experiment.planning.address import UNIX_PREFIX, split_address
 from bench.experiment.planning.catalog import ROOT, catalog
 from bench.scratch import scratch
 
 if TYPE_CHECKING:
     from bench.experiment.instrument.ceiling import Ceilings
+    from bench.experiment.model import AgentsReached
     from bench.experiment.planning.plan import Plan
-    from bench.experiment.trial.agents import Agents
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,17 +39,17 @@ class Inspection:
 
 
 def looked_over(
-    plan: Plan, out: Path | None = None, *, anyway: bool = False, agents: Agents | None = None
+    plan: Plan, out: Path | None = None, *, anyway: bool = False, agents: AgentsReached | None = None
 ) -> Inspection:
     """Look at everything that a plan rests on. Refuse the servers that are no echo servers, or with `anyway` mark them.
 
-    `out` is the folder that its results will go to, if there will be one. `agents` are those of the plan, which are
-    reached here. Raises UsageError for what would make the plan fail later.
+    `out` is the folder that its results will go to, if there will be one. `agents` are those of the plan, if it has
+    any: they must have been reached. Raises UsageError for what would make the plan fail later.
     """
-    preflight.check(plan, out)
+    preflight.check(plan, out, agents)
+    load = network.load_facts(plan.servers, agents)
     if plan.generator == "reference":
         _check_reference_generator()
-    load = load_facts(plan, agents)
     broken = {server.name: why for server in plan.servers if (why := nonconformance(server)) is not None}
     found = {"nonconforming": frozenset(broken)} if anyway else {"refused": broken}
     seen = dataclasses.replace(plan, **found)
@@ -66,37 +64,6 @@ def looked_over(
             **_revisions(Path.cwd(), ROOT),
         },
     )
-
-
-def load_facts(plan: Plan, agents: Agents | None = None) -> dict[str, Any]:
-    """Return how many agents make the load, and whether it passes a network. Raise UsageError for what cannot be."""
-    targets = [split_address(server.target)[0] for server in plan.servers if server.target is not None]
-    over_network = any(not host.startswith(UNIX_PREFIX) and network.is_elsewhere(host) for host in targets)
-    if agents is None:
-        return {"agents": 0, "over_network": over_network}
-    agents.reach()
-    check_agents(plan, agents)
-    return {"agents": len(agents.names), "over_network": over_network or agents.is_networked}
-
-
-def check_agents(plan: Plan, agents: Agents) -> None:
-    """Raise UsageError for more agents than connections, and for servers that agents elsewhere do not reach."""
-    for named in plan.workloads:
-        if named.workload.connections < len(agents.names):
-            raise UsageError(
-                f"{units.plural(len(agents.names), 'agent')} cannot share "
-                f"{units.plural(named.workload.connections, 'connection')}, as {named.name} has: "
-                "use more connections, or fewer agents"
-            )
-    if not agents.is_networked:
-        return
-    for server in plan.servers:
-        host = server.host if server.target is None else split_address(server.target)[0]
-        if host.startswith(UNIX_PREFIX) or network.is_loopback(host):
-            cure = "have it listen at an address of this machine that they reach (--host ADDRESS)"
-            if server.target is not None:
-                cure = "give --target an address that they reach"
-            raise UsageError(f"agents are on other machines, where {host} is not this one: {server.name}: {cure}")
 
 
 def _revisions(here: Path, ours: Path) -> dict[str, Any]:

@@ -49,8 +49,10 @@ class Server:
     `command` is a list, never a shell string; `{host}` and `{port}` in it are filled in; without `port` that is a free
     one. With `ready = "line"` the process prints `READY HOST PORT`; with `"port"` it just listens on the port it was
     given; with `"either"` whichever comes first counts. `target` names a server that is already running
-    (`HOST:PORT`); then `command` is empty and `pid`, if known, is sampled but never signalled. `gap` says why it
-    cannot run here: its trials are rows of status skipped.
+    (`HOST:PORT`); then `command` is empty and `pid`, if known, is sampled but never signalled. One that `binds_itself`
+    takes `--cpus LIST`, starts on any CPU, and stays on those from before it listens; all others are bound from their
+    first instruction. `gap` says why it cannot run here: its trials are rows of status skipped. `host` is where it
+    listens, and of a target its host, or `unix:PATH` with the `port` 0.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Server:
     pid: int | None = None
     interpreter: str | None = None
     connections_max: int | None = None
+    binds_itself: bool = False
     gap: str | None = None
 
 
@@ -81,6 +84,14 @@ class AgentCluster:
         """How many agents it has that are made here, on the generator's cores; 0 of a cluster that there is."""
         scheme, _, number = self.cluster.partition(":")
         return int(number) if scheme == "local" and number.isdecimal() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentsReached:
+    """The agents of a cluster that was reached: how many they are, and whether some are on other machines."""
+
+    number: int
+    is_networked: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +158,16 @@ class Block:
         return sum(trial.workload.warmup_s + trial.workload.duration_s for trial in self.trials)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Results that an experiment has without measuring, such as those of cells that cannot be measured here.
+
+    They are kept and told as those of a block are.
+    """
+
+    results: Results
+
+
 class News:
     """What an experiment tells whoever watches it, between two blocks. A base class for such values."""
 
@@ -189,7 +210,7 @@ class BlockInterrupted(KeyboardInterrupt):
 Results: TypeAlias = tuple[TrialResult, ...]
 """What a block gave: a result for each of its trials, in their order. Empty for news."""
 
-Experiment: TypeAlias = Generator[Block | News, Results, T]
+Experiment: TypeAlias = Generator[Block | Known | News, Results, T]
 """A policy: yields what is to be measured next, is sent what came of it, and returns its conclusion."""
 
 Measure: TypeAlias = Callable[[Block], Results]

@@ -1,6 +1,6 @@
-"""The records of a run: a JSON file for each trial, from which tables and plots are made. Writes nothing.
+"""The records of a run: run.json, and a JSON file for each trial, of which tables and plots are made. Writes nothing.
 
-A record that is torn, or that is of another trial, is told from those that are whole.
+A file that is torn, or a record of another trial, is told from those that are whole.
 """
 
 from __future__ import annotations
@@ -10,26 +10,57 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bench.experiment.model import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from bench.experiment.model import TrialResult
 
+INFO_FILE = "run.json"
 TRIALS_FOLDER = "trials"
 
-_OF_A_RECORD = {"trial", "status", "detail", "started_at", "metrics", "doubts", "timeline", "samples"}
-_OF_A_TRIAL = {"number", "round", "server", "workload_name", "workload"}
+_OF_A_RECORD = {
+    "trial": dict,
+    "status": str,
+    "detail": str,
+    "started_at": str,
+    "metrics": dict,
+    "doubts": [str],
+    "timeline": [dict],
+    "samples": [dict],
+}
+_OF_A_TRIAL = {"number": int, "round": int, "server": dict, "workload_name": str, "workload": dict}
+_STATUSES = frozenset(status.value for status in Status)
+_LATER = {"slices": [dict], "agents": [dict]}
+"""What a record of an older version lacks."""
+_OF_A_RUN = {
+    "plan": dict,
+    "machine": dict,
+    "interpreter": dict,
+    "interpreters": dict,
+    "load": dict,
+    "libraries": dict,
+    "state": str,
+    "started_at": str,
+    "command": [str],
+    "servers": [dict],
+    "workloads": [dict],
+    "cells": [dict],
+}
 
 
 def record(result: TrialResult) -> dict[str, Any]:
-    """Return all that is kept of a trial, but its interval lines, as plain JSON types."""
-    fields = dataclasses.asdict(result)
-    fields["trial"]["workload"] = result.trial.workload.to_json()
-    del fields["hlog"]
-    return fields
+    """Return all that is kept of a trial, but its interval lines, as JSON types.
+
+    Its rows are not copied: there are hundreds of slices, and the servers of the next block are being started.
+    """
+    kept = (one.name for one in dataclasses.fields(result) if one.name not in {"trial", "hlog"})
+    trial = {**dataclasses.asdict(result.trial), "workload": result.trial.workload.to_json()}
+    return {"trial": trial, **{name: getattr(result, name) for name in kept}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +92,72 @@ def each_record(run: Path, torn: dict[str, str]) -> Iterator[tuple[int, dict[str
     """
     for path in sorted(_record_paths(run), key=_number):
         try:
-            found = json.loads(path.read_bytes())
-            lacking = ", ".join(sorted({*(_OF_A_RECORD - found.keys()), *(_OF_A_TRIAL - found["trial"].keys())}))
-            number = int(found["trial"].get("number", 0))
-            Status(found["status"])
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            torn[path.name] = f"it cannot be read: {error!r}"
+            found = json_object(path.read_bytes())
+            _check_record(found)
+        except OSError as error:
+            torn[path.name] = f"it cannot be read: {error.strerror or error}"
             continue
-        if lacking:
-            torn[path.name] = f"it lacks {lacking}"
-        elif path.name != file_name(number):
-            torn[path.name] = f"it is that of trial {number}"
-        else:
+        except ValueError as error:
+            torn[path.name] = f"it {error}"
+            continue
+        number: int = found["trial"]["number"]
+        if path.name == file_name(number):
             yield number, found
+        else:
+            torn[path.name] = f"it is that of trial {number}"
+
+
+def _check_record(found: Mapping[str, Any]) -> None:
+    """Raise ValueError, with why, if a JSON object is not the record of a trial."""
+    trial = found.get("trial")
+    inner = trial.keys() if isinstance(trial, dict) else set()
+    if lacking := {*(_OF_A_RECORD.keys() - found.keys()), *(_OF_A_TRIAL.keys() - inner)}:
+        raise ValueError(f"lacks {', '.join(sorted(lacking))}")
+    check_shapes(found, _OF_A_RECORD | _LATER)
+    check_shapes(found["trial"], _OF_A_TRIAL)
+    if found["status"] not in _STATUSES:
+        raise ValueError(f"has a status that is not known: {found['status']}")
+
+
+def json_object(text: bytes) -> dict[str, Any]:
+    """Return a JSON object. Raise ValueError, with why, if it is none."""
+    try:
+        found = _decoded(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise ValueError("is not one JSON object")  # noqa: TRY004 - as all that is torn
+    return found
+
+
+def run_info(run: Path) -> dict[str, Any]:
+    """Read run.json. Raise OSError if it is not there, ValueError, with why, if it does not describe a run."""
+    found = json_object((run / INFO_FILE).read_bytes())
+    if not isinstance(found.get("schema_version"), int):
+        raise ValueError("has no schema_version: it was not written by a run")  # noqa: TRY004 - as all that is torn
+    check_shapes(found, _OF_A_RUN)
+    return found
+
+
+def check_shapes(found: Mapping[str, Any], shapes: Mapping[str, Any]) -> None:
+    """Raise ValueError if a value that is there has not the type that `shapes` says by its key, or its items have not.
+
+    A list with a type in it stands for a list of such items.
+    """
+    for name, shape in shapes.items():
+        value = found.get(name)
+        is_list = isinstance(shape, list)
+        fits = isinstance(value, list) and all(isinstance(one, shape[0]) for one in value) if is_list else None
+        if name in found and not (isinstance(value, shape) if fits is None else fits):
+            raise ValueError(f"has another `{name}` than a run keeps")
+
+
+def _decoded(text: bytes) -> Any:
+    """Return what JSON says. What is quick to read it refuses NaN and names that are no text; `json` takes both."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
 
 
 def _record_paths(run: Path) -> Iterable[Path]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
-from bench.experiment.model import Experiment, Results, Status, Stop, StopReason
+from bench.experiment.model import Experiment, Known, Results, Status, Stop, StopReason
 from bench.experiment.precision import Measured, Narrowed, Precision
 
 if TYPE_CHECKING:
@@ -45,32 +45,27 @@ def rounds(plan: Plan, done: Collection[int] = (), earlier: Iterable[Sequence[Me
     plan with an `until` ends after the round in which every ratio has become that narrow.
     """
     tally = Tally()
-    tally.add(gap for gap in plan.gaps() if gap.trial.number not in done)
+    tally.add((yield Known(tuple(gap for gap in plan.gaps() if gap.trial.number not in done))))
     precision = None if plan.until is None or plan.baseline is None else Precision(plan.baseline, earlier)
     round_number = 1
     try:
-        for block in _foreseen(plan.blocks(), done):
+        for block in _foreseen(plan.blocks(done)):
             if precision is not None and block.trials[0].round > round_number:
-                yield Narrowed(round_number, precision.widest)
+                round_number = block.trials[0].round
+                yield Narrowed(round_number - 1, precision.widest)
                 if precision.widest <= (plan.until or 0.0):
                     break
-                round_number = block.trials[0].round
-            if _is_wanted(block, done):
-                results: Results = yield block
-                tally.add(results)
-                if precision is not None:
-                    precision.add(Measured.of(results))
+            results: Results = yield block
+            tally.add(results)
+            if precision is not None:
+                precision.add(Measured.of(results))
     except Stop as stop:
         tally.was_interrupted = stop.reason is StopReason.INTERRUPTED
     return tally
 
 
-def _foreseen(blocks: Iterable[Block], done: Collection[int]) -> Iterator[Block]:
-    """Yield blocks, each with the trials of the one after it if that will be asked for."""
+def _foreseen(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Yield blocks, each with the trials of the one after it."""
     for block, after in pairwise(chain(blocks, [None])):
         assert block is not None
-        yield block if after is None or not _is_wanted(after, done) else replace(block, following=after.trials)
-
-
-def _is_wanted(block: Block, done: Collection[int]) -> bool:
-    return any(trial.number not in done for trial in block.trials)
+        yield block if after is None else replace(block, following=after.trials)

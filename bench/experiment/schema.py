@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import metrics
+from bench.column_units import unit_of
 
 _KINDS = {"string": "text", "boolean": "yes or no"}
 _NUMBERED = {"trial", "round", "block", "pass"}
@@ -45,7 +46,7 @@ class Column:
         """The unit in words; what kind of value it is if that is no number."""
         if self.name in _NUMBERED:
             return "number"
-        return _KINDS.get(self.dtype) or metrics.unit_of(self.name).name
+        return _KINDS.get(self.dtype) or unit_of(self.name).name
 
 
 TRIALS: tuple[Column, ...] = (

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bench.errors import MeasurementError, UsageError, is_full, unwritable
 from bench.experiment.model import Status
-from bench.experiment.records import TRIALS_FOLDER, file_name, read_records, record
+from bench.experiment.records import INFO_FILE, TRIALS_FOLDER, file_name, read_records, record, run_info
 from bench.experiment.schema import SCHEMA_VERSION
 from bench.files import write_atomically
 from clients import hlog
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from bench.experiment.model import TrialResult
 
-INFO_FILE = "run.json"
 LOGS_FOLDER = "logs"
 LATENCY_FILE = "latency.hlog"
 
@@ -93,10 +92,11 @@ class Store:
     def open(cls, path: Path, *, even_complete: bool = False) -> Self:
         """Open a run that was interrupted, to measure the rest. Raise UsageError if it is none, or is complete."""
         try:
-            info = json.loads((path / INFO_FILE).read_bytes())
+            info = run_info(path)
             version, state = info["schema_version"], info["state"]
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise UsageError(f"{path} cannot be resumed: it has no {INFO_FILE} that can be read") from error
+        except (OSError, ValueError, LookupError) as error:
+            why = f", which {error}" if isinstance(error, ValueError) else ""
+            raise UsageError(f"{path} cannot be resumed: it has no {INFO_FILE} that can be read{why}") from error
         if version != SCHEMA_VERSION:
             raise UsageError(f"{path} cannot be resumed: its schema is {version}, and ours {SCHEMA_VERSION}")
         if state == State.COMPLETE and not even_complete:

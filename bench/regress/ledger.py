@@ -7,6 +7,7 @@ commit that is measured again, and never a number from this file.
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -76,9 +77,11 @@ class Ledger:
         self.path = path
         self.entries: list[LedgerEntry] = []
         self.unreadable = 0
+        if path.exists() and not path.is_file() and not path.is_char_device():
+            raise UsageError(f"the ledger {path} cannot be used: it is no file; name another with --ledger")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            text = path.read_text(encoding="utf-8") if path.is_file() else ""  # a device may have no end
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"the ledger {path} cannot be used: {error}; name another with --ledger") from error
         if why := why_unwritable(path):
@@ -165,7 +168,15 @@ def _parse(line: str) -> list[LedgerEntry]:
         return []
     if version > SCHEMA_VERSION:
         raise ValueError(version)
-    return [LedgerEntry(**{**fields, "word": Word(fields["word"])})]
+    entry = LedgerEntry(**{**fields, "word": Word(fields["word"])})
+    known = [sd for sd in entry.pair_sd.values() if sd is not None]
+    if not all(map(_is_amount, [entry.trial_s, *known])):
+        raise ValueError(entry)
+    return [entry]
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value < math.inf
 
 
 def _median(values: Iterable[float | None]) -> float | None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.metrics import unit_of
+from bench.column_units import unit_of
 from bench.regress.planner import SOLO
-from bench.regress.sentences import medians, said_of, unbroken
-from bench.units import NOT_KNOWN, bounds, percent, share
+from bench.regress.sentences import medians, said_of
+from bench.units import NOT_KNOWN, bounds, percent, share, unbroken
 from bench.verdict.pairs import paired_values
 
 if TYPE_CHECKING:

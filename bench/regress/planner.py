@@ -136,7 +136,7 @@ class PairPlan(News):
         """A sentence that says how many pairs could decide, where these pairs could not."""
         duration = _minutes(self.fewest_pairs * self.round_s)
         return (
-            f"{_count(self.pairs, 'pair')} cannot decide anything among {_count(self.family, 'test')}: "
+            f"{_count(self.pairs, 'pair')} cannot decide anything among {_count(self.family, 'test')}, "
             f"at least {self.fewest_pairs} are needed, about {duration}"
         )
 

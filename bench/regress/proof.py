@@ -29,6 +29,9 @@ Prover: TypeAlias = Callable[[Prepared], "Mapping[str, Remark]"]
 
 _CURE = "let the set-up install each revision in its own tree or environment"
 _NAMES_SHOWN = 3
+_NAMED_BY_CONTENT = re.compile(r"[0-9a-f]{32}")
+"""In the name of a file of a cache (Go, ccache): another content has another name, so no arm replaces the other's."""
+
 _DOCUMENT = re.compile(
     r"(^|/)(docs?|\.github)/|\.(md|rst|adoc)$"
     r"|(^|/)(README|LICEN[CS]E|COPYING|NOTICE|AUTHORS|CHANGELOG|CHANGES|NEWS)(\.txt)?$",
@@ -115,7 +118,9 @@ def _has_own(seen: Loaded, place: Path) -> bool:
 def _refuse_shared(built: Mapping[Arm, Environment], loaded: Mapping[Arm, Loaded]) -> None:
     began_ns = min(where.began_ns for where in built.values())
     for path in sorted(loaded[Arm.BASELINE].others & loaded[Arm.CANDIDATE].others):
-        if path.suffix != ".pyc" and path.exists() and path.stat().st_ctime_ns >= began_ns:
+        if path.suffix == ".pyc" or _NAMED_BY_CONTENT.search(path.name):
+            continue
+        if path.exists() and path.stat().st_ctime_ns >= began_ns:
             raise UsageError(
                 f"both arms load {path}, which was written since the first set-up began, so the second arm's took the"
                 " place of the first's: write it below the folder that the set-up runs in"
@@ -143,4 +148,4 @@ def _remark(arms: Prepared, seen: Loaded) -> Remark:
         f"each arm loaded {plural(own, 'file')} of its own, equal in both" if own else "no arm loaded a file of its own"
     )
     what = "revisions" if arms.built else "folders"
-    return Remark(f"the {what} differ in {files}, but {same}: the difference was not measured")
+    return Remark(f"the {what} differ in {files}, but {same}, so the difference was not measured")

@@ -17,7 +17,7 @@ from bench.regress.junit import render as junit
 from bench.regress.ledger import Ledger, default_path
 from bench.regress.page import page, page_of_failure
 from bench.regress.proof import believed, prove
-from bench.regress.render import Presentation, folded, markdown, text
+from bench.regress.render import Presentation, markdown, text
 from bench.regress.request import Prepared, Request, machine_key, prepared
 from bench.regress.session import Question, session
 from bench.verdict.judge import ALPHA
@@ -40,7 +40,6 @@ __all__ = [
     "Request",
     "basic",
     "failure",
-    "folded",
     "junit",
     "markdown",
     "page",

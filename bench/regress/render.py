@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
-import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bench.column_units import unit_of
 from bench.experiment.model import StopReason
-from bench.metrics import unit_of
 from bench.regress.planner import SOLO
-from bench.regress.sentences import headline, medians, said_of, unbroken
+from bench.regress.sentences import headline, medians, said_of
 from bench.regress.validity import host_doubt
-from bench.units import bounds, estimate, percent, plural, share
+from bench.units import bounds, estimate, folded, percent, plural, share
 from bench.verdict.words import Word
 
 if TYPE_CHECKING:
@@ -24,10 +22,6 @@ if TYPE_CHECKING:
     from bench.stats import Estimate
     from bench.verdict.pairs import Observation
     from bench.verdict.values import CellVerdict, Comparison, MetricVerdict
-
-
-_BEGINNING = re.compile(r"\s*(?:\S+\s{2,})?")
-"""What the folded rest of a line stands under: its indent, and the word of its cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,26 +104,6 @@ def text(shown: Presentation, *, verbose: bool = False, width: int | None = None
             lines.append(_command(f"{'':13} to settle it: ", cell.settle, width))
     ending = [*(shown.background if verbose else []), *shown.warnings, shown.ending]
     return "\n".join([*(folded(line, width) for line in [*lines, "", *ending]), ""])
-
-
-def folded(text: str, width: int | None) -> str:
-    """Fold the lines of a text between words, each under its own beginning. A number stays with its unit."""
-    if width is None:
-        return text
-    return "\n".join(line if len(line) <= width else _fold(line, width) for line in text.split("\n"))
-
-
-def _fold(line: str, width: int) -> str:
-    beginning = _BEGINNING.match(line)
-    assert beginning is not None
-    parts = textwrap.wrap(
-        unbroken(line),
-        width,
-        subsequent_indent=" " * beginning.end(),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return "\n".join(parts).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def markdown(shown: Presentation) -> str:

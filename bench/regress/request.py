@@ -18,7 +18,7 @@ from bench.errors import BenchError, MeasurementError, NoBaselineError, UsageErr
 from bench.experiment.host.machine import cores, facts
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog
-from bench.experiment.planning.preflight import check_server
+from bench.experiment.planning.preflight import check_load, check_server
 from bench.experiment.planning.selection import require_own_name, require_runnable
 from bench.experiment.planning.server_table import parse_server
 from bench.experiment.planning.workload_name import CELL, workload_name
@@ -107,6 +107,7 @@ def prepared(request: Request) -> Iterator[Prepared]:
     Raises UsageError for wrong use, NoBaselineError for a baseline that cannot be built, and MeasurementError for a
     candidate that cannot be built.
     """
+    check_load(1, request.workload)  # before anything is set up
     if request.a is not None and request.b is not None:
         yield _specs(request, request.a, request.b)
         return
@@ -231,14 +232,16 @@ def spec(text: str, arm: str, ready: Ready | None = None) -> Server:
     """Read `NAME` or `FILE.py`, either with `@PYTHON`, or `LABEL=COMMAND`, or a command of several words.
 
     The server's name ends in the arm's letter, so that both names are equally long where the specs are. Raises
-    UsageError.
+    UsageError, which names the option.
     """
-    bare = text.strip()
+    bare, option = text.strip(), f"--{arm}"
+    if not bare:
+        raise UsageError(f"{option} is empty: give a server of this project, FILE.py, or a command with {{port}}")
     if not _LABELLED.match(bare) and len(bare.split()) > 1:
         bare = f"{Path(bare.split()[0]).name}={bare}"
     source, _, python = bare.partition("@") if len(bare.split()) == 1 and "=" not in bare else (bare, "", "")
     listing = catalog(python) if python else catalog()
-    table = parse_server(source)
+    table = parse_server(source, option)
     if isinstance(table, str):
         server = listing.server(table, label=f"{table}@{arm}")
     else:
@@ -261,7 +264,9 @@ def _cell(name: str, servers: dict[Arm, Server], workload: Workload, source: tup
     shape = workload_name(workload, CELL)
     ours = {variable: value for variable, value in STEADY_ALLOCATOR.items() if variable not in os.environ}
     calm = {arm: replace(server, env={**ours, **server.env}) for arm, server in servers.items()}
-    return PairedCell(name=f"{name}/{shape}", servers=calm, workload_name=shape, workload=workload, source=source)
+    cell = PairedCell(name=f"{name}/{shape}", servers=calm, workload_name=shape, workload=workload, source=source)
+    check_load(len(Arm) if cell.together else 1, workload)
+    return cell
 
 
 def machine_key() -> str:

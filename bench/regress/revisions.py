@@ -31,7 +31,9 @@ FOLDERS = {Arm.BASELINE: "base", Arm.CANDIDATE: "head"}
 TREE = "tree"
 WORKING_TREE = "working tree"
 _GITLINK = "160000"
-_NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
+_ALONE = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false")
+"""Git runs no hook of the user's, starts no daemon for an arm, and looks at the files instead of asking either."""
+
 _POINTING_ELSEWHERE = frozenset(
     f"GIT_{name}"
     for name in (
@@ -61,7 +63,7 @@ class Repository:
 
     def records_of_worktrees(self) -> Path:
         """Return the folder in which git keeps a record of each worktree; it may not be there."""
-        return self.root / _git(self.root, "rev-parse", "--git-path", "worktrees").strip()
+        return self.root / _git(self.root, "rev-parse", "--git-path", "worktrees")[:-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,11 @@ def repository(here: Path) -> Repository:
     if shutil.which("git") is None:
         raise UsageError("git is not on the PATH: it is needed to compare revisions; --a and --b do without it")
     try:
-        root, prefix = _git(here, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")[:2]
+        root, prefix = (_git(here, "rev-parse", asked)[:-1] for asked in ("--show-toplevel", "--show-prefix"))
     except GitError as error:
         if "not a git repository" in str(error):
-            raise UsageError(f"{here} is in no git repository: go to one, or compare with --a and --b") from error
+            led = " (GIT_DIR is not followed here)" if "GIT_DIR" in os.environ else ""
+            raise UsageError(f"{here} is in no git repository{led}: go to one, or compare with --a and --b") from error
         if "must be run in a work tree" in str(error):
             raise UsageError(
                 f"{here} has no working tree, as a bare repository: go to a clone or worktree of it"
@@ -186,7 +189,7 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
         for arm, revision in revisions.items():
             error = NoBaselineError if arm is Arm.BASELINE else UsageError
             try:
-                _git(where.root, *_NO_HOOKS, "worktree", "add", "--detach", str(folders[arm]), revision.commit)
+                _git(where.root, "worktree", "add", "--detach", str(folders[arm]), revision.commit)
             except GitError as failed:
                 raise error(f"{revision.label} cannot be checked out: {failed}") from failed
             _fill_submodules(where.root, revision.commit, folders[arm], error)
@@ -238,7 +241,7 @@ def _git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> 
     """Run git with the user's variables, but for those that point to another repository. Raise GitError if it fails."""
     ours = {name: value for name, value in os.environ.items() if name not in _POINTING_ELSEWHERE}
     done = subprocess.run(
-        ["git", *arguments],  # noqa: S607 - the user's own git, as found on the PATH
+        ["git", *_ALONE, *arguments],  # noqa: S607 - the user's own git, as found on the PATH
         cwd=where,
         env={**ours, "LC_ALL": "C", **(env or {})},
         capture_output=True,

@@ -5,7 +5,6 @@ Terminal, Markdown and page say the same, because they say these sentences. No l
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from bench.units import listed, share, spoken
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from bench.verdict.values import CellVerdict, Comparison, MetricVerdict
 
 _MINUTES_FROM_S = 100.0
-
-_NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:%|[nµm]?s|[KMG]i?B|B|minutes|pairs|trials|to)(?:\W|$))")
 
 
 def headline(comparison: Comparison, pair_s: float) -> str:
@@ -45,7 +42,7 @@ def said_of(cell: CellVerdict, pair_s: float) -> str:
 def _said_of(cell: CellVerdict, pair_s: float) -> str:
     telling = [metric for metric in _gating(cell) if metric.word is cell.word]
     if all(metric.reason != cell.reason for metric in telling):
-        return f"cannot tell: {cell.reason}" if cell.word is Word.INCONCLUSIVE else cell.reason
+        return cell.reason
     match cell.word:
         case Word.REGRESSED | Word.IMPROVED:
             direction = "slower" if cell.word is Word.REGRESSED else "faster"
@@ -55,7 +52,7 @@ def _said_of(cell: CellVerdict, pair_s: float) -> str:
             return f"not slower {' nor '.join(limits)}"
         case Word.INCONCLUSIVE:
             open_one = next(metric for metric in telling if metric.reason == cell.reason)
-            return f"cannot tell: {_what_is_missing(open_one, pair_s)}"
+            return _what_is_missing(open_one, pair_s)
     return cell.reason
 
 
@@ -72,11 +69,6 @@ def medians(metric: MetricVerdict) -> tuple[Estimate, Estimate] | None:
     is_inside = not change.bounded or change.low <= moved <= change.high
     is_same_way = round(moved, 3) * round(change.value, 3) >= 0  # to the digits that are shown
     return (baseline, candidate) if is_inside and is_same_way else None
-
-
-def unbroken(text: str) -> str:
-    """Return a text whose numbers no line break parts from their units."""
-    return _NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}", text)
 
 
 def _gating(cell: CellVerdict) -> list[MetricVerdict]:
@@ -101,8 +93,8 @@ def _what_is_missing(metric: MetricVerdict, pair_s: float) -> str:
         return metric.reason
     time = _time(wanted * pair_s)
     if metric.minimal_effect > rule.budget:
-        seen = f"{_time(metric.pairs * pair_s)} see a slowdown of {share(metric.minimal_effect)}"
-        return f"{seen} in {rule.title}, and {share(rule.budget)} needs {time}"
+        enough = f"{_time(metric.pairs * pair_s)} are enough to see a slowdown of {share(metric.minimal_effect)}"
+        return f"{enough} in {rule.title}, and {share(rule.budget)} needs {time}"
     direction = "slower" if slowdown.value >= 0 else "faster"
     return f"it seems {direction} by {_size(metric)} in {rule.title}, and to be sure needs {time}"
 

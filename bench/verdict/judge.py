@@ -192,20 +192,22 @@ def _reason(verdict: MetricVerdict, terms: _Terms) -> str:
     assert change is not None
     if not slowdown.bounded:
         least = smallest_firing(terms.strictest)
-        return f"{plural(verdict.pairs, 'pair')} cannot decide anything about {rule.title}: at least {least} are needed"
+        return f"{plural(verdict.pairs, 'pair')} cannot decide anything about {rule.title}, at least {least} are needed"
     moved = f"{rule.title} changed by {estimate(change, percent)}"
     budget, p = share(rule.budget), f"p {verdict.p:.2g}"
     match verdict.word:
         case Word.REGRESSED:
             among = f" among {verdict.family} tests" if verdict.family > 1 else ""
-            return f"{moved}: slower, and beyond chance{among} ({p})"
+            return f"{moved}, slower, and beyond chance{among} ({p})"
         case Word.IMPROVED:
-            return f"{moved}: faster, and beyond chance ({p})"
+            return f"{moved}, faster, and beyond chance ({p})"
         case Word.OK:
-            return f"{moved}: a slowdown of {budget} or more is excluded"
+            return f"{moved}, and a slowdown of {budget} or more is excluded"
     if slowdown.low > 0 and slowdown.value >= rule.tolerance:
-        return f"{moved}: slower, but {verdict.family} tests give that by chance ({p}, needed {terms.alpha:g})"
-    return f"{moved}: a slowdown of {budget} is neither shown nor excluded; {verdict.pairs_to_settle} pairs would tell"
+        return f"{moved}, slower, but {verdict.family} tests give that by chance ({p}, needed {terms.alpha:g})"
+    return (
+        f"{moved}, and a slowdown of {budget} is neither shown nor excluded; {verdict.pairs_to_settle} pairs would tell"
+    )
 
 
 def _cell_verdict(cell: str, metrics: tuple[MetricVerdict, ...]) -> CellVerdict:

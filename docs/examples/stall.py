@@ -9,25 +9,30 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from bench.stats import mean_interval  # noqa: E402 - after the path is set
 
 LOADS = {"closed": (), "open": ("--rate", "1000")}
+WAKES = 100  # a server that nobody talks to is not woken as often
 PAUSE_S = 0.3
 REPEATS = 5
 
 
 def p99_ms(*options: str) -> float:
-    """Load a fresh server for two seconds, stop it in the middle, and return the p99 of the response time in ms."""
+    """Load a fresh server for 1.5 s, stop it in the middle, and return the p99 of the response time in ms."""
     servers = [sys.executable, "-m", "servers", "coroutines"]
     with subprocess.Popen(servers, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         _, host, port = server.stdout.readline().split()
-        clients = [sys.executable, "-m", "clients", f"{host}:{port}", "-c", "8", "-d", "2s", "--warmup", "0.2s"]
+        clients = [sys.executable, "-m", "clients", f"{host}:{port}", "-c", "8", "-d", "1.5s", "--warmup", "0.2s"]
         with subprocess.Popen([*clients, *options, "--json"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as load:
-            time.sleep(1.5)  # about the middle of the window: a load takes half a second to start
+            while load.poll() is None and psutil.Process(server.pid).num_ctx_switches().voluntary < WAKES:
+                time.sleep(0.01)  # until the load has begun
+            time.sleep(0.6)
             server.send_signal(signal.SIGSTOP)
             time.sleep(PAUSE_S)
             server.send_signal(signal.SIGCONT)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.checkout import CHECKOUT
 
+from bench.errors import UsageError
 from bench.scratch import cleared, scratch
 
 
@@ -57,3 +58,9 @@ def test_a_link_with_our_name_is_not_followed(tmp_path, left):
     (tmp_path / "echobench-link").symlink_to(left)
     assert not cleared(tmp_path / "echobench-link")
     assert left.exists()
+
+
+def test_no_place_for_a_folder_is_wrong_use(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(UsageError, match="name one that can be written to in TMPDIR"), scratch():
+        pytest.fail("there is no folder")

@@ -82,3 +82,9 @@ def test_only_units_writes_an_interval():
     by_hand = re.compile(r"\.low\)?\}.{0,12}\{.*\.high")
     files = {path.name for path in (CHECKOUT / "bench").rglob("*.py") if by_hand.search(path.read_text())}
     assert files == {"units.py"}
+
+
+def test_lines_that_fit_and_files_are_not_folded():
+    assert units.folded("slower by 9 % today", 19) == "slower by 9 % today"
+    assert units.folded("slower by 9 % today", None) == "slower by 9 % today"
+    assert units.folded("slower by 9 % today", 11) == "slower by\n9 % today"

@@ -22,6 +22,8 @@ CANNOT_BE = [
     # a connection that carries nothing would be replaced for ever
     ("requests_per_connection", {"requests_per_connection": 0}),
     ("requests_per_connection", {"requests_per_connection": -1}),
+    ("requests_per_connection", {"requests_per_connection": 10**20}),
+    ("duration_s", {"duration_s": 1e12}),
     # no window, no patience
     ("duration_s", {"duration_s": 0.0}),
     ("duration_s", {"duration_s": math.nan}),

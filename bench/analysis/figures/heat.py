@@ -17,6 +17,7 @@ from bench.analysis.figures.canvas import POINTS, Page, Words
 from bench.analysis.figures.grid import Grid, grid_height, pieces
 from bench.analysis.figures.words import capital, shared_load
 from bench.analysis.runs.spectrum import merged
+from bench.metrics import P50
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,6 +141,21 @@ def _words(ranking: Ranking) -> Words:
         "A column is one launch, upwards is the response time, on one logarithmic scale. Darkest: 10 % of the launch's"
         " replies or more; then 1 %, 0.1 %, and palest a single reply or more."
     )
-    return Words(
-        "How the response times of a launch spread, launch after launch", " ".join([*shared_load(ranking), reading])
-    )
+    return Words(_title(ranking), " ".join([*shared_load(ranking), reading]))
+
+
+def _title(ranking: Ranking) -> str:
+    """Say how far the launches of one cell lie apart, at most: by their medians, of which every launch has one."""
+    medians = {
+        (cell.server, cell.workload): [value for value in cell.values if value > 0]
+        for cell in ranking.cells[P50.column]
+        if not cell.missing
+    }
+    apart = {cell: max(values) / min(values) for cell, values in medians.items() if len(values) > 1}
+    if not apart:
+        return "How the response times of a launch spread, launch after launch"
+    server, workload = max(apart, key=lambda cell: (apart[cell], cell))
+    panel = next(one for one in ranking.sweep.panels if workload in one.places)
+    where = ranking.sweep.phrase(panel, panel.places[workload])
+    factor = units.ratio(apart[server, workload])
+    return f"The median response times of two launches differ by a factor of {factor} at most: {server} {where}"

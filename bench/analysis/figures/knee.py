@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench import units
+from bench.analysis.figures import dots
 from bench.analysis.figures.canvas import (
     AXIS_LEFT,
     LABEL_POINTS,
@@ -56,7 +57,9 @@ def knee_figure(run: Run, ranking: Ranking, theme: Theme, styles: Mapping[str, S
     if not known:
         return None
     scale = value_scale(known, log=True)
-    words = replace(_words(ranking, panels), notes=scale.notes(cell for p99, _ in here.values() for cell in p99))
+    p99 = [cell for found, _ in here.values() for cell in found]
+    shown = dots.thinned(p99)
+    words = replace(_words(ranking, panels), notes=(*scale.notes(p99), *dots.notes(p99)))
     page = Page(words, theme, body=len(panels) * (_HEIGHT + _GAP) - 0.12)
     width = WIDTH - AXIS_LEFT - text_width(page.figure, list(styles), size=LABEL_POINTS) - 0.36 - MARGIN
     for number, (caption, at) in enumerate(panels.items()):
@@ -64,7 +67,8 @@ def knee_figure(run: Run, ranking: Ranking, theme: Theme, styles: Mapping[str, S
         if len(panels) > 1:
             page.caption(axes, capital(caption))
         _frame(page, axes, sorted(at.values()), scale)
-        _fill(page, axes, ranking, here[caption], styles)
+        mine = [cell for cell in shown if cell.workload in at]
+        _fill(page, axes, ranking, (mine, here[caption][1]), styles)
     return page.figure
 
 

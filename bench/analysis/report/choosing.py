@@ -82,7 +82,8 @@ def breaking(run: Run, ranking: Ranking) -> list[str]:
         said.append(f"No number: {places(gone, setting, why=True)}.")
     if failed := [cell for cell in found if not cell.missing and cell.measured < cell.trials]:
         said.append(f"Some launches failed: {places(failed, setting)}.")
-    if lossy := [cell for cell in found if (cell.server, cell.workload) in _lossy(run)]:
+    failing = _lossy(run)
+    if lossy := [cell for cell in found if (cell.server, cell.workload) in failing]:
         said.append(f"Some requests failed: {places(lossy, setting)}.")
     if said or not found:
         return said

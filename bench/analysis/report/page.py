@@ -98,57 +98,94 @@ def render(
     `others` are its first figure to other baselines, which a reader may choose. Raw files in the `folder` where the
     page will be are linked.
     """
-    title, said = answer(found)
-    chosen, led = choices(found), leads(found)
-    first = (*OF_RATIOS, "p99" if found.sweep.open_loop else "throughput")
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("page.html.j2").render(
-        title=title,
-        answer=[*(one.sentence for one in judge(run)), *said],
-        choices=chosen,
-        breaking=breaking(run, found),
-        alone=alone(found),
-        scope=scope(run, found),
-        limits=limits(found),
-        servers=servers(run, found, folder),
-        raw=of_run(folder),
-        teaching=remarks.TEACHING,
-        run=run.id,
-        partial=_partial(run),
-        damage=run.damage,
-        origin=_origin(run),
-        level=units.share(LEVEL),
-        question=found.question.noun,
-        question_title=found.question.title,
-        leads=led if len(led) > len(chosen) else [],  # else the first screen has them all
-        metrics=[metric.title for metric in metrics.TABLE],
-        load_tables=load_tables(run, found),
-        baseline=found.baseline,
-        others=[
+        **_said(run, found),
+        **_numbers(run, found),
+        **_figures(run, found, drawn, others),
+        **_behind(run, found, folder),
+        **_looks(),
+    )
+
+
+def _said(run: Run, found: Ranking) -> dict[str, Any]:
+    """Return what the page says in sentences: which run it is, which server to choose, and where they break."""
+    title, said = answer(found)
+    return {
+        "run": run.id,
+        "partial": _partial(run),
+        "damage": run.damage,
+        "origin": _origin(run),
+        "title": title,
+        "answer": [*(one.sentence for one in judge(run)), *said],
+        "breaking": breaking(run, found),
+        "limits": limits(found),
+        "alone": alone(found),
+        "scope": scope(run, found),
+        "comparison": remarks.comparison(found),
+        "wandering": remarks.wandering(wander(run, found)),
+        "teaching": remarks.TEACHING,
+    }
+
+
+def _numbers(run: Run, found: Ranking) -> dict[str, Any]:
+    """Return the tables of the page with their words: the choice at each load, who leads, every metric."""
+    chosen, led = choices(found), leads(found)
+    return {
+        "question": found.question.noun,
+        "question_title": found.question.title,
+        "choices": chosen,
+        "leads": led if len(led) > len(chosen) else [],  # else the first screen has them all
+        "metrics": [metric.title for metric in metrics.TABLE],
+        "load_tables": load_tables(run, found),
+        "level": units.share(LEVEL),
+        "level_sign": remarks.LEVEL_SIGN,
+    }
+
+
+def _figures(
+    run: Run, found: Ranking, drawn: Sequence[gallery.Picture], others: Sequence[gallery.Redrawn]
+) -> dict[str, Any]:
+    """Return the figures, those that open the page first, and what is said of those that were not drawn."""
+    first = (*OF_RATIOS, "p99" if found.sweep.open_loop else "throughput")
+    return {
+        "plots": [_figure(picture) for picture in sorted(drawn, key=lambda picture: picture.name not in first)],
+        "baseline": found.baseline,
+        "others": [
             {"baseline": one.baseline, "title": one.title, "svg": inline(one.svg, f"to-{place}")}
             for place, one in enumerate(others)
         ],
-        plots=[_figure(picture) for picture in sorted(drawn, key=lambda picture: picture.name not in first)],
-        undrawn=undrawn(found),
-        left_out=heat.left_out(run),
-        comparison=remarks.comparison(found),
-        wandering=remarks.wandering(wander(run, found)),
-        level_sign=remarks.LEVEL_SIGN,
-        doubts=doubts(run),
-        trials=len(run.trials),
-        failures=failures(run),
-        facts=facts(run.info),
-        commands=list(commands(run)),
-        plan=plan_text(run.info),
-        seed=run.info.get("plan", {}).get("seed"),
-        js=Markup((_HERE / "page.js").read_text(encoding="utf-8")),  # noqa: S704 - it is our own
-        light=LIGHT.colours,
-        dark=DARK.colours,
-        closer=closer(run, found),
-        css=Markup((_HERE / "page.css").read_text(encoding="utf-8") + themed()),  # noqa: S704 - both are our own
-    )
+        "undrawn": undrawn(found),
+        "left_out": heat.left_out(run),
+        "closer": closer(run, found),
+    }
+
+
+def _behind(run: Run, found: Ranking, folder: Path | None) -> dict[str, Any]:
+    """Return what stands behind the numbers: the servers, doubts and failures, the machine, the plan, raw files."""
+    return {
+        "servers": servers(run, found, folder),
+        "trials": len(run.trials),
+        "doubts": doubts(run),
+        "failures": failures(run),
+        "facts": facts(run.info),
+        "commands": list(commands(run)),
+        "plan": plan_text(run.info),
+        "seed": run.info.get("plan", {}).get("seed"),
+        "raw": of_run(folder),
+    }
+
+
+def _looks() -> dict[str, Any]:
+    """Return the colours, the style sheet and the script, which are the same on every page."""
+    return {
+        "light": LIGHT.colours,
+        "dark": DARK.colours,
+        "css": Markup((_HERE / "page.css").read_text(encoding="utf-8") + themed()),  # noqa: S704 - both are our own
+        "js": Markup((_HERE / "page.js").read_text(encoding="utf-8")),  # noqa: S704 - it is our own
+    }
 
 
 def _figure(picture: gallery.Picture) -> Mapping[str, Any]:

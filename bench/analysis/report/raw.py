@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from bench.experiment import schema
 from bench.experiment.model import Status
-from bench.experiment.records import TRIALS_FOLDER, file_name
-from bench.experiment.store import INFO_FILE, LATENCY_FILE, LOGS_FOLDER
+from bench.experiment.records import INFO_FILE, TRIALS_FOLDER, file_name
+from bench.experiment.store import LATENCY_FILE, LOGS_FOLDER
 from bench.text import TAIL_BYTES, quoted
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ So what cannot be read is named, and what is whole is used. No statistics, no pl
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,8 @@ from bench.analysis.runs import damage, tables
 from bench.errors import MeasurementError, UsageError, unwritable
 from bench.experiment import schema
 from bench.experiment.model import Status
-from bench.experiment.records import each_record, record_files
-from bench.experiment.store import INFO_FILE, LATENCY_FILE
+from bench.experiment.records import INFO_FILE, each_record, record_files, run_info
+from bench.experiment.store import LATENCY_FILE
 from bench.files import replacing
 
 if TYPE_CHECKING:
@@ -148,7 +147,10 @@ def _is_behind(run_dir: Path, stored: Tables, files: Collection[Path]) -> bool:
     """Whether the records know more than the tables: one that cannot be read, or a trial that was kept since."""
     if set(stored) != set(schema.TABLES):
         return True
-    newest_ns = max(path.stat().st_mtime_ns for path in files)
+    try:
+        newest_ns = max(path.stat().st_mtime_ns for path in files)
+    except OSError:  # a record that is a link to nowhere
+        return True
     known = {int(number) for number in stored["trials"]["trial"]}
     is_newer = newest_ns > (run_dir / "trials.parquet").stat().st_mtime_ns
     return is_newer or not {int(path.stem) for path in files} <= known
@@ -170,18 +172,14 @@ def read_info(run_dir: Path) -> dict[str, Any]:
     """Read run.json. Raise UsageError if it is not there, is no JSON object, or was written by a newer version."""
     path = run_dir / INFO_FILE
     try:
-        info = json.loads(path.read_bytes())
+        info = run_info(run_dir)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"{run_dir} is not a run: there is no {INFO_FILE} in it; give the folder of one run") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
-        raise TornInfoError(f"{path} is not JSON ({error}): restore it, or repeat the run") from None
-    if not isinstance(info, dict):
-        raise TornInfoError(f"{path} must hold one JSON object")
-    version = info.get("schema_version")
-    if not isinstance(version, int):
-        raise TornInfoError(f"{path} has no schema_version: it was not written by a run")
+        raise TornInfoError(f"{path} {error}: restore it, or repeat the run") from None
+    version: int = info["schema_version"]
     if version > schema.SCHEMA_VERSION:
         raise UsageError(
             f"{run_dir} was written with schema {version}, and this echobench reads up to {schema.SCHEMA_VERSION}: "

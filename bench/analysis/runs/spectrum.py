@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.errors import MeasurementError
 from clients import hlog
-from clients.histogram import Histogram, highest_quantile
+from clients.histogram import decoded, highest_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,14 +79,16 @@ def merged(log: Path, cells: Mapping[int, C], kind: str = "response") -> dict[C,
     with log.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             match = _LINE.fullmatch(line)
-            if match is None or match[2] != kind or int(match[1]) not in cells or not _is_whole(match[3]):
+            if match is None or match[2] != kind or int(match[1]) not in cells:
                 continue
             try:
-                histogram = Histogram.decode(match[3])
+                found = decoded(match[3])
             except ValueError as error:
+                if not _is_whole(match[3]):
+                    continue
                 raise MeasurementError(f"{log}, line {number}: not an HDR histogram ({error})") from error
             parts = filled[cells[int(match[1])]]
-            parts.append(histogram.values_and_counts())
+            parts.append(found)
             if len(parts) == _MOST_PARTS:  # a cell of many trials would hold most values that often
                 parts[:] = [_pooled(parts)]
     pooled = {cell: _pooled(parts) for cell, parts in filled.items()}
@@ -96,9 +98,8 @@ def merged(log: Path, cells: Mapping[int, C], kind: str = "response") -> dict[C,
 def _pooled(parts: list[tuple[Counts, Counts]]) -> tuple[Counts, Counts]:
     """Return each value of all parts once, with the sum of its counts."""
     values, places = np.unique(np.concatenate([values for values, _ in parts]), return_inverse=True)
-    counts = np.zeros(values.size, dtype=np.int64)
-    np.add.at(counts, places, np.concatenate([counts for _, counts in parts]))
-    return values, counts
+    counts = np.concatenate([counts for _, counts in parts])
+    return values, np.bincount(places, weights=counts, minlength=values.size).astype(np.int64)
 
 
 def survey(log: Path) -> tuple[list[int], set[int]]:

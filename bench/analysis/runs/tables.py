@@ -10,7 +10,9 @@ import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from bench.analysis.runs.modes import has_modes
 from bench.errors import MeasurementError
@@ -34,6 +36,12 @@ _PART_OF = {
 }
 """The tables whose rows are parts of a trial: where a record has them, and the columns that they have of the trial."""
 
+_ROWS_HELD = 1_000
+"""Rows of a table, and those of a record more, that wait until they become columns together."""
+
+_ARROW = {"string": pa.string(), "Int64": pa.int64(), "Float64": pa.float64(), "boolean": pa.bool_()}
+_PANDAS = {arrow: pd.api.types.pandas_dtype(name) for name, arrow in _ARROW.items()}
+
 Tables = dict[str, pd.DataFrame]
 """The frames of a run by the names of `schema.TABLES`."""
 
@@ -48,42 +56,69 @@ def of_records(run: str, records: Iterable[Mapping[str, Any]]) -> Tables:
     describe.
     """
     trials = _Growing(schema.TRIALS)
-    parts = {name: _Growing(schema.TABLES[name]) for name in _PART_OF}
+    parts = {name: _Growing(schema.TABLES[name], shared) for name, (_, shared) in _PART_OF.items()}
     for record in records:
         trial = {name: as_text(value) for name, value in _trial_row(run, record).items()}
         trials.add([trial])
-        for name, (part, keys) in _PART_OF.items():
-            parts[name].add(record.get(part, ()), {key: trial[key] for key in keys})
+        for name, (part, _) in _PART_OF.items():
+            if rows := record.get(part):
+                parts[name].add(rows, trial)
     return {"trials": trials.frame(), **{name: table.frame() for name, table in parts.items()}}
 
 
 class _Growing:
-    """A table that grows by the rows of a record, and keeps none of them: a list of values for each column."""
+    """A table that grows by the rows of a record. What it keeps of them are numbers, and not an object for each."""
 
-    def __init__(self, columns: tuple[Column, ...]) -> None:
-        self._columns = columns
-        self._values: dict[str, list[Any]] = {column.name: [] for column in columns}
+    def __init__(self, columns: tuple[Column, ...], shared: tuple[str, ...] = ()) -> None:
+        """Take the columns of the table; `shared` names those whose value all rows of a record have."""
+        self._order = [column.name for column in columns]
+        self._shared = [column for column in columns if column.name in shared]
+        self._own = [column for column in columns if column.name not in shared]
+        self._rows: list[Mapping[str, Any]] = []
+        self._owners: list[Mapping[str, Any]] = []
+        self._rows_of_each: list[int] = []
+        self._batches: list[pa.RecordBatch] = []
 
-    def add(self, rows: Sequence[Mapping[str, Any]], shared: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """Add rows; what a row lacks is NA. `shared` has the values by column that all of them have.
+    def add(self, rows: Sequence[Mapping[str, Any]], owner: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Add rows; what a row lacks is NA. `owner` has the values of the shared columns, and may have others.
 
         Raises MeasurementError for a column that nobody documented.
         """
-        unknown = {*shared}.union(*rows) - self._values.keys()
-        if unknown:
+        self._rows.extend(rows)
+        self._owners.append({column.name: owner[column.name] for column in self._shared})
+        self._rows_of_each.append(len(rows))
+        if len(self._rows) >= _ROWS_HELD:
+            self._pack()
+
+    def _pack(self) -> None:
+        if unknown := set().union(*self._rows) - set(self._order):
             raise MeasurementError(
                 f"no such column: {', '.join(sorted(unknown))}; every column is described in the schema"
             )
-        for row in rows:
-            whole = {**row, **shared}
-            for name, values in self._values.items():
-                values.append(whole.get(name))
+        owner_of_row = np.repeat(np.arange(len(self._owners)), self._rows_of_each)
+        of_owners = {name: array.take(owner_of_row) for name, array in _arrays(self._owners, self._shared).items()}
+        arrays = of_owners | _arrays(self._rows, self._own)
+        self._batches.append(pa.RecordBatch.from_pydict({name: arrays[name] for name in self._order}))
+        self._rows, self._owners, self._rows_of_each = [], [], []
 
     def frame(self) -> pd.DataFrame:
         """Return the table as a frame of exactly its columns. Nothing can be added to it after that."""
-        return pd.DataFrame(
-            {one.name: pd.Series(self._values.pop(one.name), dtype=one.dtype) for one in self._columns}, copy=False
-        )
+        self._pack()
+        whole = pa.Table.from_batches(self._batches).combine_chunks()
+        self._batches = []
+        frame: pd.DataFrame = whole.to_pandas(types_mapper=_PANDAS.get, self_destruct=True)
+        return frame
+
+
+def _arrays(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> dict[str, pa.Array]:
+    """Return rows as columns. What Arrow is strict about, such as 5.0 for a count, pandas takes."""
+    names = [column.name for column in columns]
+    try:
+        whole = pa.array(rows, type=pa.struct([(one.name, _ARROW[one.dtype]) for one in columns]), from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        by_name = ((one, [row.get(one.name) for row in rows]) for one in columns)
+        return {one.name: pa.array(pd.Series(values, dtype=one.dtype).array) for one, values in by_name}
+    return dict(zip(names, whole.flatten(), strict=True))
 
 
 def empty() -> Tables:

@@ -86,7 +86,7 @@ def _rows(seen: Seen, width: int, height: int) -> list[Table | Text]:
     if seen.block is None:
         return []
     workload = seen.block.trials[0].workload_name
-    servers = seen.servers[workload]
+    servers = seen.extent.servers[workload]
     for number in range(min(len(servers), height // ROW_LINES), 0, -1):
         table = _table(seen, workload, servers[:number], width)
         more = [] if number == len(servers) else [_line(f"and {len(servers) - number:,} more in a higher terminal")]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from bench.experiment.doubts import Doubt
     from bench.experiment.model import Block, TrialResult
+    from bench.experiment.planning.extent import Extent
 
 BARS = 8
 """Of so many last trials of a cell the throughput is remembered."""
@@ -42,25 +43,11 @@ class Cell:
             self.rates = [*self.rates, *([rate] if rate else [])][-BARS:]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extent:
-    """How much is to be measured: `trials` that ask for `loads_s` seconds of load, in `limit_s` seconds at most.
-
-    All that is expected to take `expected_s` seconds. None is a number that does not end the run.
-    """
-
-    trials: int | None = None
-    loads_s: float | None = None
-    expected_s: float | None = None
-    limit_s: float | None = None
-
-
 class Seen:
-    """What there is to show. `servers` has the servers of each workload, in the order in which they are shown."""
+    """What there is to show."""
 
     def __init__(
         self,
-        servers: Mapping[str, Sequence[str]],
         extent: Extent,
         clock: Callable[[], float],
         *,
@@ -68,7 +55,7 @@ class Seen:
         earlier: Iterable[Sequence[Measured]] = (),
     ) -> None:
         """Begin now, by the `clock`, with the ratios of the `earlier` blocks of a run that is gone on with."""
-        self.servers, self.extent, self.baseline = servers, extent, baseline
+        self.extent, self.baseline = extent, baseline
         self.block: Block | None = None
         self.cells: defaultdict[tuple[str, str], Cell] = defaultdict(Cell)
         self.doubts: Counter[tuple[str, Doubt]] = Counter()

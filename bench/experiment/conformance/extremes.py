@@ -16,7 +16,7 @@ from bench.experiment.conformance.echoes import KIB
 from bench.experiment.conformance.footprint import has_ended, wait_until
 from bench.experiment.conformance.subject import GREETING, Subject
 from bench.experiment.conformance.wire import Connection, payload
-from bench.experiment.trial.child import descendants
+from bench.experiment.trial.kinship import descendants
 
 ROOM = 24  # descriptors left to each process of the server
 EXCESS = 32  # clients for whom there is none

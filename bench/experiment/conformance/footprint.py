@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bench.experiment.conformance.case import BrokenError
-from bench.experiment.trial.child import descendants
+from bench.experiment.trial.kinship import descendants
 from bench.experiment.trial.tree import Tree
 
 if TYPE_CHECKING:

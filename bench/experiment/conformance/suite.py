@@ -193,6 +193,7 @@ class _Host:
 
 _CURES = {
     errno.EADDRNOTAVAIL: "no local port is free: wait a minute, or widen net.ipv4.ip_local_port_range",
+    errno.ENETUNREACH: "this network has no way there: bring it up, as in `ip link set lo up`",
     errno.EMFILE: "no descriptor is left: raise the limit with `ulimit -n`",
 }
 

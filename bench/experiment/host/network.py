@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import socket
 from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bench.experiment.model import AgentsReached, Server
 
 
 def is_loopback(host: str) -> bool:
@@ -24,3 +30,12 @@ def is_elsewhere(host: str) -> bool:
     except OSError:
         return True
     return not is_loopback(theirs) and ours != theirs
+
+
+def load_facts(servers: Iterable[Server], agents: AgentsReached | None = None) -> dict[str, Any]:
+    """Return what run.json says of a load: how many agents make it, and whether it passes a network."""
+    targets = [server.host for server in servers if server.target is not None and server.port]  # unix:PATH has no port
+    over_network = any(map(is_elsewhere, targets))
+    if agents is None:
+        return {"agents": 0, "over_network": over_network}
+    return {"agents": agents.number, "over_network": over_network or agents.is_networked}

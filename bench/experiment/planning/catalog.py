@@ -25,6 +25,7 @@ from bench.errors import UsageError, unknown_name
 from bench.experiment.model import Server
 from bench.files import cache_folder
 from bench.scratch import scratch
+from bench.text import cut
 
 ROOT = Path(bench.__file__).resolve().parent.parent
 """The folder that holds our rooms: a checkout, or `_rooms` of the installed package."""
@@ -33,7 +34,7 @@ ANSWER_TIMEOUT_S = 30.0
 _SAFE_PATH_SINCE = (3, 11)  # the version of Python that knows -P
 
 _DESCRIBE = """
-import json, platform, sys, sysconfig
+import json, os, platform, sys, sysconfig
 jit = getattr(sys, "_jit", None)
 pypy = platform.python_implementation() == "PyPy"
 print(json.dumps({
@@ -45,12 +46,16 @@ print(json.dumps({
     "compiler": platform.python_compiler(),
     "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
     "jit": pypy or bool(jit and jit.is_enabled()),
+    "can_bind": hasattr(os, "sched_setaffinity"),
 }))
 """
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
-    """A Python that can run servers, as it describes itself; `label` is a short name with a version in it."""
+    """A Python that can run servers, as it describes itself; `label` is a short name with a version in it.
+
+    `can_bind` says whether it has a call that binds a process to CPUs.
+    """
 
     label: str
     executable: str
@@ -61,6 +66,7 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     compiler: str
     free_threaded: bool
     jit: bool
+    can_bind: bool
 
     @property
     def description(self) -> str:
@@ -98,15 +104,22 @@ class Catalog:
     path: Path
     entries: dict[str, Entry]
 
-    def server(self, name: str, *, label: str | None = None) -> Server:
+    def server(self, name: str, *, label: str | None = None, binds_itself: bool = False) -> Server:
         """Return a server by its name, `label` being what tables call it; one that cannot run here has a `gap`.
 
+        With `binds_itself` it is bound to its CPUs by itself if the interpreter can do that. Older revisions cannot.
         Raises UsageError, with the nearest name, when there is none.
         """
         if name not in self.entries:
             raise unknown_name("server", name, self.entries)
         entry = self.entries[name]
-        return self._server(label or name, name, connections_max=entry.connections_max, gap=entry.gap)
+        return self._server(
+            label or name,
+            name,
+            connections_max=entry.connections_max,
+            binds_itself=binds_itself and self.interpreter.can_bind,
+            gap=entry.gap,
+        )
 
     def file(self, path: Path, *, label: str | None = None) -> Server:
         """Return the server that a file with `serve` makes; one that cannot run here has a `gap`.
@@ -161,7 +174,11 @@ def describe(python: str) -> Interpreter:
     command = shutil.which(python)
     if command is None:
         raise UsageError(f"there is no Python interpreter {python!r}: give a path, or a name that is on the PATH")
-    facts = json.loads(_ask([command, "-c", _DESCRIBE]))
+    *_, answer = ["", *_ask([command, "-c", _DESCRIBE]).strip().splitlines()]  # a wrapper may say something before
+    try:
+        facts = json.loads(answer)
+    except ValueError:
+        raise UsageError(f"{command} does not answer as Python does: it said {cut(answer)!r}") from None
     name = Path(python).name
     if not any(letter.isdigit() for letter in name):  # .venv/bin/python says nothing
         name += facts["version"] + ("t" if facts["free_threaded"] else "")
@@ -193,11 +210,12 @@ def _ask(command: list[str], *, env: dict[str, str] | None = None, cwd: str | No
     try:
         done = subprocess.run(
             command,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})},
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=ANSWER_TIMEOUT_S,
             check=True,
         )

@@ -78,6 +78,10 @@ class Plan:
             if workload.only is None or server.name in workload.only
         ]
 
+    def measured_cells(self) -> list[tuple[Server, NamedWorkload]]:
+        """Return the cells that can be measured here: all but the gaps."""
+        return [cell for cell in self.cells() if self._gap(*cell) is None]
+
     def gaps(self) -> list[TrialResult]:
         """Return a result of round 0 for each cell that will not be measured, with the reason. They come first."""
         missing = [(cell, gap) for cell in self.cells() if (gap := self._gap(*cell)) is not None]
@@ -94,20 +98,19 @@ class Plan:
         names = [server.name for server in self.servers]
         if name is not None and name not in names:
             raise unknown_name("server of this plan", name, names)
-        gaps = {gap.trial.cell for gap in self.gaps()}
-        cells = {(server.name, named.name) for server, named in self.cells()} - gaps
+        cells = {(server.name, named.name) for server, named in self.measured_cells()}
         whole = (one for one in names if all((one, named.name) in cells for named in self.workloads))
         return dataclasses.replace(self, baseline=name or next(whole, None))
 
     def to_json(self) -> dict[str, Any]:
         """Return what run.json says of the plan, as plain JSON types."""
-        gaps = {gap.trial.cell for gap in self.gaps()}
+        measured = self.measured_cells()
         return {
             "plan": self.source,
             "servers": [dataclasses.asdict(server) for server in self.servers],
             "workloads": [{"name": named.name, **named.workload.to_json()} for named in self.workloads],
             "cells": [
-                {"server": server.name, "workload": named.name, "measured": (server.name, named.name) not in gaps}
+                {"server": server.name, "workload": named.name, "measured": (server, named) in measured}
                 for server, named in self.cells()
             ],
             "interpreters": self.interpreters,
@@ -118,10 +121,11 @@ class Plan:
         for block in self.blocks():
             yield from block.trials
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self, done: Collection[int] = ()) -> Iterator[Block]:
         """Yield the blocks in their order: each round visits every cell, shuffled, so that drift falls on all.
 
-        Everything is drawn from the seed: the same plan gives the same blocks, and more rounds only add to them.
+        A block whose trials all have numbers that are `done` is left out. Everything is drawn from the seed: the same
+        plan gives the same blocks, and more rounds only add to them.
         """
         draw = random.Random(self.seed)
         groups = self.groups
@@ -135,11 +139,12 @@ class Plan:
             for server in servers:
                 number += 1
                 trials.append(self._trial(number, round_number + 1, server, named, seed=seed, block=block_number))
-            yield Block(trials=tuple(trials))
+            if any(trial.number not in done for trial in trials):
+                yield Block(trials=tuple(trials))
 
     def _groups(self, named: NamedWorkload) -> list[tuple[tuple[Server, ...], NamedWorkload]]:
         """Return the servers of a workload by who is measured together: those that can be, and each other one alone."""
-        here = [server for server, one in self.cells() if one is named and self._gap(server, named) is None]
+        here = [server for server, one in self.measured_cells() if one is named]
         together = tuple(server for server in here if self.can_share(server, named))
         if len(together) <= 1:
             return [((server,), named) for server in here]

@@ -1,6 +1,6 @@
 """A plan as people ask for it: a file and the options of a command line become one value. Starts nothing.
 
-`selection.py` resolves what is read here, and says whether the values of a workload go together.
+Whether the values of a workload go together is known here. What its names stand for is found by `selection.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.experiment.planning.plan import SEED_BITS
 from bench.experiment.planning.server_table import Name, ServerTable, split_servers
 from bench.experiment.planning.threshold_table import ThresholdTable, read_rule
 from bench.experiment.planning.values import convert
-from bench.experiment.planning.workload_table import WorkloadTable, overridden, read_options
+from bench.experiment.planning.workload_table import WorkloadTable, crossed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +115,7 @@ def plan_of(
     Paths are seen from `folder`, unless they are absolute. `servers` and `target` take the place of all servers of the
     plan; a name may be that of a `[[server]]` in it. The keys in `workload` take the place of those of every workload,
     and the rules in `fail_if` that of its thresholds. A field that is None or empty stays. Raises UsageError naming
-    `where` or the option, the key and what is accepted.
+    `where` or the option, the key and what is accepted, also for values of a workload that do not go together.
     """
     plan = convert(raw, PlanFile, where)
     names, optional, tables = plan.servers, plan.optional_servers, plan.server
@@ -128,9 +128,7 @@ def plan_of(
         tables.append(ServerTable(name="target", target=target, pid=pid).checked("--target"))
     elif pid is not None:
         raise UsageError("--pid belongs to a server that runs already: give --target too")
-    workloads = plan.workload
-    if workload:
-        workloads = overridden(workloads, read_options(workload))
+    workloads = crossed(plan.workload, workload or {})
     fields["threshold"] = [read_rule(text) for text in fail_if]
     given = {name: value for name, value in fields.items() if value not in (None, (), [])}
     seed = secrets.randbits(SEED_BITS) if plan.seed is None else plan.seed

@@ -18,13 +18,12 @@ import psutil
 
 from bench import units
 from bench.errors import UsageError, unwritable
-from bench.experiment.planning.address import UNIX_PREFIX, split_address
-from clients.workload import PLAIN
+from bench.experiment.host import network
+from bench.experiment.planning.address import UNIX_PREFIX
+from clients.workload import PLAIN, RATE_MAX_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bench.experiment.model import Server
+    from bench.experiment.model import AgentsReached, Server
     from bench.experiment.planning.plan import Plan
     from clients.workload import Workload
 
@@ -40,20 +39,37 @@ CONNECT_TIMEOUT_S = 5.0
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def check(plan: Plan, out: Path | None) -> None:
-    """Raise UsageError for the first thing that stands in the way of a plan; its results go to the folder `out`."""
+def check(plan: Plan, out: Path | None, agents: AgentsReached | None = None) -> None:
+    """Raise UsageError for the first thing that stands in the way of a plan; its results go to the folder `out`.
+
+    `agents` are those that make its load, if any do.
+    """
     if out is not None:
         check_folder(out)
-    check_connections(
-        max((len(servers) * named.workload.connections for servers, named in plan.groups), default=0),
-        a_server=max((named.workload.connections for named in plan.workloads), default=0),
-    )
+    processes = plan.workers if plan.agents is None else None
     for servers, named in plan.groups:
-        check_memory(servers, named.workload)
+        check_load(len(servers), named.workload, processes=processes)
     check_generator(plan)
     for server in plan.servers:
         if server.gap is None:
             check_server(server)
+    if agents is not None:
+        check_agents(plan, agents)
+
+
+def check_load(servers: int, workload: Workload, *, processes: int | None = 1) -> None:
+    """Raise UsageError for a load that this machine cannot make on so many servers that are alive at one time.
+
+    `processes` make it; if that is None, others do, who know their own limits.
+    """
+    check_connections(servers * workload.connections, a_server=workload.connections)
+    check_memory(servers, workload)
+    asked = workload.rate_per_s or 0.0
+    if processes is not None and asked > processes * RATE_MAX_PER_S:
+        raise UsageError(
+            f"--rate is {asked:g}, and must be {processes * RATE_MAX_PER_S} or less: a process of the load generator"
+            f" can keep a schedule of {RATE_MAX_PER_S} requests per second"
+        )
 
 
 def check_folder(out: Path) -> None:
@@ -78,7 +94,7 @@ def check_connections(connections: int, *, a_server: int | None = None) -> None:
         raise UsageError(
             f"{units.plural(connections, 'connection')} need{'s' * (connections == 1)} {needed} descriptors, "
             f"and the limit is {hard}: "
-            f"raise it with `ulimit -Hn {needed}` (as root), or ask for fewer connections"
+            f"raise it with `ulimit -Hn {needed}` (as root), or ask for fewer connections (--connections)"
         )
     if soft != resource.RLIM_INFINITY and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
@@ -88,24 +104,25 @@ def check_connections(connections: int, *, a_server: int | None = None) -> None:
         if to_one > last - first + 1:
             raise UsageError(
                 f"{to_one} connections to one address need as many local ports, and there are "
-                f"{last - first + 1}: widen {_PORT_RANGE}, or ask for fewer connections"
+                f"{last - first + 1}: widen {_PORT_RANGE}, or ask for fewer connections (--connections)"
             )
 
 
-def check_memory(servers: Sequence[Server], workload: Workload) -> None:
+def check_memory(servers: int, workload: Workload) -> None:
     """Raise UsageError if servers that are alive at one time, with their connections, cannot fit the free memory.
 
     What they need is not known beforehand. The estimate is a lower bound, so what is refused would not fit.
     """
-    connections = len(servers) * workload.connections
-    least = len(servers) * SERVER_LEAST_BYTES + connections * CONNECTION_LEAST_BYTES
+    connections = servers * workload.connections
+    least = servers * SERVER_LEAST_BYTES + connections * CONNECTION_LEAST_BYTES
     least += workload.connections * workload.message_bytes  # in flight: only one of the servers has load at a time
     free = psutil.virtual_memory().available
     if least > free:
         raise UsageError(
-            f"{units.plural(len(servers), 'server')} with {units.count(workload.connections)} connections each and"
+            f"{units.plural(servers, 'server')} with {units.count(workload.connections)} connections each and"
             f" messages of {units.size(workload.message_bytes)} need {units.size(least)} of memory at least, and"
-            f" {units.size(free)} is free: measure fewer at a time (--server, --design solo), or ask for less load"
+            f" {units.size(free)} is free: measure fewer at a time (--server, --design solo),"
+            " or lower --connections or --message-bytes"
         )
 
 
@@ -116,8 +133,6 @@ def check_generator(plan: Plan) -> None:
         raise UsageError(
             f"workers is {plan.workers}, and must be {most} or less: each keeps a CPU of this machine busy"
         )
-    if plan.agents is not None:
-        check_beside_agents(plan)
     if plan.generator != "reference":
         return
     if plan.workers > 1:
@@ -129,12 +144,24 @@ def check_generator(plan: Plan) -> None:
             )
 
 
-def check_beside_agents(plan: Plan) -> None:
-    """Raise UsageError for another generator beside agents: they make the whole load, with ours."""
-    if plan.workers > 1:
-        raise UsageError("agents share the load, each with one process: leave workers out")
-    if plan.generator != "python":
-        raise UsageError("agents make the load with the generator in Python: leave generator out")
+def check_agents(plan: Plan, agents: AgentsReached) -> None:
+    """Raise UsageError for more agents than connections, and for servers that agents elsewhere do not reach."""
+    for named in plan.workloads:
+        if named.workload.connections < agents.number:
+            raise UsageError(
+                f"{units.plural(agents.number, 'agent')} cannot share "
+                f"{units.plural(named.workload.connections, 'connection')}, as {named.name} has: "
+                "use more connections, or fewer agents"
+            )
+    if not agents.is_networked:
+        return
+    for server in plan.servers:
+        host = server.host
+        if host.startswith(UNIX_PREFIX) or network.is_loopback(host):
+            cure = "have it listen at an address of this machine that they reach (--host ADDRESS)"
+            if server.target is not None:
+                cure = "give --target an address that they reach"
+            raise UsageError(f"agents are on other machines, where {host} is not this one: {server.name}: {cure}")
 
 
 def check_server(server: Server) -> None:
@@ -179,18 +206,19 @@ def check_port(server: Server) -> None:
 def check_target(server: Server) -> None:
     """Raise UsageError if nothing answers at the target, or its process is not there."""
     assert server.target is not None
+    assert server.port is not None
     if server.pid is not None and not psutil.pid_exists(server.pid):
         raise UsageError(f"there is no process {server.pid}: --pid is that of the server at {server.target}")
-    host, port = split_address(server.target)
-    if server.pid is not None and not host.startswith(UNIX_PREFIX):
-        check_owner(server.target, server.pid, port)
+    is_unix = server.host.startswith(UNIX_PREFIX)
+    if server.pid is not None and not is_unix:
+        check_owner(server.target, server.pid, server.port)
     try:
-        if host.startswith(UNIX_PREFIX):
+        if is_unix:
             with closing(socket.socket(socket.AF_UNIX)) as sock:
                 sock.settimeout(CONNECT_TIMEOUT_S)
-                sock.connect(host.removeprefix(UNIX_PREFIX))
+                sock.connect(server.host.removeprefix(UNIX_PREFIX))
         else:
-            socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S).close()
+            socket.create_connection((server.host, server.port), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise UsageError(
             f"nothing answers at {server.target}: {error.strerror or error}; start the server first"

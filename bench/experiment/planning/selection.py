@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError
+from bench.errors import UsageError, unknown_name
 from bench.experiment.model import AgentCluster
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.planning.plan import ROUNDS_WITHOUT_END, Plan
 from bench.experiment.planning.threshold_table import require_cells
-from bench.experiment.planning.workload_table import workloads_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from bench.experiment.model import Design, Server
+    from bench.experiment.model import Server
     from bench.experiment.planning.catalog import Catalog
+    from bench.experiment.planning.plan import NamedWorkload
     from bench.experiment.planning.plan_file import PlanFile
 
 
@@ -37,19 +38,19 @@ def resolve(file: PlanFile) -> Plan:
     """Return the plan of a file whose seed is known. Its thresholds stay in its `source`.
 
     Named servers and server files are crossed with the interpreters, and then called SERVER@INTERPRETER; what cannot
-    run under one of them is a gap, as is an optional server. Raises UsageError for an unknown name, for values of a
-    workload that do not go together, and for a server that was asked for and cannot run here.
+    run under one of them is a gap, as is an optional server. Raises UsageError for an unknown name, for values of the
+    plan that do not go together, and for a server that was asked for and cannot run here.
     """
     assert file.seed is not None
-    until = _fraction(file.until)
-    design = _design(file)
+    until, agents = _fraction(file.until), _agents(file)
+    design = file.design or ("blocks" if agents is None else "solo")
     places = {python: catalog(python) for python in file.pythons or [sys.executable]}
     names = _names(file, list(places.values()))
     servers = tuple(_servers(file, list(places.values())))
     plan = Plan(
         name=file.name,
         servers=servers,
-        workloads=workloads_of(file.workload, names),
+        workloads=_workloads(file, names),
         rounds=file.trials or (ROUNDS_WITHOUT_END if file.minutes or file.until else ROUNDS[design]),
         seed=file.seed,
         design=design,
@@ -57,7 +58,7 @@ def resolve(file: PlanFile) -> Plan:
         until=until,
         workers=file.workers,
         generator=file.generator,
-        agents=None if file.agents is None else AgentCluster(file.agents, is_insecure=file.insecure_cluster),
+        agents=agents,
         source=file.source,
         interpreters={
             python: {"description": place.interpreter.description, "libraries": place.libraries}
@@ -73,18 +74,22 @@ def resolve(file: PlanFile) -> Plan:
     return plan.with_baseline(file.baseline)
 
 
-def _design(file: PlanFile) -> Design:
-    """Return how the plan is measured. Raise UsageError for blocks of a load that agents make."""
+def _agents(file: PlanFile) -> AgentCluster | None:
+    """Return the cluster that makes the load, if one does. Raise UsageError for what does not go with it."""
     if file.agents is None:
         if file.insecure_cluster:
             raise UsageError("--insecure-cluster is about the cluster of --agents: give that too, or leave it out")
-        return file.design or "blocks"
+        return None
     if file.design == "blocks":
         raise UsageError(
             f"--agents {file.agents} loads one server for a whole trial, and in blocks one generator loads several in "
             "turn: leave --design out, or give --design solo"
         )
-    return "solo"
+    if file.workers > 1:
+        raise UsageError("agents share the load, each with one process: leave workers out")
+    if file.generator != "python":
+        raise UsageError("agents make the load with the generator in Python: leave generator out")
+    return AgentCluster(file.agents, is_insecure=file.insecure_cluster)
 
 
 def _fraction(percent: str | None) -> float | None:
@@ -129,6 +134,34 @@ def _ours(file: PlanFile, places: Sequence[Catalog]) -> Collection[str]:
     return dict.fromkeys(name for one in given for name in (every if one == EVERY else [one]))
 
 
+def _workloads(file: PlanFile, names: Mapping[str, Collection[str]]) -> tuple[NamedWorkload, ...]:
+    """Return the workloads of a plan, each once.
+
+    A table names servers as the plan does, and `names` has what each of them is called in the run. Raises UsageError
+    for an unknown server, and if a name stands for two workloads.
+    """
+    found: dict[str, NamedWorkload] = {}
+    for named in itertools.chain.from_iterable(table.workloads for table in file.workload):
+        only = None if named.only is None else _called(named.only, names)
+        first = found.setdefault(named.name, dataclasses.replace(named, only=only))
+        if first.workload != named.workload:
+            raise UsageError(
+                f"two workloads are named {named.name!r}: give each a [[workload]] table of its own, with its name"
+            )
+        both = None if first.only is None or only is None else frozenset({*first.only, *only})
+        often = max(first.blocks_per_round, named.blocks_per_round)
+        found[named.name] = dataclasses.replace(first, only=both, blocks_per_round=often)
+    return tuple(found.values())
+
+
+def _called(only: Collection[str], names: Mapping[str, Collection[str]]) -> frozenset[str]:
+    """Return what servers that a table names are called in the run. Raise UsageError for an unknown one."""
+    for name in only:
+        if name not in names:
+            raise unknown_name("server", name, names)
+    return frozenset(called for name in only for called in names[name])
+
+
 def _suffix(file: PlanFile, place: Catalog) -> str:
     return f"@{place.interpreter.label}" if file.pythons else ""
 
@@ -149,7 +182,7 @@ def _servers(file: PlanFile, places: Sequence[Catalog]) -> tuple[Server, ...]:
     servers: list[Server] = []
     for place in places:
         suffix = _suffix(file, place)
-        servers += [place.server(name, label=name + suffix) for name in _ours(file, places)]
+        servers += [place.server(name, label=name + suffix, binds_itself=True) for name in _ours(file, places)]
         servers += [
             table.server(place.file(Path(table.file), label=table.name + suffix))
             for table in file.server

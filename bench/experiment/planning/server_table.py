@@ -100,7 +100,15 @@ class ServerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def server(self, started: Server | None = None) -> Server:
         """Return the server that it describes. `started` is what a catalog made of its `file`."""
         if self.target is not None:
-            return Server(name=self.name, target=self.target, pid=self.pid, connections_max=self.connections_max)
+            host, port = split_address(self.target)
+            return Server(
+                name=self.name,
+                target=self.target,
+                host=host,
+                port=port,
+                pid=self.pid,
+                connections_max=self.connections_max,
+            )
         server = started or Server(
             name=self.name, command=self.words, cwd=self.cwd, ready="either" if self.knows_port else "line"
         )
@@ -116,8 +124,8 @@ class ServerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         )
 
 
-def parse_server(text: str) -> str | ServerTable:
-    """Read a `--server`: a known name, a file with `serve`, or NAME= before a file or a command line.
+def parse_server(text: str, option: str = "--server") -> str | ServerTable:
+    """Read what an option names as a server: a known name, a file with `serve`, or NAME= before a file or a command.
 
     Paths are seen from the working directory. Raises UsageError, also for a command without a name.
     """
@@ -125,16 +133,16 @@ def parse_server(text: str) -> str | ServerTable:
     if not equals or re.fullmatch(NAME, label) is None:
         label, rest = "", text
     elif not rest.strip():
-        raise UsageError(f"--server {text}: write a command, or a file with serve(listener), behind {label}=")
+        raise UsageError(f"{option} {text}: write a command, or a file with serve(listener), behind {label}=")
     if rest.endswith(".py") and " " not in rest.strip():
         table = ServerTable(name=label or Path(rest).stem, file=rest)
     elif label:
         table = ServerTable(name=label, command=rest)
     elif set(text) & _OF_COMMANDS:
-        raise UsageError(f'--server {text}: a command needs a name, by which tables call it: write "mine={text}"')
+        raise UsageError(f'{option} {text}: a command needs a name, by which tables call it: write "mine={text}"')
     else:
         return text
-    return table.checked(f"--server {text}").placed(Path.cwd())
+    return table.checked(f"{option} {text}").placed(Path.cwd())
 
 
 def split_servers(texts: Sequence[str], known: Sequence[ServerTable]) -> tuple[list[str], list[ServerTable]]:

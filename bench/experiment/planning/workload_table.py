@@ -16,7 +16,7 @@ from clients.keys import KEYS, key_of, workload_from
 from clients.workload import FieldError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from clients.workload import Workload
 
@@ -41,12 +41,13 @@ class WorkloadTable:
     """A table whose values are read. `raw` is what a person wrote, by which two tables are equal, and which is stored.
 
     `servers` restricts the workloads to some; `name` replaces their names, or comes before them if there are several.
-    `blocks_per_round` says how often a round measures each.
+    `blocks_per_round` says how often a round measures each. The `workloads` are there once it was `crossed`.
     """
 
     raw: Mapping[str, Any]
     where: str = field(compare=False, default="[[workload]]")
     choices: Mapping[str, Choices] = field(compare=False, default_factory=dict)
+    workloads: tuple[NamedWorkload, ...] = field(compare=False, default=())
 
     @classmethod
     def read(cls, raw: Mapping[str, Any], where: str) -> WorkloadTable:
@@ -68,8 +69,13 @@ class WorkloadTable:
         """Return it with the keys that the command line gave in the place of its own."""
         return WorkloadTable({**self.raw, **options.raw}, self.where, {**self.choices, **options.choices})
 
-    def workloads(self) -> list[NamedWorkload]:
-        """Return a workload for every combination of the values.
+    @property
+    def longest_s(self) -> float:
+        """The window of its longest workload."""
+        return max(named.workload.duration_s for named in self.workloads)
+
+    def crossed(self) -> WorkloadTable:
+        """Return it with a workload for every combination of the values.
 
         Raises UsageError naming the key or option, and what is accepted.
         """
@@ -80,10 +86,12 @@ class WorkloadTable:
         names = [workload_name(workload) for workload in made]
         if label is not None:
             names = [label] if len(made) == 1 else [f"{label}-{name}" for name in names]
-        return [
-            NamedWorkload(name=name, workload=workload, only=only, blocks_per_round=self.raw.get("blocks_per_round", 1))
+        often = self.raw.get("blocks_per_round", 1)
+        workloads = (
+            NamedWorkload(name=name, workload=workload, only=only, blocks_per_round=often)
             for name, workload in zip(names, made, strict=True)
-        ]
+        )
+        return replace(self, workloads=tuple(workloads))
 
     def _workload(self, parts: tuple[Mapping[str, Any], ...]) -> Workload:
         """Return the workload of one value of each key. Raise UsageError naming the one that cannot be."""
@@ -95,55 +103,24 @@ class WorkloadTable:
             raise UsageError(str(error.named(name))) from error
 
 
-def read_options(raw: Mapping[str, Any]) -> WorkloadTable:
-    """Read what a command line gives in place of a table's keys. Raise UsageError naming the option."""
-    choices = {key: _choices(key, value, KEYS[key].option) for key, value in raw.items()}
-    return WorkloadTable(raw, "the command line", choices)
+def crossed(tables: Sequence[WorkloadTable], options: Mapping[str, Any]) -> list[WorkloadTable]:
+    """Return the tables of a plan as the options of a command line change them, with their workloads.
 
-
-def overridden(tables: Sequence[WorkloadTable], options: WorkloadTable) -> list[WorkloadTable]:
-    """Return the tables as the command line changes them, each once.
-
-    `--connections 64` makes one workload of tables that differed in their connections only. Their windows may still
-    differ, and the longest suits every number of connections. Raises UsageError for values that do not go together.
+    Without a table there is one workload. `--connections 64` makes one workload of tables that differed in their
+    connections only. Their windows may still differ, and the longest suits every number of connections. Raises
+    UsageError for values that do not go together.
     """
-    kept: dict[object, tuple[float, WorkloadTable]] = {}
-    for table in tables or [WorkloadTable({})]:
-        changed = table.overridden(options)
-        made = changed.workloads()
-        alike = (tuple(named.name for named in made), tuple(changed.raw.get("servers") or ()))
-        longest = max(named.workload.duration_s for named in made)
-        if alike not in kept or longest > kept[alike][0]:
-            kept[alike] = (longest, changed)
-    return [table for _, table in kept.values()]
-
-
-def workloads_of(tables: Sequence[WorkloadTable], names: Mapping[str, Collection[str]]) -> tuple[NamedWorkload, ...]:
-    """Return the workloads of the tables of a plan, each once. Without a table there is one workload.
-
-    A table names servers as the plan does, and `names` has what each of them is called in the run. Raises UsageError
-    for values that do not go together, for an unknown server, and if a name stands for two workloads.
-    """
-    found: dict[str, NamedWorkload] = {}
-    for named in itertools.chain.from_iterable(table.workloads() for table in tables or [WorkloadTable({})]):
-        only = None if named.only is None else _called(named.only, names)
-        first = found.setdefault(named.name, replace(named, only=only))
-        if first.workload != named.workload:
-            raise UsageError(
-                f"two workloads are named {named.name!r}: give each a [[workload]] table of its own, with its name"
-            )
-        both = None if first.only is None or only is None else frozenset({*first.only, *only})
-        often = max(first.blocks_per_round, named.blocks_per_round)
-        found[named.name] = replace(first, only=both, blocks_per_round=often)
-    return tuple(found.values())
-
-
-def _called(only: Collection[str], names: Mapping[str, Collection[str]]) -> frozenset[str]:
-    """Return what servers that a table names are called in the run. Raise UsageError for an unknown one."""
-    for name in only:
-        if name not in names:
-            raise unknown_name("server", name, names)
-    return frozenset(called for name in only for called in names[name])
+    choices = {key: _choices(key, value, KEYS[key].option) for key, value in options.items()}
+    given = WorkloadTable(options, "the command line", choices)
+    whole = [table.overridden(given).crossed() for table in tables or [WorkloadTable({})]]
+    if not options:
+        return whole
+    kept: dict[object, WorkloadTable] = {}
+    for table in whole:
+        alike = (tuple(named.name for named in table.workloads), tuple(table.raw.get("servers") or ()))
+        if alike not in kept or table.longest_s > kept[alike].longest_s:
+            kept[alike] = table
+    return list(kept.values())
 
 
 def _choices(key: str, value: object, where: str) -> Choices:

@@ -11,16 +11,22 @@ import os
 import signal
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from bench import units
 from bench.errors import UsageError
+from bench.experiment.host import machine
+from bench.experiment.model import AgentsReached
 from bench.experiment.planning.catalog import ROOT
+from bench.experiment.schema import AGENTS
+from bench.experiment.trial import lifeline
 from bench.experiment.trial.child import Child, ChildError
+from bench.scratch import scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bench.experiment.model import AgentCluster
@@ -34,19 +40,8 @@ LOOK_S = 1.0
 """So often the process that holds the cluster is looked at while it is waited for: one that is stopped says nothing."""
 END_TIMEOUT_S = 10.0
 COMMAND = (sys.executable, "-P", "-m", "clients.agents")
-_COLUMNS = (
-    "agent",
-    "connections",
-    "sent",
-    "replies",
-    "replies_per_s",
-    "response_p50_ns",
-    "response_p99_ns",
-    "lateness_p99_ns",
-    "client_cpu_s",
-    "agent_offset_ns",
-    "agent_clock_error_ns",
-)
+_TOLD_HERE = {"run", "trial", "host", "share"}
+"""The columns of an agent's row that are no part of its own report."""
 
 
 class AgentLostError(ChildError):
@@ -61,11 +56,27 @@ class Connected:
     lead_ns: int
 
 
+@contextmanager
+def reached(asked: AgentCluster | None) -> Iterator[Agents | None]:
+    """Yield the agents of a cluster, which was reached, or made here; None if none was asked for.
+
+    They end, with what they put down, at the end. Raises UsageError for a cluster that cannot be used.
+    """
+    if asked is None:
+        yield None
+        return
+    with scratch() as folder:
+        lifeline.leave_nothing(folder)
+        with Agents(asked, log=folder / "agents.log", scratch=folder) as agents:
+            agents.reach()
+            yield agents
+
+
 class Agents:
     """Agents of a cluster, which carry loads; what they have to say goes to `log`. Use as a context manager.
 
-    The cluster is reached, or made, at the first use. One that is made here is bound to `cpus`. `scratch` is a folder
-    for what it puts down meanwhile.
+    The cluster is reached, or made, at the first use. One that is made here is bound to the cores of a load generator.
+    `scratch` is a folder for what it puts down meanwhile.
     """
 
     def __init__(
@@ -74,10 +85,9 @@ class Agents:
         *,
         log: Path,
         scratch: Path,
-        cpus: Collection[int] = (),
         command: Sequence[str] = COMMAND,
     ) -> None:
-        self._asked, self._log, self._scratch, self._cpus, self._command = asked, log, scratch, cpus, command
+        self._asked, self._log, self._scratch, self._command = asked, log, scratch, command
         self._child: Child | None = None
         self.names: tuple[str, ...] = ()
         self.is_networked = False
@@ -87,6 +97,11 @@ class Agents:
 
     def __exit__(self, *_exception: object) -> None:
         self.stop()
+
+    @property
+    def found(self) -> AgentsReached:
+        """What they were like when they were reached last."""
+        return AgentsReached(len(self.names), self.is_networked)
 
     @property
     def made_here(self) -> int:
@@ -162,7 +177,7 @@ class Agents:
             [*self._command, self._asked.cluster, *insecure],
             log=self._log,
             env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self._scratch)},
-            cpus=self._cpus,
+            cpus=machine.cores(max(1, self.made_here)).client,
             stdin=True,
             stop_signal=signal.SIGINT,  # of a load under way; the end of its stdin is what ends the rest
         )
@@ -207,7 +222,7 @@ def rows_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     reports = given.get("agents", ())
     return tuple(
         {
-            **{name: report[name] for name in _COLUMNS},
+            **{column.name: report[column.name] for column in AGENTS if column.name not in _TOLD_HERE},
             "host": report["agent"].partition("@")[2],
             "share": f"{number}/{len(reports)}",
         }

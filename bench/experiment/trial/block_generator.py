@@ -14,7 +14,8 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from bench.experiment.planning.catalog import ROOT
-from bench.experiment.trial.child import Child, ChildError, descendants
+from bench.experiment.trial.child import Child, ChildError
+from bench.experiment.trial.kinship import descendants
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bench.experiment.host.cgroups import CgroupClock, stopped
+from bench.experiment.trial.kinship import Kinship
 from bench.experiment.trial.monitor import SAMPLING_SHARE, Side, Usage, counted
 from bench.experiment.trial.observed import observed
 from bench.experiment.trial.procfs import MachineClock
@@ -48,8 +49,9 @@ class BlockMonitor(threading.Thread):
 
     def __enter__(self) -> Self:
         self.start()  # before the trees are looked up, because a thread of ours takes an id too
+        kinship = Kinship()
         for side in self._sides:
-            side.refresh()
+            side.refresh(kinship)
         self._began_s, self._before, self._began_epoch_s = time.monotonic(), self._edge(), time.time()
         self._begun.set()
         return self
@@ -83,11 +85,12 @@ class BlockMonitor(threading.Thread):
         self._stopping.set()
         self.join()
         after = self._edge()
-        late = {side: side.last_cpu(after.cpu[side]) for side in self._servers}
+        kinship = Kinship()
+        late = {side: side.last_cpu(after.cpu[side], kinship) for side in self._servers}
         self._after = after._replace(cpu={**after.cpu, **late})
         for side in self._servers:
             side.note_uss()
-        self._observed = {side: observed(side.pid) for side in self._servers}
+        self._observed = {side: observed(side.pid, kinship) for side in self._servers}
 
     def usages(self, slicing: Mapping[str, Any]) -> list[Usage]:
         """Return what was seen of each server, in their order; counters are scaled to the passes that count."""

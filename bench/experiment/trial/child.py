@@ -20,6 +20,7 @@ import psutil
 from bench.errors import MeasurementError
 from bench.experiment.trial import lifeline
 from bench.experiment.trial.child_output import ChildLog, ChildOutput
+from bench.experiment.trial.kinship import Kinship
 from bench.interrupts import put_off
 
 if TYPE_CHECKING:
@@ -157,12 +158,12 @@ class Child:
             finally:
                 self._output.hear()
 
-    def ask_to_end(self) -> None:
-        """Tell it to end, and do not wait for that: `stop` does."""
+    def ask_to_end(self, kinship: Kinship | None = None) -> None:
+        """Tell it to end, and do not wait for that: `stop` does. Who ends several gives the `kinship` of just now."""
         if not self._was_asked:
             self._was_asked = True
             # Now, while it is there: what has left its group outlives it unseen.
-            self._started = [*{*descendants(self.pid), *self._marked()}]
+            self._started = [*{*(kinship or Kinship()).descendants(self.pid), *self._marked()}]
             self._close_stdin()
             self._signal_group(self._stop_signal)
 
@@ -223,14 +224,6 @@ def bound_to(cpus: Collection[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def descendants(pid: int) -> list[psutil.Process]:
-    """Return all that a process started, and what those started; nothing if it has ended."""
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
 
 
 def _kill(processes: Sequence[psutil.Process]) -> None:

@@ -1,4 +1,4 @@
-"""Where a server listens that was given a port: read from the kernel's tables, without a connection.
+"""Where a server listens that was given a port: asked of the kernel, without a connection.
 
 A listener on the address that the server was told to use is the server. One on another address is the server only if
 one of its own processes holds the socket; else it is a stranger's, and the server is not ready.
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from bench.experiment.trial.child import descendants
-from bench.experiment.trial.sock_diag import v6only_sockets
+from bench.experiment.trial.kinship import descendants
+from bench.experiment.trial.sock_diag import ListeningSocket, listening_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Address = IPv4Address | IPv6Address
+    from bench.experiment.trial.sock_diag import Address
 
 ELSEWHERE_S = 0.1
 """A server that listens on several addresses opens one after the other: so long is waited for the one it was told."""
@@ -43,11 +43,10 @@ class Listening:
     def at(self) -> str | None:
         """Return the address at which the server accepts connections: `host` if it can be, None for none yet."""
         found = list(listeners(self._port, self._pid))
-        v6only = v6only_sockets() if any(_is_any_ipv6(address) for address, _ in found) else set()
-        if any(_accepts(address, asked, v6only=inode in v6only) for address, inode in found for asked in self._asked):
+        if any(_accepts(one, asked) for one in found for asked in self._asked):
             return self._host
-        held = _sockets_of(self._pid) if found else set()
-        own = sorted((address for address, inode in found if inode in held), key=str)
+        held = set().union(*_sockets_of(self._pid)) if found else set()
+        own = sorted((one.address for one in found if one.inode in held), key=str)
         if not own:
             self._elsewhere_since_s = None
             return None
@@ -62,35 +61,41 @@ def is_served_by_others(port: int, pid: int) -> bool:
     So it is where a command asks a daemon to serve, as `docker run` does. False if there is no listener, or if the
     sockets of a process may not be looked at.
     """
-    found = {inode for _, inode in listeners(port, pid)}
+    found = {one.inode for one in listeners(port, pid)}
     try:
-        return bool(found) and found.isdisjoint(_sockets_of(pid, refused=PermissionError))
+        return bool(found) and all(map(found.isdisjoint, _sockets_of(pid, refused=PermissionError)))
     except PermissionError:
         return False
 
 
-def listeners(port: int, pid: int) -> Iterator[tuple[Address, str]]:
-    """Yield the address of each TCP listener on a port of this machine, and its socket as `_sockets_of` calls it.
+def listeners(port: int, pid: int) -> Iterator[ListeningSocket]:
+    """Yield the TCP listeners on a port of this machine, whose sockets are called as `_sockets_of` calls them.
 
-    Where there is no table, those of a process and of what it has started are all that can be seen.
+    Where the kernel has no tables, those of a process and of what it has started are all that can be seen.
     """
     if not _TABLES[0].exists():
         yield from _listeners_of(pid, port)
-        return
+    elif (told := listening_sockets(port)) is None:
+        yield from _in_tables(port)
+    else:
+        yield from told
+
+
+def _in_tables(port: int) -> Iterator[ListeningSocket]:
     local = f":{port:04X}"
     for table in _TABLES:
         rows = (row.split() for row in table.read_text().splitlines()[1:]) if table.exists() else ()
         for row in rows:
             if row[1].endswith(local) and row[3] == _LISTEN:
-                yield _address(row[1].partition(":")[0]), row[9]
+                yield ListeningSocket(_address(row[1].partition(":")[0]), inode=row[9])
 
 
-def _listeners_of(pid: int, port: int) -> Iterator[tuple[Address, str]]:
+def _listeners_of(pid: int, port: int) -> Iterator[ListeningSocket]:
     for one in _family_of(pid):
         with suppress(psutil.Error):  # it has ended, or may not be looked at
             for connection in psutil.Process(one).net_connections("tcp"):
                 if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
-                    yield ip_address(connection.laddr.ip), str(one)
+                    yield ListeningSocket(ip_address(connection.laddr.ip), inode=str(one))
 
 
 def _address(digits: str) -> Address:
@@ -100,17 +105,14 @@ def _address(digits: str) -> Address:
     return ip_address(packed)
 
 
-def _is_any_ipv6(address: Address) -> bool:
-    return isinstance(address, IPv6Address) and address.is_unspecified
-
-
-def _accepts(listening: Address, asked: Address, *, v6only: bool) -> bool:
-    """Say whether a listener takes connections to an address; one on :: takes those of IPv4 too if not `v6only`."""
-    if isinstance(listening, IPv6Address) and listening.ipv4_mapped is not None:
-        listening = listening.ipv4_mapped
-    if listening.is_unspecified:
-        return listening.version == asked.version or (isinstance(listening, IPv6Address) and not v6only)
-    return listening == asked
+def _accepts(listener: ListeningSocket, asked: Address) -> bool:
+    """Say whether a listener takes connections to an address; one on :: may take those of IPv4 too."""
+    address = listener.address
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if address.is_unspecified:
+        return address.version == asked.version or (isinstance(address, IPv6Address) and not listener.is_v6only)
+    return address == asked
 
 
 def _reached_at(listening: Address) -> str:
@@ -120,19 +122,22 @@ def _reached_at(listening: Address) -> str:
     return "127.0.0.1" if isinstance(listening, IPv4Address) else "::1"
 
 
-def _family_of(pid: int) -> list[int]:
-    return [pid, *(process.pid for process in descendants(pid))]
+def _family_of(pid: int) -> Iterator[int]:
+    """Yield a process, and all that it started if that is asked for: to find those takes a look at every process."""
+    yield pid
+    yield from (process.pid for process in descendants(pid))
 
 
-def _sockets_of(pid: int, refused: type[OSError] | tuple[()] = ()) -> set[str]:
-    """Return the sockets that a process and all it has started hold, by their inodes; by the process elsewhere.
+def _sockets_of(pid: int, refused: type[OSError] | tuple[()] = ()) -> Iterator[set[str]]:
+    """Yield the sockets that a process and each that it started hold, by their inodes; by the process elsewhere.
 
     Those that cannot be seen are left out, unless the reason is one that is `refused`, which is raised.
     """
     if not _TABLES[0].exists():
-        return set(map(str, _family_of(pid)))
-    held: set[str] = set()
+        yield from ({str(one)} for one in _family_of(pid))
+        return
     for one in _family_of(pid):
+        held: set[str] = set()
         try:
             for name in Path(f"/proc/{one}/fd").iterdir():
                 with suppress(FileNotFoundError):  # closed meanwhile
@@ -140,5 +145,5 @@ def _sockets_of(pid: int, refused: type[OSError] | tuple[()] = ()) -> set[str]:
         except refused:
             raise
         except OSError:  # it has ended, or may not be looked at
-            continue
-    return held
+            pass
+        yield held

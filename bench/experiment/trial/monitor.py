@@ -22,6 +22,8 @@ from bench.experiment.trial.tree import Tree
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from bench.experiment.trial.kinship import Kinship
+
 INTERVAL_NS = 100_000_000
 SAMPLING_SHARE = 0.02
 """Of the time, at most, that sampling may take: of many processes there are fewer samples."""
@@ -29,6 +31,8 @@ LEAD_NS = 50_000_000
 """So long before the window begins, and before it ends, the counters are read."""
 EARLY_NS = 2_000_000
 """So long before the window ends, the CPU clocks are read: processes of a server may end with their connections."""
+APART_SHARE = 0.25
+"""The time between the readings of the CPU clocks is that of the window, to within this share. Else we woke late."""
 COUNTED_THREADS_MAX = 1024
 """Reading them takes a file for each thread: with more threads than this they stay unknown."""
 
@@ -108,41 +112,62 @@ class Side:
         self.pid = pid
         self.maxima: dict[str, int] = {}
         self.is_lost = False
+        self._was_lost: bool | None = None
         self._tree: Tree | None = None
         self._last_tree: Tree | None = None
 
     def has_changed(self, since_s: float = 0.0) -> bool:
-        """Say whether processes of it ended, or were started after `since_s` since the epoch, once it was looked up."""
+        """Say whether processes of it ended, or were started after `since_s` since the epoch, once it was looked up.
+
+        One that lost the parent which led to it counts as well: the generator does not find it.
+        """
         tree = self._last_tree
-        return tree is not None and (tree.has_gone or any(at_s > since_s for at_s in tree.came_at_s))
+        if tree is None:
+            return False
+        return tree.has_gone or tree.has_strays or any(at_s > since_s for at_s in tree.came_at_s)
 
     @property
     def is_cpu_lost(self) -> bool:
-        """Whether one of them ended, or may have, in a way that leaves its CPU time uncounted."""
+        """Whether one of them ended, or may have, in a way that leaves its CPU time uncounted, before the last reading.
+
+        What ends later has been counted: many servers end a process with its connection.
+        """
+        if self._was_lost is not None:
+            return self._was_lost
         return self._last_tree is not None and self._last_tree.has_lost
 
-    def last_cpu(self, cpu: Cpu | None) -> Cpu | None:
+    def last_cpu(self, cpu: Cpu | None, kinship: Kinship | None = None) -> Cpu | None:
         """Return a reading of the CPU that was taken just now, made whole by what has been started meanwhile."""
-        self.refresh()
+        self._was_lost = None
         self.read("note_unseen")
-        return self.read("cpu") if self.has_changed() else cpu
+        was_lost, came = self.is_cpu_lost, self._came
+        self.refresh(kinship)
+        if self._came != came:
+            cpu = self.read("cpu")
+            was_lost = self.is_cpu_lost
+        self._was_lost = was_lost
+        return cpu
 
-    def refresh(self) -> None:
-        """Find the members of the tree, or new ones."""
+    @property
+    def _came(self) -> int:
+        return 0 if self._last_tree is None else len(self._last_tree.came_at_s)
+
+    def refresh(self, kinship: Kinship | None = None) -> None:
+        """Find the members of the tree, or new ones. Who watches several gives the `kinship` of just now."""
         if self._tree is not None:
-            self.read("refresh")
+            self.read("refresh", kinship)
         elif self.pid is not None and not self.is_lost:
             try:
-                self._tree = self._last_tree = Tree(self.pid)
+                self._tree = self._last_tree = Tree(self.pid, kinship)
             except GONE:
                 self.is_lost = True
 
-    def read(self, reading: str) -> Any:
+    def read(self, reading: str, *arguments: object) -> Any:
         """Return a reading of the tree by its name; None if it is not to be had."""
         if self._tree is None:
             return None
         try:
-            return getattr(self._tree, reading)()
+            return getattr(self._tree, reading)(*arguments)
         except psutil.AccessDenied:
             return None  # a process of another user
         except GONE:
@@ -156,6 +181,7 @@ class Side:
 
     def sample(self) -> Mapping[str, Any]:
         """Return a sample by the column names of `schema.MONITOR`, and remember the largest; empty if it is lost."""
+        self.read("look")
         vitals: Vitals | None = self.read("vitals")
         if vitals is None:
             return {}
@@ -222,17 +248,19 @@ class Monitor(threading.Thread):
         before = self._edge()
         if not self._take_samples(self._end_ns - LEAD_NS):
             return
+        self._server.read("look")
         last_ns, last = time.monotonic_ns(), self._counters()  # now: the threads end with their connections
         if not self._wait_until(self._end_ns - EARLY_NS):
             return
         after = self._edge()
         server = self._server.last_cpu(after.server)
-        after = after._replace(server=None if self._server.is_cpu_lost else server)
+        is_in_time = abs((after.at_ns - before.at_ns) / (self._end_ns - self._start_ns) - 1) <= APART_SHARE
+        after = after._replace(server=server if is_in_time and not self._server.is_cpu_lost else None)
         self._server.note_uss()
         self._metrics.update(edge_metrics(before, after) | observed(self._server.pid))
         self._note_counters(first, last, (after.at_ns - before.at_ns) / (last_ns - first_ns))
         self._note_maxima()
-        self._is_whole = True
+        self._is_whole = is_in_time
 
     def _wait_until(self, at_ns: int) -> bool:
         """Wait; False if the trial was given up before."""

@@ -16,7 +16,7 @@ import psutil
 from bench.errors import UsageError
 from bench.experiment.host.machine import join_cpus
 from bench.experiment.planning.catalog import describe
-from bench.experiment.trial.child import descendants
+from bench.experiment.trial.kinship import Kinship
 from bench.experiment.trial.procfs import GONE
 
 if TYPE_CHECKING:
@@ -26,20 +26,20 @@ PYTHONS = ("python", "pypy")
 """What the name of a program begins with if it is an interpreter of Python."""
 
 
-def observed(pid: int | None) -> dict[str, Any]:
+def observed(pid: int | None, kinship: Kinship | None = None) -> dict[str, Any]:
     """Return the columns `server_cpus` and `interpreter` of a trial; what cannot be seen is left out.
 
     The processes under `pid` are asked, and the CPUs are those of all their threads together.
     """
-    processes = [] if pid is None else processes_of(pid)
+    processes = [] if pid is None else processes_of(pid, kinship)
     found = {"server_cpus": join_cpus(_cpus(processes)), "interpreter": _interpreter(processes)}
     return {column: value for column, value in found.items() if value is not None}
 
 
-def processes_of(pid: int) -> list[psutil.Process]:
-    """Return a process and all that it started; nothing if it has ended."""
+def processes_of(pid: int, kinship: Kinship | None = None) -> list[psutil.Process]:
+    """Return a process and all that it started, by the `kinship` of just now; nothing if it has ended."""
     try:
-        return [psutil.Process(pid), *descendants(pid)]
+        return [psutil.Process(pid), *(kinship or Kinship()).descendants(pid)]
     except psutil.NoSuchProcess:
         return []
 
@@ -56,9 +56,9 @@ def _cpus(processes: Iterable[psutil.Process]) -> set[int]:
     cpus: set[int] = set()
     if sys.platform == "linux":
         for process in processes:
-            with contextlib.suppress(*GONE):  # it has ended meanwhile, or a thread of it has
-                for thread in process.threads():
-                    cpus |= os.sched_getaffinity(thread.id)
+            with contextlib.suppress(OSError):  # it has ended meanwhile, or a thread of it has
+                for thread in os.listdir(f"/proc/{process.pid}/task"):  # noqa: PTH208 - hot
+                    cpus |= os.sched_getaffinity(int(thread))
     return cpus
 
 

@@ -11,12 +11,15 @@ import random
 import signal
 import socket
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.errors import ServerError, UsageError
-from bench.experiment.planning.address import join_address, split_address
-from bench.experiment.trial.child import POLL_S, STOP_TIMEOUT_S, Child, ChildError
+from bench.experiment.host.machine import join_cpus
+from bench.experiment.planning.address import UNIX_PREFIX, join_address
+from bench.experiment.trial.child import BACKGROUND, POLL_S, STOP_TIMEOUT_S, Child, ChildError
+from bench.experiment.trial.kinship import Kinship
 from bench.experiment.trial.listening import Listening, is_served_by_others
 from bench.text import cut
 
@@ -128,15 +131,18 @@ class Launch:
             raise
 
     def listening(self) -> list[RunningServer | ServerError]:
-        """Return the servers once each listens, or why it does not."""
-        return [_listening(one) if isinstance(one, RunningServer) else one for one in self._found]
+        """Return the servers once each listens at an address of its own, or why it does not."""
+        found = [_listening(one) if isinstance(one, RunningServer) else one for one in self._found]
+        taken = Counter(one.address for one in found if isinstance(one, RunningServer))
+        return [_shared(one) if isinstance(one, RunningServer) and taken[one.address] > 1 else one for one in found]
 
     def end(self, stop_timeout_s: float = STOP_TIMEOUT_S) -> None:
         """End them and all they started; all are told before the first is waited for."""
         started = [one for one in self._found if isinstance(one, RunningServer) and one.child is not None]
+        kinship = Kinship()
         for running in started:
             assert running.child is not None
-            running.child.ask_to_end()
+            running.child.ask_to_end(kinship)
         for running in started:
             assert running.child is not None
             running.was_killed = running.child.stop(stop_timeout_s)
@@ -145,16 +151,18 @@ class Launch:
 def _start(server: Server, *, log: Path, seed: int, cpus: Collection[int]) -> RunningServer:
     """Start a server, and return it before it listens. Raises ServerError."""
     if server.target is not None:
-        host, port = split_address(server.target)
-        return RunningServer(server=server, host=host, port=port, pid=server.pid)
+        return RunningServer(server=server, host=server.host, port=server.port or 0, pid=server.pid)
     port = server.port or (0 if server.ready == "line" else free_port(server.host))
+    command = [part.replace("{host}", server.host).replace("{port}", str(port)) for part in server.command]
+    if server.binds_itself and (listed := join_cpus(cpus)) is not None:
+        command += ["--cpus", listed]
     try:
         child = Child(
-            [part.replace("{host}", server.host).replace("{port}", str(port)) for part in server.command],
+            command,
             log=log,
             env={**os.environ, **layout(seed), **server.env},
             cwd=server.cwd,
-            cpus=cpus,
+            cpus=() if server.binds_itself else cpus,
             stop_signal=signal.Signals[server.stop_signal],
         )
     except ChildError as error:
@@ -173,6 +181,14 @@ def _listening(running: RunningServer) -> RunningServer | ServerError:
             running.pid = None
         running.child.drain()
     return running
+
+
+def _shared(running: RunningServer) -> ServerError:
+    """Say that another server has the address too: who answers there, nobody knows."""
+    return ServerError(
+        f"{running.server.name} listens at {running.address}, and so does another server that is alive beside it: give "
+        "each an address of its own, by {port} in its command or a socket in its own folder"
+    )
 
 
 def layout(seed: int) -> dict[str, str]:
@@ -202,9 +218,12 @@ def _await_ready(server: Server, child: Child, port: int) -> tuple[str, int]:
                 f"{server.name} {_NOT_YET[server.ready]} within {server.ready_timeout_s:g} s; {child.log_tail()}"
             )
         if line is None and child.ended_within(POLL_S):
-            raise ServerError(f"{server.name} {child.how_it_ended} before it was ready; {child.log_tail()}")
+            tail = child.log_tail()
+            hint = _AT_ONCE if child.returncode == 0 and not tail.startswith(BACKGROUND) else ""
+            raise ServerError(f"{server.name} {child.how_it_ended} before it was ready{hint}; {tail}")
 
 
+_AT_ONCE = " (its standard input is empty: one that ends when that does must not read it)"
 _NOT_YET = {
     "line": "did not print READY HOST PORT",
     "port": "did not listen on the port it was given",
@@ -215,8 +234,14 @@ _NOT_YET = {
 def _parse_ready(server: Server, line: str) -> tuple[str, int]:
     match line.split():
         case [_, host, port] if port.isdecimal() and int(port) < 1 << 16:
-            return _ANY_ADDRESS.get(host, host), int(port)
+            return _placed(server, _ANY_ADDRESS.get(host, host)), int(port)
     raise ServerError(f"{server.name} printed {cut(line)!r}, not READY HOST PORT")
+
+
+def _placed(server: Server, host: str) -> str:
+    """Return the host with the path of a UNIX socket as it is seen from here, not from the server's folder."""
+    path = host.removeprefix(UNIX_PREFIX)
+    return host if path == host else UNIX_PREFIX + os.path.abspath(os.path.join(server.cwd or os.curdir, path))  # noqa: PTH100, PTH118 - links stay
 
 
 def free_port(host: str) -> int:

@@ -11,6 +11,8 @@ import signal
 import sys
 import time
 import weakref
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
@@ -18,13 +20,15 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+LISTED_THREADS_MAX = 1024
 GONE = (psutil.Error, OSError)
 _SCHEDULER_CLOCK = 2  # CPUCLOCK_SCHED of the kernel's posix-timers.h: all threads, as the scheduler counts them
 IS_LINUX = sys.platform == "linux"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = resource.getpagesize()
 _FILE_BYTES_MAX = 1024  # of a process
-_STATUS_BYTES_MAX = 8192
+STATUS_BYTES_MAX = 8192
+"""Of the file `status`, which is longer than the others."""
 
 
 def cpu_clock_s(pid: int) -> float:
@@ -39,22 +43,57 @@ def cpu_clock_s(pid: int) -> float:
     return times.user + times.system
 
 
+def read_file(path: str, bytes_max: int = _FILE_BYTES_MAX) -> bytes:
+    """Return what a file of /proc says, without a stream around it: there are thousands of them."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, bytes_max)
+    finally:
+        os.close(descriptor)
+
+
 def newest_pid() -> int | None:
     """Return the id that the kernel has given last, to a process or a thread; None where it does not tell."""
     try:
-        with open("/proc/loadavg", "rb", buffering=0) as file:  # noqa: PTH123  # hot
-            return int(file.read(_FILE_BYTES_MAX).split()[-1]) or None  # an imitation of Linux says 0
+        return int(read_file("/proc/loadavg").split()[-1]) or None  # an imitation of Linux says 0
     except OSError:
         return None
+
+
+def descendants_of(process: psutil.Process) -> list[int]:
+    """Return the processes that one has started, and those that these have. Raise psutil.Error if it has ended.
+
+    The children of each thread are a file of their own. Where there are too many threads, or no such files, all
+    processes of the machine are read.
+    """
+    if (
+        process.num_threads() > LISTED_THREADS_MAX
+        or not Path(f"/proc/{process.pid}/task/{process.pid}/children").exists()
+    ):
+        return [child.pid for child in process.children(recursive=True)]
+    found, pids = list[int](), [process.pid]
+    while pids:
+        pids = [child for pid in pids for child in _children(pid)]
+        found += pids
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with suppress(OSError):  # it has ended
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - hot
+            with suppress(OSError), open(f"/proc/{pid}/task/{task}/children", "rb", buffering=0) as file:  # noqa: PTH123 - hot
+                found += map(int, file.readall().split())
+    return found
 
 
 def drops_children(pid: int) -> bool:
     """Say whether a process ignores SIGCHLD, so that its children end without being waited for."""
     try:
-        with open(f"/proc/{pid}/status", "rb", buffering=0) as file:  # noqa: PTH123  # hot
-            ignored = file.read(_STATUS_BYTES_MAX).partition(b"SigIgn:")[2].split(maxsplit=1)[:1]
+        status = read_file(f"/proc/{pid}/status", STATUS_BYTES_MAX)
     except OSError:
         return False
+    ignored = status.partition(b"SigIgn:")[2].split(maxsplit=1)[:1]
     return any(int(mask, 16) >> (signal.SIGCHLD - 1) & 1 for mask in ignored)
 
 
@@ -117,8 +156,7 @@ class ProcFile:
         """Return what it says now. Raise ProcessLookupError or FileNotFoundError if its process has ended."""
         if self._fd is not None:
             return os.pread(self._fd, bytes_max, 0)
-        with open(self._path, "rb", buffering=0) as file:  # noqa: PTH123  # hot
-            return file.read(bytes_max)
+        return read_file(self._path, bytes_max)
 
 
 class Member:
@@ -131,6 +169,7 @@ class Member:
         if IS_LINUX:
             files = (ProcFile(f"/proc/{process.pid}/{name}", is_kept=is_kept) for name in ("stat", "statm"))
             self._stat, self._statm = files
+            self.kin = _parse_stat(self._stat.read(_FILE_BYTES_MAX))[2]
 
     def vitals(self) -> Vitals:
         """Return its own, and the CPU time of those of its children that have ended and were waited for."""

@@ -13,40 +13,58 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 
-from bench.experiment.trial.procfs import GONE, IS_LINUX, Counters, Cpu, Member, Vitals, drops_children, newest_pid
+from bench.experiment.trial import lifeline
+from bench.experiment.trial.procfs import (
+    GONE,
+    IS_LINUX,
+    STATUS_BYTES_MAX,
+    Counters,
+    Cpu,
+    Member,
+    Vitals,
+    descendants_of,
+    drops_children,
+    newest_pid,
+    read_file,
+)
+from bench.experiment.trial.survivor import marked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from bench.experiment.trial.kinship import Kinship
 
 T = TypeVar("T")
 
 KEPT_MAX = 8
 """Of so many members the files stay open; with more, it is the descriptors of the bench that would run out."""
-_SWITCHES = {"voluntary_ctxt_switches": 0, "nonvoluntary_ctxt_switches": 1}
+_SWITCHES = {b"voluntary_ctxt_switches": 0, b"nonvoluntary_ctxt_switches": 1}
 
 
 class Tree:
     """A process and all that it started. Members are looked up when that is asked for; one that ended is dropped.
 
+    Members are those that descend from it, and those that carry its mark: they lost the parent that led to them.
     `came_at_s` are the times, in seconds since the epoch, at which members were started that were not there at first.
     `has_gone` says that one ended, seen or not. `has_lost` says that one ended without being waited for, so that its
     CPU time is in no count any more: its parent ignores SIGCHLD, or ended before it. `note_unseen` looks for those that
-    nobody saw.
+    nobody saw. `has_strays` says that the mark alone told of a member.
     """
 
-    def __init__(self, pid: int, *, kept_max: int = KEPT_MAX) -> None:
+    def __init__(self, pid: int, kinship: Kinship | None = None, *, kept_max: int = KEPT_MAX) -> None:
         """Look the tree up; keep the files of so many members open. Raise one of GONE if there is none."""
         self._kept_max = kept_max
+        self._mark = _mark_of(pid)
         self._root = Member(psutil.Process(pid))
         self._members = [self._root]
         self._waited: dict[Member, int] = {}
-        self.has_gone = self.has_lost = False
+        self.has_gone = self.has_lost = self.has_strays = False
         self.came_at_s: list[float] = []
-        self.refresh()
+        self.refresh(kinship)
         self.vitals()
         self.has_gone = self.has_lost = False
         self.came_at_s.clear()
-        self._newest_pid = newest_pid()
+        self._newest_pid = self._looked_at_pid = newest_pid()
 
     def note_unseen(self) -> None:
         """Say that CPU time is lost if processes can have come and gone unseen since the tree was looked up.
@@ -58,19 +76,43 @@ class Tree:
             newest = newest_pid()
             self.has_lost |= newest is None or newest != self._newest_pid
 
-    def refresh(self) -> None:
-        """Take note of new members. One that lost its parent stays a member."""
-        known = {member.process: member for member in self._members}
-        found = list(self._found(self._root.process.children(recursive=True), known))
-        self.came_at_s += [member.process.create_time() for member in found if member.process not in known]
+    def look(self) -> None:
+        """Take note of new members if any process was started on the machine: cheap enough for each sample.
+
+        One that comes, and ends without being waited for, between two calls of `refresh` is lost unseen but for this.
+        The more of the time such processes live, and so the more CPU they can use, the surer one of them is met.
+        """
+        newest = newest_pid()
+        if newest is None or newest != self._looked_at_pid:
+            self._looked_at_pid = newest
+            self._take_in(with_marked=self.has_gone)
+
+    def refresh(self, kinship: Kinship | None = None) -> None:
+        """Take note of new members, by the `kinship` of just now if there is one. Raise one of GONE.
+
+        One that lost its parent stays a member.
+        """
+        self._take_in(kinship, with_marked=True)
+
+    def _take_in(self, kinship: Kinship | None = None, *, with_marked: bool) -> None:
+        root = self._root.process
+        descendants = descendants_of(root) if kinship is None else [one.pid for one in kinship.descendants(root.pid)]
+        strays = set(marked(self._mark)) - {root.pid, *descendants} if with_marked and self._mark else set()
+        known = {member.process.pid: member for member in self._members}
+        found = list(self._found([*descendants, *strays], known))
+        self.has_strays |= any(member.process.pid in strays for member in found)
+        self.came_at_s += [member.process.create_time() for member in found if member not in self._members]
         away = [member for member in self._members[1:] if member not in found]
         self._members = [self._root, *found, *away]
         self._note_ended([member for member in away if not member.process.is_running()])
 
-    def _found(self, processes: Iterable[psutil.Process], known: Mapping[psutil.Process, Member]) -> Iterator[Member]:
-        for number, process in enumerate(processes):
+    def _found(self, pids: Iterable[int], known: Mapping[int, Member]) -> Iterator[Member]:
+        for number, pid in enumerate(pids):
             try:
-                yield known.get(process) or Member(process, is_kept=number < self._kept_max)
+                if pid in known and known[pid].process.is_running():
+                    yield known[pid]
+                else:
+                    yield Member(psutil.Process(pid), is_kept=number < self._kept_max)
             except GONE as error:  # it has ended meanwhile
                 if _is_our_fault(error):
                     raise
@@ -155,6 +197,15 @@ class Tree:
         return member.kin.waited > self._waited.get(member, 0)
 
 
+def _mark_of(pid: int) -> bytes:
+    """Return the variable that a process and all that it starts are known by; empty if we did not start it."""
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # it has ended, or is another user's, or there is no /proc
+        return b""
+    return next((variable for variable in variables if variable.startswith(lifeline.NAME.encode() + b"=")), b"")
+
+
 def _is_our_fault(error: psutil.Error | OSError) -> bool:
     """Say whether the bench had no descriptor left, which says nothing about the process."""
     return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
@@ -173,18 +224,19 @@ def _sum(parts: Iterable[int | None]) -> int | None:
 
 
 def _counters(process: psutil.Process) -> Counters:
-    folder = Path(f"/proc/{process.pid}")
-    tasks = folder / "task"
-    if not tasks.exists():
+    folder = f"/proc/{process.pid}"
+    if not IS_LINUX:
         voluntary, involuntary = process.num_ctx_switches()
         return Counters(voluntary, involuntary, None, None)
     switches, wait_ns = [0, 0], 0
-    for task in tasks.iterdir():  # what the process's own files say of this is the first thread's only
+    for thread in os.listdir(f"{folder}/task"):  # noqa: PTH208 - hot. The process's own files are the first thread's
         with contextlib.suppress(OSError):  # a thread that has ended meanwhile
-            for line in (task / "status").read_text().splitlines()[-2:]:
-                name, _, number = line.partition(":")
+            status = read_file(f"{folder}/task/{thread}/status", STATUS_BYTES_MAX)
+            schedstat = read_file(f"{folder}/task/{thread}/schedstat")
+            for line in status.splitlines()[-2:]:
+                name, _, number = line.partition(b":")
                 switches[_SWITCHES[name]] += int(number)
-            wait_ns += int((task / "schedstat").read_text().split()[1])
-    stat = (folder / "stat").read_bytes()
+            wait_ns += int(schedstat.split()[1])
+    stat = read_file(f"{folder}/stat")
     minor_faults = int(stat[stat.rindex(b")") + 2 :].split()[7])
     return Counters(switches[0], switches[1], minor_faults, wait_ns)

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from helpers.checkout import CHECKOUT
 from helpers.project import Project
+from helpers.tracing import untraced
 
 import bench.__main__
 import clients.__main__
@@ -27,14 +29,18 @@ MEASURING = [
 
 @pytest.fixture
 def echobench(tmp_path):
-    """Return a function that runs the command in a folder of its own; modules in that folder come before all others."""
+    """Return a function that runs the command in a folder of its own; modules in that folder come before all others.
 
-    def run(*arguments, **options):
+    Those that run lines no other test runs are traced.
+    """
+
+    def run(*arguments, traced=False, **options):
         path = f"{tmp_path}{os.pathsep}{CHECKOUT}"
-        env = {**os.environ, "PYTHONPATH": path, "XDG_CACHE_HOME": str(tmp_path / "cache")}
         command = [sys.executable, "-P", "-m", "bench", *arguments]
         given = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.run(command, env=env, text=True, timeout=60, check=False, **given)
+        with nullcontext() if traced else untraced():
+            env = {**os.environ, "PYTHONPATH": path, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+            return subprocess.run(command, env=env, text=True, timeout=60, check=False, **given)
 
     return run
 
@@ -65,7 +71,7 @@ def test_a_reader_that_has_gone_ends_it_quietly_and_not_as_regressed(echobench, 
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        done = echobench(*arguments, stdout=writer)
+        done = echobench(*arguments, stdout=writer, traced=arguments == ("--help",))
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
@@ -91,9 +97,24 @@ def test_without_its_requirements_it_says_how_to_install_them(tmp_path):
 
 def test_a_library_that_one_command_needs_is_asked_for_by_name(echobench, tmp_path):
     (tmp_path / "msgspec.py").write_text("raise ModuleNotFoundError('no', name='msgspec')\n")
-    done = echobench("servers")
+    done = echobench("servers", traced=True)
     assert done.returncode == 2
     assert done.stderr.startswith("echobench: msgspec is not installed")
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "words"),
+    [
+        ("ImportError('libx.so: failed to map segment from shared object')", 2, "libx.so: failed to map segment"),
+        ("MemoryError", 4, "there is not enough memory"),
+    ],
+)
+def test_too_little_memory_is_a_sentence(echobench, tmp_path, raised, status, words):
+    (tmp_path / "msgspec.py").write_text(f"raise {raised}\n")
+    done = echobench("servers")
+    assert (done.returncode, done.stderr.count("\n")) == (status, 1)
+    assert words in done.stderr
+    assert "ulimit -v" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["bench.no_such", "tomllib", None])
@@ -110,7 +131,7 @@ def test_a_command_line_that_cannot_be_loaded_does_not_end_as_regressed(echobenc
 
 def test_a_fault_of_ours_is_shown_and_does_not_end_as_regressed(echobench, tmp_path):
     (tmp_path / "psutil.py").write_text("raise RuntimeError('a fault')\n")
-    done = echobench("doctor")
+    done = echobench("doctor", traced=True)
     assert done.returncode == 70
     assert "Traceback" in done.stderr
     assert "RuntimeError: a fault" in done.stderr
@@ -120,7 +141,9 @@ def test_a_verdict_on_a_full_disk_keeps_its_status_and_its_words(echobench, tmp_
     project = Project(tmp_path / "theirs")
     project.commit()
     with Path("/dev/full").open("w") as full:
-        done = echobench("regress", "--base", "gone", "--command", "x {port}", "--json", stdout=full, cwd=project.root)
+        done = echobench(
+            "regress", "--base", "gone", "--command", "x {port}", "--json", stdout=full, cwd=project.root, traced=True
+        )
     assert done.returncode == 5
     assert '"word": "NO-BASELINE"' in done.stderr
     assert "standard output cannot be written: No space left on device" in done.stderr
@@ -140,7 +163,7 @@ def test_a_full_disk_under_stdout_is_a_sentence_and_not_fine(echobench, argument
 
 def test_full_disks_under_both_streams_are_not_told_as_regressed(echobench):
     with Path("/dev/full").open("w") as full:
-        assert echobench("--version", stdout=full, stderr=full).returncode == 4
+        assert echobench("--version", stdout=full, stderr=full, traced=True).returncode == 4
 
 
 def test_more_than_a_buffer_goes_on_where_it_can_be_written():
@@ -189,5 +212,5 @@ def test_more_interrupts_while_a_command_ends_are_no_traceback(echobench, tmp_pa
         "echo = click.echo\n"
         "click.echo = lambda *words, **how: (interrupt(), echo(*words, **how))\n"
     )
-    done = echobench("check", "threads")
+    done = echobench("check", "threads", traced=True)
     assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "echobench: interrupted")

@@ -138,6 +138,17 @@ def test_why_runs_are_not_joined_is_said_once_for_all_cells(nightly, run, tmp_pa
     assert said.count("not joined with earlier runs") == 5  # at that night in each of four cells, and why
 
 
+def test_a_narrow_terminal_breaks_no_word_and_no_number(nightly, run, monkeypatch):
+    nightly([1.0] * 6 + [1.3] * 6)
+    _, wide, _ = run()
+    monkeypatch.setattr("bench.cli.history.columns", lambda: 40)
+    _, folded, _ = run()
+    lines = folded.splitlines()
+    assert [line for line in lines if len(line) > 40] == []
+    assert folded.split() == wide.split()
+    assert [line for line in lines if re.match(r"\s*(%|µs|ms|s)\b", line)] == [], "a unit without its number"
+
+
 def test_the_height_of_a_sparkline_is_that_of_the_logarithm():
     assert sparkline([1, 10, 100]) == "▁▅█"
     assert sparkline([2, 2, 2.02]) == "▁▁▂"

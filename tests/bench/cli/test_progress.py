@@ -54,6 +54,17 @@ def test_what_a_trial_gave_is_one_line(given, text):
     assert line_of(given) == text
 
 
+def test_a_narrow_terminal_is_told_in_whole_words():
+    console = Console(file=io.StringIO(), force_terminal=True, width=40, color_system=None)
+    with watching(console) as watcher:
+        watcher.ended(result(status=Status.SERVER_DIED, detail="the server died in the middle of a slice"))
+        watcher.ended(result())
+    said = console.file.getvalue()
+    assert "threads c16-1KiB: server-died: the\n" in said
+    assert "2/? left:" in said
+    assert "…" not in said, "nothing is cut"
+
+
 LONG = result(status=Status.SERVER_DIED, detail=f"it died; its log ends:\n  | {'x' * 4096}")
 
 

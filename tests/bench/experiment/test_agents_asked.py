@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 
 import pytest
 
 from bench.errors import UsageError
 from bench.experiment.host import network
-from bench.experiment.inspection import check_agents, load_facts
-from bench.experiment.model import AgentCluster, Server
+from bench.experiment.model import AgentCluster, AgentsReached, Server
 from bench.experiment.planning import preflight
 from bench.experiment.planning.plan import NamedWorkload, Plan
 from bench.experiment.planning.plan_file import plan_of
 from bench.experiment.planning.selection import resolve
+from bench.experiment.planning.server_table import ServerTable
 from clients.workload import Workload
 
 PLAN = Plan(
@@ -26,7 +25,11 @@ PLAN = Plan(
     agents=AgentCluster("local:2"),
 )
 ASKED = {"servers": ["threads", "coroutines"], "agents": "local:2"}
-ELSEWHERE = SimpleNamespace(names=("0@10.0.0.2", "1@10.0.0.3"), is_networked=True)
+ELSEWHERE = AgentsReached(2, is_networked=True)
+
+
+def target(address):
+    return ServerTable(name="t", target=address).server()
 
 
 def test_agents_are_a_key_of_plans_and_load_whole_trials():
@@ -49,20 +52,13 @@ def test_agents_share_no_block_whatever_the_design():
         ({**ASKED, "design": "blocks"}, "--agents local:2 loads one server for a whole trial.*give --design solo"),
         ({**ASKED, "until": "2%"}, "waits for ratios of servers that are alive together"),
         ({"servers": ["threads"], "insecure_cluster": True}, "about the cluster of --agents: give that too"),
+        ({**ASKED, "workers": 2}, "leave workers out"),
+        ({**ASKED, "generator": "reference"}, "leave generator out"),
     ],
 )
 def test_what_does_not_go_with_agents_is_refused(fields, says):
     with pytest.raises(UsageError, match=says):
         resolve(plan_of(fields, "here"))
-
-
-@pytest.mark.parametrize(
-    ("fields", "says"),
-    [({"workers": 2}, "leave workers out"), ({"generator": "reference"}, "leave generator out")],
-)
-def test_agents_are_refused_beside_another_generator(fields, says):
-    with pytest.raises(UsageError, match=says):
-        preflight.check_generator(dataclasses.replace(PLAN, **fields))
 
 
 def test_an_address_that_is_not_ours_is_refused():
@@ -71,27 +67,27 @@ def test_an_address_that_is_not_ours_is_refused():
 
 
 def test_more_agents_than_connections_are_refused_by_the_workload():
-    few = SimpleNamespace(names=tuple("abcde"), is_networked=False)
+    few = AgentsReached(5, is_networked=False)
     with pytest.raises(UsageError, match="5 agents cannot share 4 connections, as c4 has: use more connections"):
-        check_agents(PLAN, few)
+        preflight.check_agents(PLAN, few)
 
 
 @pytest.mark.parametrize(
     ("server", "says"),
     [
         (Server(name="a"), r"where 127\.0\.0\.1 is not this one: a: have it listen .* \(--host ADDRESS\)"),
-        (Server(name="t", target="127.0.0.1:7"), "is not this one: t: give --target an address that they reach"),
-        (Server(name="t", target="[::1]:7"), "where ::1 is not this one"),
-        (Server(name="t", target="unix:/run/echo"), "where unix:/run/echo is not this one"),
+        (target("127.0.0.1:7"), "is not this one: t: give --target an address that they reach"),
+        (target("[::1]:7"), "where ::1 is not this one"),
+        (target("unix:/run/echo"), "where unix:/run/echo is not this one"),
     ],
 )
 def test_agents_elsewhere_do_not_reach_what_only_this_machine_does(server, says):
     with pytest.raises(UsageError, match=says):
-        check_agents(dataclasses.replace(PLAN, servers=(server,)), ELSEWHERE)
+        preflight.check_agents(dataclasses.replace(PLAN, servers=(server,)), ELSEWHERE)
 
 
 def test_agents_elsewhere_reach_an_address_of_a_network():
-    check_agents(dataclasses.replace(PLAN, servers=(Server(name="a", host="10.0.0.1"),)), ELSEWHERE)
+    preflight.check_agents(dataclasses.replace(PLAN, servers=(Server(name="a", host="10.0.0.1"),)), ELSEWHERE)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +98,6 @@ def test_an_address_of_this_machine_is_not_elsewhere(host, is_elsewhere):
     assert network.is_elsewhere(host) == is_elsewhere
 
 
-@pytest.mark.parametrize(("target", "over"), [("127.0.0.1:7", False), ("unix:/x", False), ("192.0.2.1:7", True)])
-def test_a_target_behind_a_network_is_a_fact_of_the_load(target, over):
-    plan = dataclasses.replace(PLAN, agents=None, servers=(Server(name="t", target=target),))
-    assert load_facts(plan) == {"agents": 0, "over_network": over}
+@pytest.mark.parametrize(("address", "over"), [("127.0.0.1:7", False), ("unix:/x", False), ("192.0.2.1:7", True)])
+def test_a_target_behind_a_network_is_a_fact_of_the_load(address, over):
+    assert network.load_facts([target(address)]) == {"agents": 0, "over_network": over}

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 
 import pytest
 
-from bench.experiment.drive import drive
+from bench.experiment.drive import Silent, drive
 from bench.experiment.model import Server, Status, TrialResult
 from bench.experiment.planning.plan import NamedWorkload, Plan
 from bench.experiment.precision import Measured
 from bench.experiment.rounds import Tally, rounds
 from clients.workload import Workload
+
+
+class Heard(Silent):
+    """Remembers the news."""
+
+    def __init__(self):
+        self.news = []
+
+    def told(self, news):
+        self.news.append(news)
+
 
 SERVERS = (Server(name="a"), Server(name="b"), Server(name="gone", gap="it is not here"))
 PLAN = Plan(
@@ -26,10 +36,11 @@ PLAN = Plan(
 )
 
 
-def run(plan, done=(), fail=lambda trial: False, slices_of=lambda trial: (), earlier=()):
-    kept = []
+def run(plan, done=(), fail=lambda trial: False, slices_of=lambda trial: (), earlier=(), **driven):
+    asked = []
 
     def measure(block):
+        asked.extend(block.trials)
         return tuple(
             TrialResult(
                 trial=trial,
@@ -40,7 +51,7 @@ def run(plan, done=(), fail=lambda trial: False, slices_of=lambda trial: (), ear
             for trial in block.trials
         )
 
-    return drive(rounds(plan, done, earlier), measure, keep=kept.append), [result.trial for result in kept]
+    return drive(rounds(plan, done, earlier), measure, **driven), asked
 
 
 def test_every_trial_of_the_plan_is_asked_for_in_its_order():
@@ -48,6 +59,17 @@ def test_every_trial_of_the_plan_is_asked_for_in_its_order():
     assert trials == list(PLAN.trials())
     assert (tally.statuses, tally.window_s) == ({Status.SKIPPED: 1, Status.MEASURED: 6}, 3.0)
     assert {trial.generator for trial in trials} == {"reference"}
+
+
+def test_what_cannot_be_measured_is_kept_once_and_before_the_rest():
+    kept = []
+    run(PLAN, keep=kept.append)
+    assert [(result.trial.server.name, result.status) for result in kept[:2]] == [
+        ("gone", Status.SKIPPED),
+        (kept[1].trial.server.name, Status.MEASURED),
+    ]
+    run(PLAN, done=[result.trial.number for result in kept[:3]], keep=kept.append)
+    assert [result.trial.server.name for result in kept].count("gone") == 1
 
 
 def test_what_an_earlier_run_measured_is_not_asked_for_again():
@@ -65,14 +87,9 @@ def test_a_block_of_which_a_trial_is_missing_is_measured_whole():
 def test_each_block_foresees_the_next_that_is_not_done():
     everything = [trial.number for trial in PLAN.trials()]
     asked = []
-    experiment = rounds(PLAN, done=everything[2:4])
-    block = next(experiment)
-    with contextlib.suppress(StopIteration):
-        while True:
-            asked.append(block)
-            block = experiment.send(())
+    drive(rounds(PLAN, done=everything[2:4]), lambda block: asked.append(block) or ())
     assert [[trial.number for trial in block.trials] for block in asked] == [everything[:2], everything[4:]]
-    assert [block.following for block in asked] == [(), ()], "what an earlier run measured is not launched"
+    assert [block.following for block in asked] == [asked[1].trials, ()], "what an earlier run measured is passed over"
     whole = []
     drive(rounds(PLAN), lambda block: whole.append(block) or ())
     assert [block.following for block in whole] == [*(block.trials for block in whole[1:]), ()]
@@ -92,8 +109,11 @@ def test_a_run_ends_once_every_ratio_is_narrow_enough():
     assert len(trials) == 2 * 6, "six blocks are the fewest that give an interval"
     assert tally.is_whole
     blocks = [[Measured("w", trial.server.name, slices_of(trial)) for trial in trials[at : at + 2]] for at in (0, 2, 4)]
-    _, rest = run(plan, done=[trial.number for trial in trials[:6]], slices_of=slices_of, earlier=blocks)
+    watcher = Heard()
+    done = [trial.number for trial in trials[:6]]
+    _, rest = run(plan, done=done, slices_of=slices_of, earlier=blocks, watcher=watcher)
     assert rest == trials[6:], "what an earlier run measured counts"
+    assert [news.rounds for news in watcher.news] == [3, 4, 5, 6]
     assert len(run(dataclasses.replace(plan, until=1e-6), slices_of=slices_of)[1]) == 2 * 50
 
 

@@ -104,6 +104,15 @@ def test_a_file_that_both_set_ups_wrote_is_refused(project, proven, tmp_path, mo
         proven(f"{PYTHON} {shared} --port {{port}}", f"cp myserver/__main__.py {shared}")
 
 
+def test_a_cache_whose_files_are_named_by_content_may_be_shared(project, proven, tmp_path, monkeypatch):
+    """As that of `go run`, whose parts of the standard library both arms map."""
+    monkeypatch.setattr(arms, "VENV", [*arms.VENV, "--without-pip"])
+    project.commit(0)
+    project.commit(9)
+    part = tmp_path / f"{'0123456789abcdef' * 4}-d"
+    assert proven(f"{COMMAND} {part}", f"touch {part}") == []
+
+
 def test_an_arm_that_runs_the_files_of_the_other_is_refused(project, proven, tmp_path, monkeypatch):
     monkeypatch.setattr(arms, "VENV", [*arms.VENV, "--without-pip"])
     project.commit(0)
@@ -120,7 +129,7 @@ def test_a_copy_that_both_arms_run_is_said(in_src, proven, monkeypatch, tmp_path
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "installed"))
     (said,) = proven()
     assert said.startswith("the revisions differ in 3 files (src/myserver/__init__.py, ")
-    assert "no arm loaded a file of its own: the difference was not measured" in said
+    assert "no arm loaded a file of its own, so the difference was not measured" in said
 
 
 @pytest.mark.parametrize(
@@ -217,7 +226,7 @@ def test_two_folders_whose_servers_load_the_same_are_said(two_folders):
     (other / "myserver" / "fast.c").write_text("")
     (said,) = look()
     assert said == (
-        "the folders differ in 1 file (myserver/fast.c), but each arm loaded 1 file of its own, equal in both: the"
+        "the folders differ in 1 file (myserver/fast.c), but each arm loaded 1 file of its own, equal in both, so the"
         " difference was not measured"
     )
     (other / "myserver" / "fast.c").rename(other / "README.md")

@@ -19,7 +19,9 @@ from collections import Counter
 import numpy as np
 import pytest
 from helpers.checkout import CHECKOUT
+from helpers.quota import group_with_quota
 
+from bench import limits
 from bench.errors import ExitCode
 from bench.experiment.drive import Silent, drive
 from bench.experiment.planning.catalog import catalog
@@ -80,11 +82,12 @@ def echo(tmp_path):
 
 @pytest.fixture
 def regress(tmp_path):
-    """Return a function that runs the real command and gives its exit status and its JSON."""
+    """Return a function that runs the real command, behind a `prefix`, and gives its exit status and its JSON."""
 
-    def run(*arguments, cwd=CHECKOUT):
+    def run(*arguments, cwd=CHECKOUT, prefix=()):
         done = subprocess.run(
             [
+                *prefix,
                 sys.executable,
                 "-P",
                 "-m",
@@ -227,6 +230,22 @@ def test_a_project_not_written_here_with_a_slower_second_commit(project, regress
     assert found["cells"][0]["word"] == Word.REGRESSED
     assert code == ExitCode.REGRESSED or found["host_problem"]
     assert "slower, and beyond chance" in found["cells"][0]["reason"]
+
+
+@pytest.mark.parametrize(("cpus", "is_enough"), [(0.6, False), (1.8, True)])
+def test_a_quota_of_cpu_time_convicts_no_equal_code(project, regress, cpus, is_enough):
+    project.commit(0)
+    command = f"{sys.executable} -m myserver --port {{port}}"
+    asked = ("--base", "HEAD", "--command", command, "--setup", "", "-c", "1", "--pairs", str(PAIRS))
+    with group_with_quota(cpus) as procs:
+        prefix = ("/bin/sh", "-c", 'echo $$ >"$0"; exec "$@"', str(procs))
+        code, found = regress(*asked, cwd=project.root, prefix=prefix)
+    print(f"live quota of {cpus} CPUs: exit {code}, {found['host_problem'] or found['cells'][0]['reason']}")
+    assert code != ExitCode.REGRESSED
+    if not is_enough and found["facts"]["machine_foreign_cpu_share"] > limits.FOREIGN_CPU.doctor_warns:
+        pytest.skip("other processes leave us less than the quota does, so it stops nothing")
+    assert ("the CPU quota of the cgroup stopped" in found["host_problem"]) is not is_enough
+    assert is_enough or code == ExitCode.INVALID
 
 
 @pytest.mark.parametrize("field", [("interpreter", "version"), ("libraries", "uvloop"), ("machine", "cpu_model")])

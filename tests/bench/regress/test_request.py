@@ -83,6 +83,8 @@ def test_a_spec_may_be_a_name_a_file_or_a_command(tmp_path):
     ("text", "said"),
     [
         ("treads", "did you mean 'threads'"),
+        (" ", "--a is empty: give a server of this project"),
+        ("/", "--a /: a command needs a name"),
         ("threads@no-such-python", "no-such-python"),
         ("go=no-such-program {port}", "go@a: cannot run 'no-such-program': there is no such program"),
         ("threads=sh {port}", "'threads' is the name of a server that comes with echobench: give yours another"),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from pathlib import Path
 
 import psutil
 import pytest
 from helpers.checkout import CHECKOUT
+from helpers.project import Project
 
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.regress import arms, revisions
@@ -88,6 +91,35 @@ def test_variables_reach_git_unless_they_point_elsewhere(project, monkeypatch, t
     where = revisions.repository(project.root)
     assert where.root == project.root
     assert revisions.working_tree(where).label.startswith("working tree (")
+
+
+def test_no_hook_and_no_monitor_of_the_users_is_started(project, tmp_path):
+    project.commit(0)
+    hook, ran = project.root / "hooks" / "post-index-change", tmp_path / "ran"
+    hook.parent.mkdir()
+    hook.write_text(f"#!/bin/sh\necho $0 >>{ran}\n")
+    hook.chmod(0o755)
+    for name in ("post-checkout", "monitor"):
+        shutil.copy(hook, hook.with_name(name))
+    project.git("config", "core.hooksPath", str(hook.parent))
+    project.git("config", "core.fsmonitor", str(hook.with_name("monitor")))
+    with prepared(Request(here=project.root, workload=Workload(), base="HEAD", command=COMMAND, setup="")) as asked:
+        assert asked.changed == ("hooks/monitor", "hooks/post-checkout", "hooks/post-index-change")
+    assert not ran.exists()
+
+
+def test_a_repository_is_found_whatever_its_path_has(tmp_path):
+    odd = Project(tmp_path / "-it's\n\"ü x ")
+    odd.commit(0)
+    (odd.root / "in \n").mkdir()
+    where = revisions.repository(odd.root / "in \n")
+    assert (where.root, where.prefix) == (odd.root, Path("in \n"))
+    assert where.records_of_worktrees() == odd.root / ".git" / "worktrees"
+
+
+def test_a_repository_by_variable_alone_is_said_not_to_be_followed(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere.git"))
+    assert "is in no git repository (GIT_DIR is not followed here): go to one" in refusal(tmp_path)[1]
 
 
 @pytest.mark.parametrize("way", ["alias", "hook"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -296,7 +298,7 @@ def test_too_few_pairs_are_refused_before_a_trial():
     host = fakes.FakeHost()
     compared = fakes.run(host, fakes.ask(pairs=5))
     assert compared.comparison.exit_code() is ExitCode.INCONCLUSIVE
-    assert "5 pairs cannot decide anything among 1 test: at least 9 are needed" in only(compared).reason
+    assert "5 pairs cannot decide anything among 1 test, at least 9 are needed" in only(compared).reason
     assert host.calls == []
 
 
@@ -393,8 +395,32 @@ def test_a_torn_line_of_the_ledger_is_counted_and_the_rest_read(tmp_path):
 
 def test_a_ledger_that_cannot_be_is_wrong_use(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="--ledger"):
-        Ledger(tmp_path / "file" / "ledger")
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "file" / "ledger", tmp_path / "fifo", tmp_path):
+        with pytest.raises(UsageError, match="--ledger"):
+            Ledger(path)
+
+
+@pytest.mark.timeout(10)
+def test_a_device_without_end_is_no_ledger_to_read():
+    assert Ledger(Path("/dev/zero")).entries == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("pair_sd", value) for value in (5, None, {"replies_per_s": "x"}, {"replies_per_s": -1.0})),
+        *(("trial_s", value) for value in ("2", None, -1.0, math.inf, math.nan)),
+    ],
+)
+def test_a_line_of_the_ledger_with_a_wrong_value_is_not_used(tmp_path, field, value):
+    path = tmp_path / "ledger"
+    compared = fakes.run(fakes.FakeHost(), fakes.ask(pairs=12))
+    cells = compared.plan.cells
+    Ledger(path).append(entries(compared.comparison, cells, at="now", machine="m", same=False, trial_s=2.0))
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}) + "\n")
+    ledger = Ledger(path)
+    assert (ledger.entries, ledger.unreadable) == ([], 1)
 
 
 def test_a_metric_that_was_not_seen_is_not_a_noise_of_zero():

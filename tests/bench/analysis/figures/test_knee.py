@@ -6,6 +6,7 @@ import pytest
 from helpers.run_folders import texts
 
 from bench.analysis.estimates.ranking import rank
+from bench.analysis.figures import dots
 from bench.analysis.figures.canvas import drawing_style
 from bench.analysis.figures.knee import knee_figure
 from bench.analysis.figures.palette import LIGHT, styles
@@ -19,7 +20,7 @@ RATES = (5_000, 10_000, 20_000, 40_000)
 def drawn(builder):
     """Return a function that draws the knee of servers with these capacities, per second, at all rates."""
 
-    def draw(connections=(1, 2, 3, 4), **capacities):
+    def draw(connections=(1, 2, 3, 4), rounds=2, **capacities):
         def offered(record):
             trial, metrics = record["trial"], record["metrics"]
             rate, capacity = RATES[trial["workload"]["connections"] - 1], capacities[trial["server"]["name"]]
@@ -28,7 +29,7 @@ def drawn(builder):
             metrics |= {"offered_per_s": rate, "replies_per_s": min(rate, capacity)}
             metrics |= {P50.column: 1e9 / capacity, P99.column: 2e9 / capacity + max(rate - capacity, 0) * 1e4}
 
-        run = run_folder.load(builder.run(tuple(capacities), connections, rounds=2, change=offered))
+        run = run_folder.load(builder.run(tuple(capacities), connections, rounds=rounds, change=offered))
         found = rank(run)
         with drawing_style():
             return knee_figure(run, found, LIGHT, styles(found.servers))
@@ -59,6 +60,16 @@ def test_the_knee_is_crossed_where_a_server_did_not_keep_the_rate(drawn):
 def test_the_title_of_the_knee_says_who_kept_what(drawn, capacities, title):
     threads, coroutines = capacities
     assert texts(drawn(threads=threads, coroutines=coroutines))[0] == title
+
+
+def test_the_knee_of_many_launches_draws_some_and_says_so(drawn, monkeypatch):
+    monkeypatch.setattr(dots, "MOST", 8)
+    monkeypatch.setattr(dots, "FEWEST", 3)
+    figure = drawn(rounds=5, threads=12_000, coroutines=90_000)
+    words = " ".join(texts(figure))
+    assert "Where there are more than 3 dots, 3 are drawn: the lowest, the highest, and others by rank." in words
+    lines = {str(line.get_label()): line for line in figure.axes[0].get_lines()}
+    assert len(lines["threads: trials"].get_xdata()) == 3 * len(RATES)
 
 
 def test_one_rate_or_a_closed_loop_has_no_knee(drawn, article_run, article_ranking):

@@ -15,8 +15,9 @@ from bench.analysis.figures.heat import heat_figure
 from bench.analysis.figures.launches import launches_figure, thinned
 from bench.analysis.figures.palette import LIGHT, styles
 from bench.analysis.report import page
+from bench.analysis.runs import run_folder
 from bench.experiment.doubts import Doubt
-from bench.metrics import THROUGHPUT
+from bench.metrics import P50, THROUGHPUT
 
 
 def lines_of(figure):
@@ -118,3 +119,23 @@ def test_many_loads_stand_in_rows_of_a_few_columns():
     assert [len(one.places) for one in found] == [4, 4, 1, 1]
     assert {name: x for one in found[:3] for name, x in one.places.items()} == panel.places
     assert [one.label for one in found] == ["of one rate"] * 3 + [""]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "title"),
+    [
+        (3, "The median response times of two launches differ by a factor of 1.50 at most: threads at 16 connections"),
+        (1, "How the response times of a launch spread, launch after launch"),
+    ],
+)
+def test_the_latency_by_launch_says_how_far_launches_lie_apart(builder, rounds, title):
+    def restarted(record):
+        trial = record["trial"]
+        slow = (trial["server"]["name"], trial["round"], trial["workload"]["connections"]) == ("threads", 2, 16)
+        record["metrics"][P50.column] = 3e6 if slow else 2e6
+
+    run = run_folder.load(builder.run(("threads", "coroutines"), (1, 16), rounds=rounds, change=restarted))
+    found = rank(run)
+    with drawing_style():
+        said = " ".join(texts(heat_figure(run, found, LIGHT, styles(found.servers))))
+    assert said.replace("\N{NO-BREAK SPACE}", " ").startswith(f"{title} ")

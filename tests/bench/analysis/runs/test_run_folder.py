@@ -12,7 +12,7 @@ import pytest
 from helpers import run_folders
 from helpers.agent_rows import shared_by
 from helpers.checkout import CHECKOUT
-from helpers.run_folders import failed
+from helpers.run_folders import Builder, failed
 
 from bench.analysis.runs import run_folder, tables
 from bench.errors import MeasurementError, UsageError
@@ -210,6 +210,41 @@ def test_a_torn_record_is_named_and_the_rest_is_used(builder, text):
     assert second.endswith("; it is left out")
 
 
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("metrics", [1]),
+        ("doubts", 7),
+        ("timeline", None),
+        ("slices", [3]),
+        ("trial", {"number": "2"}),
+        ("status", "odd"),
+    ],
+)
+def test_a_record_of_another_shape_is_torn(builder, part, value):
+    path = builder.run(rounds=1) / "trials" / "0002.json"
+    record = json.loads(path.read_bytes())
+    record[part] = record[part] | value if isinstance(value, dict) else value
+    path.write_text(json.dumps(record))
+    run = run_folder.load(builder.folder)
+    assert len(run.trials) == 7
+    assert run.damage[1].startswith("trials/0002.json: it has ")
+
+
+def test_a_record_that_is_a_link_to_nowhere_is_torn(builder):
+    run_folders.assemble(builder.run(rounds=1))
+    for number, target in ((2, "0002.json"), (3, "nowhere")):
+        path = builder.folder / "trials" / f"000{number}.json"
+        path.unlink()
+        path.symlink_to(target)
+    run = run_folder.load(builder.folder)
+    assert len(run.trials) == 8
+    assert [line.partition(": it cannot be read")[0] for line in run.damage[1:]] == [
+        "trials/0002.json",
+        "trials/0003.json",
+    ]
+
+
 def test_a_record_under_the_number_of_another_trial_counts_once(builder):
     folder = builder.run(rounds=1) / "trials"
     (folder / "0009.json").write_bytes((folder / "0001.json").read_bytes())
@@ -259,20 +294,29 @@ def test_tables_that_are_older_than_the_records_are_not_believed(builder):
     assert run_folder.load(builder.folder).trials["replies_per_s"][0] == 7.0
 
 
-@pytest.mark.parametrize("name", sorted(schema.TABLES))
-@pytest.mark.parametrize("content", [b"", b"PAR1 torn", None])
-def test_a_torn_table_is_named_and_made_of_the_records(builder, name, content):
-    run_folders.assemble(builder.run(rounds=1))
-    before = run_folder.load(builder.folder)
-    path = builder.folder / f"{name}.parquet"
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return a run whose tables were written, loaded; do not change its folder."""
+    folder = Builder(tmp_path_factory.mktemp("whole") / "a-run").run(connections=(1,), rounds=1)
+    run_folders.assemble(folder)
+    return run_folder.load(folder)
+
+
+TORN = [*((name, b"PAR1 torn") for name in sorted(schema.TABLES)), ("trials", b""), ("monitor", None)]
+
+
+@pytest.mark.parametrize(("name", "content"), TORN)
+def test_a_torn_table_is_named_and_made_of_the_records(whole, tmp_path, name, content):
+    folder = shutil.copytree(whole.path, tmp_path / "a-run")
+    path = folder / f"{name}.parquet"
     path.unlink() if content is None else path.write_bytes(content)
-    run = run_folder.load(builder.folder)
-    pd.testing.assert_frame_equal(getattr(run, name), getattr(before, name))
+    run = run_folder.load(folder)
+    pd.testing.assert_frame_equal(getattr(run, name), getattr(whole, name))
     (said,) = run.damage
     assert said.startswith(f"{name}.parquet: it ")
     assert said.endswith("; it is made again of the records")
-    run_folders.assemble(builder.folder)
-    assert run_folder.load(builder.folder).damage == ()
+    run_folders.assemble(folder)
+    assert run_folder.load(folder).damage == ()
 
 
 def test_a_torn_table_without_records_is_named_and_left_out(builder):
@@ -294,6 +338,26 @@ def test_a_torn_description_is_named_and_the_records_are_used(builder):
     assert len(run.trials) == 8
     assert "run.json is not JSON" in run.damage[0]
     assert "the machine and the versions of this run are not known" in run.damage[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"cells": 5}, "has another `cells` than a run keeps"),
+        ({"servers": ["threads"]}, "has another `servers` than a run keeps"),
+        ({"machine": 3}, "has another `machine` than a run keeps"),
+        ({"schema_version": "5"}, "has no schema_version"),
+        (None, "is not JSON (maximum recursion depth"),
+    ],
+)
+def test_a_description_of_another_shape_is_torn(builder, change, words):
+    path = builder.run(rounds=1) / "run.json"
+    path.write_text("[" * 100_000 if change is None else json.dumps(json.loads(path.read_bytes()) | change))
+    run = run_folder.load(builder.folder)
+    assert len(run.trials) == 8
+    assert words in run.damage[0]
+    with pytest.raises(UsageError, match=r"cannot be resumed: it has no run\.json that can be read"):
+        store.Store.open(builder.folder)
 
 
 def test_what_the_latency_log_lacks_is_named(builder):

@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from bench.cli.screen.picture import Size, picture
-from bench.cli.screen.seen import Extent, Seen
+from bench.cli.screen.seen import Seen
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import Block, Server, Status, Trial, TrialResult
+from bench.experiment.planning.extent import Extent
 from bench.experiment.precision import Measured
 from clients.workload import Workload
 
@@ -61,8 +62,14 @@ def seen(speeds=SPEEDS, *, blocks=6, clock=None, limit_s=None, doubts=(), earlie
     """What was seen once so many of ten blocks have ended and the next one has begun."""
     clock = clock or Clock()
     count = 10 * len(speeds)
-    extent = Extent(trials=count, loads_s=2.0 * count, expected_s=3.0 * count, limit_s=limit_s)
-    found = Seen({"c64-1KiB": list(speeds)}, extent, clock, baseline=next(iter(speeds)), earlier=earlier)
+    extent = Extent(
+        servers={"c64-1KiB": list(speeds)},
+        trials=count,
+        loads_s=2.0 * count,
+        expected_s=3.0 * count,
+        limit_s=limit_s,
+    )
+    found = Seen(extent, clock, baseline=next(iter(speeds)), earlier=earlier)
     for number in range(1, blocks + 1):
         block = trials(number, speeds)
         found.began(Block(trials=block))
@@ -147,7 +154,7 @@ def test_the_time_left_is_what_ends_the_run_first():
     assert seen(limit_s=40.0).left_s() == pytest.approx(10.0)
     assert seen(limit_s=400.0).left_s() == pytest.approx(20.0)
     assert seen(limit_s=10.0).left_s() == 0.0
-    assert Seen({}, Extent(), Clock()).left_s() is None
+    assert Seen(Extent(), Clock()).left_s() is None
 
 
 def test_a_failed_trial_counts_and_leaves_the_numbers_before():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 import termios
-from types import SimpleNamespace
 
 import pytest
 from helpers.checkout import CHECKOUT
@@ -15,7 +14,7 @@ from rich.console import Console
 from bench.analysis.runs import run_folder
 from bench.cli.progress import Lines
 from bench.cli.screen.screen import watching_run
-from bench.experiment.planning.plan import Plan
+from bench.experiment.planning.extent import Extent
 
 RUN = ("run", "smoke", "--server", "threads", "--server", "asyncio-protocol", "--connections", "2", "--warmup", "0s")
 
@@ -27,9 +26,8 @@ def is_cursor_shown(printed):
 def test_the_cursor_is_shown_all_the_time(monkeypatch):
     """After SIGHUP nothing is printed any more, so what was hidden would stay so."""
     monkeypatch.setenv("TERM", "xterm")
-    plan = Plan(name="none", servers=(), workloads=(), rounds=1, seed=1)
     file = io.StringIO()
-    with watching_run(Console(file=file, force_terminal=True), SimpleNamespace(plan=plan, left=0, done=())):
+    with watching_run(Console(file=file, force_terminal=True), Extent()):
         assert is_cursor_shown(file.getvalue())
 
 
@@ -54,7 +52,7 @@ def test_q_ends_a_run_and_what_was_measured_is_kept(tmp_path):
     "console", [{}, {"force_terminal": True, "no_color": True}, {"force_terminal": True, "quiet": True}], ids=str
 )
 def test_a_pipe_and_a_plain_terminal_get_lines(console):
-    with watching_run(Console(file=io.StringIO(), **console), SimpleNamespace(left=2)) as watcher:
+    with watching_run(Console(file=io.StringIO(), **console), Extent(trials=2)) as watcher:
         assert isinstance(watcher, Lines)
 
 

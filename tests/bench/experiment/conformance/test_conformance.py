@@ -31,6 +31,7 @@ from bench.experiment.conformance.refusal import nonconformance
 from bench.experiment.model import Server
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.planning.preflight import check_target
+from bench.experiment.planning.server_table import ServerTable
 from bench.experiment.trial.process import launch
 
 PASSED, FAILED, LIMITED, SKIPPED, UNTRIED = Outcome
@@ -131,7 +132,7 @@ def test_a_server_that_cannot_run_here_is_skipped_with_its_reason():
 
 def test_a_server_that_runs_already_is_neither_ended_nor_restricted(tmp_path):
     with launch(catalog().server("coroutines"), log=tmp_path / "log") as running:
-        there = Server(name="there", target=running.address)
+        there = ServerTable(name="there", target=running.address).server()
         assert outcome_of(there, CASES["echo"]) == (PASSED, "")
         assert outcome_of(there, CASES["vanish"]) == (SKIPPED, "needs the pid of the server")
         known = replace(there, pid=running.pid)
@@ -257,9 +258,9 @@ def test_a_name_with_several_addresses_is_that_of_the_one_that_answers(monkeypat
         addresses = [bound.getsockname(), ("127.0.0.1", running.port)]
         rows = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
-        assert outcome_of(Server(name="two", target="two.invalid:5433"), CASES["turns"]) == (PASSED, "")
+        assert outcome_of(ServerTable(name="two", target="two.invalid:5433").server(), CASES["turns"]) == (PASSED, "")
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [rows[0], rows[0]])
-        outcome, detail = outcome_of(Server(name="none", target="none.invalid:5433"), CASES["turns"])
+        outcome, detail = outcome_of(ServerTable(name="none", target="none.invalid:5433").server(), CASES["turns"])
     assert outcome is FAILED
     assert detail.startswith("the server refused a connection")
 
@@ -267,7 +268,7 @@ def test_a_name_with_several_addresses_is_that_of_the_one_that_answers(monkeypat
 def test_a_target_that_our_own_probe_ended_is_told_so():
     """It serves one client, as `nc -l` does, and that was us."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(name="once", target="{}:{}".format(*listener.getsockname()))
+        server = ServerTable(name="once", target="{}:{}".format(*listener.getsockname())).server()
         check_target(server)
         listener.accept()[0].close()
     outcome, detail = outcome_of(server, CASES["echo"])
@@ -281,7 +282,7 @@ def test_bytes_that_were_never_sent_are_noticed():
         thread = threading.Thread(target=_echo_and_more, args=(listener,))
         thread.start()
         target = "{}:{}".format(*listener.getsockname())
-        outcome, detail = outcome_of(Server(name="more", target=target), CASES["half-close"])
+        outcome, detail = outcome_of(ServerTable(name="more", target=target).server(), CASES["half-close"])
         thread.join()
     assert outcome is FAILED
     assert detail == "something came back that was never sent: b'!'"

@@ -14,6 +14,7 @@ import pytest
 
 from bench.experiment.conformance import Group, Outcome, cases_of, check
 from bench.experiment.model import Server
+from bench.experiment.planning.server_table import ServerTable
 from bench.experiment.trial.listening import listeners
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def test_nodes_usual_one_liner_dies_of_a_reset():
 @pytest.mark.skipif(os.geteuid() != 0, reason="the echo service has a port below 1024")
 def test_inetds_own_echo_passes(tmp_path):
     with inetd(tmp_path / "inetd.conf") as process:
-        assert failed(Server(name="inetd", target=f"127.0.0.1:{ECHO_PORT}", pid=process.pid)) == {}
+        assert failed(ServerTable(name="inetd", target=f"127.0.0.1:{ECHO_PORT}", pid=process.pid).server()) == {}
 
 
 @contextmanager

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from helpers.checkout import CHECKOUT
+from helpers.quota import group_with_quota
 
 from bench.experiment.host.cgroups import CgroupClock, Stops, cpu_quota, stopped
 
@@ -84,29 +82,6 @@ def test_stops_become_a_count_and_a_share_of_the_time_between():
 @pytest.mark.parametrize(("before", "after"), [(None, Stops(1, 1.0)), (Stops(1, 1.0), None), (None, None)])
 def test_stops_that_were_not_read_twice_are_not_known(before, after):
     assert stopped(before, after, 1.0) == {}
-
-
-@contextmanager
-def group_with_quota(share):
-    """Yield the file to which a process writes itself to get this share of a CPU. Skip where no group can be made."""
-    for base, limits in (
-        (Path("/sys/fs/cgroup/cpu"), {"cpu.cfs_period_us": "20000", "cpu.cfs_quota_us": f"{share * 20000:.0f}"}),
-        (Path("/sys/fs/cgroup"), {"cpu.max": f"{share * 20000:.0f} 20000"}),
-    ):
-        folder = base / f"echobench-test-{os.getpid()}"
-        try:
-            folder.mkdir()
-        except OSError:
-            continue
-        try:
-            if all((folder / name).exists() for name in (*limits, "cpu.stat")):
-                for name, text in limits.items():
-                    (folder / name).write_text(text)
-                yield folder / "cgroup.procs"
-                return
-        finally:
-            folder.rmdir()
-    pytest.skip("no cgroup with a CPU quota can be made here")
 
 
 INSIDE = """

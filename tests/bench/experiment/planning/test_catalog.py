@@ -28,6 +28,7 @@ def interpreter(label="python3.11", **fields):
             "compiler": "GCC",
             "free_threaded": False,
             "jit": False,
+            "can_bind": True,
         }
         | fields
     )
@@ -88,6 +89,14 @@ def test_a_python_that_knows_no_safe_path_runs_in_our_folder(places):
     server = places["old"].server("threads")
     assert "-P" not in server.command
     assert server.cwd == "/code"
+
+
+@pytest.mark.parametrize("can_bind", [True, False])
+def test_only_our_servers_of_a_plan_bind_themselves(places, tmp_path, can_bind):
+    places[sys.executable] = Catalog(interpreter(can_bind=can_bind), Path("/code"), entries())
+    found = plan(servers=["threads"], server=[{"name": "mine", "command": "run me {port}", "cwd": str(tmp_path)}])
+    assert {server.name: server.binds_itself for server in found.servers} == {"threads": can_bind, "mine": False}
+    assert not places[sys.executable].server("threads").binds_itself, "an arm of regress may be an older revision"
 
 
 def test_an_interpreter_is_described_with_version_and_build():
@@ -259,6 +268,18 @@ def test_a_shim_that_cannot_run_is_quoted_in_one_line(tmp_path):
     with pytest.raises(UsageError) as caught:
         describe(str(shim))
     assert str(caught.value) == f"{shim} cannot be used: shim: python3.99: not installed"
+
+
+def test_an_interpreter_behind_a_talkative_wrapper_is_described(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-16")
+    wrapper = tmp_path / "python"
+    wrapper.write_text(f"#!/bin/sh\necho 'Loading \\0377 modules'\nexec '{sys.executable}' \"$@\"\n")
+    wrapper.chmod(0o755)
+    assert describe(str(wrapper)).executable == sys.executable
+    wrapper.write_text("#!/bin/sh\necho hello\n")
+    describe.cache_clear()
+    with pytest.raises(UsageError, match="does not answer as Python does: it said 'hello'"):
+        describe(str(wrapper))
 
 
 def test_another_interpreter_sees_our_servers_and_nothing_else_of_ours(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from bench.errors import UsageError
 from bench.experiment.model import Server, Status
 from bench.experiment.planning.plan import NamedWorkload, Plan
+from bench.experiment.planning.server_table import ServerTable
 from clients.shapes import parse_shape
 from clients.workload import Workload
 
@@ -94,7 +95,7 @@ def test_servers_of_a_workload_share_a_block_and_a_seed():
         {"workers": 2},
         {"servers": (Server(name="a"),)},
         {"servers": (Server(name="a"), Server(name="b", port=7))},
-        {"servers": (Server(name="a"), Server(name="b", target="127.0.0.1:7"))},
+        {"servers": (Server(name="a"), ServerTable(name="b", target="127.0.0.1:7").server())},
         {"workloads": (NamedWorkload(name="ramp", workload=RAMP),)},
     ],
 )

@@ -21,18 +21,18 @@ from bench.experiment.planning.server_table import ServerTable, parse_server, sp
 from bench.experiment.planning.threshold_table import ThresholdTable, require_cells
 from bench.experiment.planning.values import accepted
 from bench.experiment.planning.workload_name import CELL, workload_name
-from bench.experiment.planning.workload_table import WorkloadTable, read_options
+from bench.experiment.planning.workload_table import WorkloadTable, crossed
 from clients.keys import workload_of
 from clients.shapes import Ramp
 
 
 def expand(table, where="here"):
     """Return the workloads of one table."""
-    return WorkloadTable.read(table, where).workloads()
+    return WorkloadTable.read(table, where).crossed().workloads
 
 
 def workloads_of(plan):
-    return [named for table in plan.workload for named in table.workloads()]
+    return [named for table in plan.workload for named in table.workloads]
 
 
 @pytest.fixture
@@ -237,9 +237,9 @@ def test_what_is_wrong_on_the_command_line_is_named_by_its_option():
 
 
 def test_the_command_line_mends_what_a_plan_has_wrong():
-    given = read_options({"connections": ["1"]})
-    table = WorkloadTable.read({"connections": 0, "pipeline": 2}, "plan").overridden(given)
-    assert [(named.workload.connections, named.workload.pipeline) for named in table.workloads()] == [(1, 2)]
+    table = WorkloadTable.read({"connections": 0, "pipeline": 2}, "plan")
+    (mended,) = crossed([table], {"connections": ["1"]})
+    assert [(named.workload.connections, named.workload.pipeline) for named in mended.workloads] == [(1, 2)]
 
 
 def test_options_that_make_workloads_alike_keep_the_longest_window():
@@ -332,7 +332,7 @@ def test_the_plan_in_the_docs_is_one(plan_file):
     whole = max(re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL), key=len)
     plan = asked_for(str(plan_file(whole)))
     assert [table.name for table in plan.server] == ["ours", "staging", "mine"]
-    assert [len(table.workloads()) for table in plan.workload] == [4, 2]
+    assert [len(table.workloads) for table in plan.workload] == [4, 2]
     for name in preset_names():
         assert f"| `{name}` |" in text
 

@@ -16,6 +16,7 @@ from bench.errors import UsageError
 from bench.experiment.model import Server
 from bench.experiment.planning import preflight
 from bench.experiment.planning.plan import NamedWorkload, Plan
+from bench.experiment.planning.server_table import ServerTable
 from clients.workload import Workload
 
 
@@ -121,11 +122,19 @@ def test_connections_to_several_servers_share_descriptors_but_not_ports(limits, 
 
 def test_servers_that_cannot_be_in_memory_together_are_refused():
     servers = [Server(name=str(number)) for number in range(7)]
-    preflight.check_memory(servers, Workload(connections=10))
+    preflight.check_memory(len(servers), Workload(connections=10))
     huge = Workload(connections=100_000, message_bytes=1 << 30)
     said = r"7 servers with 100,000 connections each and messages of 1 GiB need .* of memory at least, and .* is free"
     with pytest.raises(UsageError, match=said):
-        preflight.check_memory(servers, huge)
+        preflight.check_memory(len(servers), huge)
+
+
+def test_a_rate_that_the_processes_cannot_keep_is_refused():
+    asked = Workload(rate_per_s=1_500_000.0, arrivals="constant")
+    with pytest.raises(UsageError, match=r"--rate is 1.5e\+06, and must be 1000000 or less"):
+        preflight.check_load(1, asked)
+    preflight.check_load(1, asked, processes=2)
+    preflight.check_load(1, asked, processes=None)
 
 
 def test_a_command_is_looked_for_where_it_will_be_run(tmp_path):
@@ -152,21 +161,25 @@ def test_a_port_that_is_taken_is_said_before_the_first_trial():
     preflight.check_server(server)
 
 
+def target(address, pid=None):
+    return ServerTable(name="t", target=address, pid=pid).server()
+
+
 def test_a_target_must_answer(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        preflight.check_server(Server(name="t", target=address, pid=os.getpid()))
+        preflight.check_server(target(address, os.getpid()))
         with pytest.raises(UsageError, match="there is no process 999999999"):
-            preflight.check_server(Server(name="t", target=address, pid=999999999))
+            preflight.check_server(target(address, 999999999))
     with pytest.raises(UsageError, match=f"nothing answers at {address}: Connection refused; start the server first"):
-        preflight.check_server(Server(name="t", target=address))
+        preflight.check_server(target(address))
     path = tmp_path / "echo.sock"
     with pytest.raises(UsageError, match="nothing answers at unix:"):
-        preflight.check_server(Server(name="t", target=f"unix:{path}"))
+        preflight.check_server(target(f"unix:{path}"))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        preflight.check_server(Server(name="t", target=f"unix:{path}"))
+        preflight.check_server(target(f"unix:{path}"))
 
 
 def test_a_pid_that_is_not_the_servers_is_refused():

@@ -15,17 +15,15 @@ from helpers.checkout import CHECKOUT
 from bench.errors import UsageError
 from bench.experiment.doubts import Doubt
 from bench.experiment.host.machine import Cores, usable_cpus
-from bench.experiment.inspection import load_facts
-from bench.experiment.model import AgentCluster, Block, Status, Trial
+from bench.experiment.model import AgentCluster, AgentsReached, Block, Status, Trial
 from bench.experiment.planning.catalog import catalog
-from bench.experiment.planning.plan import NamedWorkload, Plan
-from bench.experiment.trial.agents import END_TIMEOUT_S, AgentLostError, Agents
+from bench.experiment.trial.agents import END_TIMEOUT_S, AgentLostError, Agents, reached
 from bench.experiment.trial.child import ChildError
 from bench.experiment.trial.live import LiveBench, live_bench
 from clients.workload import Workload
 
 SERVED = catalog().server("threads")
-WORKLOAD = Workload(connections=3, warmup_s=0.05, duration_s=0.2, timeout_s=1.0, seed=5)
+WORKLOAD = Workload(connections=3, warmup_s=0.05, duration_s=0.2, seed=5)
 
 
 @pytest.fixture
@@ -64,11 +62,11 @@ def test_a_trial_by_agents_has_their_rows_and_what_they_doubt(agents_of, tmp_pat
 
 def test_a_cluster_is_made_once_for_the_look_and_all_trials(agents_of, tmp_path):
     trials = [Trial(number=n, round=n, server=SERVED, workload_name="w", workload=WORKLOAD) for n in (1, 2)]
-    plan = Plan(name="p", servers=(SERVED,), workloads=(NamedWorkload(name="w", workload=WORKLOAD),), rounds=2, seed=1)
     logs = tmp_path / "logs"
     logs.mkdir()
     with agents_of([2, "RESULT", "RESULT"]) as agents:
-        assert load_facts(plan, agents) == {"agents": 2, "over_network": False}
+        agents.reach()
+        assert agents.found == AgentsReached(2, is_networked=False)
         with live_bench(logs=logs, agents=agents) as bench:
             found = [bench(Block(trials=(trial,)))[0] for trial in trials]
     assert [one.status for one in found] == [Status.MEASURED] * 2, found
@@ -118,10 +116,12 @@ def test_a_stopped_coordinator_is_noticed_long_before_the_deadline(agents_of, tm
     assert time.monotonic() - began_s < END_TIMEOUT_S, "and it is not waited for"
 
 
-def test_a_cluster_that_cannot_be_is_wrong_use(tmp_path):
-    agents = Agents(AgentCluster("local:0"), log=tmp_path / "log", scratch=tmp_path)
-    with pytest.raises(UsageError, match="N of local:N is a whole number from 1"), agents:
-        agents.reach()
+def test_a_cluster_that_cannot_be_is_wrong_use():
+    with (
+        pytest.raises(UsageError, match="N of local:N is a whole number from 1"),
+        reached(AgentCluster("local:0")),
+    ):
+        pytest.fail("there is no such cluster")
 
 
 def test_only_agents_that_are_made_here_use_our_cores():

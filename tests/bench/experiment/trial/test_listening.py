@@ -85,12 +85,34 @@ def test_a_listener_of_ipv6_alone_is_reached_by_ipv6(only, expected):
         assert look.at() == expected
 
 
-def test_a_kernel_that_is_not_asked_knows_no_ipv6_alone(monkeypatch):
+def test_a_kernel_that_may_not_be_asked_tells_nothing(monkeypatch):
     def refuse(*_):
         raise PermissionError
 
     monkeypatch.setattr(socket, "socket", refuse)
-    assert sock_diag.v6only_sockets() == set()
+    assert sock_diag.listening_sockets(80) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked over netlink")
+def test_a_kernel_that_answers_with_an_error_tells_nothing(monkeypatch):
+    monkeypatch.setattr(sock_diag, "_BY_FAMILY", 0x7777)
+    assert sock_diag.listening_sockets(80) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked over netlink")
+def test_only_the_listeners_on_the_port_are_told():
+    with stranger("127.0.0.1", 0) as one, stranger("::1", 0) as other, socket.create_connection(one.getsockname()):
+        for listener in (one, other):
+            host, port = listener.getsockname()[:2]
+            inode = str(os.fstat(listener.fileno()).st_ino)
+            assert [found[:2] for found in sock_diag.listening_sockets(port)] == [(ip_address(host), inode)]
+        assert sock_diag.listening_sockets(0) == []
+
+
+def test_what_a_process_holds_is_its_own_without_a_look_at_others(monkeypatch):
+    monkeypatch.setattr(listening, "descendants", None)
+    with stranger("127.0.0.1", 0) as listener:
+        assert not listening.is_served_by_others(listener.getsockname()[1], os.getpid())
 
 
 @pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", "127.0.0.1"), ("127.0.0.2", None), ("::1", None)])
@@ -104,13 +126,15 @@ def test_a_listener_of_nobody_known_counts_where_the_server_was_told(host, expec
         assert look.at() == expected
 
 
-@pytest.mark.parametrize("without_tables", [False, True])
+@pytest.mark.parametrize("source", ["kernel", "tables", "processes"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_listeners_are_found_with_and_without_the_kernels_tables(monkeypatch, tmp_path, host, without_tables):
-    if without_tables:
+def test_listeners_are_found_with_and_without_the_kernels_help(monkeypatch, tmp_path, host, source):
+    if source == "tables":
+        monkeypatch.setattr(listening, "listening_sockets", lambda _port: None)
+    elif source == "processes":
         monkeypatch.setattr(listening, "_TABLES", (tmp_path / "tcp",))
     with stranger(host, 0) as listener:
         port = listener.getsockname()[1]
-        assert [address for address, _ in listeners(port, os.getpid())] == [ip_address(host)]
+        assert [one.address for one in listeners(port, os.getpid())] == [ip_address(host)]
         assert Listening(host, port, os.getpid()).at() == host
     assert list(listeners(port, os.getpid())) == []

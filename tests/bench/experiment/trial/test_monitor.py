@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from helpers.tracing import untraced
 from bench.experiment.host.cgroups import Stops
 from bench.experiment.host.machine import usable_cpus
 from bench.experiment.schema import MONITOR, TRIALS
-from bench.experiment.trial import procfs
+from bench.experiment.trial import lifeline, procfs
 from bench.experiment.trial import tree as tree_module
 from bench.experiment.trial.monitor import Edge, Monitor, Side, edge_metrics
 from bench.experiment.trial.procfs import GONE, Cpu, Machine, MachineClock, cpu_clock_s
@@ -403,3 +404,91 @@ def test_a_process_started_later_is_known_by_its_time():
 def test_a_side_whose_cpu_is_lost_has_no_metric():
     metrics = edge_metrics(edge(0.0, Cpu(1, 1, 1), Cpu(0, 0, 0)), edge(1.0, None, Cpu(0, 0, 0)))
     assert set(metrics) == {"machine_steal_share"}
+
+
+BURN = """
+import ctypes, os, sys, time
+def burn():
+    while time.process_time() < 0.1: pass
+    print('burnt', flush=True)
+    sys.stdin.readline()
+    os._exit(0)
+def fork(then):
+    if not (pid := os.fork()): then()
+    return pid
+"""
+ORPHAN = f"{BURN}\nos.waitpid(fork(lambda: (fork(burn), os._exit(0))), 0)\ntime.sleep(60)"
+UNWAITED = f"""{BURN}
+class Action(ctypes.Structure):
+    _fields_ = [('handler', ctypes.c_void_p), ('mask', ctypes.c_ulong * 16), ('flags', ctypes.c_int)]
+    _fields_ += [('restorer', ctypes.c_void_p)]
+no_child_wait, sigchld = 2, 17
+assert ctypes.CDLL(None).sigaction(sigchld, ctypes.byref(Action(flags=no_child_wait)), None) == 0
+fork(burn)
+try: os.wait()
+except ChildProcessError: print('gone', flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_cpu_of_a_process_forked_twice_is_counted(monkeypatch):
+    """Nothing but the mark that it inherits says whose it is. The generator does not find it."""
+    monkeypatch.setenv(lifeline.NAME, secrets.token_hex(8))
+    with Running(ORPHAN) as process:
+        assert process.stdout.readline() == "burnt\n"
+        side = Side("server", process.pid)
+        side.refresh()
+        assert side.read("cpu").total_s >= 0.1
+        assert side.has_changed()
+        process.stdin.write("\n")
+        process.stdin.flush()
+        deadline = time.monotonic() + 10
+        while not side.is_cpu_lost and time.monotonic() < deadline:
+            side.sample()
+    assert side.is_cpu_lost
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="SA_NOCLDWAIT by its number")
+@pytest.mark.parametrize("is_read_before", [True, False])
+def test_a_child_that_nobody_waits_for_is_lost_unless_read_before(is_read_before):
+    with Running(UNWAITED) as process:
+        assert process.stdout.readline() == "burnt\n"
+        side = Side("server", process.pid)
+        side.refresh()
+        if is_read_before:
+            assert side.last_cpu(side.read("cpu")).total_s >= 0.1
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "gone\n"
+        if is_read_before:
+            side.note_uss()
+        else:
+            side.last_cpu(side.read("cpu"))
+    assert side.is_cpu_lost is not is_read_before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="SA_NOCLDWAIT by its number")
+def test_a_sample_meets_a_child_that_is_gone_at_the_end():
+    with Running(f"sys = __import__('sys'); sys.stdin.readline()\n{UNWAITED}") as process:
+        side = Side("server", process.pid)
+        side.refresh()
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "burnt\n"
+        side.sample()
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "gone\n"
+        side.last_cpu(side.read("cpu"))
+    assert side.is_cpu_lost
+
+
+def test_a_monitor_that_woke_too_late_knows_no_cpu(monkeypatch):
+    """It has read the clocks, but what they say is not of the window."""
+    edges = iter([edge(0.5, Cpu(1, 1, 1), Cpu(0, 0, 0)), edge(1.0, Cpu(1.1, 1.1, 1), Cpu(0, 0, 0))])
+    monkeypatch.setattr(Monitor, "_edge", lambda _: next(edges))
+    with Running(IDLE) as server, Running(IDLE) as client:
+        usage = watch(server.pid, client.pid)
+    assert usage.has_gaps
+    assert not {name for name in usage.metrics if name.startswith("server_cpu_s")}

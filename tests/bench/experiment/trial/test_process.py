@@ -17,11 +17,12 @@ from helpers.checkout import CHECKOUT
 from bench.errors import ServerError, UsageError
 from bench.experiment.model import Server
 from bench.experiment.planning.address import split_address
+from bench.experiment.planning.server_table import ServerTable
 from bench.experiment.trial import child
 from bench.experiment.trial.child import Child, ChildError
 from bench.experiment.trial.child_output import HEAD_BYTES, TAIL_BYTES
 from bench.experiment.trial.listening import listeners
-from bench.experiment.trial.process import PADDING_NAME, free_port, launch, layout
+from bench.experiment.trial.process import PADDING_NAME, free_port, launch, launch_together, layout
 from bench.experiment.trial.results import ServerDiedError, check_alive
 from bench.interrupts import SIGNALS
 
@@ -47,6 +48,25 @@ def test_a_started_server_is_ready_and_ends_with_the_block(log):
     assert not psutil.pid_exists(running.pid)
     assert running.child.returncode == -signal.SIGTERM
     assert not running.was_killed
+
+
+UNIX = (
+    "import os, socket, time; p = 'echo.sock'; os.path.exists(p) and os.unlink(p); s = socket.socket(socket.AF_UNIX); "
+)
+UNIX += "s.bind(p); s.listen(); print('READY unix:' + p, 0, flush=True); "
+
+
+def test_servers_that_share_an_address_are_both_refused(log, tmp_path):
+    """Each takes the path of the socket away from the one before it, and then has its load too."""
+    servers = [python(UNIX + FOREVER, cwd=str(tmp_path), ready="line") for _ in range(2)]
+    with launch_together(servers, logs=[log, log.with_suffix(".other")]) as found:
+        assert [type(one) for one in found] == [ServerError, ServerError]
+        assert f"mine listens at unix:{tmp_path}/echo.sock, and so does another server" in str(found[0])
+
+
+def test_the_path_of_a_socket_is_seen_from_the_servers_folder(log, tmp_path):
+    with launch(python(UNIX + FOREVER, cwd=str(tmp_path), ready="line"), log=log) as running:
+        assert running.address == f"unix:{tmp_path}/echo.sock"
 
 
 def test_a_server_that_only_listens_is_found_without_being_its_first_client(log):
@@ -140,6 +160,7 @@ def test_a_server_that_goes_into_the_background_later_is_ended(log):
     ("code", "words"),
     [
         ("import sys; sys.exit('no such loop')", ["mine ended with status 1 before it was ready", "| no such loop"]),
+        ("pass", ["mine ended with status 0 before it was ready (its standard input is empty"]),
         ("import os; os.abort()", ["mine was ended by SIGABRT before it was ready", "its log is empty"]),
         ("import time; time.sleep(600)", ["did not print READY HOST PORT within 0.3 s"]),
         ("import os, time; os.close(1); time.sleep(600)", ["did not print READY HOST PORT within 0.3 s"]),
@@ -219,7 +240,7 @@ def test_a_server_that_dies_in_the_middle_is_seen(log):
 
 def test_a_target_is_not_started_and_not_stopped(log):
     with Child([sys.executable, "-c", "import time; " + FOREVER], log=log) as theirs:
-        with launch(Server(name="theirs", target="[::1]:5433", pid=theirs.pid), log=log) as running:
+        with launch(ServerTable(name="theirs", target="[::1]:5433", pid=theirs.pid).server(), log=log) as running:
             assert (running.address, running.pid, running.child) == ("[::1]:5433", theirs.pid, None)
         assert theirs.returncode is None
 
@@ -230,6 +251,15 @@ def test_a_child_is_bound_and_its_parent_is_not(log):
     with launch(python(READY + FOREVER, "0"), log=log, cpus={min(before)}) as running:
         assert os.sched_getaffinity(running.pid) == {min(before)}
     assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes can be bound to CPUs on Linux only")
+def test_a_server_that_binds_itself_is_told_its_cpus_and_not_bound(log):
+    allowed = os.sched_getaffinity(0)
+    server = python("import sys; print(*sys.argv[2:], file=sys.stderr); " + READY + FOREVER, "0", binds_itself=True)
+    with launch(server, log=log, cpus={max(allowed), min(allowed)}) as running:
+        assert os.sched_getaffinity(running.pid) == allowed
+        assert log.read_text() == f"--cpus {','.join(map(str, sorted({max(allowed), min(allowed)})))}\n"
 
 
 def test_the_layout_varies_with_the_seed_and_only_with_it():

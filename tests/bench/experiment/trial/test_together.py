@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from dataclasses import replace
+from functools import partial
 
 import psutil
 import pytest
@@ -107,7 +108,7 @@ def bench(tmp_path):
 
 @pytest.fixture(scope="module")
 def ours():
-    return catalog().server
+    return partial(catalog().server, binds_itself=True)
 
 
 def test_a_block_measures_every_server_with_everything_that_was_asked(bench, ours, tmp_path):
