@@ -128,10 +128,10 @@ def _is_about_tls(why: BaseException | None) -> bool:
 
 def _said(why: BaseException) -> str:
     """Return what an error says, for the inside of a sentence: the cause of it, if it has one."""
-    if why.__cause__ is not None:
-        return _said(why.__cause__)
     if isinstance(why, TimeoutError):
         return "it says nothing"
+    if why.__cause__ is not None:
+        return _said(why.__cause__)
     if not isinstance(why, OSError):
         return "what it says is not Dask's"  # it was read as Dask's, and can fail in any way
     return why.strerror or f"{type(why).__name__}: {why}"

@@ -91,7 +91,7 @@ def test_a_scheduler_that_is_not_there_is_wrong_use(tmp_path):
     done = bench(tmp_path, "smoke", "--server", "threads", "--agents", "tcp://127.0.0.1:9", "--out", tmp_path / "runs")
     assert done.returncode == 2
     assert "no Dask scheduler answers at tcp://127.0.0.1:9" in done.stderr
-    assert not list((tmp_path / "runs").iterdir())
+    assert not list((tmp_path / "runs").glob("*"))
 
 
 def test_a_run_over_a_network_is_never_compared_with_one_over_loopback(tmp_path):
