@@ -12,6 +12,7 @@ FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 
 
 _ROOT = f'font-family="{FONTS}" stroke-linejoin="round" stroke-linecap="butt"'
 _STYLE = re.compile(r' style="([^"]*)"')
+_DOTS = re.compile(r"(<g clip-path=[^>]*)>((?:\s*<use [^>]*/>)+)")
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _ROLES = {colour: role for role, colour in LIGHT.colours.items()}
 _DARK = {colour: DARK.colours[role] for colour, role in _ROLES.items()}
@@ -30,11 +31,23 @@ def tidy(svg: str, title: str) -> str:
     svg = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), svg)
     svg = re.sub(r" font-family: [^;]*;", "", svg)
     svg = re.sub(r' id="server-(\d+)"', r' class="s\1"', svg)
-    used = {reference for _, reference in _REFERENCE.findall(svg)}
-    svg = _ID.sub(lambda found: found[0] if found[1] in used else "", svg)
+    short = {name: f"i{place}" for place, name in enumerate(dict.fromkeys(name for _, name in _REFERENCE.findall(svg)))}
+    svg = _ID.sub(lambda found: f' id="{short[found[1]]}"' if found[1] in short else "", svg)
+    svg = _REFERENCE.sub(lambda found: found[1] + short[found[2]], svg)
+    svg = _DOTS.sub(_alike, svg)
     svg = _STYLE.sub(lambda found: _attributes(found[1]), svg)
     opening, rest = svg.split(">", 1)
     return f'{opening} role="img" {_ROOT}>\n <title>{escape(title)}</title>{rest}'
+
+
+def _alike(found: re.Match[str]) -> str:
+    """State the style that all dots of a group have once, for the group: they are most of what a large run draws."""
+    group, dots = found[1], re.sub(r"\s+<use", "\n<use", found[2])
+    styles = _STYLE.findall(dots)
+    if len(styles) != dots.count("<use") or len(set(styles)) != 1:
+        return found[0]
+    style = f' style="{styles[0]}"'
+    return f"{group}{style}>{dots.replace(style, '')}"
 
 
 def _attributes(style: str) -> str:
