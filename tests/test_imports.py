@@ -6,6 +6,7 @@ A rule added here needs a line in VIOLATIONS too: a checker that catches nothing
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import re
 import subprocess
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from helpers.checkout import CHECKOUT
+from helpers.tracing import paused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -210,8 +212,7 @@ def owner(imported: str, names: set[str]) -> str | None:
     return imported or None
 
 
-def violations(root: Path) -> list[str]:
-    found = modules(root)
+def violations(found: list[Module]) -> list[str]:
     wrong = [
         f"{module.path}:{line}: import of {imported}: {reason}"
         for module in found
@@ -221,8 +222,16 @@ def violations(root: Path) -> list[str]:
     return wrong + cycles(found)
 
 
+@functools.cache
+@paused()
+def ours() -> list[Module]:
+    """Return the modules of the checkout, which takes seconds to read; do not change them."""
+    return modules(CHECKOUT)
+
+
+@paused()
 def test_imports_go_one_way():
-    assert violations(CHECKOUT) == []
+    assert violations(ours()) == []
 
 
 def pictured(package: str) -> tuple[set[str], ...]:
@@ -242,14 +251,14 @@ def test_the_pictures_in_the_documents_are_the_true_orders():
 
 def test_every_module_has_its_place_in_an_order():
     orders = {"bench": BENCH_ORDER, "bench.experiment": EXPERIMENT_ORDER, "bench.analysis": ANALYSIS_ORDER}
-    names = [module.name for module in modules(CHECKOUT)]
+    names = [module.name for module in ours()]
     for package, order in orders.items():
         inside = {name for name in names if name.startswith(f"{package}.")}
         assert {name for name in inside if rank(name, order) is None} == set()
 
 
 def test_every_room_is_read():
-    names = {module.name for module in modules(CHECKOUT)}
+    names = {module.name for module in ours()}
     assert {"servers.coroutines", "clients.workload", "bench.errors", "bench.stats"} <= names
 
 
@@ -291,7 +300,7 @@ def test_the_checker_catches(tmp_path, path, source, reason):
     file = tmp_path / path
     file.parent.mkdir(parents=True)
     file.write_text(source)
-    found = violations(tmp_path)
+    found = violations(modules(tmp_path))
     if reason is None:  # the control: an import that is right
         assert found == []
     else:
@@ -306,9 +315,9 @@ def test_the_checker_catches_a_circle_unless_it_is_of_types(tmp_path):
     (folder / "a.py").write_text("if TYPE_CHECKING:\n    from clients.b import x")
     (folder / "b.py").write_text("import clients.a")
     (folder / "c.py").write_text("import clients.a")
-    assert violations(tmp_path) == []
+    assert violations(modules(tmp_path)) == []
     (folder / "a.py").write_text("def f():\n    from clients.b import x")
-    assert violations(tmp_path) in (
+    assert violations(modules(tmp_path)) in (
         ["a circle of imports: clients.a <- clients.b <- clients.a"],
         ["a circle of imports: clients.b <- clients.a <- clients.b"],
     )
@@ -356,6 +365,8 @@ def test_a_process_that_is_measured_loads_nothing_of_ours_but_servers():
 def sleeps_without_reason(path: Path) -> list[str]:
     """Return the calls of time.sleep whose line does not say, in a comment, why nothing better would do."""
     source = path.read_text()
+    if "sleep" not in source:  # most files, which need not be parsed
+        return []
     lines = source.splitlines()
     tree = ast.parse(source, str(path))
     bare = any(imported == "time.sleep" for imported, _ in imports_of(tree))
@@ -368,6 +379,7 @@ def sleeps_without_reason(path: Path) -> list[str]:
     ]
 
 
+@paused()
 def test_no_test_sleeps_for_luck():
     found = [line for path in sorted((CHECKOUT / "tests").rglob("*.py")) for line in sleeps_without_reason(path)]
     assert found == [], "wait for an event, or state on the line why nothing better would do"

@@ -72,9 +72,10 @@ def test_a_conformance_case_is_a_function_that_a_bad_server_fails(copy):
     assert "after 0 of 1,000 bytes" in bad["zeros"][1]
 
 
-@pytest.fixture
-def with_a_setting(copy):
-    """Add the setting of CONTRIBUTING to the two files that it names."""
+@pytest.fixture(scope="module")
+def with_a_setting(tmp_path_factory):
+    """Return a copy with the setting of CONTRIBUTING in the two files that it names; do not change its packages."""
+    copy = SourceCopy(tmp_path_factory.mktemp("copy") / "checkout", packages=("bench", "clients", "servers"))
     field, rule, row = code_of("A setting of a workload")
     workload = [("    warmup_s: float", f"    {field}"), ('    "warmup_s": ', f"    {rule}")]
     copy.add({"clients/workload.py": workload, "clients/keys.py": [('    _time("warmup_s"', f"    {row.rstrip()},\n")]})

@@ -21,6 +21,7 @@ CASES = st.builds(
 )
 
 
+@pytest.mark.usefixtures("coverage_paused")
 @given(suites=st.dictionaries(st.text(), st.lists(CASES, max_size=3), max_size=3))
 def test_whatever_is_reported_is_valid(suites):
     assert junit_fault(document(suites)) == ""

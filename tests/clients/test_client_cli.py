@@ -88,6 +88,7 @@ WRONG = [
     (["--samples", "/"], "file '/' cannot be written: Is a directory"),
     (["--tag", "night"], "--tag names the lines of a log: give --hlog too"),
     (["--hlog", "/dev/null", "--tag", "a,b"], "tag 'a,b' must have no comma and no space"),
+    (["--reference", "--workers", "2"], "in one process without --samples: leave the other options out"),
     (["--live", "--workers", "2"], "--live tells of one process: leave out --workers"),
     # a limit of the user's own
     (["--fail-if", "p98 > 5ms"], "unknown metric 'p98': did you mean 'p99'?"),
@@ -154,7 +155,7 @@ def test_bad_input_in_a_process_of_its_own(ended, name):
 
 
 @pytest.mark.parametrize(
-    ("load", "arguments"), [(forked.load, ()), (forked.load, ("--rate", 2_000)), (load, ("--workers", 2))]
+    ("load", "arguments"), [(load, ()), (forked.load, ("--rate", 2_000)), (load, ("--workers", 2))]
 )
 def test_samples_have_a_row_for_each_reply(echo_server, tmp_path, load, arguments):
     path = tmp_path / "samples.parquet"
@@ -195,7 +196,7 @@ def test_without_the_encoder_only_the_log_of_a_load_is_refused(echo_server, tmp_
 def test_where_nothing_listens_it_says_so():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    run = forked.clients(f"127.0.0.1:{port}", "-d", "20s", "--warmup", "20s", timeout_s=15)
+    run = clients(f"127.0.0.1:{port}", "-d", "20s", "--warmup", "20s", timeout_s=15)
     assert (run.status, run.out) == (4, "")
     assert run.err == f"clients: nothing accepts connections at 127.0.0.1:{port}: start the server first\n"
 
@@ -223,7 +224,7 @@ def test_what_is_no_echo_server_ends_the_load_with_a_sentence(answer, says, clie
 
 def test_what_sends_no_reply_is_told_of_at_its_timeout():
     with answering(lambda connection: connection.recv(65_536) and connection.recv(65_536)) as address:
-        run = forked.clients(address, "-c", 4, "-d", "20s", "--warmup", "20s", "--timeout", "0.2s", timeout_s=15)
+        run = clients(address, "-c", 4, "-d", "20s", "--warmup", "20s", "--timeout", "0.2s", timeout_s=15)
     says = f"accepted connections and sent no reply in time (--timeout, --duration): {ONLY_ECHO}"
     assert (run.status, run.out, run.err) == (4, "", f"clients: {address} {says}\n")
 

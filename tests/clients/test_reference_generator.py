@@ -8,6 +8,7 @@ import signal
 
 import pytest
 from hdrh.histogram import HdrHistogram
+from helpers import forked
 from helpers.answering import answering
 from helpers.generator import clients, known_bad, load, start_clients
 
@@ -19,17 +20,17 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("load_model", [(), ("--rate", 2_000)])
+@pytest.mark.parametrize("load_model", [(), ("--rate", 5_000)])  # enough for a p99 also on a busy machine
 def test_the_reference_result_has_the_form_of_ours(echo_server, load_model):
-    run = load(echo_server.address, "-c", 8, "-d", "200ms", "--reference", *load_model)
-    ours = load(echo_server.address, "-c", 8, "-d", "200ms", *load_model)
+    run = forked.load(echo_server.address, "-c", 8, "-d", "200ms", "--reference", *load_model)
+    ours = forked.load(echo_server.address, "-c", 8, "-d", "200ms", *load_model)
     assert set(run.result) == set(ours.result)
     measured = [{name for name, value in given.items() if value is not None} for given in (run.result, ours.result)]
     assert measured[0] ^ measured[1] <= {f"connect_{name}_ns" for name in ("mean", "p50", "p90", "max")}
 
 
 def test_the_reference_closed_loop_fills_the_window(echo_server):
-    run = load(echo_server.address, "-c", 8, "-d", "700ms", "--reference")
+    run = forked.load(echo_server.address, "-c", 8, "-d", "700ms", "--reference")
     assert run.status == 0
     assert run["errors"] == {}
     assert (run["connections_requested"], run["connections_established"], run["in_flight"]) == (8, 8, 8)
@@ -41,14 +42,14 @@ def test_the_reference_closed_loop_fills_the_window(echo_server):
 
 def test_littles_law_holds_for_its_durations(echo_server):
     """In a closed loop connections = throughput x mean response time (Little, Operations Research 9, 1961)."""
-    run = load(echo_server.address, "-c", 16, "-d", "500ms", "--reference")
+    run = forked.load(echo_server.address, "-c", 16, "-d", "500ms", "--reference")
     assert run["replies_per_s"] * run["response_mean_ns"] / 1e9 == pytest.approx(16, rel=0.05)
     assert run["response_p50_ns"] <= run["response_p90_ns"] <= run["response_p99_ns"] <= run["response_max_ns"]
 
 
 @pytest.mark.timing
 def test_the_reference_open_loop_offers_its_rate_on_time(echo_server):
-    run = load(echo_server.address, "-c", 8, "-d", "700ms", "--reference", "--rate", 5_000)
+    run = forked.load(echo_server.address, "-c", 8, "-d", "700ms", "--reference", "--rate", 5_000)
     assert run["offered_per_s"] == pytest.approx(5_000, rel=0.01)
     assert run["replies"] + run["in_flight"] == pytest.approx(3_500, rel=0.05)
     assert run["service_p50_ns"] <= run["response_p50_ns"]
@@ -69,7 +70,7 @@ def test_the_reference_open_loop_counts_waiting_for_a_connection():
 
 @pytest.mark.timing
 def test_the_reference_open_loop_begins_its_window_on_time(echo_server):
-    run = load(echo_server.address, "-c", 1, "-d", "290ms", "--warmup", "50ms", "--reference", "--rate", 10)
+    run = forked.load(echo_server.address, "-c", 1, "-d", "290ms", "--warmup", "50ms", "--reference", "--rate", 10)
     assert run["window_s"] == pytest.approx(0.29, abs=0.03)
 
 
@@ -89,7 +90,7 @@ def test_what_a_server_says_unasked_in_an_open_loop_is_no_echo(size):
 @pytest.mark.timing
 def test_a_delay_of_5_ms_is_measured_as_5_ms():
     with known_bad("fixed_delay") as served:
-        run = load(served.address, "-c", 2, "-d", "300ms", "--reference")
+        run = forked.load(served.address, "-c", 2, "-d", "300ms", "--reference")
     assert 5_000_000 <= run["response_p50_ns"] <= 6_500_000
 
 
@@ -104,7 +105,7 @@ def test_the_reference_log_gives_its_percentiles(echo_server, tmp_path):
 
 def test_a_wrong_echo_is_counted_and_is_no_reply():
     with known_bad("wrong_byte") as served:
-        run = clients(served.address, "--json", "-c", 2, "--warmup", "0s", "-d", "300ms", "--reference")
+        run = forked.clients(served.address, "--json", "-c", 2, "--warmup", "0s", "-d", "300ms", "--reference")
     assert run.status == 4
     assert run.result["errors"]["mismatch"] == run.result["failed"] > 0
     assert run.result["sent"] == run.result["replies"] + run.result["failed"] + run.result["in_flight"]
@@ -132,7 +133,7 @@ def test_a_server_that_goes_away_is_an_error_in_words():
     ],
 )
 def test_the_reference_generator_refuses_loads_that_it_does_not_know(echo_server, options):
-    run = clients(echo_server.address, "--reference", *options)
+    run = forked.clients(echo_server.address, "--reference", *options)
     assert (run.status, run.out) == (2, "")
     assert reference.LIMITS in run.err
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.answering import answering, echo
 from helpers.generator import load, start_clients, wait_until
+from helpers.tracing import untraced
 
 pytestmark = pytest.mark.traced
 
@@ -38,7 +39,7 @@ def test_workers_start_together():
         connection.sendall(data)
         echo(connection)
 
-    with answering(notes) as address:
+    with untraced(), answering(notes) as address:
         given = ("-c", 4, "--workers", 4, "--warmup", "0s", "-d", "0.3s", "--coordinated")
         with start_clients(address, *given) as process:
             assert process.stdout.readline() == "CONNECTED 4 4\n"
@@ -102,7 +103,9 @@ def test_when_all_workers_are_killed_there_is_still_a_result(coordinated, tmp_pa
 
 def test_workers_die_with_who_started_them(echo_server):
     """Killed, it cannot end them: they end when their standard input does, or when their window is over."""
-    with start_clients(echo_server.address, "-c", 2, "--workers", 2, "--coordinated") as process:
+    with untraced():  # a process that was killed has no coverage to save
+        started = start_clients(echo_server.address, "-c", 2, "--workers", 2, "--coordinated")
+    with started as process:
         assert process.stdout.readline() == "CONNECTED 2 2\n"
         workers = started_workers(process, 2)
         process.kill()

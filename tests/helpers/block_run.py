@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from helpers.tracing import paused
 
 from bench.experiment.model import Status
 from bench.experiment.schema import SCHEMA_VERSION
@@ -59,6 +60,7 @@ class BlockRun:
         self._random = np.random.default_rng(self.seed)
         self._trial = self._block = 0
 
+    @paused()
     def write(self, folder: Path) -> Path:
         """Write run.json and the records into a new folder; return it."""
         (folder / "trials").mkdir(parents=True)

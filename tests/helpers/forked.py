@@ -1,7 +1,8 @@
 """Runs of the load generator forked from a process that has loaded it: what it measures is tested, not how it starts.
 
 `helpers.generator` starts `python -m clients` itself, which takes most of the time of a short load. The two functions
-have the names and the answers of its own. Nothing else may be added here.
+have the names and the answers of its own. What a program that the load starts writes to standard error, as the
+generator in C does of a server that it cannot measure, is not in an answer. Nothing else may be added here.
 """
 
 from __future__ import annotations

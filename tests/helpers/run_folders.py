@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from helpers.tracing import paused
 
 from bench.analysis.runs import run_folder
 from bench.experiment.doubts import Doubt
@@ -67,6 +68,7 @@ class Builder:
         self.samples_ns: dict[int, np.ndarray[Any, Any]] = {}
         self._log: list[str] = [header(START_S)]
 
+    @paused()
     def run(
         self,
         servers: tuple[str, ...] = ("coroutines", "threads"),

@@ -20,13 +20,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+BEING_WRITTEN = shutil.ignore_patterns("*.pyc.*")
+"""For `shutil.copytree`: bytecode that another process writes just now is gone when it is to be copied."""
+
+
 class SourceCopy:
-    """Copies of some packages and files of the checkout, in a folder that does not exist yet."""
+    """Copies of some packages and files of the checkout, in a folder that does not exist yet.
+
+    Bytecode comes along, so that only what a test changes is compiled.
+    """
 
     def __init__(self, folder: Path, *, packages: Sequence[str], files: Sequence[str] = ()) -> None:
         self.folder = folder
         for package in packages:
-            shutil.copytree(CHECKOUT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(CHECKOUT / package, folder / package, ignore=BEING_WRITTEN)
         for file in files:
             shutil.copy(CHECKOUT / file, folder)
 

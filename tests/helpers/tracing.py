@@ -29,6 +29,13 @@ def _only_children_of_marked_files_are_traced(request: pytest.FixtureRequest) ->
         yield
 
 
+@pytest.fixture(scope="module")
+def coverage_paused() -> Iterator[None]:
+    """Pause coverage in this process until the module's end: its tests repeat, many times, lines that others cover."""
+    with paused():
+        yield
+
+
 @contextmanager
 def untraced() -> Iterator[None]:
     """Start child processes without coverage within the block: what is held to a time must not be slowed down."""
@@ -42,7 +49,10 @@ def untraced() -> Iterator[None]:
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Pause coverage in this process, if it is measured, within the block."""
+    """Pause coverage in this process, if it is measured, within the block.
+
+    Libraries get faster too: the tracer is called for each of their lines, only to pass it over.
+    """
     coverage = sys.modules.get("coverage")  # there only if it measures; not every environment has it
     current = coverage and coverage.Coverage.current()
     if not current:

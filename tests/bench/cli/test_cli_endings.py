@@ -124,7 +124,7 @@ def test_a_module_of_ours_or_of_python_is_not_asked_for(name):
 
 def test_a_command_line_that_cannot_be_loaded_does_not_end_as_regressed(echobench, tmp_path):
     (tmp_path / "click.py").write_text("raise RuntimeError('a fault')\n")
-    done = echobench("doctor")
+    done = echobench("doctor", traced=True)
     assert done.returncode == 70
     assert "RuntimeError: a fault" in done.stderr
 

@@ -7,6 +7,7 @@ import re
 
 import pytest
 from helpers.run_folders import FACTS, Builder
+from helpers.tracing import paused
 
 from bench.analysis.comparing.two_runs import Impression
 from bench.cli.history import history
@@ -89,6 +90,7 @@ def test_a_machine_that_became_slower_is_no_alarm(nightly, run):
     assert looks["coroutines", "server_cpu_us_per_reply"] == Impression.LOOKS_SLOWER
 
 
+@paused()
 def test_level_runs_are_fine(nightly, run):
     nightly([1.0] * 9)
     code, said, err = run("--baseline", "coroutines")

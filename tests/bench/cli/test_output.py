@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from helpers.checkout import CHECKOUT
+from helpers.tracing import paused
 
 from bench.cli import main
 from bench.cli.output import PLAINLY, carry_any_text
@@ -34,6 +35,7 @@ def characters():
     return sorted(found)
 
 
+@paused()
 def test_every_character_that_we_print_has_a_plain_form():
     ours = characters()
     assert {"±", "µ", "≥"} & set(ours)

@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from helpers.tracing import paused
 
 from bench.analysis.comparing.side_by_side import side_by_side
 from bench.analysis.runs import run_folder
@@ -60,7 +61,8 @@ def test_the_default_name_replaces_an_earlier_page_and_nothing_else(three, capsy
     with pytest.raises(UsageError, match=r"a-b-c\.html is there, and is no page of several runs"):
         made(capsys, *three)
     assert file.read_text(encoding="utf-8") == "notes of somebody"
-    made(capsys, *three, "--out", file)
+    with paused():
+        made(capsys, *three, "--out", file)
     first = file.read_bytes()
     assert made(capsys, *three) == str(file)
     assert file.read_bytes() == first

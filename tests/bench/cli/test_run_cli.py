@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 from helpers.checkout import CHECKOUT
+from helpers.source_copy import SourceCopy
 from helpers.tracing import untraced
 
 import bench
@@ -32,8 +32,7 @@ PLAIN = (*SHORT, "--no-report")
 def frozen(tmp_path_factory):
     """Copy the packages: nothing else is there to import, as where they were installed."""
     folder = tmp_path_factory.mktemp("checkout")
-    for package in ("bench", "clients", "servers"):
-        shutil.copytree(CHECKOUT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    SourceCopy(folder, packages=("bench", "clients", "servers"))
     return folder
 
 
@@ -62,14 +61,18 @@ def echobench(frozen, tmp_path):
 
 @pytest.fixture
 def here(frozen, tmp_path, monkeypatch, capsys):
-    """Run the command in this process, in a folder of its own: where a process of its own proves nothing more."""
+    """Run the command in this process, in a folder of its own: where a process of its own proves nothing more.
+
+    What it starts is not traced: tests of servers and of the generator run these lines.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(frozen / "cache"))
     monkeypatch.setattr("signal.signal", lambda *_: None)
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["echobench", *map(str, arguments)])
-        status = main()
+        with untraced():
+            status = main()
         return status, *capsys.readouterr()
 
     return run

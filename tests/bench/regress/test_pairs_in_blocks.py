@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from helpers import fake_host as fakes
+from helpers.tracing import paused
 
 from bench.errors import ExitCode
 from bench.experiment.doubts import Doubt
@@ -46,6 +47,7 @@ def test_orders_are_balanced_in_fours_and_have_no_period(port):
     assert len(seen) == 6, "all the ways to order two AB and two BA are drawn"
 
 
+@paused()
 def test_a_disturbance_with_a_period_of_four_trials_convicts_nobody():
     """In the order AB BA AB BA the first and the last of four trials are one arm's, and it would be convicted."""
 

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from helpers import fake_host as fakes
 from helpers.fake_host import most
-from helpers.tracing import paused
 from scipy.special import ndtri
 
 from bench.errors import ExitCode
@@ -26,15 +25,10 @@ from bench.verdict.judge import ALPHA, judge
 from bench.verdict.pairs import Arm, Observation
 from bench.verdict.words import EXIT_CODES, Word
 
+pytestmark = pytest.mark.usefixtures("coverage_paused")
+
 LOOKS = (10, 20, 30, 40)
 SESSIONS = 160
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _paused():
-    """Pause coverage: thousands of sessions go through lines that other tests cover, at less than half the speed."""
-    with paused():
-        yield
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from helpers import fake_host as fakes
 from helpers import fake_slices
 from helpers.fake_host import most
 from helpers.fake_slices import Neighbour
-from helpers.tracing import paused
 
 from bench.cli.regress import DEFAULTS, MINUTES_A_CELL
 from bench.experiment.model import Status
@@ -24,14 +23,9 @@ from bench.verdict.judge import ALPHA
 from bench.verdict.rules import RULES
 from bench.verdict.words import Word
 
+pytestmark = pytest.mark.usefixtures("coverage_paused")
+
 MINUTE_S = 60 * MINUTES_A_CELL
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _paused():
-    """Pause coverage: thousands of sessions go through lines that other tests cover, at less than half the speed."""
-    with paused():
-        yield
 
 
 def cell(**workload):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import fake_host as fakes
+from helpers.tracing import paused
 
 from bench.errors import ExitCode, UsageError
 from bench.experiment.doubts import Doubt
@@ -278,6 +279,7 @@ def test_arms_that_move_apart_within_the_window_are_invalid():
     assert "moved apart" in only(compared).reason
 
 
+@paused()
 def test_noise_within_the_window_hardly_ever_refuses_a_cell():
     refused = 0
     for seed in range(300):

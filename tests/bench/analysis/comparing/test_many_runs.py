@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from helpers.run_folders import Builder, saturated
+from helpers.tracing import paused
 
 from bench.analysis.comparing.levels import change_points, held_against, look
 from bench.analysis.comparing.many_runs import history
@@ -18,6 +19,7 @@ from bench.verdict.rules import rule_of
 
 
 @pytest.mark.parametrize("n", [8, 20, 60])
+@paused()
 def test_a_series_without_change_rarely_shows_one(n):
     draw = np.random.default_rng(3)
     shown = sum(bool(change_points(draw.normal(size=n))) for _ in range(300))
@@ -123,6 +125,7 @@ def test_a_throughput_that_the_generator_held_down_cannot_be_told(tmp_path):
     assert reasons["replies_per_s"] == LOWER_BOUND
 
 
+@paused()
 def test_runs_of_another_machine_are_not_joined(stored):
     runs = [
         load(stored(f"{n:02}", seed=n, slower=0.5 * (n >= 8), rounds=3, machine__cpu_model="new" if n >= 8 else "old"))
@@ -135,6 +138,7 @@ def test_runs_of_another_machine_are_not_joined(stored):
     assert "machine.cpu_model is 'old' in one and 'new' in the other" in field
 
 
+@paused()
 def test_runs_that_are_alike_in_a_row_are_said_to_be(stored):
     runs = [load(stored(f"{n:02}", seed=n, slower=0.3 * np.sin(n / 5) + 0.5, rounds=3)) for n in range(24)]
     assert history(runs)[0].alike

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from helpers.agent_rows import shared_by
 from helpers.run_folders import failed, texts
+from helpers.tracing import paused
 
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.figures import gallery
@@ -59,5 +60,7 @@ def test_agents_of_failed_trials_are_not_drawn(make_run):
 
 def test_the_figure_is_among_those_of_a_run_with_agents(make_run):
     run = make_run(connections=(16,), rounds=2, change=shared_by(SLOW))
-    picture = next(one for one in gallery.draw(run, rank(run)) if one.name == "agents")
+    with paused():
+        pictures = gallery.draw(run, rank(run))
+    (picture,) = (one for one in pictures if one.name == "agents")
     assert "2@c" in picture.title

@@ -131,17 +131,19 @@ def test_the_first_words_say_where_servers_break(builder):
 
 def test_one_server_alone_leads_nowhere(builder):
     run = run_folder.load(builder.run(("threads",), rounds=2))
-    page = report.render(run, rank(run), [])
-    assert leads(rank(run)) == []
+    found = rank(run)
+    page = report.render(run, found, [])
+    assert leads(found) == []
     assert "Who leads where" not in page
     assert "threads is the only server of this run" in page[: page.index("</header>")]
 
 
 def test_each_server_has_a_section_that_says_what_it_is(taught):
-    page = report.render(taught, rank(taught), [])
+    found = rank(taught)
+    page = report.render(taught, found, [])
     for name in TAUGHT:
         section = page[page.index(f'<details id="server-{name}"') :].split("</details>")[0]
-        kind = rank(taught).kinds[name]
+        kind = found.kinds[name]
         assert escape(kind.summary.replace("`", "")) in section
         assert escape(kind.docstring) in section
         assert "12 measured" in section

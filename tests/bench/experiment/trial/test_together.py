@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -83,11 +84,15 @@ while True:
 """
 
 
-def block(*servers, workload=WORKLOAD, generator="python", first=1):
+NUMBERS = itertools.count(1)
+"""No two trials have the same number, as in a run: their logs are named by it."""
+
+
+def block(*servers, workload=WORKLOAD, generator="python"):
     return Block(
         trials=tuple(
             Trial(
-                number=first + number,
+                number=next(NUMBERS),
                 round=1,
                 block=1,
                 server=server,
@@ -95,14 +100,15 @@ def block(*servers, workload=WORKLOAD, generator="python", first=1):
                 workload=workload,
                 generator=generator,
             )
-            for number, server in enumerate(servers)
+            for server in servers
         )
     )
 
 
-@pytest.fixture
-def bench(tmp_path):
-    with live_bench(logs=tmp_path) as made:
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """Return a bench whose generator stays for all blocks, as in a run."""
+    with live_bench(logs=tmp_path_factory.mktemp("logs")) as made:
         yield made
 
 
@@ -111,7 +117,7 @@ def ours():
     return partial(catalog().server, binds_itself=True)
 
 
-def test_a_block_measures_every_server_with_everything_that_was_asked(bench, ours, tmp_path):
+def test_a_block_measures_every_server_with_everything_that_was_asked(bench, ours):
     results = bench(block(ours("coroutines"), ours("threads"), ours("asyncio-protocol")))
     for result in results:
         metrics = result.metrics
@@ -134,7 +140,7 @@ def test_a_block_measures_every_server_with_everything_that_was_asked(bench, our
         assert f"Tag={result.trial.number:04}.response," in result.hlog
         assert {sample["process"] for sample in result.samples} == {"server", "client", "machine"}
     assert abs(log_ratio(results[0].slices, results[1].slices, "server_cpu_us_per_reply")) < 2
-    assert not list(tmp_path.glob("*-hlog"))
+    assert not list(bench.logs.glob("*-hlog"))
 
 
 def test_a_server_that_does_not_start_fails_its_own_trial_only(bench, ours):
@@ -184,16 +190,16 @@ def test_a_server_that_is_busy_out_of_turn_is_doubted(bench, ours, tmp_path):
 
 def test_one_loader_process_serves_block_after_block(bench, ours):
     first = bench(block(ours("coroutines"), ours("threads")))
-    second = bench(block(ours("coroutines"), ours("threads"), first=11))
+    second = bench(block(ours("coroutines"), ours("threads")))
     assert {result.status for result in (*first, *second)} == {Status.MEASURED}
-    assert [line[:8] for result in second for line in result.hlog.splitlines()[:1]] == ["Tag=0011", "Tag=0012"]
+    assert all(result.hlog.startswith(f"Tag={result.trial.number:04}.") for result in second)
 
 
 def test_the_next_block_starts_when_no_server_of_the_last_one_lives(bench, tmp_path):
     """The same server twice at one time would find its lock taken."""
     command = (sys.executable, "-S", "-c", EXCLUSIVE, "{port}")
     servers = [Server(name=name, command=(*command, str(tmp_path / f"{name}.lock"))) for name in ("one", "two")]
-    first, second = block(*servers), block(*servers, first=11)
+    first, second = block(*servers), block(*servers)
     results = bench(replace(first, following=second.trials))
     early = {one.pid for one in bench.early._launch._found}
     results += bench(second)
@@ -212,7 +218,7 @@ def test_the_cpu_of_a_process_that_comes_late_is_in_the_trial(bench, ours):
 def test_a_loader_that_was_killed_is_started_again(bench, ours):
     bench(block(ours("coroutines"), ours("threads")))
     os.kill(bench.generator._child.pid, signal.SIGKILL)
-    again = bench(block(ours("coroutines"), ours("threads"), first=11))
+    again = bench(block(ours("coroutines"), ours("threads")))
     assert {result.status for result in again} == {Status.MEASURED}
 
 
@@ -261,7 +267,7 @@ def test_a_run_that_is_interrupted_in_a_block_keeps_what_was_whole(bench, ours):
 def test_the_reference_generator_loads_a_block_with_the_same_columns(bench, ours):
     servers = ours("coroutines"), ours("threads")
     by_ours = bench(block(*servers))
-    by_reference = bench(block(*servers, generator="reference", first=11))
+    by_reference = bench(block(*servers, generator="reference"))
     for one, other in zip(by_ours, by_reference, strict=True):
         assert other.status is Status.MEASURED, other.detail
         missing = set(one.metrics) - set(other.metrics)
