@@ -12,6 +12,7 @@ from rich.console import Console
 
 from bench.cli.measured import Shown, measured
 from bench.experiment.model import Status
+from bench.experiment.planning.extent import Extent
 from bench.experiment.planning.plan import Plan
 from bench.experiment.rounds import Tally
 
@@ -29,7 +30,9 @@ def end(builder, tmp_path):
         )
         tally = Tally(statuses=dict.fromkeys(statuses, 1))
         plan = Plan(name="synthetic", servers=(), workloads=(), rounds=1, seed=1)
-        ready = SimpleNamespace(plan=plan, store=store, done=(), left=0, measure=lambda _watcher, _door: tally)
+        ready = SimpleNamespace(
+            plan=plan, store=store, extent=Extent.of(plan), earlier=(), measure=lambda _watcher, _door: tally
+        )
         console = Console(file=io.StringIO(), width=160)
         files = {"junit": tmp_path / "run.xml", "summary": tmp_path / "run.md"}
         code = measured(ready, console, None, Shown(progress=console, has_report=False, **files, **shown))
