@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bench.experiment.host.cgroups import CgroupClock, stopped
 from bench.experiment.trial.kinship import Kinship
-from bench.experiment.trial.monitor import SAMPLING_SHARE, Side, Usage, counted
+from bench.experiment.trial.monitor import SAMPLING_SHARE, Usage, counted
 from bench.experiment.trial.observed import observed
 from bench.experiment.trial.procfs import MachineClock
+from bench.experiment.trial.side import Side
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -19,8 +19,9 @@ from bench.experiment.host.machine import usable_cpus
 from bench.experiment.schema import MONITOR, TRIALS
 from bench.experiment.trial import lifeline, procfs
 from bench.experiment.trial import tree as tree_module
-from bench.experiment.trial.monitor import Edge, Monitor, Side, edge_metrics
+from bench.experiment.trial.monitor import Edge, Monitor, edge_metrics
 from bench.experiment.trial.procfs import GONE, Cpu, Machine, MachineClock, cpu_clock_s
+from bench.experiment.trial.side import Side
 from bench.experiment.trial.tree import Tree
 
 SPIN = "while True: pass"
