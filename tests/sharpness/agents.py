@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -180,15 +181,15 @@ def measured(turns: int, until_s: float) -> str:
             used = used_beside(served.address, agents)
             same = compared(served.address, agents, until_s)
     versions = machine.library_versions(("distributed", "echobench"))
-    where = (
-        f"{facts['cpus']} CPUs of {facts['cpu_model']}, Linux {facts['kernel']}, Python "
-        f"{machine.interpreter_facts()['version']}, Dask {versions['distributed']}, echobench {versions['echobench']}, "
-        f"load average {load:.1f} before."
+    source = (
+        f"Source: `nox -s cluster -- --cost --write` on {datetime.now(UTC):%Y-%m-%d at %H:%M} UTC, {facts['cpus']} CPUs of "
+        f"{facts['cpu_model']}, Linux {facts['kernel']}, Python {machine.interpreter_facts()['version']}, "
+        f"Dask {versions['distributed']}, echobench {versions['echobench']}. The load average before was {load:.1f}."
     )
     spent = ", ".join(f"{spent_ms:.2f} ms by the {name}" for name, spent_ms in used.items())
     beside = f"In a window with {COMPARED} agents, a second costs this much CPU: {spent}, on average over them."
     title = f"The same load by {COMPARED} agents and by `--workers {COMPARED}`, as ratios of with to without:"
-    return "\n".join([where, "", *costs, "", beside, "", title, "", *same, ""])
+    return "\n".join([*costs, "", beside, "", title, "", *same, "", source, ""])
 
 
 def write(text: str, page: str) -> str:
