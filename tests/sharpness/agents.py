@@ -182,8 +182,8 @@ def measured(turns: int, until_s: float) -> str:
             same = compared(served.address, agents, until_s)
     versions = machine.library_versions(("distributed", "echobench"))
     source = (
-        f"Source: `nox -s cluster -- --cost --write` on {datetime.now(UTC):%Y-%m-%d at %H:%M} UTC, {facts['cpus']} CPUs of "
-        f"{facts['cpu_model']}, Linux {facts['kernel']}, Python {machine.interpreter_facts()['version']}, "
+        f"Source: `nox -s cluster -- --cost --write` on {datetime.now(UTC):%Y-%m-%d at %H:%M} UTC, "
+        f"{facts['cpus']} CPUs of {facts['cpu_model']}, Linux {facts['kernel']}, Python {machine.interpreter_facts()['version']}, "
         f"Dask {versions['distributed']}, echobench {versions['echobench']}. The load average before was {load:.1f}."
     )
     spent = ", ".join(f"{spent_ms:.2f} ms by the {name}" for name, spent_ms in used.items())
