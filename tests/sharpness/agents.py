@@ -181,10 +181,14 @@ def measured(turns: int, until_s: float) -> str:
             used = used_beside(served.address, agents)
             same = compared(served.address, agents, until_s)
     versions = machine.library_versions(("distributed", "echobench"))
+    place = f"{facts['cpus']} CPUs of {facts['cpu_model']}, Linux {facts['kernel']}"
+    software = (
+        f"Python {machine.interpreter_facts()['version']}, Dask {versions['distributed']}, "
+        f"echobench {versions['echobench']}"
+    )
     source = (
-        f"Source: `nox -s cluster -- --cost --write` on {datetime.now(UTC):%Y-%m-%d at %H:%M} UTC, "
-        f"{facts['cpus']} CPUs of {facts['cpu_model']}, Linux {facts['kernel']}, Python {machine.interpreter_facts()['version']}, "
-        f"Dask {versions['distributed']}, echobench {versions['echobench']}. The load average before was {load:.1f}."
+        f"Source: `nox -s cluster -- --cost --write` on {datetime.now(UTC):%Y-%m-%d at %H:%M} UTC, {place}, {software}. "
+        f"The load average before was {load:.1f}."
     )
     spent = ", ".join(f"{spent_ms:.2f} ms by the {name}" for name, spent_ms in used.items())
     beside = f"In a window with {COMPARED} agents, a second costs this much CPU: {spent}, on average over them."
