@@ -187,8 +187,8 @@ def measured(turns: int, until_s: float) -> str:
         f"echobench {versions['echobench']}"
     )
     source = (
-        f"Source: `nox -s cluster -- --cost --write` on {datetime.now(UTC):%Y-%m-%d at %H:%M} UTC, {place}, {software}. "
-        f"The load average before was {load:.1f}."
+        f"Source: `nox -s cluster -- --cost --write` on {datetime.now(UTC):%Y-%m-%d at %H:%M} UTC, {place}, "
+        f"{software}. The load average before was {load:.1f}."
     )
     spent = ", ".join(f"{spent_ms:.2f} ms by the {name}" for name, spent_ms in used.items())
     beside = f"In a window with {COMPARED} agents, a second costs this much CPU: {spent}, on average over them."
