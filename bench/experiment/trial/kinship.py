@@ -17,7 +17,6 @@ from bench.experiment.trial import lifeline
 from bench.experiment.trial.procfs import IS_LINUX, read_file
 
 LISTED_THREADS_MAX = 1024
-CHILDREN_BYTES_MAX = 1 << 20
 
 
 class _Birth(NamedTuple):
@@ -91,7 +90,7 @@ def _children(pid: int) -> list[int]:
     with suppress(OSError):  # it has ended
         for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - hot
             with suppress(OSError):
-                found += map(int, read_file(f"/proc/{pid}/task/{task}/children", CHILDREN_BYTES_MAX).split())
+                found += map(int, read_file(f"/proc/{pid}/task/{task}/children", is_long=True).split())
     return found
 
 

@@ -24,8 +24,7 @@ IS_LINUX = sys.platform == "linux"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = resource.getpagesize()
 _FILE_BYTES_MAX = 1024  # of a process
-STATUS_BYTES_MAX = 8192
-"""Of the file `status`, which is longer than the others."""
+_CHUNK_BYTES = 8192
 
 
 def cpu_clock_s(pid: int) -> float:
@@ -40,11 +39,19 @@ def cpu_clock_s(pid: int) -> float:
     return times.user + times.system
 
 
-def read_file(path: str, bytes_max: int = _FILE_BYTES_MAX) -> bytes:
-    """Return what a file of /proc says, without a stream around it: there are thousands of them."""
+def read_file(path: str, *, is_long: bool = False) -> bytes:
+    """Return what a file of /proc says, without a stream around it: there are thousands of them.
+
+    One that `is_long` lists children, or the groups of a user. It may have more than a page, which is all that the
+    kernel gives at a time. Raises OSError if it is not there.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(descriptor, bytes_max)
+        text = chunk = os.read(descriptor, _CHUNK_BYTES)
+        while is_long and chunk:
+            chunk = os.read(descriptor, _CHUNK_BYTES)
+            text += chunk
+        return text
     finally:
         os.close(descriptor)
 
@@ -60,7 +67,7 @@ def newest_pid() -> int | None:
 def drops_children(pid: int) -> bool:
     """Say whether a process ignores SIGCHLD, so that its children end without being waited for."""
     try:
-        status = read_file(f"/proc/{pid}/status", STATUS_BYTES_MAX)
+        status = read_file(f"/proc/{pid}/status", is_long=True)
     except OSError:
         return False
     ignored = status.partition(b"SigIgn:")[2].split(maxsplit=1)[:1]
@@ -126,7 +133,7 @@ class ProcFile:
         """Return what it says now. Raise ProcessLookupError or FileNotFoundError if its process has ended."""
         if self._fd is not None:
             return os.pread(self._fd, bytes_max, 0)
-        return read_file(self._path, bytes_max)
+        return read_file(self._path)
 
 
 class Member:

@@ -16,7 +16,6 @@ from bench.experiment.trial.kinship import Kinship, quick_descendants
 from bench.experiment.trial.procfs import (
     GONE,
     IS_LINUX,
-    STATUS_BYTES_MAX,
     Counters,
     Cpu,
     Member,
@@ -211,7 +210,7 @@ def _counters(process: psutil.Process) -> Counters:
     switches, wait_ns = [0, 0], 0
     for thread in os.listdir(f"{folder}/task"):  # noqa: PTH208 - hot. The process's own files are the first thread's
         with contextlib.suppress(OSError):  # a thread that has ended meanwhile
-            status = read_file(f"{folder}/task/{thread}/status", STATUS_BYTES_MAX)
+            status = read_file(f"{folder}/task/{thread}/status", is_long=True)
             schedstat = read_file(f"{folder}/task/{thread}/schedstat")
             for line in status.splitlines()[-2:]:
                 name, _, number = line.partition(b":")

@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -158,6 +159,14 @@ def test_the_cpu_of_a_child_that_came_and_went_is_not_lost():
         assert process.stdout.readline() == "burnt\n"
         tree.refresh()
         assert tree.cpu().total_s - before >= 0.19
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_file_of_more_than_a_page_is_read_whole():
+    """Of a thousand children the kernel tells no more than a page at a time; of a user's groups there may be more."""
+    last = Path("/proc/self/maps").read_bytes().splitlines()[-1]
+    assert procfs.read_file("/proc/self/maps", is_long=True).splitlines()[-1] == last
+    assert last not in procfs.read_file("/proc/self/maps")
 
 
 def test_the_clock_of_a_process_is_finer_than_a_tick():
