@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bench.experiment.host.cgroups import CgroupClock, stopped
 from bench.experiment.trial.kinship import Kinship
-from bench.experiment.trial.monitor import SAMPLING_SHARE, Usage, counted
+from bench.experiment.trial.monitor import SAMPLING_SHARE, Usage, counted, machine_sample, machine_shares
 from bench.experiment.trial.observed import observed
-from bench.experiment.trial.procfs import MachineClock
+from bench.experiment.trial.procfs import MachineClock, spent
 from bench.experiment.trial.side import Side
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from bench.experiment.host.cgroups import Stops
-    from bench.experiment.trial.procfs import Counters, Machine
+    from bench.experiment.trial.procfs import Counters, Cpu, Machine
 
 INTERVAL_S = 0.5
 START_TICK_S = 0.02
@@ -67,18 +67,11 @@ class BlockMonitor(threading.Thread):
         wait_s = 0.0
         while not self._stopping.wait(wait_s):
             began_s = time.monotonic()
+            at_s = began_s - self._began_s
             for side in self._sides:
                 if seen := side.sample():
-                    self._samples[side].append({"at_s": began_s - self._began_s, "process": side.name, **seen})
-            machine = self._machine.read()
-            self._machine_samples.append(
-                {
-                    "at_s": began_s - self._began_s,
-                    "process": "machine",
-                    "cpu_s": machine.processes_s,
-                    "steal_s": machine.steal_s,
-                }
-            )
+                    self._samples[side].append({"at_s": at_s, **seen})
+            self._machine_samples.append({"at_s": at_s, **machine_sample(self._machine.read())})
             wait_s = max(INTERVAL_S, (time.monotonic() - began_s) / SAMPLING_SHARE)
 
     def stop(self) -> None:
@@ -106,8 +99,8 @@ class BlockMonitor(threading.Thread):
         for side in self._servers:
             metrics = machine | client | self._metrics_of(side, after, share) | self._observed[side]
             has_changed = side.has_changed(known_s) or side.is_cpu_lost
-            if has_changed:
-                metrics |= self._whole_cpu(side, after, share)
+            if has_changed and (used := self._used(side, after)) is not None:
+                metrics["server_cpu_s"] = share * used.total_s
             usages.append(
                 Usage(
                     metrics,
@@ -119,46 +112,37 @@ class BlockMonitor(threading.Thread):
             )
         return usages
 
-    def _whole_cpu(self, side: Side, after: _Edge, share: float) -> dict[str, float]:
-        """Return the CPU seconds of a server whose processes came and went, from readings around the whole load."""
-        used = (self._before.cpu[side], after.cpu[side])
-        return {} if None in used else {"server_cpu_s": share * (used[1].total_s - used[0].total_s)}
+    def _used(self, side: Side, after: _Edge) -> Cpu | None:
+        """Return the CPU seconds of one side between the edges; None if it was not seen at both."""
+        first, last = self._before.cpu[side], after.cpu[side]
+        return None if first is None or last is None else spent(first, last)
 
     def _edge(self) -> _Edge:
-        counters = {side: side.read("counters") if side.is_small() else None for side in self._sides}
-        cpu = {side: side.read("cpu") for side in self._sides}
+        counters = {side: side.counters() for side in self._sides}
+        cpu = {side: side.cpu() for side in self._sides}
         machine, stops = self._machine.read(), self._cgroup.read()
         return _Edge(counters, cpu, machine, stops, time.process_time(), time.monotonic())
 
     def _metrics_of(self, side: Side, after: _Edge, share: float) -> dict[str, Any]:
         """Return what was counted of one side, and the largest that was seen of it."""
-        maxima = {
-            f"{side.name}_{reading.removesuffix('_bytes')}_max{'_bytes' if reading.endswith('_bytes') else ''}": value
-            for reading, value in side.maxima.items()
-            if side.name == "server" or reading == "rss_bytes"
-        }
-        return maxima | counted(side.name, self._before.counters[side], after.counters[side], share)
+        return side.maxima | counted(side.name, self._before.counters[side], after.counters[side], share)
 
     def _machine_metrics(self, after: _Edge) -> dict[str, Any]:
         """Return the CPU time that the hypervisor, the quota of our cgroup and other processes took."""
         before = self._before
-        spent = type(after.machine)(*(b - a for a, b in zip(before.machine, after.machine, strict=True)))
-        total_s = spent.total_s or after.at_s - before.at_s
-        metrics = {"machine_steal_share": spent.steal_s / total_s}
-        metrics |= stopped(before.stops, after.stops, after.at_s - before.at_s)
+        elapsed_s, machine = after.at_s - before.at_s, spent(before.machine, after.machine)
         is_lost = any(side.is_cpu_lost for side in self._sides)
-        used = [(before.cpu[side], after.cpu[side]) for side in self._sides]
-        if not is_lost and all(first is not None and last is not None for first, last in used):
-            ours_s = sum(last.total_s - first.total_s for first, last in used) + after.bench_s - before.bench_s
-            metrics["machine_foreign_cpu_share"] = max(0.0, spent.processes_s - ours_s) / total_s
-        return metrics
+        used = [self._used(side, after) for side in self._sides]
+        known = [cpu.total_s for cpu in used if cpu is not None]
+        ours_s = None if is_lost or len(known) < len(used) else sum(known) + after.bench_s - before.bench_s
+        return machine_shares(machine, elapsed_s, ours_s=ours_s) | stopped(before.stops, after.stops, elapsed_s)
 
 
 class _Edge(NamedTuple):
     """All clocks and counters at one edge of the load; None for a side that could not be seen."""
 
     counters: Mapping[Side, Counters | None]
-    cpu: Mapping[Side, Any]
+    cpu: Mapping[Side, Cpu | None]
     machine: Machine
     stops: Stops | None
     bench_s: float

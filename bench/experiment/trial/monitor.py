@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bench.experiment.host.cgroups import CgroupClock, Stops, stopped
+from bench.experiment.trial.kinship import Kinship
 from bench.experiment.trial.observed import observed
-from bench.experiment.trial.procfs import Counters, Cpu, Machine, MachineClock
+from bench.experiment.trial.procfs import Counters, Cpu, Machine, MachineClock, spent
 from bench.experiment.trial.side import Side
 
 if TYPE_CHECKING:
@@ -67,24 +68,39 @@ class Edge(NamedTuple):
 
 def edge_metrics(before: Edge, after: Edge) -> dict[str, Any]:
     """Return what was used between two edges; a side that was not seen at both has no metrics."""
-    elapsed_s = (after.at_ns - before.at_ns) / 1e9
-    machine = Machine(*(b - a for a, b in zip(before.machine, after.machine, strict=True)))
-    total_s = machine.total_s or elapsed_s  # of a window shorter than a tick
-    metrics: dict[str, Any] = {"machine_steal_share": machine.steal_s / total_s}
-    metrics |= stopped(before.stops, after.stops, elapsed_s)
+    elapsed_s, machine = (after.at_ns - before.at_ns) / 1e9, spent(before.machine, after.machine)
+    stops = stopped(before.stops, after.stops, elapsed_s)
     if before.client is None or after.client is None or before.server is None or after.server is None:
-        return metrics
-    server = Cpu(*(b - a for a, b in zip(before.server, after.server, strict=True)))
-    ours_s = server.total_s + after.client.total_s - before.client.total_s + after.bench_s - before.bench_s
+        return stops | machine_shares(machine, elapsed_s, ours_s=None)
+    server, client = spent(before.server, after.server), spent(before.client, after.client)
+    ours_s = server.total_s + client.total_s + after.bench_s - before.bench_s
     ticks_s = server.user_s + server.system_s
     return {
-        **metrics,
+        **stops,
+        **machine_shares(machine, elapsed_s, ours_s=ours_s),
         "server_cpu_s": server.total_s,
         "server_cpu_user_s": server.total_s * server.user_s / ticks_s if ticks_s else None,
         "server_cpu_system_s": server.total_s * server.system_s / ticks_s if ticks_s else None,
         "server_cpu_share": server.total_s / elapsed_s,
-        "machine_foreign_cpu_share": max(0.0, machine.processes_s - ours_s) / total_s,
     }
+
+
+def machine_shares(machine: Machine, elapsed_s: float, *, ours_s: float | None) -> dict[str, float]:
+    """Return which shares of the machine's CPU seconds were stolen, and taken by processes that are not ours.
+
+    `machine` has what was spent in `elapsed_s`, and `ours_s` the part of server, generator and bench. If that is not
+    known, foreign processes are not told from ours.
+    """
+    total_s = machine.total_s or elapsed_s  # of a window shorter than a tick
+    shares = {"machine_steal_share": machine.steal_s / total_s}
+    if ours_s is not None:
+        shares["machine_foreign_cpu_share"] = max(0.0, machine.processes_s - ours_s) / total_s
+    return shares
+
+
+def machine_sample(machine: Machine) -> dict[str, Any]:
+    """Return a sample of the machine by the column names of `schema.MONITOR`."""
+    return {"process": "machine", "cpu_s": machine.processes_s, "steal_s": machine.steal_s}
 
 
 def counted(side: str, before: Counters | None, after: Counters | None, scale: float = 1.0) -> dict[str, int]:
@@ -135,30 +151,32 @@ class Monitor(threading.Thread):
         """Wait for the window, sample it, and sum up. Called by `start`."""
         if not self._wait_until(self._start_ns - LEAD_NS):
             return
-        for side in self._sides:
-            side.refresh()
         try:
-            self._machine, self._cgroup = MachineClock(self._cpus), CgroupClock()
+            kinship, self._machine, self._cgroup = Kinship(), MachineClock(self._cpus), CgroupClock()
         except OSError:
             return  # no descriptor is left for it
+        for side in self._sides:
+            side.refresh(kinship)
         first_ns, first = time.monotonic_ns(), self._counters()
         if not self._wait_until(self._start_ns):
             return
         before = self._edge()
         if not self._take_samples(self._end_ns - LEAD_NS):
             return
-        self._server.read("look")
+        self._server.look()
         last_ns, last = time.monotonic_ns(), self._counters()  # now: the threads end with their connections
         if not self._wait_until(self._end_ns - EARLY_NS):
             return
         after = self._edge()
-        server = self._server.last_cpu(after.server)
+        kinship = Kinship()
+        server = self._server.last_cpu(after.server, kinship)
         is_in_time = abs((after.at_ns - before.at_ns) / (self._end_ns - self._start_ns) - 1) <= APART_SHARE
         after = after._replace(server=server if is_in_time and not self._server.is_cpu_lost else None)
         self._server.note_uss()
-        self._metrics.update(edge_metrics(before, after) | observed(self._server.pid))
+        self._metrics.update(edge_metrics(before, after) | observed(self._server.pid, kinship))
         self._note_counters(first, last, (after.at_ns - before.at_ns) / (last_ns - first_ns))
-        self._note_maxima()
+        for side in self._sides:
+            self._metrics |= side.maxima
         self._is_whole = is_in_time
 
     def _wait_until(self, at_ns: int) -> bool:
@@ -166,7 +184,7 @@ class Monitor(threading.Thread):
         return not self._stopping.wait(max(0, at_ns - time.monotonic_ns()) / 1e9)
 
     def _edge(self) -> Edge:
-        server, client = self._server.read("cpu"), self._client.read("cpu")
+        server, client = self._server.cpu(), self._client.cpu()
         return Edge(time.monotonic_ns(), server, client, time.process_time(), self._machine.read(), self._cgroup.read())
 
     def _take_samples(self, end_ns: int) -> bool:
@@ -185,14 +203,11 @@ class Monitor(threading.Thread):
         at_s = (at_ns - self._start_ns) / 1e9
         for side in self._sides:
             if seen := side.sample():
-                self._samples.append({"at_s": at_s, "process": side.name, **seen})
-        machine = self._machine.read()
-        self._samples.append(
-            {"at_s": at_s, "process": "machine", "cpu_s": machine.processes_s, "steal_s": machine.steal_s}
-        )
+                self._samples.append({"at_s": at_s, **seen})
+        self._samples.append({"at_s": at_s, **machine_sample(self._machine.read())})
 
     def _counters(self) -> dict[Side, Counters | None]:
-        return {side: side.read("counters") if side.is_small() else None for side in self._sides}
+        return {side: side.counters() for side in self._sides}
 
     def _note_counters(
         self, first: Mapping[Side, Counters | None], last: Mapping[Side, Counters | None], scale: float
@@ -200,18 +215,3 @@ class Monitor(threading.Thread):
         """Note what was counted in the window, from two readings near its edges."""
         for side in self._sides:
             self._metrics |= counted(side.name, first[side], last[side], scale)
-
-    def _note_maxima(self) -> None:
-        seen = {(side.name, reading): value for side in self._sides for reading, value in side.maxima.items()}
-        for (name, reading), column in _MAXIMA.items():
-            if (name, reading) in seen:
-                self._metrics[column] = seen[name, reading]
-
-
-_MAXIMA = {
-    ("server", "rss_bytes"): "server_rss_max_bytes",
-    ("server", "uss_bytes"): "server_uss_max_bytes",
-    ("server", "threads"): "server_threads_max",
-    ("server", "fds"): "server_fds_max",
-    ("client", "rss_bytes"): "client_rss_max_bytes",
-}

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import psutil
 
@@ -107,6 +107,14 @@ class Machine(NamedTuple):
     processes_s: float
     steal_s: float
     total_s: float
+
+
+Clocks = TypeVar("Clocks", Cpu, Machine)
+
+
+def spent(before: Clocks, after: Clocks) -> Clocks:
+    """Return the CPU seconds between two readings of the same clocks."""
+    return type(after)(*(last - first for first, last in zip(before, after, strict=True)))
 
 
 class Counters(NamedTuple):
@@ -206,5 +214,5 @@ def _parse_machine(stat: bytes, cpus: Collection[int]) -> Machine:
     rows = [
         list(map(int, fields[1:9])) for line in stat.splitlines() if (fields := line.split()) and fields[0] in names
     ]
-    processes, steal = (sum(sum(row[:3]) for row in rows), sum(row[7] for row in rows))
+    processes, steal = sum(sum(row[:3]) for row in rows), sum(row[7] for row in rows)
     return Machine(processes / TICKS_PER_S, steal / TICKS_PER_S, sum(map(sum, rows)) / TICKS_PER_S)

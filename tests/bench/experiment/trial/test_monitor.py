@@ -261,7 +261,7 @@ def test_the_most_is_kept_when_less_is_held_later():
         process.stdin.flush()
         assert process.stdout.readline() == "freed\n"
         assert side.sample()["rss_bytes"] < held - (32 << 20)
-        assert side.maxima["rss_bytes"] == held
+        assert side.maxima["server_rss_max_bytes"] == held
 
 
 MANY = """
@@ -341,12 +341,12 @@ def test_a_process_that_ends_is_counted_or_known_lost(waits):
         assert process.stdout.readline() == "first\n"
         side = Side("server", process.pid)
         side.refresh()
-        before = side.read("cpu").total_s
+        before = side.cpu().total_s
         process.stdin.write("\n")
         process.stdin.flush()
         assert process.stdout.readline() == "second\n"
         assert process.stdout.readline() == "both\n"
-        used_s = side.last_cpu(side.read("cpu")).total_s - before
+        used_s = side.last_cpu(side.cpu()).total_s - before
         assert side.has_changed()
         assert side.is_cpu_lost is not waits
         if waits:
@@ -377,7 +377,7 @@ def test_a_child_that_nobody_saw_is_counted_or_known_lost(disposition):
         process.stdin.write("\n")
         process.stdin.flush()
         assert process.stdout.readline() == "gone\n"
-        side.last_cpu(side.read("cpu"))
+        side.last_cpu(side.cpu())
     assert side.is_cpu_lost is (disposition == "SIG_IGN")
 
 
@@ -389,10 +389,10 @@ def test_a_server_that_drops_children_and_has_none_is_counted(monkeypatch):
         assert process.stdout.readline() == "ready\n"
         side = Side("server", process.pid)
         side.refresh()
-        assert side.last_cpu(side.read("cpu")).total_s > 0
+        assert side.last_cpu(side.cpu()).total_s > 0
         assert not side.is_cpu_lost
         monkeypatch.setattr(tree_module, "newest_pid", lambda: None)
-        side.last_cpu(side.read("cpu"))
+        side.last_cpu(side.cpu())
     assert side.is_cpu_lost, "what is not told is no proof"
 
 
@@ -448,7 +448,7 @@ def test_the_cpu_of_a_process_forked_twice_is_counted():
         assert process.stdout.readline() == "burnt\n"
         side = Side("server", process.pid)
         side.refresh()
-        assert side.read("cpu").total_s >= 0.1
+        assert side.cpu().total_s >= 0.1
         assert side.has_changed()
         process.stdin.write("\n")
         process.stdin.flush()
@@ -473,14 +473,14 @@ def test_a_child_that_nobody_waits_for_is_lost_unless_read_before(is_read_before
         side = Side("server", process.pid)
         side.refresh()
         if is_read_before:
-            assert side.last_cpu(side.read("cpu")).total_s >= 0.1
+            assert side.last_cpu(side.cpu()).total_s >= 0.1
         process.stdin.write("\n")
         process.stdin.flush()
         assert process.stdout.readline() == "gone\n"
         if is_read_before:
             side.note_uss()
         else:
-            side.last_cpu(side.read("cpu"))
+            side.last_cpu(side.cpu())
     assert side.is_cpu_lost is not is_read_before
 
 
@@ -496,7 +496,7 @@ def test_a_sample_meets_a_child_that_is_gone_at_the_end():
         process.stdin.write("\n")
         process.stdin.flush()
         assert process.stdout.readline() == "gone\n"
-        side.last_cpu(side.read("cpu"))
+        side.last_cpu(side.cpu())
     assert side.is_cpu_lost
 
 
