@@ -21,9 +21,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to. At the end, what was written there takes the place of `path`.
 
     A reader sees the old file or the whole new one, also after a crash, because the new one is on the disk before it
-    takes its place. If the block raises, `path` is as it was. Raises OSError if the folder cannot be written.
+    takes its place. If the block raises, `path` is as it was. Of several processes that write, the last one's file
+    stays. Raises OSError if the folder cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
         with part.open("rb") as file:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from bench.experiment.planning.catalog import ROOT
 from bench.files import as_text, cache_folder, replacing, why_unwritable, write_atomically
 
 
@@ -44,6 +47,20 @@ def test_a_writer_that_raises_leaves_the_old_file(tmp_path):
         part.write_text("half, and what is no text: \udcff", encoding="utf-8")
     assert list(tmp_path.iterdir()) == [tmp_path / "x"]
     assert (tmp_path / "x").read_text() == "old"
+
+
+WRITE = "import sys; from pathlib import Path; from bench.files import *; write_atomically(Path(sys.argv[1]), 'theirs')"
+
+
+def test_two_processes_that_write_one_file_leave_a_whole_one(tmp_path):
+    path = tmp_path / "x"
+    with replacing(path) as part:
+        part.write_text("ours, ")
+        subprocess.run([sys.executable, "-c", WRITE, str(path)], cwd=ROOT, check=True)
+        assert path.read_text() == "theirs"
+        part.write_text(part.read_text() + "whole")
+    assert path.read_text() == "ours, whole"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_cache_is_where_the_user_keeps_caches(monkeypatch, tmp_path, capsys):

@@ -215,7 +215,7 @@ def test_a_full_disk_at_the_beginning_is_no_wrong_use(tmp_path, disk_of):
 
 def test_a_run_that_cannot_be_written_is_not_resumed(store):
     store.finish(complete=False)
-    (store.path / ".run.json.part").mkdir()
+    (store.path / f".run.json.{os.getpid()}.part").mkdir()
     again = Store.open(store.path)
     with pytest.raises(UsageError, match="make it writable, or start a new run"):
         again.restart()

@@ -388,7 +388,7 @@ def test_names_that_are_no_text_here_fail_no_table(builder):
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(builder):
     builder.run(rounds=1)
-    (builder.folder / ".trials.parquet.part").mkdir()
+    (builder.folder / f".trials.parquet.{os.getpid()}.part").mkdir()
     with pytest.raises(UsageError, match=r"cannot write to .*a-run: .*; choose another folder for a report with --out"):
         run_folders.assemble(builder.folder)
 
