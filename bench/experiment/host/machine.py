@@ -42,6 +42,11 @@ class Cores:
     shared: bool
     spare: tuple[int, ...] = ()
 
+    @property
+    def monitor(self) -> tuple[int, ...]:
+        """The CPUs of a monitor. On the generator's, each sample would be a pause in which requests fall due."""
+        return self.spare or self.server
+
 
 def plan_cores(cores: Sequence[Collection[int]], workers: int = 1, quota: float | None = None) -> Cores:
     """Give the generator one core per worker, from the end, and the server the others. Pure.

@@ -8,9 +8,10 @@ begin in what the last trial left. Nothing here may connect to a server.
 from __future__ import annotations
 
 import time
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bench.experiment.host.network import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,12 +55,5 @@ def _is_reused(host: str, settings: Path) -> bool:
         int((settings / name).read_text()) if (settings / name).exists() else 0
         for name in ("tcp_tw_reuse", "tcp_timestamps")
     )
-    near = reuse == _REUSE_ON_LOOPBACK and _is_loopback(host)
+    near = reuse == _REUSE_ON_LOOPBACK and is_loopback(host)
     return timestamps > 0 and (reuse == _REUSE_EVERYWHERE or near)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -138,14 +138,13 @@ class Launch:
 
     def end(self, stop_timeout_s: float = STOP_TIMEOUT_S) -> None:
         """End them and all they started; all are told before the first is waited for."""
-        started = [one for one in self._found if isinstance(one, RunningServer) and one.child is not None]
+        running = [one for one in self._found if isinstance(one, RunningServer)]
+        started = [(one, one.child) for one in running if one.child is not None]
         kinship = Kinship()
-        for running in started:
-            assert running.child is not None
-            running.child.ask_to_end(kinship)
-        for running in started:
-            assert running.child is not None
-            running.was_killed = running.child.stop(stop_timeout_s)
+        for _, child in started:
+            child.ask_to_end(kinship)
+        for server, child in started:
+            server.was_killed = child.stop(stop_timeout_s)
 
 
 def _start(server: Server, *, log: Path, seed: int, cpus: Collection[int]) -> RunningServer:

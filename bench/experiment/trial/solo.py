@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import ServerError
 from bench.experiment.planning.catalog import ROOT
+from bench.experiment.trial.block_generator import CONNECT_TIMEOUT_S
 from bench.experiment.trial.child import Child, ChildError, bound_to
 from bench.experiment.trial.monitor import Monitor, Usage
 from bench.experiment.trial.ports import await_ports
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     Load = Callable[[Trial, RunningServer, Judge, Path], tuple[dict[str, Any], Usage]]
 
-CONNECT_TIMEOUT_S = 60.0
 RESULT_TIMEOUT_S = 30.0
 START_LEAD_NS = 5_000_000
 """From the word to go to the start: for the generator to read it."""
@@ -118,11 +118,7 @@ def _watched(
     window_start_ns = start_ns + round(workload.warmup_s * 1e9)
     window_ns = (window_start_ns, window_start_ns + round(workload.duration_s * 1e9))
     watched = judge.cores.server + judge.cores.client
-    # On the generator's core, each sample of the monitor would be a pause in which requests fall due.
-    with (
-        bound_to(judge.cores.spare or judge.cores.server),
-        Monitor(running.pid, generator, window_ns, watched) as monitor,
-    ):
+    with bound_to(judge.cores.monitor), Monitor(running.pid, generator, window_ns, watched) as monitor:
         yield monitor, window_ns[1] / 1e9 + workload.timeout_s + RESULT_TIMEOUT_S
 
 

@@ -59,10 +59,10 @@ def end_all(mark: bytes, then: Callable[[], None] = lambda: None) -> None:
         quiet = 0 if found else quiet + 1
         if quiet == QUIET_ROUNDS:
             return
-        round_s = time.monotonic() + (ROUND_S if quiet else AGAIN_S)
+        round_ends_s = time.monotonic() + (ROUND_S if quiet else AGAIN_S)
         if quiet == 1:
             then()
-        time.sleep(max(0.0, round_s - time.monotonic()))
+        time.sleep(max(0.0, round_ends_s - time.monotonic()))
     then()
 
 

@@ -15,6 +15,7 @@ from bench.experiment.trial.block_monitor import BlockMonitor
 from bench.experiment.trial.child import ChildError, bound_to
 from bench.experiment.trial.process import RunningServer
 from bench.experiment.trial.results import Judge, ServerDiedError, check_alive, failed, interval_lines
+from bench.experiment.trial.solo import RESULT_TIMEOUT_S, START_LEAD_NS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
     from bench.experiment.trial.early import EarlyLaunch
     from bench.experiment.trial.monitor import Usage
 
-START_LEAD_NS = 5_000_000
 STRETCH = 3.0
 """A block may take so many times longer than its slices: they last until their last reply is in."""
-RESULT_TIMEOUT_S = 30.0
 PASSES_MIN = 5
 """Of an interrupted block: with fewer whole passes it has no trial to speak of."""
 
@@ -122,8 +121,7 @@ class _Load:
             monitor = BlockMonitor(
                 [running.pid for _, running in alive], client_pid, self._judge.cores.server + self._judge.cores.client
             )
-            # On the generator's core, each sample of the monitor would be a pause in which requests fall due.
-            with bound_to(self._judge.cores.spare or self._judge.cores.server), monitor:
+            with bound_to(self._judge.cores.monitor), monitor:
                 self._generator.go(time.monotonic_ns() + START_LEAD_NS)
                 self._wait(len(alive))
                 monitor.stop()  # now: threads of a server may end with their connections
