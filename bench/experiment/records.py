@@ -145,11 +145,14 @@ def check_shapes(found: Mapping[str, Any], shapes: Mapping[str, Any]) -> None:
     A list with a type in it stands for a list of such items.
     """
     for name, shape in shapes.items():
-        value = found.get(name)
-        is_list = isinstance(shape, list)
-        fits = isinstance(value, list) and all(isinstance(one, shape[0]) for one in value) if is_list else None
-        if name in found and not (isinstance(value, shape) if fits is None else fits):
+        if name in found and not _fits(found[name], shape):
             raise ValueError(f"has another `{name}` than a run keeps")
+
+
+def _fits(value: object, shape: Any) -> bool:
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(isinstance(one, shape[0]) for one in value)
+    return isinstance(value, shape)
 
 
 def _decoded(text: bytes) -> Any:

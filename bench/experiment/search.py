@@ -30,7 +30,10 @@ ANSWERED_SHARE = 0.99
 """An offered load is carried if so much of it is answered within the window."""
 
 STUCK = 5.0
-"""Requests, or standard deviations of them, in flight at the end beyond three times what the answered ones explain."""
+"""Beyond three times what is expected, so many requests may be in flight at the end, and so many standard deviations.
+
+What is expected follows from the mean response time of the requests that were answered.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,8 +212,7 @@ class Found:
 def search(server: Server, workload: Workload, objective: Objective, bracket: Bracket) -> Experiment[Found]:
     """Ask for trials of `workload` at one rate after another, until the bracket is as narrow as it is to be.
 
-    The seed of each trial is that of the workload, plus its number. Raises MeasurementError for a trial that says
-    nothing about its rate.
+    The seed of each trial is that of the workload, plus its number. Raises MeasurementError as `rated` does.
     """
     number, stopped, why, doubts = 0, None, "", Counter[Doubt]()
     try:

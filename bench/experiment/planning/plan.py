@@ -46,10 +46,10 @@ class Plan:
     There are so many `rounds`, fewer if the `minutes` are over before, or if every ratio to the `baseline` is known to
     within the fraction `until`. With the `design` "blocks" the servers of a workload are alive together, with "solo"
     each trial is measured alone. `workers` is the number of processes that the load `generator` uses, or `agents` the
-    cluster that makes the load instead. `refused` names
-    servers that are not measured because they are no echo servers, each with the reason; `nonconforming` names those
-    that are measured all the same. `source` is the plan as it was asked for, from which the same plan can be resolved
-    again, and `interpreters` what was found out about the Pythons that run its servers: both as plain JSON types.
+    cluster that makes the load instead. `refused` names servers that are not measured because they are no echo servers,
+    each with the reason; `nonconforming` names those that are measured all the same. `source` is the plan as it was
+    asked for, from which the same plan can be resolved again, and `interpreters` what was found out about the Pythons
+    that run its servers: both as plain JSON types.
     """
 
     name: str
