@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.errors import UsageError
+from bench.experiment.records import INFO_FILE
+
 if TYPE_CHECKING:
     from bench.analysis.runs.run_folder import Run
 
@@ -26,17 +29,24 @@ class Provenance:
 
 
 def provenance(run: Run) -> Provenance:
-    """Read the description of a run; a run outside git has no commit."""
-    machine, python, git = run.info["machine"], run.info["interpreter"], run.info.get("git") or {}
-    return Provenance(
-        machine=machine["host"],
-        cpu=machine["cpu_model"],
-        cpus=machine["cpus"],
-        system=machine["system"],
-        kernel=machine["kernel"],
-        python_implementation=python["implementation"],
-        python_version=python["version"],
-        commit=run.commit,
-        dirty=git.get("dirty"),
-        started_at=str(run.trials["started_at"].dropna().min()),
-    )
+    """Read the description of a run; a run outside git has no commit. Raise UsageError if run.json has lost a part."""
+    git = run.info.get("git") or {}
+    try:
+        machine, python = run.info["machine"], run.info["interpreter"]
+        return Provenance(
+            machine=machine["host"],
+            cpu=machine["cpu_model"],
+            cpus=machine["cpus"],
+            system=machine["system"],
+            kernel=machine["kernel"],
+            python_implementation=python["implementation"],
+            python_version=python["version"],
+            commit=run.commit,
+            dirty=git.get("dirty"),
+            started_at=str(run.trials["started_at"].dropna().min()),
+        )
+    except KeyError as error:
+        path = run.path / INFO_FILE
+        raise UsageError(
+            f"{path} does not tell the {error.args[0]} of the run: restore it, or use json or csv"
+        ) from error

@@ -19,6 +19,7 @@ from helpers.run_folders import RUN_INFO, failed
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from bench.analysis import export
+from bench.analysis.runs import run_folder
 from bench.errors import MeasurementError, UsageError
 from bench.experiment.model import Status
 
@@ -88,6 +89,16 @@ def test_pyperf_compares_two_runs(make_run, builder, tmp_path):
     shown = ask("pyperf", "compare_to", "--table", str(first[0]), str(second[0]), cwd=tmp_path)
     row = next(line for line in shown.splitlines() if "threads/c16/time_per_reply" in line)
     assert "slower" in row
+
+
+@pytest.mark.parametrize("name", ["asv", "pytest-benchmark"])
+def test_a_format_with_the_machine_needs_a_run_json_that_is_whole(builder, name):
+    builder.run(rounds=1)
+    (builder.folder / "run.json").write_text("{")
+    run = run_folder.load(builder.folder)
+    with pytest.raises(UsageError, match=r"run\.json does not tell the machine of the run: restore it"):
+        export.render(name, run)
+    assert export.render("csv", run)
 
 
 def test_asv_compares_two_commits(make_run, builder, tmp_path):
