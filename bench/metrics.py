@@ -259,6 +259,8 @@ ALL: tuple[Metric, ...] = (
 )
 """Every metric, in the order of the columns of trials.parquet."""
 
+BY_COLUMN = {metric.column: metric for metric in ALL}
+
 TABLE = (THROUGHPUT, CPU, P50, P99, MEMORY)
 """The metrics in every table for people. Each needs a `title`, a `noun` and an `axis`."""
 

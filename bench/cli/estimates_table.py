@@ -12,6 +12,7 @@ from rich.measure import Measurement
 
 from bench import metrics, units
 from bench.analysis.estimates import remarks
+from bench.analysis.estimates.sentences import marked
 from bench.cli.columns import Column, stacked, table_of
 from bench.metrics import THROUGHPUT
 
@@ -82,6 +83,5 @@ def _words(found: Ranking, metric: Metric, cell: Cell) -> str:
     """Write a ratio, the value and its interval, a line each, so that five metrics fit a terminal."""
     if cell.missing:
         return units.NOT_KNOWN
-    bound = "≥ " if cell.lower_bound else ""
-    absolute = f"{bound}{metric.words(cell.estimate.value)}\n{units.bounds(cell.estimate, metric.words)}".rstrip()
+    absolute = f"{marked(metric, cell)}\n{units.bounds(cell.estimate, metric.words)}".rstrip()
     return f"{remarks.relative(found, metric, cell)}\n{absolute}".lstrip()

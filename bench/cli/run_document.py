@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench import metrics
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from bench.analysis.estimates.cells import Cell
     from bench.analysis.estimates.ranking import Ranked, Ranking
     from bench.analysis.runs.run_folder import Run
-    from bench.stats import Estimate
 
 
 def document(run: Run, found: Ranking) -> dict[str, Any]:
@@ -63,14 +63,10 @@ def _cell(found: Ranking, workload: str, row: Ranked) -> dict[str, Any]:
 def _metric(found: Ranking, cell: Cell, column: str) -> dict[str, Any]:
     ratio = found.ratios.get((column, cell.workload, cell.server))
     return {
-        **_numbers(cell.estimate),
+        **asdict(cell.estimate),
         "is_lower_bound": cell.lower_bound,
-        "ratio": None if ratio is None or not ratio.values else _numbers(ratio.estimate),
+        "ratio": None if ratio is None or not ratio.values else asdict(ratio.estimate),
     }
-
-
-def _numbers(estimate: Estimate) -> dict[str, float]:
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high, "level": estimate.level}
 
 
 def _doubts(run: Run) -> list[dict[str, Any]]:
@@ -81,6 +77,6 @@ def _doubts(run: Run) -> list[dict[str, Any]]:
 
 def _failures(run: Run) -> list[dict[str, Any]]:
     missing = run.trials[run.trials["status"] != Status.MEASURED]
-    columns = {"server": "server", "workload": "workload", "trial": "trial", "status": "status"}
+    columns = ("server", "workload", "trial", "status")
     rows = missing[[*columns, "status_detail"]].astype(object).to_dict("records")
     return [{**{name: row[name] for name in columns}, "detail": row["status_detail"]} for row in rows]

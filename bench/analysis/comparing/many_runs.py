@@ -22,6 +22,7 @@ from bench.analysis.comparing.levels import FEWEST_RUNS, change_points, held_aga
 from bench.analysis.comparing.two_runs import (
     LOWER_BOUND,
     Impression,
+    cells_of,
     differences,
     is_lower_bound,
     rules_of,
@@ -128,7 +129,7 @@ class CellHistory:
     @property
     def row(self) -> metrics.Metric:
         """The metric that is followed."""
-        return next(one for one in metrics.GATES if one.column == self.metric)
+        return metrics.BY_COLUMN[self.metric]
 
     @property
     def followed(self) -> str:
@@ -153,19 +154,13 @@ def history(runs: Sequence[Run], *, against: str | None = None) -> list[CellHist
     if len({run.path for run in runs}) < max(2, len(runs)):
         raise UsageError("a history needs two or more runs, each once")
     ordered = sorted(runs, key=_began)
-    cells = list(
-        dict.fromkeys(
-            pair for run in ordered for pair in run.measured[["server", "workload"]].itertuples(index=False, name=None)
-        )
-    )
     ratios = {} if against is None else {run.path: Ratios(run) for run in ordered}
 
     def ratio(run: Run, cell: Cell, rule: Rule) -> Estimate:
-        metric = next(one for one in metrics.GATES if one.column == rule.metric)
-        return ratios[run.path].of(metric, cell[1], cell[0], against or "").estimate
+        return ratios[run.path].of(metrics.BY_COLUMN[rule.metric], cell[1], cell[0], against or "").estimate
 
     found = []
-    for cell in cells:
+    for cell in cells_of(ordered):
         for rule in rules_of(ordered, cell):
             is_relative = cell[0] != against and any(ratio(run, cell, rule).value > 0 for run in ordered if ratios)
             found.append(_cell(ordered, cell, rule, *((ratio, against or "") if is_relative else (_median, ""))))

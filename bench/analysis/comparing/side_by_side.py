@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from bench import metrics, units
-from bench.analysis.comparing.two_runs import require_comparable, rules_of, trials_of, why_not_alike
+from bench.analysis.comparing.two_runs import cells_of, require_comparable, rules_of, trials_of, why_not_alike
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.estimates.ratios import Ratio, Ratios
 from bench.errors import NoBaselineError, UsageError
@@ -119,13 +119,11 @@ def _baseline(runs: dict[str, Run], asked: str | None) -> str:
 
 def _cells(runs: dict[str, Run], baseline: str) -> list[Cell]:
     ratios = {name: Ratios(run) for name, run in runs.items()}
-    rows = (run.measured[["server", "workload"]].itertuples(index=False, name=None) for run in runs.values())
-    cells = dict.fromkeys(cell for pairs in rows for cell in pairs if cell[0] != baseline)
-    by_column = {metric.column: metric for metric in metrics.GATES}
     return [
         Cell(cell[0], cell[1], metric, _sides(runs, ratios, cell, metric, baseline))
-        for cell in cells
-        for metric in (by_column[rule.metric] for rule in rules_of(list(runs.values()), cell))
+        for cell in cells_of(runs.values())
+        if cell[0] != baseline
+        for metric in (metrics.BY_COLUMN[rule.metric] for rule in rules_of(list(runs.values()), cell))
     ]
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.estimates.cells import is_limited
 from bench.errors import ExitCode, NoBaselineError
 from bench.metrics import CPU, P50, THROUGHPUT
 from bench.plain import plain
@@ -123,10 +125,8 @@ def exit_code(impressions: Iterable[Impression]) -> ExitCode:
 def compare_runs(baseline: Run, candidate: Run) -> StoredComparison:
     """Compare every cell that either run has. Raises NoBaselineError naming every field that forbids it."""
     require_comparable(baseline, candidate)
-    cells = list(dict.fromkeys([*_cells(baseline), *_cells(candidate)]))
-    impressions = tuple(
-        _impression(baseline, candidate, cell, rule) for cell in cells for rule in rules_of((baseline, candidate), cell)
-    )
+    runs = (baseline, candidate)
+    impressions = tuple(_impression(*runs, cell, rule) for cell in cells_of(runs) for rule in rules_of(runs, cell))
     return StoredComparison(baseline=baseline.id, candidate=candidate.id, impressions=impressions)
 
 
@@ -161,9 +161,10 @@ def _value(info: Mapping[str, Any], group: str, field: str) -> Any:
     return info.get(group, {}).get(field, _UNWRITTEN.get((group, field)))
 
 
-def _cells(run: Run) -> list[tuple[str, str]]:
-    pairs = run.measured[["server", "workload"]].drop_duplicates()
-    return list(pairs.itertuples(index=False, name=None))
+def cells_of(runs: Iterable[Run]) -> list[tuple[str, str]]:
+    """Return the cells (server, workload) with a measured trial in any of the runs, each once, in their order."""
+    rows = (run.measured[["server", "workload"]].itertuples(index=False, name=None) for run in runs)
+    return list(dict.fromkeys(chain.from_iterable(rows)))
 
 
 def trials_of(run: Run, cell: tuple[str, str]) -> pd.DataFrame:
@@ -204,8 +205,7 @@ def _impression(baseline: Run, candidate: Run, cell: tuple[str, str], rule: Rule
 
 def is_lower_bound(sides: Sequence[pd.DataFrame], rule: Rule) -> bool:
     """Say whether the load generator was the limit in any of these trials, so that a throughput is not known."""
-    held = (rows["throughput_is_lower_bound"].fillna(value=False).any() for rows in sides)
-    return rule.metric == THROUGHPUT.column and any(held)
+    return rule.metric == THROUGHPUT.column and any(map(is_limited, sides))
 
 
 def _why_not(runs: tuple[Run, Run], workload: str, sides: Sequence[pd.DataFrame], rule: Rule) -> str:

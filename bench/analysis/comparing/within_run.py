@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench import metrics, units
@@ -43,7 +44,5 @@ def text(ratio: Ratio) -> str:
 
 def to_json(ratio: Ratio) -> dict[str, Any]:
     """Return plain JSON types; a number that is not known is null."""
-    found = ratio.estimate
-    numbers = {"value": found.value, "low": found.low, "high": found.high, "level": found.level}
-    as_json: dict[str, Any] = plain({**numbers, "is_bound": bool(ratio.limited)})
+    as_json: dict[str, Any] = plain({**asdict(ratio.estimate), "is_bound": bool(ratio.limited)})
     return as_json

@@ -7,6 +7,7 @@ Nothing is drawn here, and nothing is compared: one server is divided by another
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from bench.experiment.doubts import Doubt
     from bench.metrics import Metric
 
 LEVEL = 0.95
@@ -71,10 +73,18 @@ class Sweep:
     shared: str
     open_loop: bool
 
+    def load(self, panel: Panel, x: float) -> str:
+        """Name the load of a cell: `128 connections`, with the label of its panel if it has one."""
+        return f"{self.setting.phrase(x)} ({panel.label})" if panel.label else self.setting.phrase(x)
+
     def phrase(self, panel: Panel, x: float) -> str:
         """Say where a cell stands: `at 128 connections`, with the label of its panel if it has one."""
-        where = f"at {self.setting.phrase(x)}"
-        return f"{where} ({panel.label})" if panel.label else where
+        return f"at {self.load(panel, x)}"
+
+    def phrase_of(self, workload: str) -> str:
+        """Say where the cells of a workload stand, as `phrase` does."""
+        panel = next(one for one in self.panels if workload in one.places)
+        return self.phrase(panel, panel.places[workload])
 
     def place(self, panel: Panel, x: float) -> str:
         """Say where a cell stands beside its rate, which is not said again."""
@@ -140,6 +150,12 @@ def is_limited(measured: pd.DataFrame) -> bool:
 def is_held_down(measured: pd.DataFrame, metric: Metric) -> bool:
     """Say whether the load generator was the limit in any of these trials, and so holds the metric down."""
     return metric.is_bounded_by_generator and is_limited(measured)
+
+
+def doubted(measured: pd.DataFrame, doubt: Doubt) -> Counter[tuple[str, str]]:
+    """Return how many of these trials carry a doubt, by cell (server, workload)."""
+    rows = measured[["server", "workload", "doubts"]].itertuples(index=False)
+    return Counter((server, workload) for server, workload, codes in rows if doubt in codes.split(","))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,11 @@ def bounded(metric: Metric, cell: Cell) -> str:
     return f"{'at least ' if cell.lower_bound else ''}{metric.words(cell.estimate.value)}"
 
 
+def marked(metric: Metric, cell: Cell) -> str:
+    """Write the number of a cell where there is little room: with a sign if the load generator was the limit."""
+    return f"{'≥ ' if cell.lower_bound else ''}{metric.words(cell.estimate.value)}"
+
+
 def claim(standing: Standing, swept: Sweep) -> str:
     """Say which server is best, and claim no rank that the data do not show."""
     metric, best = standing.metric, standing.best

@@ -8,7 +8,7 @@ what it left unanswered has no time yet. No interval is widened for having judge
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench import metrics, units
@@ -48,7 +48,7 @@ class Judged:
     @property
     def metric(self) -> Metric:
         """The metric that it is about."""
-        return _metric(self.table)
+        return metrics.BY_COLUMN[self.table.rule.column]
 
     @property
     def reason(self) -> str:
@@ -69,12 +69,10 @@ class Judged:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; what is not known is null."""
-        found = self.estimate
-        numbers = {"value": found.value, "low": found.low, "high": found.high, "level": found.level}
         rule = self.table.rule
         cell = {"server": self.server, "workload": self.workload}
         whole = {"threshold": rule.text, "metric": rule.column, "limit": rule.limit, "finding": str(self.finding)}
-        as_json: dict[str, Any] = plain({**cell, **whole, **numbers})
+        as_json: dict[str, Any] = plain({**cell, **whole, **asdict(self.estimate)})
         return as_json
 
 
@@ -103,7 +101,7 @@ def worst(judged: Iterable[Judged]) -> Finding:
 
 def _judged(table: ThresholdTable, server: str, workload: str, trials: pd.DataFrame) -> Judged:
     here = trials[(trials["server"] == server) & (trials["workload"] == workload)]
-    metric = _metric(table)
+    metric = metrics.BY_COLUMN[table.rule.column]
     measured = here[here["status"] == Status.MEASURED]
     estimate = _estimate(measured, metric)
     is_behind = any(server in load.behind for load in carried(measured).values())
@@ -130,11 +128,6 @@ def _words(estimate: Estimate, metric: Metric) -> str:
         )
         return f"{metric.words(estimate.value)} or more, because {why}"
     return units.estimate(estimate, metric.words)
-
-
-def _metric(table: ThresholdTable) -> Metric:
-    column = table.rule.column
-    return next(metric for metric in metrics.ALL if metric.column == column)
 
 
 def _is_gap(trials: pd.DataFrame, server: str, workload: str) -> bool:

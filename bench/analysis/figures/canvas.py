@@ -121,17 +121,16 @@ class Page:
         axes.set_axisbelow(True)
         return axes
 
-    def caption(self, axes: Axes, text: str, *, lift: float = 7, bold: bool = False) -> None:
-        """Write above the top left corner of a panel, `lift` points over it."""
+    def caption(self, axes: Axes, text: str) -> None:
+        """Write above the top left corner of a panel."""
         axes.annotate(
             text,
             (0, 1),
-            xytext=(0, lift),
+            xytext=(0, 7),
             xycoords="axes fraction",
             textcoords="offset points",
-            color=self.theme.ink if bold else self.theme.muted,
-            fontsize=9 if bold else 8.5,
-            fontweight="bold" if bold else "normal",
+            color=self.theme.muted,
+            fontsize=8.5,
             annotation_clip=False,
         )
 

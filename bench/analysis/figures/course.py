@@ -80,8 +80,13 @@ def points(run: Run) -> dict[str, pd.DataFrame]:
         "machine": machine.assign(value=machine["cpu"]),
         "steal": machine.assign(value=machine["steal"]),
     }
-    of_trial = run.measured[["trial", *CELL]].astype({"trial": int, **dict.fromkeys(CELL, str)})
+    of_trial = cells_of_trials(run)
     return {key: rows[["trial", "at_s", "value"]].merge(of_trial, on="trial") for key, rows in found.items()}
+
+
+def cells_of_trials(run: Run) -> pd.DataFrame:
+    """Return the server and the workload of each measured trial, with plain types."""
+    return run.measured[["trial", *CELL]].astype({"trial": int, **dict.fromkeys(CELL, str)})
 
 
 def _typed(frame: pd.DataFrame, numbers: list[str]) -> pd.DataFrame:

@@ -155,7 +155,6 @@ def _title(ranking: Ranking) -> str:
     if not apart:
         return "How the response times of a launch spread, launch after launch"
     server, workload = max(apart, key=lambda cell: (apart[cell], cell))
-    panel = next(one for one in ranking.sweep.panels if workload in one.places)
-    where = ranking.sweep.phrase(panel, panel.places[workload])
+    where = ranking.sweep.phrase_of(workload)
     factor = units.ratio(apart[server, workload])
     return f"The median response times of two launches differ by a factor of {factor} at most: {server} {where}"

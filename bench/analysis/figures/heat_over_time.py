@@ -69,8 +69,7 @@ def _slices(run: Run) -> pd.DataFrame:
     """Return a row per slice: server, workload, at_s, low (its median, ns), high (its p99, else its median)."""
     rows = course.timeline(run).dropna(subset="response_p50_ns")
     rows = rows.assign(low=rows["response_p50_ns"], high=rows["response_p99_ns"].fillna(rows["response_p50_ns"]))
-    of_trial = run.measured[["trial", *course.CELL]].astype({"trial": int, **dict.fromkeys(course.CELL, str)})
-    return rows[["trial", "at_s", "low", "high"]].merge(of_trial, on="trial")
+    return rows[["trial", "at_s", "low", "high"]].merge(course.cells_of_trials(run), on="trial")
 
 
 def _shares(here: pd.DataFrame, edges: NDArray[np.float64], end_s: float, most: int) -> NDArray[np.float64]:
@@ -96,8 +95,7 @@ def _words(run: Run, ranking: Ranking, rows: pd.DataFrame, most: int) -> Words:
     medians = thirds.groupby([*course.CELL, "third"])["low"].median().groupby(course.CELL)
     moved = medians.max() / medians.min()
     server, workload = max(moved.index, key=lambda cell: (moved[cell], cell))
-    panel = next(one for one in ranking.sweep.panels if workload in one.places)
-    where = ranking.sweep.phrase(panel, panel.places[workload])
+    where = ranking.sweep.phrase_of(workload)
     title = f"The median response time drifts by a factor of {moved[server, workload]:.2f} at most: {server} {where}"
     reading = (
         f"A column is a moment, 1/{most} of the time that is shown or longer, of all launches together. Upwards is the"

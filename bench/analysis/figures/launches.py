@@ -6,12 +6,12 @@ and a drift from launch to launch.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench import units
+from bench.analysis.estimates.cells import doubted
 from bench.analysis.figures.canvas import Page, Words
 from bench.analysis.figures.grid import Grid, grid_height, pieces
 from bench.analysis.figures.marks import dots
@@ -46,7 +46,7 @@ def launches_figure(
     found = ranking.cells[metric.column]
     if all(len(cell.values) < 2 for cell in found):  # noqa: PLR2004 - one launch has no scale
         return None
-    split = _split(run)
+    split = doubted(run.measured, Doubt.MODES)
     places = max(MOST_DOTS // (2 * len(found)), _FEWEST_PLACES)
     panels, height = pieces(ranking.sweep.panels), grid_height(len(styles))
     page = Page(_words(ranking, metric, split), theme, body=height * len(panels))
@@ -93,12 +93,6 @@ def _strip(grid: Grid, cell: Cell, metric: Metric, places: int, *, has_modes: bo
     grid.axes.plot(middles, shown, transform=upright, label=f"{name}: launches", **style)
     ends = f"{metric.words(low)} to {metric.words(high)}" if high > low else metric.words(low)
     grid.remark(cell, f"two groups: {ends}" if has_modes else ends)
-
-
-def _split(run: Run) -> Counter[tuple[str, str]]:
-    """Count the trials of each cell that are doubted because they fall in two groups."""
-    columns = run.measured[["server", "workload", "doubts"]].itertuples(index=False)
-    return Counter((server, workload) for server, workload, doubts in columns if Doubt.MODES in doubts.split(","))
 
 
 def _words(ranking: Ranking, metric: Metric, split: Mapping[tuple[str, str], int]) -> Words:

@@ -103,7 +103,7 @@ def over_time(run: Run, ranking: Ranking) -> list[dict[str, Any]]:
                 found[name][measure.key] = {"title": measure.title, "unit": measure.unit, "x": at, "series": series}
     return [
         {
-            "load": capital(ranking.sweep.phrase(panel, x).removeprefix("at ")),
+            "load": capital(ranking.sweep.load(panel, x)),
             "measures": list(found[workload].values()),
             "note": _note(found[workload], zero[workload]),
         }
@@ -138,9 +138,8 @@ def by_load(ranking: Ranking) -> list[dict[str, Any]]:
     """Return for each metric and each panel with several loads its caption, its axis, and the points of each server.
 
     The metric of the run's question is the first. Throughput is no result where all rates were given, and left out, as
-    is what no cell knows.
-    A point is its place along the axis, its mean, the bounds of its interval, whether the mean is a lower bound, and
-    the launches behind it.
+    is what no cell knows. A point is its mean, the bounds of its interval, whether the mean is a lower bound, and the
+    launches behind it.
     """
     panels = [panel for panel in ranking.sweep.panels if len(panel.places) > 1]
     shown = sorted(ranking.sweep.metrics, key=lambda metric: metric is not ranking.question)

@@ -110,7 +110,7 @@ def _frame(page: Page, axes: Axes, ranking: Ranking, panel: Panel, shown: Quanti
     set_ticks(axes, "x", fitting(axes, places, ranking.sweep.setting.tick), ranking.sweep.setting.tick)
     set_ticks(axes, "y", nice_ticks(scale.low, scale.high, log=scale.log, base=shown.tick_base), shown.tick)
     axes.grid(axis="y", color=page.theme.grid, linewidth=0.8)
-    axes.set_xlabel(ranking.sweep.setting.title, color=page.theme.muted, fontsize=8.5, labelpad=3)
+    page.below(axes, ranking.sweep.setting.title)
 
 
 def _along(found: Sequence[Cell]) -> list[Cell]:

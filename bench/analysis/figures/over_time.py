@@ -7,7 +7,6 @@ from the lowest to the highest: nobody could tell the lines, and no peak is aver
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +14,7 @@ import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 
 from bench import units
+from bench.analysis.estimates.cells import doubted
 from bench.analysis.figures.canvas import Page, Words
 from bench.analysis.figures.course import CELL, LOAD_TIME, WALL_TIME, clock_of, points, thinned, usual_points
 from bench.analysis.figures.grid import Grid, grid_height, pieces
@@ -107,7 +107,7 @@ def time_figure(run: Run, ranking: Ranking, course: Course, theme: Theme, styles
     medians, is_banded = median_courses(rows), len(rows) > MOST_POINTS
     words = _words(run, ranking, course, medians, is_banded=is_banded)
     page = Page(words, theme, body=height * len(panels))
-    unsteady = _unsteady(run)
+    unsteady = doubted(run.measured, Doubt.NOT_STEADY)
     drawn = _by_cell(_bands(rows) if is_banded else rows)
     for number, panel in enumerate(panels):
         grid = Grid(page, panel, styles, top=number * height)
@@ -202,12 +202,6 @@ def _by_cell(rows: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
     return {(str(server), str(workload)): numbers.iloc[places] for (server, workload), places in found}
 
 
-def _unsteady(run: Run) -> Counter[tuple[str, str]]:
-    """Count the measured trials of each cell whose rate drifted within the window."""
-    columns = run.measured[["server", "workload", "doubts"]].itertuples(index=False)
-    return Counter((server, workload) for server, workload, doubts in columns if Doubt.NOT_STEADY in doubts.split(","))
-
-
 def _words(
     run: Run, ranking: Ranking, course: Course, medians: Mapping[tuple[str, str], pd.DataFrame], *, is_banded: bool
 ) -> Words:
@@ -220,7 +214,7 @@ def _words(
         return Words(title, " ".join(filter(None, said)))
 
     if course == "throughput":
-        drifted, measured = _unsteady(run).total(), len(run.measured)
+        drifted, measured = doubted(run.measured, Doubt.NOT_STEADY).total(), len(run.measured)
         title = f"{drifted} of {measured} trials drifted within their window"
         if not drifted:
             title = f"The rate held within the window in all {measured} trials"
@@ -229,19 +223,16 @@ def _words(
     if course == "cpu":
         used = {cell: float(median["value"].median()) for cell, median in medians.items()}
         server, workload = max(used, key=used.__getitem__)
-        title = f"The busiest server uses {used[server, workload]:.2g} cores: {server} {_where(ranking, workload)}"
+        title = (
+            f"The busiest server uses {used[server, workload]:.2g} cores: {server} {ranking.sweep.phrase_of(workload)}"
+        )
         reading = "Cores that the server uses while it has load: from its slices in a block, else from the monitor."
         return words(title, reading)
     moved = {cell: float(np.ptp(median["value"])) for cell, median in medians.items()}
     server, workload = max(moved, key=moved.__getitem__)
     title = (
         f"p99 swings by a factor of {2 ** moved[server, workload]:.2g} at most within the window:"
-        f" {server} {_where(ranking, workload)}"
+        f" {server} {ranking.sweep.phrase_of(workload)}"
     )
     reading = "p99 of the response time at each moment, relative to the median of its trial."
     return words(title, reading)
-
-
-def _where(ranking: Ranking, workload: str) -> str:
-    panel = next(panel for panel in ranking.sweep.panels if workload in panel.places)
-    return ranking.sweep.phrase(panel, panel.places[workload])

@@ -53,7 +53,7 @@ _NINES = (1.0, 2.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6)
 def spectrum_figure(spectra: Spectra, ranking: Ranking, theme: Theme, styles: Mapping[str, Style]) -> Figure | None:
     """Draw the spectra of all cells, by (server, workload). None if there is not one: then no reply came."""
     shown = [
-        (workload, f"{ranking.sweep.phrase(panel, x).removeprefix('at ')}")
+        (workload, ranking.sweep.load(panel, x))
         for panel in ranking.sweep.panels
         for workload, x in panel.places.items()
         if any(cell[1] == workload for cell in spectra)
@@ -114,7 +114,7 @@ def _frame(page: Page, axes: Axes, furthest: float, limits: tuple[float, float])
     axes.tick_params(axis="x", labelsize=_TICK_POINTS)
     set_ticks(axes, "y", nice_ticks(*limits, log=True), units.duration)
     axes.grid(color=page.theme.grid, linewidth=0.8)
-    axes.set_xlabel("percentile of the response time", color=page.theme.muted, fontsize=8.5, labelpad=3)
+    page.below(axes, "percentile of the response time")
 
 
 def percentile(tail: float) -> str:

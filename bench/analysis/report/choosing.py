@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import units
+from bench.analysis.estimates.sentences import marked
 from bench.analysis.figures.words import capital, places
 from bench.metrics import CPU, MEMORY, THROUGHPUT
 
@@ -39,8 +40,7 @@ class Choice:
     """Which of the servers that one would use is best at a load, its number and lead, and what the others cost.
 
     `tied` says who is not told from the best. `lead` has the ratio, and to whom. `cpu` and `memory` are multiples of
-    the best one's, one server each.
-    `gone` says which servers have no number there, and why.
+    the best one's, one server each. `gone` says which servers have no number there, and why.
     """
 
     where: str
@@ -110,10 +110,10 @@ def _choice(ranking: Ranking, standing: Standing) -> Choice:
         if cell.workload == standing.best.workload and cell.missing and cell.server not in ranking.teaching
     ]
     return Choice(
-        where=capital(ranking.sweep.phrase(standing.panel, standing.best.x).removeprefix("at ")),
+        where=capital(ranking.sweep.load(standing.panel, standing.best.x)),
         best=standing.best.server,
         tied=_tied(standing),
-        value=("≥ " if standing.best.lower_bound else "") + standing.metric.words(standing.best.estimate.value),
+        value=marked(standing.metric, standing.best),
         lead=(
             f"{units.estimate(lead.estimate, units.ratio)}{_TIMES}",
             standing.runner_up.server + ("," if standing.runner_up.lower_bound else ""),

@@ -47,18 +47,20 @@ OF_RATIOS = ("forest", "ratio")
 _HERE = Path(__file__).parent
 
 
-def build(run_dir: Path, out: Path | None = None, *, baseline: str | None = None) -> Path:
+def build(run_dir: Path, out: Path | None = None) -> Path:
     """Rebuild tables, plots and report of a run, in its folder or in `out`; return the path of the report.
 
-    With `out` nothing is written to the run's own folder. Ratios are to `baseline`, or to what `rank` takes. Raises
-    UsageError if this is no run, `out` cannot be written or `baseline` was not measured, MeasurementError if the run
-    holds no trial, or if there is no room.
+    With `out` nothing is written to the run's own folder. Raises UsageError if this is no run or `out` cannot be
+    written, MeasurementError if the run holds no trial, or if there is no room.
     """
-    return rebuild(run_folder.load(run_dir, from_records=True), out or run_dir, baseline=baseline)
+    return rebuild(run_folder.load(run_dir, from_records=True), out or run_dir)
 
 
 def rebuild(run: Run, folder: Path, *, baseline: str | None = None) -> Path:
-    """Do what `build` does for a run that was read from its records. Its tables are written if it is from `folder`."""
+    """Do what `build` does for a run that was read from its records. Its tables are written if it is from `folder`.
+
+    Ratios are to `baseline`, or to what `rank` takes. Raises UsageError if `baseline` was not measured.
+    """
     if folder.resolve() == run.path and run_folder.has_records(folder):
         run_folder.write_tables(run)
     return write(run, rank(run, baseline), folder)

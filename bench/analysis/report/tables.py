@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from bench import metrics, units
 from bench.analysis.estimates import remarks
+from bench.analysis.estimates.sentences import marked
 from bench.analysis.figures.palette import styles
 from bench.analysis.figures.words import capital
 from bench.analysis.report.words import interval, ratio
@@ -139,7 +140,7 @@ def load_tables(run: Run, ranking: Ranking) -> list[LoadTable]:
 
     return [
         LoadTable(
-            capital(ranking.sweep.phrase(panel, x).removeprefix("at ")),
+            capital(ranking.sweep.load(panel, x)),
             tuple(row(found, workload) for found in ranking.rows(workload)),
         )
         for panel in ranking.sweep.panels
@@ -150,7 +151,7 @@ def load_tables(run: Run, ranking: Ranking) -> list[LoadTable]:
 def _text(ranking: Ranking, metric: Metric, cell: Cell, best: set[tuple[str, str, str]]) -> CellText | None:
     if cell.missing:
         return None
-    value = ("≥ " if cell.lower_bound else "") + metric.words(cell.estimate.value)
+    value = marked(metric, cell)
     bounds, relative = interval(metric, cell), remarks.relative(ranking, metric, cell)
     is_best = (metric.column, cell.workload, cell.server) in best
     first, below = (relative, f"{value} {bounds}") if relative else (value, bounds)
@@ -173,9 +174,9 @@ def leads(ranking: Ranking) -> list[Lead]:
     }
     return [
         Lead(
-            where=capital(ranking.sweep.phrase(standing.panel, standing.best.x).removeprefix("at ")),
+            where=capital(ranking.sweep.load(standing.panel, standing.best.x)),
             server=standing.best.server,
-            value=("≥ " if standing.best.lower_bound else "") + standing.metric.words(standing.best.estimate.value),
+            value=marked(standing.metric, standing.best),
             lead=_lead(standing),
             level_with=", ".join(standing.level_with),
             cpu=by_cell.get((CPU.column, standing.best.server, standing.best.workload), ""),

@@ -163,10 +163,6 @@ def _trial_row(run: str, record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _typed(frame: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
-    return frame.astype({column.name: column.dtype for column in columns})
-
-
 def read(path: Path, columns: tuple[Column, ...], version: int) -> pd.DataFrame:
     """Read a table from its file; a column that its version did not have yet is NA.
 
@@ -179,7 +175,8 @@ def read(path: Path, columns: tuple[Column, ...], version: int) -> pd.DataFrame:
     missing = [column.name for column in columns if column.since <= version and column.name not in frame]
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")
-    return _typed(frame.reindex(columns=[column.name for column in columns]), columns)
+    types = {column.name: column.dtype for column in columns}
+    return frame.reindex(columns=list(types)).astype(types)
 
 
 def with_modes(trials: pd.DataFrame) -> pd.DataFrame:
