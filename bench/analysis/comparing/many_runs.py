@@ -153,7 +153,7 @@ def history(runs: Sequence[Run], *, against: str | None = None) -> list[CellHist
     """
     if len({run.path for run in runs}) < max(2, len(runs)):
         raise UsageError("a history needs two or more runs, each once")
-    ordered = sorted(runs, key=_began)
+    ordered = in_order(runs)
     ratios = {} if against is None else {run.path: Ratios(run) for run in ordered}
 
     def ratio(run: Run, cell: Cell, rule: Rule) -> Estimate:
@@ -276,6 +276,11 @@ def _residuals(values: Floats, splits: list[tuple[int, float]]) -> Floats:
 def _commit(run: Run) -> str:
     """Return the commit of a run; outside git, that of echobench, which is what may have changed then."""
     return run.commit or str((run.info.get("echobench_git") or {}).get("revision") or "")
+
+
+def in_order(runs: Iterable[Run]) -> list[Run]:
+    """Return the runs, oldest first. Runs that began in the same second come in the order of their ids."""
+    return sorted(runs, key=lambda run: (_began(run), run.id))
 
 
 def _began(run: Run) -> str:

@@ -56,6 +56,12 @@ def nightly(tmp_path):
     return write
 
 
+def test_runs_that_began_in_the_same_second_are_followed(nightly, run):
+    nightly([1.0] * 6 + [1.3] * 6, started_at="2026-11-01T03:00:00Z")
+    code, said, _ = run()
+    assert code == 1, said
+
+
 def test_a_server_that_became_slower_than_its_baseline_is_an_alarm(nightly, run, tmp_path):
     """The machine became faster on the same night, by as much: the ratio alone shows what the code did."""
     nightly([1.0] * 6 + [1.3] * 6, [1.0] * 6 + [1 / 1.3] * 6)
