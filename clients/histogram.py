@@ -98,9 +98,9 @@ def counted(values_ns: Integers) -> Counted:
 
 
 def decoded(payload: str) -> tuple[Integers, Integers]:
-    """Return the `values_and_counts` of the histogram that `encode` wrote, for those who want nothing else of it.
+    """Return the filled buckets of the histogram that `encode` wrote: their highest values in ns, and their counts.
 
-    Raise ValueError if it is none, or one with other buckets.
+    Both have the shape (n,), and values ascend. Raise ValueError if it is none, or one with other buckets.
     """
     counts = _decoded(payload)
     filled = np.flatnonzero(counts != 0)
@@ -237,11 +237,6 @@ class Histogram:
             histogram.min_ns, histogram.max_ns = int(_VALUES_NS[filled[0]]), int(_VALUES_NS[filled[-1]])
             histogram.total_ns = int(histogram.counts @ _VALUES_NS)
         return histogram
-
-    def values_and_counts(self) -> tuple[Integers, Integers]:
-        """Return the highest value of each filled bucket, in ns and ascending, and its count; shapes (n,) and (n,)."""
-        filled = np.flatnonzero(self.counts[: self._used] != 0)
-        return _VALUES_NS[filled], self.counts[filled]
 
     def compact(self) -> Compact:
         """Return the filled buckets only, in the smallest integers: kilobytes instead of a quarter of a megabyte."""

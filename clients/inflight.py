@@ -39,8 +39,8 @@ class InFlight:
 
     `sent`, `answered` and `failed` count requests; `idle_closed` counts how often the server closed the connection with
     no request open. `sent_before` is how many requests earlier connections of this slot have sent. `free_since_ns` is
-    when the last reply was whole. Fast conversations keep their one open request to
-    themselves: `waiting_since_ns` is when it was sent, None if there is none.
+    when the last reply was whole. Fast conversations keep their one open request to themselves: `waiting_since_ns` is
+    when it was sent, None if there is none.
     """
 
     __slots__ = (
@@ -86,7 +86,7 @@ class InFlight:
         return of_fast + sum(len(message) for _, _, message in self.outstanding) - self._received
 
     def oldest_sent_ns(self) -> int | None:
-        """When the oldest open request was sent; None if there is none."""
+        """Return when the oldest open request was sent; None if there is none."""
         return self.outstanding[0][1] if self.outstanding else self.waiting_since_ns
 
     def check_conservation(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,17 +31,6 @@ class Recorded(NamedTuple):
     service: array[int]
     connect: array[int]
     failures: Counter[Failure]
-
-    @classmethod
-    def of(cls, response: Durations, service: Durations, failures: Counter[Failure]) -> Self:
-        """Return such columns as another generator recorded them."""
-        columns = (array("q", response.tobytes()), array("q", service.tobytes()), array("q"))
-        return cls(*columns, failures)
-
-    @classmethod
-    def nothing(cls) -> Self:
-        """Return empty columns."""
-        return cls(array("q"), array("q"), array("q"), _NO_FAILURES)
 
     def durations(self, kind: str) -> Durations:
         """Return durations in ns, shape (n,): of a column, or the `lateness` with which each request was sent.

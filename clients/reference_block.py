@@ -17,7 +17,6 @@ from clients.faults import Failure
 from clients.fleet import Counts
 from clients.recorder import Recorded
 from clients.reference import BLOCK_SOURCE, LIMITS, Program, binary
-from clients.slices import Slot
 from clients.workload import WorkloadError
 
 if TYPE_CHECKING:

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from clients.histogram import DIGITS, HIGHEST_NS, Compact, Histogram, bucket_indices, highest_quantile, samples_needed
+from clients.histogram import (
+    DIGITS,
+    HIGHEST_NS,
+    Compact,
+    Histogram,
+    bucket_indices,
+    decoded,
+    highest_quantile,
+    samples_needed,
+)
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 EDGES = [edge + step for power in range(41) for edge in (2**power, 2**power * 2047 // 1024) for step in (-1, 0, 1)]
@@ -189,8 +198,8 @@ def test_the_highest_quantile_is_the_one_for_which_samples_just_suffice(quantile
 
 
 @given(values=st.lists(st.integers(0, HIGHEST_NS), max_size=50))
-def test_values_and_counts_hold_every_value_to_a_bucket(values):
-    highest_ns, counts = filled(values).values_and_counts()
+def test_what_is_decoded_holds_every_value_to_a_bucket(values):
+    highest_ns, counts = decoded(filled(values).encode())
     assert np.all(np.diff(highest_ns) > 0)
     assert np.all(counts > 0)
     held = np.repeat(highest_ns, counts)
