@@ -85,6 +85,16 @@ class Entry:
         return None
 
     @property
+    def _version(self) -> str | None:
+        """The installed version of the library; None for one that pip did not install, as of the standard library."""
+        if self.library is None or self.reason is not None:
+            return None
+        try:
+            return importlib.metadata.version(self.library)
+        except importlib.metadata.PackageNotFoundError:
+            return None
+
+    @property
     def gap(self) -> str | None:
         """Say in a sentence why it cannot run here, and what would help; None if it can."""
         if self.reason is None:
@@ -93,9 +103,6 @@ class Entry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain JSON types; null is not known, or not the case."""
-        version = None
-        if self.library is not None and self.reason is None:
-            version = importlib.metadata.version(self.library)
         return {
             "name": self.name,
             "summary": self.summary,
@@ -106,7 +113,7 @@ class Entry:
             "refuses_beyond": self.refuses_beyond,
             "teaching": self.teaching,
             "library": self.library,
-            "version": version,
+            "version": self._version,
             "file": str(self.path),
         }
 
@@ -182,9 +189,12 @@ def _can_import(name: str, folder: Path) -> bool:
 def _literals(tree: ast.Module) -> dict[str, Any]:
     found = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper():
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+            continue
+        target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+        if isinstance(target, ast.Name) and target.id.isupper():
             try:
-                found[node.targets[0].id] = ast.literal_eval(node.value)
+                found[target.id] = ast.literal_eval(node.value)
             except ValueError:
                 continue  # an expression: the server's own business
     return found

@@ -73,6 +73,20 @@ def test_a_declared_limit_is_stated():
     assert (rows["threads"]["connections_max"], rows["threads"]["refuses_beyond"]) == (None, False)
 
 
+def test_what_a_file_states_may_be_annotated(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("CONNECTIONS_MAX: int = 1\nTEACHING: bool = True\nPROGRAM: str\ndef serve(listener): ...\n")
+    (row,) = json.loads(run("--json", file).stdout)
+    assert (row["connections_max"], row["teaching"], row["runnable"]) == (1, True, True)
+
+
+def test_a_library_that_pip_did_not_install_has_no_version(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("LIBRARY = 'tomllib'\ndef serve(listener): ...\n")
+    (row,) = json.loads(run("--json", file).stdout)
+    assert (row["runnable"], row["library"], row["version"]) == (True, "tomllib", None)
+
+
 def test_a_missing_library_is_said_with_the_command_that_installs_it():
     rows = {row["name"]: row for row in json.loads(run("--json", interpreter=NO_SITE_PACKAGES).stdout)}
     for name in (loop.name for loop in LOOPS):
