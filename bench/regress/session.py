@@ -29,6 +29,7 @@ from bench.regress.validity import (
     mean,
     seen_past_the_generator,
 )
+from bench.verdict.foresight import has_ended
 from bench.verdict.judge import ALPHA, Problem, judge
 from bench.verdict.pairs import Arm, Observation
 from bench.verdict.words import Word
@@ -153,7 +154,7 @@ class _Session:
                 self.problems[cell.name] = Problem(Word.INCONCLUSIVE, "the check was stopped before it had a pair")
 
     def measure(self) -> Experiment[None]:
-        """Measure the live cells from look to look. A cell whose word is found stops there.
+        """Measure the live cells from look to look. A cell whose word its other pairs would not change ends there.
 
         A look asks only the rules that decide.
         """
@@ -161,8 +162,9 @@ class _Session:
         for look in self.plan.looks:
             yield from self._grow(look)
             if self._live and look != self.plan.looks[-1]:
-                settled = {cell.cell for cell in self._judge(deciding).cells if cell.settled}
-                self._live = [cell for cell in self._live if cell.name not in settled]
+                found = self._judge(deciding)
+                ended = {cell.cell for cell in found.cells if has_ended(cell, found)}
+                self._live = [cell for cell in self._live if cell.name not in ended]
 
     def judge(self) -> Comparison:
         """Return the verdict on the pairs that there are now."""
