@@ -172,8 +172,9 @@ def make_plan(
     while True:
         round_s = sum(knowledge.pair_seconds(cell) for cell in kept)
         affordable = max(1, math.floor((seconds or 0.0) / round_s)) if pairs is None else pairs
-        chosen_looks = looks or planned(affordable)
-        strict = nominal_alpha(ALPHA / (len(kept) * sum(rule.gating for rule in rules)), chosen_looks)
+        alpha = ALPHA / (len(kept) * sum(rule.gating for rule in rules))
+        chosen_looks = looks or planned(affordable, alpha)
+        strict = nominal_alpha(alpha, chosen_looks)
         needed = _needed(kept, rules, knowledge, strict)
         if pairs is not None or not may_leave_out or len(kept) == 1 or affordable >= needed:
             break

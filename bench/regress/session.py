@@ -14,8 +14,8 @@ Laws of this file:
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.experiment.model import Block, Experiment, Results, Stop, Trial
 from bench.regress.planner import Knowledge, PairedCell, PairPlan, make_plan
@@ -29,6 +29,7 @@ from bench.regress.validity import (
     mean,
     seen_past_the_generator,
 )
+from bench.verdict.foresight import has_ended
 from bench.verdict.judge import ALPHA, Problem, judge
 from bench.verdict.pairs import Arm, Observation
 from bench.verdict.words import Word
@@ -115,6 +116,13 @@ def session(question: Question, knowledge: Knowledge) -> Experiment[Compared]:
     )
 
 
+class _Visit(NamedTuple):
+    """A pair of a cell that is to be measured, and the round in which it is."""
+
+    round: int
+    cell: PairedCell
+
+
 @dataclass(slots=True)
 class _Session:
     """A comparison under way: the cells that are still measured, their trials, and the problems of the others."""
@@ -126,6 +134,7 @@ class _Session:
     trials: int = 0
     _live: list[PairedCell] = field(default_factory=list)
     _orders: dict[str, list[tuple[Arm, Arm]]] = field(default_factory=dict)
+    _drawn: dict[str, Workload] = field(default_factory=dict)
     _random: random.Random = field(default_factory=random.Random)
     _round: int = 0
     _blocks: int = 0
@@ -153,7 +162,7 @@ class _Session:
                 self.problems[cell.name] = Problem(Word.INCONCLUSIVE, "the check was stopped before it had a pair")
 
     def measure(self) -> Experiment[None]:
-        """Measure the live cells from look to look. A cell whose word is found stops there.
+        """Measure the live cells from look to look. A cell whose word its other pairs would not change ends there.
 
         A look asks only the rules that decide.
         """
@@ -161,8 +170,9 @@ class _Session:
         for look in self.plan.looks:
             yield from self._grow(look)
             if self._live and look != self.plan.looks[-1]:
-                settled = {cell.cell for cell in self._judge(deciding).cells if cell.settled}
-                self._live = [cell for cell in self._live if cell.name not in settled]
+                found = self._judge(deciding)
+                ended = {cell.cell for cell in found.cells if has_ended(cell, found)}
+                self._live = [cell for cell in self._live if cell.name not in ended]
 
     def judge(self) -> Comparison:
         """Return the verdict on the pairs that there are now."""
@@ -189,49 +199,74 @@ class _Session:
 
     def _grow(self, pairs: int) -> Experiment[None]:
         """Ask for rounds until every live cell has this many pairs."""
-        while waiting := [cell for cell in self._live if len(self.pairs[cell.name].whole) < pairs]:
-            self._random.shuffle(waiting)
-            for cell in waiting:
-                yield from self._pair(cell)
-            self._round += 1
+        while visits := self._visits(pairs):
+            while visits:
+                visit = visits.pop(0)
+                yield from self._pair(visit, visits[0] if visits else None)
+                visits = [other for other in visits if other.cell in self._live]
 
-    def _pair(self, cell: PairedCell) -> Experiment[None]:
-        pairs, order = self.pairs[cell.name], self._order(cell)
-        workload = cell.workload.replace(seed=self._random.randrange(2**31))
-        if cell.together:
-            results: Results = yield self._block(cell, order, workload)
-        else:
-            first: Results = yield self._block(cell, order[:1], workload)
-            second: Results = yield self._block(cell, order[1:], workload, continues=True)
-            results = first + second
+    def _visits(self, pairs: int) -> list[_Visit]:
+        """Return the rounds that it takes if no pair is lost, each in an order of its own."""
+        visits: list[_Visit] = []
+        missing = [pairs - len(self.pairs[cell.name].whole) for cell in self._live]
+        for number in range(max(missing, default=0)):
+            waiting = [cell for cell, lacks in zip(self._live, missing, strict=True) if lacks > number]
+            self._random.shuffle(waiting)
+            self._round += 1
+            visits += [_Visit(self._round, cell) for cell in waiting]
+        return visits
+
+    def _pair(self, visit: _Visit, after: _Visit | None) -> Experiment[None]:
+        """Ask for a pair; `after` is the visit that comes next if this one succeeds."""
+        cell, order = visit.cell, self._order(visit.cell)
+        workload = self._drawn.pop(cell.name, None) or self._draw(cell)
+        results: Results = ()
+        for arms in [order] if cell.together else [order[:1], order[1:]]:
+            block = self._block(visit, arms, workload, continues=bool(results))
+            self._blocks += 1
+            self.trials += len(arms)
+            results += yield replace(block, following=self._following(cell, after))
+        pairs = self.pairs[cell.name]
         if pairs.add(dict(zip(order, results, strict=True))):
             self._orders[cell.name].pop()
         elif problem := lost(pairs, self.plan.pairs):
             self.problems[cell.name] = problem
             self._live.remove(cell)
 
-    def _order(self, cell: PairedCell) -> tuple[Arm, Arm]:
-        """Return the order of the next pair of a cell; a pair that is measured again keeps its order."""
+    def _following(self, cell: PairedCell, after: _Visit | None) -> tuple[Trial, ...]:
+        """Return the trials of the next block, if both arms are alive in it: servers of solo trials are alone."""
+        if after is None or not (cell.together and after.cell.together):
+            return ()
+        order = self._order(after.cell, ahead=1 if after.cell is cell else 0)
+        workload = self._drawn[after.cell.name] = self._draw(after.cell)
+        return self._block(after, order, workload).trials
+
+    def _draw(self, cell: PairedCell) -> Workload:
+        return cell.workload.replace(seed=self._random.randrange(2**31))
+
+    def _order(self, cell: PairedCell, ahead: int = 0) -> tuple[Arm, Arm]:
+        """Return the order of a pair of a cell that comes next; a pair that is measured again keeps its order."""
         orders = self._orders[cell.name]
-        if not orders:
-            orders += [(Arm.BASELINE, Arm.CANDIDATE), (Arm.CANDIDATE, Arm.BASELINE)] * (ORDERS // 2)
-            self._random.shuffle(orders)
-        return orders[-1]
+        if len(orders) <= ahead:
+            fresh = [(Arm.BASELINE, Arm.CANDIDATE), (Arm.CANDIDATE, Arm.BASELINE)] * (ORDERS // 2)
+            self._random.shuffle(fresh)
+            orders[:0] = fresh
+        return orders[-1 - ahead]
 
-    def _block(self, cell: PairedCell, arms: Sequence[Arm], workload: Workload, *, continues: bool = False) -> Block:
-        self._blocks += 1
-        return Block(trials=tuple(self._trial(cell, arm, workload) for arm in arms), continues=continues)
-
-    def _trial(self, cell: PairedCell, arm: Arm, workload: Workload) -> Trial:
-        self.trials += 1
-        return Trial(
-            number=self.trials,
-            round=self._round + 1,
-            block=self._blocks,
-            server=cell.servers[arm],
-            workload_name=cell.workload_name,
-            workload=workload,
+    def _block(self, visit: _Visit, arms: Sequence[Arm], workload: Workload, *, continues: bool = False) -> Block:
+        """Return the block that is asked for next, if it is of these arms."""
+        trials = tuple(
+            Trial(
+                number=self.trials + number,
+                round=visit.round,
+                block=self._blocks + 1,
+                server=visit.cell.servers[arm],
+                workload_name=visit.cell.workload_name,
+                workload=workload,
+            )
+            for number, arm in enumerate(arms, start=1)
         )
+        return Block(trials=trials, continues=continues)
 
 
 def observations(cell: str, pairs: CellPairs) -> list[Observation]:

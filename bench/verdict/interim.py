@@ -2,7 +2,8 @@
 
 The boundary is constant in z (Pocock 1977). How often pure noise crosses it at any of the looks is computed by the
 recursion of Armitage, McPherson and Rowe (1969) on a Brownian motion observed at the looks. The signed-rank statistic
-has lighter tails than that, so the true rate lies a little below. No test statistic is here.
+has lighter tails than that, so the true rate lies a little below. Of the test itself, only the fewest pairs with which
+it can decide count here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from bench.stats import smallest_firing
+
 if TYPE_CHECKING:
     from bench.stats import Floats
 
@@ -23,10 +26,18 @@ _FAR = -8.0
 _PRECISION = 1e-9
 
 
-def planned(pairs: int, *, most: int = 4, apart: int = 10) -> tuple[int, ...]:
-    """Evenly spaced looks that end at `pairs`: at most `most`, and no fewer than `apart` pairs between them."""
-    count = max(1, min(most, pairs // apart))
-    return tuple(math.ceil(pairs * look / count) for look in range(1, count + 1))
+def planned(pairs: int, alpha: float, *, most: int = 4) -> tuple[int, ...]:
+    """Return the looks of a signed-rank test with one-sided `alpha`: at most `most`, the last of them at `pairs`.
+
+    They are equally far apart, and the first is at a number of pairs that can decide something. One that would be less
+    than half of that distance before the last is left out.
+    """
+    apart = max(smallest_firing(alpha), math.ceil(pairs / most))
+    while True:
+        looks = (*range(apart, pairs - math.ceil(apart / 2) + 1, apart), pairs)
+        if len(looks) == 1 or smallest_firing(nominal_alpha(alpha, looks)) <= apart:
+            return looks
+        apart += 1
 
 
 @lru_cache(maxsize=65536)

@@ -78,7 +78,7 @@ class CellVerdict:
 
     @property
     def settled(self) -> bool:
-        """Whether more pairs have nothing to add. To OK they have: they may yet find a smaller slowdown."""
+        """Whether more pairs have nothing to add. To OK they may have: a smaller slowdown (see `foresight.py`)."""
         return self.word not in {Word.INCONCLUSIVE, Word.OK}
 
 

@@ -240,10 +240,31 @@ def test_clopper_pearson_of_nothing_knows_nothing():
 
 
 @pytest.mark.parametrize(
-    ("pairs", "looks"), [(5, (5,)), (12, (12,)), (20, (10, 20)), (40, (10, 20, 30, 40)), (50, (13, 25, 38, 50))]
+    ("pairs", "looks"),
+    [
+        (5, (5,)),
+        (11, (11,)),
+        (16, (16,)),
+        (17, (11, 17)),
+        (33, (12, 24, 33)),
+        (40, (12, 24, 40)),
+        (137, (35, 70, 105, 137)),
+    ],
 )
-def test_planned_looks(pairs, looks):
-    assert planned(pairs) == looks
+def test_planned_looks_of_two_tests(pairs, looks):
+    assert planned(pairs, 0.002 / 2) == looks
+
+
+@given(st.integers(1, 300), st.integers(1, 60))
+def test_the_first_look_can_decide_whenever_the_last_can(pairs, tests):
+    alpha = 0.002 / tests
+    looks = planned(pairs, alpha)
+    assert looks[-1] == pairs
+    assert len(looks) <= 4
+    apart = {after - before for before, after in itertools.pairwise((0, *looks[:-1]))}
+    assert len(apart) <= 1
+    if pairs >= stats.smallest_firing(alpha):
+        assert stats.smallest_firing(nominal_alpha(alpha, looks)) <= looks[0]
 
 
 @pytest.mark.parametrize(("looks", "z"), [((1, 2), 2.178), ((1, 2, 3, 4), 2.361), ((1, 2, 3, 4, 5), 2.413)])

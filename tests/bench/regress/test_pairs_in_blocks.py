@@ -266,3 +266,37 @@ def test_slices_that_tell_no_cpu_leave_the_ratio_to_the_trials():
         for arm, cpu in ((Arm.BASELINE, 10.0), (Arm.CANDIDATE, 20.0))
     ]
     assert paired_values(rows, CPU.column).log_ratios == pytest.approx([math.log(2)])
+
+
+@pytest.mark.parametrize("names", ["a", "ab"])
+def test_the_pair_after_is_foreseen_between_two_looks(names):
+    """At a look the numbers decide what comes next."""
+    host = fakes.FakeHost(fakes.NOISY)
+    fakes.run(host, fakes.ask(cells=tuple(map(fakes.cell, names)), pairs=12, looks=(9, 12)))
+    after = [block.trials for block in host.blocks[1:]]
+    foreseen = [block.following for block in host.blocks]
+    assert [trials for trials in foreseen if trials] == [t for t, f in zip(after, foreseen, strict=False) if f]
+    assert [number for number, trials in enumerate(foreseen, 1) if not trials] == [9 * len(names), 12 * len(names)]
+
+
+def test_a_lost_pair_is_asked_for_again_in_its_order():
+    """What was foreseen does not come then, and the numbers of the trials have no gap."""
+
+    def change(result, arm, count):
+        return fakes.failed(result, Status.SERVER_DIED, "ended") if (arm, count) == (Arm.BASELINE, 2) else result
+
+    host = fakes.FakeHost(change=change)
+    fakes.run(host, fakes.ask(pairs=10))
+    assert len(host.blocks) == 11
+    lost, again = (tuple(trial.server.name for trial in block.trials) for block in host.blocks[2:4])
+    assert lost == again
+    assert [trial.number for block in host.blocks for trial in block.trials] == list(range(1, 23))
+
+
+def test_no_server_is_foreseen_beside_one_that_must_be_alone():
+    host = fakes.FakeHost()
+    fakes.run(host, fakes.ask(cells=(fakes.cell("a"), fakes.cell("b", port=4000)), pairs=12))
+    alone = [block for block in host.blocks if len(block.trials) == 1]
+    assert len(alone) == 24
+    assert not any(block.following for block in alone)
+    assert all(len(block.following) in {0, 2} for block in host.blocks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -73,17 +74,38 @@ def test_a_look_asks_only_the_rules_that_decide(monkeypatch):
 
     monkeypatch.setattr(sessions, "judge", listening)
     rules = (fakes.RPS, dataclasses.replace(fakes.CPU, gating=False))
-    outcome = fakes.run(fakes.FakeHost(fakes.STILL), fakes.ask(rules=rules, pairs=40, looks=(20, 30, 40)))
+    outcome = fakes.run(fakes.FakeHost(fakes.NOISY), fakes.ask(rules=rules, pairs=40, looks=(20, 30, 40)))
     assert asked == [[True], [True], [True, False]]
     assert [metric.pairs for metric in only(outcome).metrics] == [40, 40]
 
 
-def test_a_changed_cell_ends_and_one_that_looks_fine_goes_on():
-    """More pairs may yet find a smaller slowdown than those that were excluded."""
-    host = fakes.FakeHost(fakes.STILL, slower={"a": 0.5}, trials=400)
-    compared = fakes.run(host, fakes.ask(cells=(fakes.cell("a"), fakes.cell("b")), pairs=40, looks=(20, 40)))
+def with_noise(host, sd):
+    """Let the candidate vary by so much from pair to pair, by turns up and down."""
+    factors = itertools.cycle(np.exp([sd, -sd, -sd, sd]))
+
+    def change(result, arm, _count):
+        rate = result.metrics["replies_per_s"] * (next(factors) if arm is Arm.CANDIDATE else 1.0)
+        return fakes.with_metrics(result, replies_per_s=rate)
+
+    host.change = change
+    return host
+
+
+def test_a_changed_cell_ends_and_a_noisy_one_goes_on():
+    """Of the noisy one, more pairs may yet find a smaller slowdown than those that were excluded."""
+    host = with_noise(fakes.FakeHost(fakes.STILL, slower={"a": 0.5}, trials=400), 0.04)
+    compared = fakes.run(host, fakes.ask(cells=(fakes.cell("a"), fakes.cell("b")), pairs=80, looks=(20, 80)))
     found = {cell.cell: (cell.word, cell.metrics[0].pairs) for cell in compared.comparison.cells}
-    assert found == {"a": (Word.REGRESSED, 20), "b": (Word.OK, 40)}
+    assert found == {"a": (Word.REGRESSED, 20), "b": (Word.OK, 80)}
+
+
+@pytest.mark.parametrize(
+    ("slower", "sd", "pairs"), [(0.0, 0.0, 20), (0.0, 0.01, 20), (0.004, 0.01, 40), (-0.004, 0.01, 40)]
+)
+def test_a_fine_cell_ends_where_its_word_would_stay(slower, sd, pairs):
+    host = with_noise(fakes.FakeHost(fakes.STILL, slower=slower), sd)
+    found = only(fakes.run(host, fakes.ask(pairs=40, looks=(20, 40))))
+    assert (found.word, found.metrics[0].pairs) == (Word.OK, pairs)
 
 
 def test_a_server_that_works_in_one_arm_only():
