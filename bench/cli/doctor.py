@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,11 +15,12 @@ from bench.errors import MeasurementError, UsageError
 from bench.experiment.host.diagnosis import Severity, diagnose, diagnose_agents
 from bench.experiment.host.readings import read_machine
 from bench.experiment.planning.catalog import ROOT
+from bench.experiment.trial.agents import COMMAND, NO_LOAD
 
 if TYPE_CHECKING:
     from bench.experiment.host.diagnosis import Finding
 
-SURVEY = (sys.executable, "-P", "-m", "clients.agents", "--survey")
+SURVEY = (*COMMAND, "--survey")
 COLOURS = {Severity.OK: "green", Severity.WARN: "yellow", Severity.BAD: "red"}
 
 
@@ -73,7 +73,7 @@ def _surveyed(agents: str, *, insecure_cluster: bool) -> dict[str, Any]:
     if word == "REFUSED":
         raise UsageError(json.loads(rest)["said"])
     if word != "SURVEY":
-        said = json.loads(rest)["said"] if word == "FAILED" else f"their examination ended with {done.returncode}"
+        said = json.loads(rest)["said"] if word in NO_LOAD else f"their examination ended with {done.returncode}"
         raise MeasurementError(f"the agents cannot be examined: {said}")
     found: dict[str, Any] = json.loads(rest)
     return found

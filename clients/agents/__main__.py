@@ -56,12 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 with interruptible(agents.interrupt) as interrupts:
                     _say(*_carried(agents, json.loads(line), interrupts))
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except WorkloadError as error:
-        _say("REFUSED", {"said": str(error)})
-        return WRONG_USE
-    except LoadError as error:
-        _say("FAILED", {"said": str(error)})
-        return INVALID
+    except (WorkloadError, LoadError) as error:
+        _say(*_why_not(error))
+        return WRONG_USE if isinstance(error, WorkloadError) else INVALID
     return 0
 
 
@@ -75,15 +72,18 @@ def _carried(agents: Session, asked: dict[str, Any], interrupts: socket.socket) 
     try:
         target = parse_target(asked["address"])
         carried = agents.carry(target, Workload.from_json(asked["workload"]), announce)
-    except AgentLostError as error:
-        return "LOST", {"said": str(error), "agent": error.name}
-    except LoadError as error:
-        return "FAILED", {"said": str(error)}
-    except WorkloadError as error:
-        return "REFUSED", {"said": str(error)}
+    except (WorkloadError, LoadError) as error:
+        return _why_not(error)
     if asked["hlog"] is not None:
         carried.write_log(Path(asked["hlog"]), asked["tag"])
     return "RESULT", {"address": target.where, **carried.result.to_json(), **carried.to_json()}
+
+
+def _why_not(error: WorkloadError | LoadError) -> tuple[str, dict[str, Any]]:
+    """Return the word and the object that tell what went wrong. The sentence does not say the word again."""
+    if isinstance(error, AgentLostError):
+        return "LOST", {"said": error.sentence, "agent": error.name}
+    return "REFUSED" if isinstance(error, WorkloadError) else "FAILED", {"said": str(error)}
 
 
 def _say(word: str, what: dict[str, Any]) -> None:

@@ -74,7 +74,11 @@ class Agent:
         return described()
 
     def open(self, host: str, token: str) -> int:
-        """Start a keeper that listens at `host`, in place of any earlier one; return its port."""
+        """Start a keeper that listens at `host`, in place of any earlier one; return its port.
+
+        It stays in the worker's session: Linux shares a core out between sessions first (sched_autogroup), and a load
+        that has one of its own waits for the core otherwise than the processes of `--workers` do.
+        """
         self.end(self._token)
         self._token = token
         self._keeper = subprocess.Popen(
@@ -83,7 +87,7 @@ class Agent:
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": path_of_packages()},
-            start_new_session=True,  # an interrupt at a terminal is the coordinator's to pass on
+            process_group=0,  # an interrupt at a terminal is the coordinator's to pass on
         )
         weakref.finalize(self, _end, self._keeper)
         assert self._keeper.stdin is not None

@@ -29,12 +29,16 @@ _WRONG_USE = 2
 
 
 class AgentLostError(LoadError):
-    """An agent that does not answer any more, or ended: says which, and what was waited for."""
+    """An agent that does not answer any more, or ended: says which, and what was waited for.
+
+    `sentence` is that without the word for it, for who has a place of its own for the word.
+    """
 
     def __init__(self, name: str, why: str) -> None:
         """Take the agent's name, and words that complete `agent NAME`."""
         self.name = name
-        super().__init__(f"agent-lost: agent {name} {why}; nothing of this load was kept")
+        self.sentence = f"agent {name} {why}; nothing of this load was kept"
+        super().__init__(f"agent-lost: {self.sentence}")
 
 
 class Seat(NamedTuple):

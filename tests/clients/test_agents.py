@@ -21,6 +21,7 @@ from helpers.agents import TOKEN, agents, keeper, loads_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clients.agents.__main__ import _carried
 from clients.agents.clocks import Relation, Trip, relation
 from clients.agents.group import AgentReport, doubts, merged, related
 from clients.agents.keeper import Keeper
@@ -107,6 +108,17 @@ def test_a_load_that_failed_says_whose_and_why():
     assert "agent-lost: agent b lost its load generator, which was ended by SIGKILL" in str(failure("b", -9, ""))
     assert isinstance(failure("b", 2, "clients: no"), WorkloadError)
     assert str(failure("b", 4, "clients: no")) == "agent b cannot carry its share: no"
+
+
+def test_a_loss_is_told_in_one_word_and_a_sentence():
+    class Lost:
+        def carry(self, *_):
+            raise failure("b", -9, "")
+
+    asked = {"address": "127.0.0.1:9", "workload": Workload(connections=3).to_json()}
+    word, what = _carried(Lost(), asked, None)
+    assert (word, what["agent"]) == ("LOST", "b")
+    assert what["said"].startswith("agent b lost its load generator"), "the word for it is said already"
 
 
 def test_a_log_of_agents_has_the_merged_window(tmp_path):

@@ -18,6 +18,7 @@ from helpers.dask_cluster import QUIET, scheduler, worker
 from helpers.generator import ENVIRONMENT, clients, start_clients, wait_until
 
 from clients.histogram import Histogram
+from clients.workers import WorkerGroup
 from clients.workload import Workload
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
@@ -262,6 +263,20 @@ def test_a_late_word_to_end_spares_the_next_keeper(monkeypatch):
     assert second.is_running()
     agent.end("second")
     assert not second.is_running()
+
+
+def test_agents_are_scheduled_as_workers_are_and_hear_no_terminal(monkeypatch):
+    engine = pytest.importorskip("clients.agents.engine")  # here, because it loads Dask
+    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(periodic_callbacks={}, loop=None))
+    agent = engine.Agent()
+    agent.open("127.0.0.1", "token")
+    (keeper,) = of_agents(psutil.Process().children())
+    with WorkerGroup(["127.0.0.1:1"], 1) as workers:
+        sessions = [os.getsid(process.pid) for process in (keeper, *workers._children)]
+        group = os.getpgid(keeper.pid)
+    agent.end("token")
+    assert sessions == [os.getsid(0)] * 2, "Linux shares a core out between sessions first"
+    assert group == keeper.pid, "Ctrl-C at a terminal is for the group in the foreground"
 
 
 def test_a_survey_examines_each_agent():

@@ -1,7 +1,8 @@
 """Speaks the protocol of `clients.agents` without Dask: `python fake_agents.py STARTS FILE CLUSTER`.
 
-STARTS is JSON: for each start a number of agents and a word for each load; FILE counts the starts. A load that ends in
-RESULT is made by one process of the load generator here, which reports as all of the agents.
+STARTS is JSON: for each start a number of agents, or the word that it ends with, and a word for each load. FILE counts
+the starts. A load that ends in RESULT is made by one process of the load generator here, which reports as all of the
+agents.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ def carry(asked: dict, agents: list[str]) -> None:
     say("RESULT", {**result, "agents": rows, "agent_doubts": doubts})
 
 
+REFUSALS = {
+    "REFUSED": "the cluster has no workers: start `dask worker` on each machine",
+    "LOST": "agent 1@127.0.0.1 lost its Dask worker",
+}
 COUNTED = ("sent", "replies")
 TIMES = ("replies_per_s", "response_p50_ns", "response_p99_ns", "lateness_p99_ns", "client_cpu_s")
 CLOCK = {"connections": 1, "agent_offset_ns": -7, "agent_clock_error_ns": 900}
@@ -50,8 +55,8 @@ def main(starts: str, file: str, _cluster: str) -> None:
     number = len(path.read_text()) if path.exists() else 0
     path.write_text("x" * (number + 1))
     how_many, *loads = json.loads(starts)[number]
-    if not how_many:
-        say("REFUSED", {"said": "the cluster has no workers: start `dask worker` on each machine"})
+    if how_many in REFUSALS:
+        say(how_many, {"said": REFUSALS[how_many]})
         return
     agents = [f"{place}@127.0.0.1" for place in range(how_many)]
     print("a word of the cluster", file=sys.stderr, flush=True)
@@ -67,7 +72,7 @@ def main(starts: str, file: str, _cluster: str) -> None:
         elif word == "STOPPED":
             os.kill(os.getpid(), signal.SIGSTOP)
         else:
-            say(word, {"said": f"agent-lost: agent {agents[1]} hung up", "agent": agents[1]})
+            say(word, {"said": f"agent {agents[1]} hung up", "agent": agents[1]})
     sys.stdin.read()
 
 

@@ -39,6 +39,8 @@ CONNECT_TIMEOUT_S = 60.0
 LOOK_S = 1.0
 """So often the process that holds the cluster is looked at while it is waited for: one that is stopped says nothing."""
 END_TIMEOUT_S = 10.0
+NO_LOAD = frozenset({"LOST", "FAILED", "REFUSED"})
+"""The words with which a cluster ends or a load does not come, each with a sentence."""
 COMMAND = (sys.executable, "-P", "-m", "clients.agents")
 _TOLD_HERE = {"run", "trial", "host", "share"}
 """The columns of an agent's row that are no part of its own report."""
@@ -157,14 +159,14 @@ class Agents:
             try:
                 self.reach()
             except UsageError as error:
-                raise AgentLostError(f"agent-lost: the cluster cannot be used any more: {error}") from error
+                raise AgentLostError(f"the cluster cannot be used any more: {error}") from error
             if before and len(self.names) != len(before):
                 self.stop()
                 there_are, names = units.plural(len(self.names), "agent"), units.listed(before)
                 cure = "start what is missing" if len(self.names) < len(before) else "end what has joined"
                 self.names = before
                 raise AgentLostError(
-                    f"agent-lost: the cluster has {there_are} now, and the run began with {len(before)} ({names}): "
+                    f"the cluster has {there_are} now, and the run began with {len(before)} ({names}): "
                     f"{cure}, then go on with --resume"
                 )
         assert self._child is not None
@@ -184,7 +186,7 @@ class Agents:
         line = self._next_line(time.monotonic() + REACH_TIMEOUT_S)
         word, _, rest = (line or "").partition(" ")
         if word != "AGENTS":
-            said = json.loads(rest)["said"] if word == "REFUSED" else f"no agents came; {self._child.log_tail()}"
+            said = json.loads(rest)["said"] if word in NO_LOAD else f"no agents came; {self._child.log_tail()}"
             self.stop()
             raise UsageError(said)
         found = json.loads(rest)
@@ -201,7 +203,7 @@ class Agents:
         self.stop()
         if word == "LOST":
             raise AgentLostError(json.loads(rest)["said"])
-        if word in {"FAILED", "REFUSED"}:
+        if word in NO_LOAD:
             raise ChildError(f"the agents made no load: {json.loads(rest)['said']}")
         why = "was stopped (SIGSTOP), and agents end without it" if is_stopped else f"gave no {wanted}; {tail}"
         raise ChildError(f"the coordinator of the agents {why}")

@@ -98,6 +98,7 @@ def test_agents_of_one_machine_are_told_that_they_share_it():
     [
         ('REFUSED {"said": "no Dask scheduler answers"}', UsageError, "^no Dask scheduler answers"),
         ('FAILED {"said": "agent 0 cannot"}', MeasurementError, "cannot be examined: agent 0 cannot"),
+        ('LOST {"said": "agent 1 is silent"}', MeasurementError, "cannot be examined: agent 1 is silent"),
         ("", MeasurementError, "their examination ended with 4"),
     ],
 )

@@ -12,6 +12,7 @@ import time
 import pytest
 from helpers.checkout import CHECKOUT
 
+from bench.cli.progress import line_of
 from bench.errors import UsageError
 from bench.experiment.doubts import Doubt
 from bench.experiment.host.machine import Cores, usable_cpus
@@ -57,7 +58,8 @@ def test_a_trial_by_agents_has_their_rows_and_what_they_doubt(agents_of, tmp_pat
     assert whole.detail == "agent 1@127.0.0.1 made 0.40 times as many requests"
     assert "Tag=0007.response," in whole.hlog
     assert not {name for name in whole.metrics if name.startswith("client_rss")}
-    assert (lost.status, lost.detail) == (Status.AGENT_LOST, "agent-lost: agent 1@127.0.0.1 hung up")
+    assert (lost.status, lost.detail) == (Status.AGENT_LOST, "agent 1@127.0.0.1 hung up")
+    assert line_of(lost) == "threads w: agent-lost: agent 1@127.0.0.1 hung up"
 
 
 def test_a_cluster_is_made_once_for_the_look_and_all_trials(agents_of, tmp_path):
@@ -95,11 +97,16 @@ def test_a_cluster_that_has_become_another_is_never_loaded_with(agents_of, tmp_p
 
 
 def test_a_cluster_that_is_refused_after_a_loss_is_a_lost_agent(agents_of, tmp_path):
-    with agents_of([2, "LOST"], [0]) as agents:
+    with agents_of([2, "LOST"], ["REFUSED"]) as agents:
         with pytest.raises(AgentLostError):
             asked(agents, tmp_path)
         with pytest.raises(AgentLostError, match="cannot be used any more: the cluster has no workers"):
             asked(agents, tmp_path)
+
+
+def test_an_agent_lost_as_the_cluster_is_reached_is_named(agents_of):
+    with agents_of(["LOST"]) as agents, pytest.raises(UsageError, match=r"^agent 1@.* lost its Dask worker"):
+        agents.reach()
 
 
 def test_a_coordinator_that_ends_is_a_failed_generator(agents_of, tmp_path):
