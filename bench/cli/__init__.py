@@ -19,7 +19,7 @@ import click
 from bench import __version__
 from bench.cli.output import carry_any_text
 from bench.cli.spilling import has_spilled, outlast_full_disks
-from bench.errors import BenchError, ExitCode, tell_fault, unknown_name
+from bench.errors import BenchError, ExitCode, UsageError, tell_fault, unknown_name
 from bench.interrupts import ignore_interrupts, raise_interrupts
 
 if TYPE_CHECKING:
@@ -145,6 +145,10 @@ def cli(context: click.Context) -> None:
 
     Exit status: 0 fine, 1 regressed, 2 wrong use, 3 inconclusive, 4 invalid measurement, 5 nothing to compare with.
     """
+    try:
+        os.getcwd()  # noqa: PTH109 - asked for its error alone
+    except FileNotFoundError as error:
+        raise UsageError("the folder that this command was given in is not there any more: go to another") from error
     if context.invoked_subcommand is None:
         click.echo(WHAT_FOR)
 

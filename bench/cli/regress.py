@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from bench.cli.door import door_of, has_own_door
-from bench.cli.files import add_to_file, refuse_unwritable, write_file
+from bench.cli.files import add_to_file, refuse_same, refuse_unwritable, write_file
 from bench.cli.options import (
     json_option,
     seed_option,
@@ -200,6 +200,7 @@ def _check(given: dict[str, Any]) -> None:
         if given[name] is not None and not math.isfinite(60 * given[name]):  # in seconds too
             raise UsageError(f"--{name} {given[name]} is no amount: give a number")
     refuse_unwritable(given["junit"], given["summary"], given["html"])
+    refuse_same(given["ledger"], given["junit"], given["summary"], given["html"])
     revisions = [f"--{name}" for name in ("base", "head", "command", "setup") if given[name] is not None]
     specs = [f"--{name}" for name in ("a", "b") if given[name] is not None]
     if len(specs) == 1:

@@ -36,6 +36,12 @@ VENV = [sys.executable, "-m", "venv"]
 
 _PYTHON_TOOLS = re.compile(r"\b(python|pip|uv|poetry|pdm|pipenv|hatch|conda)")
 
+_ELSEWHERE = {
+    **dict.fromkeys(("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "PIP_USER"), ""),
+    "UV_SYSTEM_PYTHON": "false",
+}
+"""Variables by which a set-up would install into what is not the arm's own, each with the value that means no."""
+
 ERRORS: dict[Arm, type[BenchError]] = {Arm.BASELINE: NoBaselineError, Arm.CANDIDATE: MeasurementError}
 
 
@@ -138,7 +144,9 @@ def build(
     """
     checkout = Checkout(repository.root)
     variables = {name: checkout.moved(value, tree) for name, value in os.environ.items()}
-    env = {name: value for name, value in variables.items() if value != os.environ[name]} | dict(mark)
+    env = {name: value for name, value in variables.items() if value != os.environ[name]}
+    env |= {name: value for name, value in _ELSEWHERE.items() if name in os.environ}
+    env |= {**_uv_environment(".venv"), **mark}
     ready = Environment(
         arm=arm,
         label=label,
@@ -183,7 +191,14 @@ def _with_venv(plain: Environment) -> Environment:
             f"{sys.executable} cannot make a virtual environment. Install its module venv (on Debian and Ubuntu: "
             f"apt-get install python3-venv), or say --setup '' to install nothing.\n{error}"
         ) from error
-    return replace(plain, venv=venv, env={**plain.env, "VIRTUAL_ENV": str(venv), "PATH": path})
+    own = {"VIRTUAL_ENV": str(venv), "PATH": path, **_uv_environment(str(venv))}
+    return replace(plain, venv=venv, env={**plain.env, **own})
+
+
+def _uv_environment(own: str) -> dict[str, str]:
+    """Return the variable that names uv's environment, with the arm's `own` where it names one outside of the arm."""
+    name = "UV_PROJECT_ENVIRONMENT"
+    return {name: own} if Path(os.environ.get(name, "")).is_absolute() else {}
 
 
 def our_server(where: Environment, name: str) -> Server:

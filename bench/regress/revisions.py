@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -90,7 +91,16 @@ def repository(here: Path) -> Repository:
                 f"{here} has no working tree, as a bare repository: go to a clone or worktree of it"
             ) from error
         raise
-    return Repository(Path(root), Path(prefix))
+    where = Repository(Path(root), Path(prefix))
+    if not (where.root / ".git").exists():  # git itself finds it by GIT_DIR alone
+        raise UsageError(f"the files of this repository are in {root} (core.worktree), from where git does not find it")
+    records = where.records_of_worktrees()
+    if not os.access(records if records.exists() else records.parent, os.W_OK):
+        raise UsageError(
+            f"{records.parent} cannot be written, where git keeps a record of each worktree: clone the repository to a"
+            f" folder that can be (git clone {shlex.quote(root)} FOLDER), and go there"
+        )
+    return where
 
 
 def refuse_placeholder(option: str, name: str) -> None:
@@ -105,22 +115,27 @@ def refuse_placeholder(option: str, name: str) -> None:
 
 
 def resolve(where: Repository, name: str, error: type[BenchError]) -> Revision:
-    """Find a commit by any name git understands. Raise `error` if it is not here, and UsageError if it is no commit."""
-    if ".." in name:
-        raise UsageError(f"{name!r} is a range of revisions: name one commit")
+    """Find a commit by any name git understands. Raise `error` if it is not here, and UsageError if it is not one."""
+    asked = ("-c", "core.warnAmbiguousRefs=true", "rev-parse", "--verify", "--end-of-options")
     try:
-        commit = _git(where.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
+        found, warned = _answer(where.root, *asked, name)  # ":/text" takes all that follows, so it is peeled after
+        commit = _git(where.root, *asked, f"{found.strip()}^{{commit}}").strip()
     except GitError as failed:
         _refuse_no_commit(where, name)
         is_shallow = _git(where.root, "rev-parse", "--is-shallow-repository").strip() == "true"
         cure = "in this shallow clone: check out with fetch-depth: 0" if is_shallow else f"in {where.root}: fetch it"
         raise error(f"there is no revision {name!r} {cure}") from failed
+    if " is ambiguous" in warned:
+        raise UsageError(f"{name!r} names more than one: say refs/heads/… for the branch, or refs/tags/… for the tag")
     label = commit[:8] if commit.startswith(name) else f"{name} ({commit[:8]})"
     return Revision(commit, _git(where.root, "rev-parse", f"{commit}^{{tree}}").strip(), label)
 
 
 def _refuse_no_commit(where: Repository, name: str) -> None:
-    """Raise UsageError for the name of a file or folder in git, and for a repository without any commit."""
+    """Raise UsageError for a range, the name of a file or folder in git, and for a repository without any commit."""
+    with contextlib.suppress(GitError):
+        if _git(where.root, "rev-parse", "--revs-only", "--end-of-options", name).count("\n") > 1:
+            raise UsageError(f"{name!r} is a range of revisions: name one commit")
     with contextlib.suppress(GitError):
         kind = _git(where.root, "cat-file", "-t", "--end-of-options", name).strip()
         raise UsageError(f"{name!r} is a {kind} of git: name a commit, or a branch or tag of one")
@@ -238,7 +253,15 @@ def _is_dirty_submodule(line: str) -> bool:
 
 
 def _git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-    """Run git with the user's variables, but for those that point to another repository. Raise GitError if it fails."""
+    """Run git and return its output. Raise GitError if it fails."""
+    return _answer(where, *arguments, env=env)[0]
+
+
+def _answer(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Run git with the user's variables, but for those that point to another repository.
+
+    Return its output and what it said beside. Raise GitError if it fails.
+    """
     ours = {name: value for name, value in os.environ.items() if name not in _POINTING_ELSEWHERE}
     done = subprocess.run(
         ["git", *_ALONE, *arguments],  # noqa: S607 - the user's own git, as found on the PATH
@@ -247,6 +270,7 @@ def _git(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> 
         capture_output=True,
         check=False,
     )
+    said = done.stderr.decode(errors="replace")
     if done.returncode:
-        raise GitError(f"git failed in {where}: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout.decode(errors="surrogateescape")
+        raise GitError(f"git failed in {where}: {said.strip()}")
+    return done.stdout.decode(errors="surrogateescape"), said

@@ -16,7 +16,8 @@ from helpers.tracing import untraced
 
 import bench.__main__
 import clients.__main__
-from bench.errors import not_installed
+from bench.cli import cli
+from bench.errors import UsageError, not_installed
 
 pytestmark = pytest.mark.traced
 
@@ -214,3 +215,11 @@ def test_more_interrupts_while_a_command_ends_are_no_traceback(echobench, tmp_pa
     )
     done = echobench("check", "threads", traced=True)
     assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "echobench: interrupted")
+
+
+def test_a_folder_that_is_gone_is_wrong_use(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(UsageError, match="is not there any more: go to another"):
+        cli.main(["regress", "--base", "HEAD", "--command", "x {port}"], standalone_mode=False)

@@ -150,6 +150,24 @@ def test_a_set_up_cannot_install_into_what_is_not_its_own(project, arm):
         arm(f"{sys._base_executable} -m pip install --no-index nothing")
 
 
+@pytest.mark.parametrize(("setup", "place"), [(None, ".venv"), ("", "{home}/venv")])
+def test_variables_of_installers_lead_to_the_arms_own_environment(project, arm, monkeypatch, setup, place):
+    """As in an image whose `uv sync` fills one environment: each arm's would change that of the user."""
+    project.commit(0)
+    given = {"UV_PROJECT_ENVIRONMENT": f"{project.root}/.venv", "UV_SYSTEM_PYTHON": "1", "PIP_TARGET": "/opt/lib"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    built = arm(setup)
+    wanted = {"UV_PROJECT_ENVIRONMENT": place.format(home=built.home), "UV_SYSTEM_PYTHON": "false", "PIP_TARGET": ""}
+    assert {name: built.env.get(name) for name in (*given, "PIP_PREFIX")} == {**wanted, "PIP_PREFIX": None}
+
+
+def test_an_environment_of_uv_within_the_project_is_the_arms_own(project, arm, monkeypatch):
+    project.commit(0)
+    monkeypatch.setenv("UV_PROJECT_ENVIRONMENT", ".venv-linux")
+    assert "UV_PROJECT_ENVIRONMENT" not in arm().env
+
+
 IN_A_FOLDER_WITHOUT_PROGRAMS = """
 import sys
 from pathlib import Path

@@ -154,6 +154,7 @@ def test_an_alias_and_a_hook_of_git_find_their_repository(project, tmp_path, way
         ("HEAD:myserver", "'HEAD:myserver' is a tree of git: name a commit"),
         ("HEAD:myserver/__init__.py", "is a blob of git: name a commit"),
         ("HEAD^..HEAD", "'HEAD^..HEAD' is a range of revisions: name one commit"),
+        ("HEAD^!", "'HEAD^!' is a range of revisions: name one commit"),
     ],
 )
 def test_what_is_no_commit_is_wrong_use(project, base, words):
@@ -162,6 +163,43 @@ def test_what_is_no_commit_is_wrong_use(project, base, words):
     code, said = refusal(project.root, base=base)
     assert code is ExitCode.WRONG_USE
     assert words in said
+
+
+def test_a_name_of_two_revisions_is_wrong_use(project):
+    """Git takes the tag and warns, where a CI job means the branch."""
+    project.commit(0)
+    project.git("tag", "release")
+    project.commit(1)
+    project.git("branch", "release")
+    code, said = refusal(project.root, base="release~0")
+    assert code is ExitCode.WRONG_USE
+    assert said.startswith("'release~0' names more than one: say refs/heads/")
+
+
+@pytest.mark.parametrize("name", [":/a change", "HEAD^{/a ch..ge}", "refs/tags/release", "@{0}"])
+def test_a_commit_has_many_names(project, name):
+    commit = project.commit(0)
+    project.git("tag", "--annotate", "--message=a tag", "release")
+    project.git("branch", "release")
+    assert revisions.resolve(revisions.repository(project.root), name, UsageError).commit == commit
+
+
+def test_a_repository_that_git_cannot_write_to_is_wrong_use(project, monkeypatch):
+    """Root may write everywhere but on a file system that is mounted so, which a test cannot do."""
+    project.commit(0)
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != project.root / ".git")
+    code, said = refusal(project.root)
+    assert code is ExitCode.WRONG_USE
+    assert f"git clone {project.root} FOLDER" in said
+
+
+def test_a_working_tree_that_does_not_lead_to_its_repository_is_said(project, tmp_path):
+    project.commit(0)
+    (tmp_path / "files").mkdir()
+    project.git("config", "core.worktree", str(tmp_path / "files"))
+    code, said = refusal(project.root)
+    assert code is ExitCode.WRONG_USE
+    assert f"are in {tmp_path / 'files'} (core.worktree)" in said
 
 
 def test_a_repository_without_a_commit_or_working_tree_is_wrong_use(project):
