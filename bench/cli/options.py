@@ -5,6 +5,7 @@ Nothing here measures, opens a file or knows what a command does with a value.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,6 +42,17 @@ baseline_option = click.option(
     metavar="SERVER",
     help="Rank by ratios to this server.  [default: the first that has every workload]",
 )
+
+
+class NumberRange(click.FloatRange):
+    """A range of floats that has no place for `nan`, which click takes for a member of any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number that a text stands for. Raises click.BadParameter."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 def servers_option(metavar: str, about: str) -> Decorator:

@@ -173,6 +173,8 @@ def test_a_target_must_answer(tmp_path):
             preflight.check_server(target(address, 999999999))
     with pytest.raises(UsageError, match=f"nothing answers at {address}: Connection refused; start the server first"):
         preflight.check_server(target(address))
+    with pytest.raises(UsageError, match=r"nothing answers at a\.\.b:7: no host can have that name"):
+        preflight.check_server(target("a..b:7"))
     path = tmp_path / "echo.sock"
     with pytest.raises(UsageError, match="nothing answers at unix:"):
         preflight.check_server(target(f"unix:{path}"))
