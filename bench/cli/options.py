@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.errors import UsageError
+from bench.experiment.planning.server_table import PID_MAX
 from clients.keys import KEYS, workload_of
 from clients.workload import WorkloadError
 
@@ -28,7 +29,11 @@ json_option = click.option(
 target_option = click.option(
     "--target", metavar="HOST:PORT", help="Measure a server that runs already: HOST:PORT, [IPV6]:PORT or unix:PATH."
 )
-pid_option = click.option("--pid", type=click.IntRange(1), help="Process id of the target, to see its CPU and memory.")
+pid_option = click.option(
+    "--pid",
+    type=click.IntRange(1, PID_MAX),
+    help="Process id of the target, to see its CPU and memory.",
+)
 pythons_option = click.option(
     "--python",
     "pythons",

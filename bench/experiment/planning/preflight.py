@@ -210,8 +210,9 @@ def check_target(server: Server) -> None:
     if server.pid is not None and not psutil.pid_exists(server.pid):
         raise UsageError(f"there is no process {server.pid}: --pid is that of the server at {server.target}")
     is_unix = server.host.startswith(UNIX_PREFIX)
-    if server.pid is not None and not is_unix:
-        check_owner(server.target, server.pid, server.port)
+    if server.pid is not None:
+        path = server.host.removeprefix(UNIX_PREFIX) if is_unix else None
+        check_owner(server.target, server.pid, server.port if path is None else path)
     try:
         if is_unix:
             with closing(socket.socket(socket.AF_UNIX)) as sock:
@@ -228,14 +229,16 @@ def _why(error: OSError | UnicodeError) -> str:
     return "no host can have that name" if isinstance(error, UnicodeError) else error.strerror or str(error)
 
 
-def check_owner(target: str, pid: int, port: int) -> None:
-    """Raise UsageError if a process has not started whoever listens on a port here, or has started this command too.
+def check_owner(target: str, pid: int, place: int | str) -> None:
+    """Raise UsageError if a process has not started whoever listens here, or has started this command too.
 
-    Where the kernel does not let us see who listens, or nobody here does, nothing is said.
+    It listens at a `place`: a port, or the path of a UNIX socket. Where the kernel does not let us see who listens, or
+    nobody here does, nothing is said.
     """
     try:
+        kind = "unix" if isinstance(place, str) else "tcp"
         tree = {process.pid for process in psutil.Process(pid).children(recursive=True)} | {pid}
-        owners = {one.pid for one in psutil.net_connections("tcp") if _listens(one, port)}
+        owners = {one.pid for one in psutil.net_connections(kind) if _is_at(one, place)}
     except psutil.Error:
         return
     if os.getpid() in tree - {pid}:
@@ -246,5 +249,7 @@ def check_owner(target: str, pid: int, port: int) -> None:
         raise UsageError(f"process {pid} does not listen at {target}, process {named} does: give that to --pid")
 
 
-def _listens(connection: Any, port: int) -> bool:
-    return bool(connection.status == psutil.CONN_LISTEN and connection.laddr.port == port)
+def _is_at(connection: Any, place: int | str) -> bool:
+    if isinstance(place, str):
+        return bool(connection.laddr) and Path(connection.laddr).resolve() == Path(place).resolve()
+    return bool(connection.status == psutil.CONN_LISTEN and connection.laddr.port == place)

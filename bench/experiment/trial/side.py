@@ -29,7 +29,7 @@ class Side:
         self.name = name
         self.pid = pid
         self.maxima: dict[str, int] = {}
-        self.is_lost = False
+        self.is_lost = self.was_stopped = False
         self._was_lost: bool | None = None
         self._tree: Tree | None = None
         self._last_tree: Tree | None = None
@@ -103,6 +103,7 @@ class Side:
         vitals: Vitals | None = self.read("vitals")
         if vitals is None:
             return {}
+        self.was_stopped |= vitals.is_stopped
         readings = {"rss_bytes": vitals.rss_bytes, "threads": vitals.threads, "fds": self.read("fds")}
         for reading, value in readings.items():
             self._note(reading, value)

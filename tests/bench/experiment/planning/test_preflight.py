@@ -196,6 +196,17 @@ def test_a_pid_that_is_not_the_servers_is_refused():
             preflight.check_owner(target, os.getppid(), port)
 
 
+def test_a_pid_that_is_not_at_the_unix_socket_is_refused(tmp_path):
+    path = tmp_path / "echo.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with subprocess.Popen(["sleep", "60"]) as stranger:
+            with pytest.raises(UsageError, match=rf"does not listen at unix:.*, process {os.getpid()} does"):
+                preflight.check_server(target(f"unix:{path}", stranger.pid))
+            stranger.kill()
+
+
 def test_a_pid_whose_child_listens_is_taken():
     code = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)"
     command = ["sh", "-c", f'{sys.executable} -c "{code}; time.sleep(60)"; true']
