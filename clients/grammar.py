@@ -24,6 +24,7 @@ Sizes = int | range | tuple[list[int], list[float]]
 
 _TIME_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "": 1.0}
 _SIZE_UNITS_BYTES = {"": 1, "b": 1, "kb": 1000, "kib": 1024, "k": 1024, "mb": 10**6, "mib": 2**20, "m": 2**20}
+_DIGITS_MAX = 18
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*")
 
 
@@ -44,8 +45,8 @@ def parse_number(text: str) -> float:
 
 def parse_whole(text: str) -> int:
     """Read a whole number, 0 or more, in digits. Raise GrammarError."""
-    if not (text.isascii() and text.isdigit()):
-        raise GrammarError(f"{text!r} is not a whole number")
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
+        raise GrammarError(f"{text!r} is not a whole number of {_DIGITS_MAX} digits or fewer")
     return int(text)
 
 
@@ -102,4 +103,6 @@ def _parse_quantity(text: str, units: dict[str, float] | dict[str, int], kind: s
     match = _QUANTITY.fullmatch(text)
     if match is None or match[2].lower() not in units:
         raise GrammarError(f"{kind} {text!r} is not understood: write {examples}")
-    return float(match[1]) * units[match[2].lower()]
+    if not math.isfinite(quantity := float(match[1]) * units[match[2].lower()]):
+        raise GrammarError(f"{kind} {text!r} is too large")
+    return quantity

@@ -5,11 +5,13 @@ Nothing here measures, opens a file or knows what a command does with a value.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.errors import UsageError
+from bench.experiment.planning.server_table import PID_MAX
 from clients.keys import KEYS, workload_of
 from clients.workload import WorkloadError
 
@@ -27,7 +29,11 @@ json_option = click.option(
 target_option = click.option(
     "--target", metavar="HOST:PORT", help="Measure a server that runs already: HOST:PORT, [IPV6]:PORT or unix:PATH."
 )
-pid_option = click.option("--pid", type=click.IntRange(1), help="Process id of the target, to see its CPU and memory.")
+pid_option = click.option(
+    "--pid",
+    type=click.IntRange(1, PID_MAX),
+    help="Process id of the target, to see its CPU and memory.",
+)
 pythons_option = click.option(
     "--python",
     "pythons",
@@ -41,6 +47,17 @@ baseline_option = click.option(
     metavar="SERVER",
     help="Rank by ratios to this server.  [default: the first that has every workload]",
 )
+
+
+class NumberRange(click.FloatRange):
+    """A range of floats that has no place for `nan`, which click takes for a member of any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number that a text stands for. Raises click.BadParameter."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 def servers_option(metavar: str, about: str) -> Decorator:

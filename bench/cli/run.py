@@ -14,6 +14,7 @@ from bench.cli.door import door_of
 from bench.cli.files import refuse_unwritable
 from bench.cli.measured import Shown, measured
 from bench.cli.options import (
+    NumberRange,
     alternatives,
     baseline_option,
     json_option,
@@ -29,7 +30,7 @@ from bench.cli.plan_words import describe
 from bench.cli.terminal import standard_output
 from bench.errors import ExitCode, UsageError
 from bench.experiment import campaign
-from bench.experiment.planning.plan_file import asked_for, preset_names
+from bench.experiment.planning.plan_file import MINUTES_MAX, TRIALS_MAX, asked_for, preset_names
 from bench.experiment.planning.selection import resolve
 
 if TYPE_CHECKING:
@@ -64,8 +65,12 @@ def _plans(_context: click.Context, _parameter: click.Parameter, begun: str) -> 
 @pythons_option
 @target_option
 @pid_option
-@click.option("--trials", type=click.IntRange(1), help="Trials of each cell, at most.  [default: 8, or 3 if solo]")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Measure for so long, instead of a number.")
+@click.option(
+    "--trials", type=click.IntRange(1, TRIALS_MAX), help="Trials of each cell, at most.  [default: 8, or 3 if solo]"
+)
+@click.option(
+    "--minutes", type=NumberRange(0, MINUTES_MAX, min_open=True), help="Measure for so long, instead of a number."
+)
 @click.option("--until", metavar="PERCENT", help="End when every ratio is known to within this: 2%.")
 @click.option(
     "--design",

@@ -51,7 +51,7 @@ def machine(info: Mapping[str, Any]) -> Iterator[str]:
         units.size(memory) if memory else None,
         " ".join(filter(None, (host.get("system"), host.get("kernel")))),
         f"governor {host['governor']}" if host.get("governor") else None,
-        f"under {host['hypervisor']}" if host.get("hypervisor") else None,
+        "a virtual machine" if host.get("hypervisor") else None,
     ]
     if any(parts):
         yield f"Machine: {', '.join(part for part in parts if part)}."

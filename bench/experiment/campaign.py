@@ -6,6 +6,7 @@ Everything that must be known before the first trial is found out here; how tria
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ from bench.experiment.rounds import rounds
 from bench.experiment.store import Store
 from bench.experiment.trial.agents import reached
 from bench.experiment.trial.live import live_bench
+from clients.workload import Workload, WorkloadError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from bench.experiment.drive import Watcher
     from bench.experiment.instrument.ceiling import Ceilings
-    from bench.experiment.model import Door
+    from bench.experiment.model import Door, Trial
     from bench.experiment.planning.plan import Plan
     from bench.experiment.planning.plan_file import PlanFile
     from bench.experiment.rounds import Tally
@@ -108,6 +110,8 @@ def resume(path: Path, more: Mapping[str, Any] | None = None) -> Campaign:
     with ExitStack() as held:
         lock = held.enter_context(ExitStack())
         lock.callback(store.close)
+        if lacking := {"plan", "anyway"} - store.info.keys():
+            raise UsageError(f"{path} cannot be resumed: its run.json lacks {', '.join(sorted(lacking))}")
         file = plan_of(store.info["plan"], f"{path}/run.json") if more is None else _extended(store, more)
         plan = resolve(file)
         agents = held.enter_context(reached(plan.agents))
@@ -115,6 +119,7 @@ def resume(path: Path, more: Mapping[str, Any] | None = None) -> Campaign:
         seen = looked_over(plan, path.resolve().parent, anyway=store.info["anyway"], agents=found)
         store.info["plan"] = seen.plan.source
         _check_same(store, {**seen.plan.to_json(), **seen.surroundings})
+        _check_kept(store, seen.plan)
         store.restart()
         lock.pop_all()  # which the end of the run lets go
         earlier = _earlier(store)
@@ -149,6 +154,31 @@ def _check_same(store: Store, now: Mapping[str, Any]) -> None:
             changed = " ".join(filter(None, (name, _changed(before, now[name]))))
             cure = "go to the folder where it was begun, or start a new run" if name == "git" else "start a new run"
             raise UsageError(f"{store.path} cannot be resumed: {changed} is not what it was; {cure}")
+
+
+def _check_kept(store: Store, plan: Plan) -> None:
+    """Raise UsageError if a trial that was kept is another one than the plan has of its number.
+
+    A plan whose seed or times were changed by hand has the same cells, and none of what was measured is its own.
+    """
+    kept = {one["trial"]["number"]: one["trial"] for one in store.records()}
+    trials = itertools.chain((gap.trial for gap in plan.gaps()), plan.trials())
+    for trial in itertools.islice(trials, max(kept, default=0)):
+        if trial.number in kept and not _is_same(trial, kept[trial.number]):
+            raise UsageError(
+                f"{store.path} cannot be resumed: its plan is not that of trial {trial.number}, which is"
+                " measured; start a new run"
+            )
+
+
+def _is_same(trial: Trial, kept: Mapping[str, Any]) -> bool:
+    """Whether a trial of a plan is the one that was kept. A setting that came later has its default there."""
+    try:
+        workload = Workload.from_json(kept["workload"])
+    except WorkloadError:
+        return False
+    cell = (kept["server"].get("name"), kept["workload_name"], kept["round"], workload)
+    return cell == (trial.server.name, trial.workload_name, trial.round, trial.workload)
 
 
 def _changed(before: object, now: object) -> str:

@@ -51,6 +51,10 @@ class Doubt(StrEnum):
         "throttled",
         "The CPU quota of the cgroup was used up, which stops server and generator: allow the job 2 CPUs or more.",
     )
+    STOPPED = (
+        "stopped",
+        "Server, generator or bench stood still for a while (Ctrl-Z, a debugger, a frozen container): repeat it.",
+    )
     DISTURBS = (
         "disturbs",
         "The server used CPU while others had their turn, which took it from them: measure it with --design solo.",
@@ -112,7 +116,7 @@ class Doubt(StrEnum):
     )
 
 
-OF_THE_HOST = (Doubt.CORES_SHARED, Doubt.STEAL, Doubt.FOREIGN_CPU, Doubt.THROTTLED)
+OF_THE_HOST = (Doubt.CORES_SHARED, Doubt.STEAL, Doubt.FOREIGN_CPU, Doubt.THROTTLED, Doubt.STOPPED)
 """Those that this machine is to blame for, whatever was measured on it."""
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bench.experiment.model import Status
+from bench.experiment.schema import TRIALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -46,11 +47,17 @@ _OF_A_RUN = {
     "libraries": dict,
     "state": str,
     "started_at": str,
+    "resumed_at": str,
+    "wall_s": (int, float),
+    "windows_s": (int, float),
     "command": [str],
     "servers": [dict],
     "workloads": [dict],
     "cells": [dict],
 }
+
+
+_NUMBERS = frozenset(column.name for column in TRIALS if column.dtype in {"Int64", "Float64"})
 
 
 def record(result: TrialResult) -> dict[str, Any]:
@@ -117,6 +124,9 @@ def _check_record(found: Mapping[str, Any]) -> None:
     check_shapes(found["trial"], _OF_A_TRIAL)
     if found["status"] not in _STATUSES:
         raise ValueError(f"has a status that is not known: {found['status']}")
+    for name, value in found["metrics"].items():
+        if name in _NUMBERS and not isinstance(value, int | float | None):
+            raise ValueError(f"has a {name} that is no number: {value!r}")
 
 
 def json_object(text: bytes) -> dict[str, Any]:

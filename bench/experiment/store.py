@@ -124,11 +124,11 @@ class Store:
     def _time_spent(self) -> dict[str, float]:
         """Return `wall_s` and `windows_s` of a run whose last call did not finish it, by the trials that are kept."""
         windows = [
-            (datetime.fromisoformat(one["started_at"]).timestamp(), one["metrics"].get("window_s") or 0.0)
+            (at_s, one["metrics"].get("window_s") or 0.0)
             for one in self.records()
-            if one["started_at"]  # a trial that was skipped never began
+            if (at_s := _epoch_s(one["started_at"])) is not None  # a trial that was skipped never began
         ]
-        began_s = datetime.fromisoformat(self.info.get("resumed_at", self.info["started_at"])).timestamp()
+        began_s = _epoch_s(self.info.get("resumed_at", self.info.get("started_at", ""))) or math.inf
         ended_s = max((at_s + window_s for at_s, window_s in windows), default=0.0)
         wall_s = self.info.get("wall_s", 0.0) + max(0.0, ended_s - began_s)
         return {"wall_s": wall_s, "windows_s": math.fsum(window_s for _, window_s in windows)}
@@ -224,6 +224,14 @@ class Store:
 
     def _write_info(self) -> None:
         write_atomically(self.path / INFO_FILE, json.dumps(self.info, indent=1) + "\n")
+
+
+def _epoch_s(text: str) -> float | None:
+    """Return the seconds since the epoch of a time that a run has written; None if it is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
 
 
 def _locked(path: Path) -> tuple[int | None, str]:

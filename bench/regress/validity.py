@@ -33,7 +33,7 @@ STEADY_LEVEL = 0.999
 
 TOLD = (
     *(Doubt.THROTTLED, Doubt.DELAYED_ACK, Doubt.SLOW_CONNECTS, Doubt.NONCONFORMING),
-    *(Doubt.CPU_LOST, Doubt.SERVER_UNSEEN),
+    *(Doubt.CPU_LOST, Doubt.SERVER_UNSEEN, Doubt.STOPPED),
 )
 """What makes less of every comparison, and that a person can mend: of the job, or of the server."""
 

@@ -40,10 +40,10 @@ DURATIONS = [
     ("1h", 3_600.0),
     (".5", 0.5),
 ]
-NO_SIZES = ["", "x", "-1", "0", "1.5", "1e3", "1TiB", "nan", "0x10", "64 64", "²"]
+NO_SIZES = ["", "x", "-1", "0", "1.5", "1e3", "1TiB", "nan", "0x10", "64 64", "²", "9" * 400]
 NO_DURATIONS = ["", "s", "-1s", "5 parsecs", "inf", "nan", "1e3s", "1:30"]
 NO_NUMBERS = ["nan", "inf", "-inf", "1e999", "", "fast", "1.."]
-NO_WHOLE_NUMBERS = ["", "-1", "1.5", "1e3", "²", "many"]
+NO_WHOLE_NUMBERS = ["", "-1", "1.5", "1e3", "²", "many", "9" * 5_000]
 
 
 @pytest.mark.parametrize(("text", "size"), SIZES)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import json
 import os
 import shutil
 import subprocess
@@ -126,8 +125,8 @@ class Catalog:
 
         Raises UsageError when there is no such file.
         """
-        if not path.is_file():
-            raise UsageError(f"there is no server file {path}")
+        if not os.path.isfile(path):  # noqa: PTH113 - false too for a path that may not be looked at, or is too long
+            raise UsageError(f"there is no server file {path} that can be read")
         entry = self._examined(path.resolve())
         return self._server(
             label or path.stem, str(path.resolve()), connections_max=entry.connections_max, gap=entry.gap
@@ -136,9 +135,7 @@ class Catalog:
     def _examined(self, path: Path) -> Entry:
         """Ask what a server file is: it is parsed there, not imported."""
         place = _environment(self.interpreter, self.path)
-        (row,) = msgspec.json.decode(
-            _ask([*_run_servers(self.interpreter), "--json", str(path)], **place), type=list[Entry]
-        )
+        (row,) = _rows(self.interpreter, str(path), **place)
         return row
 
     @property
@@ -163,9 +160,7 @@ def catalog(python: str = sys.executable, root: Path = ROOT) -> Catalog:
     interpreter = describe(python)
     path = root if python == sys.executable else _only_servers_of(root)
     place = _environment(interpreter, path)
-    answer = _ask([*_run_servers(interpreter), "--json"], **place)
-    rows = msgspec.json.decode(answer, type=list[Entry])
-    return Catalog(interpreter, path, {row.name: row for row in rows})
+    return Catalog(interpreter, path, {row.name: row for row in _rows(interpreter, **place)})
 
 
 @functools.cache
@@ -176,13 +171,24 @@ def describe(python: str) -> Interpreter:
         raise UsageError(f"there is no Python interpreter {python!r}: give a path, or a name that is on the PATH")
     *_, answer = ["", *_ask([command, "-c", _DESCRIBE]).strip().splitlines()]  # a wrapper may say something before
     try:
-        facts = json.loads(answer)
-    except ValueError:
+        facts = msgspec.json.decode(answer, type=dict[str, Any])
+        found = msgspec.convert({"label": Path(python).name, **facts}, Interpreter)
+    except (msgspec.MsgspecError, UnicodeError):
         raise UsageError(f"{command} does not answer as Python does: it said {cut(answer)!r}") from None
-    name = Path(python).name
-    if not any(letter.isdigit() for letter in name):  # .venv/bin/python says nothing
-        name += facts["version"] + ("t" if facts["free_threaded"] else "")
-    return msgspec.convert({"label": name, **facts}, Interpreter)
+    if any(letter.isdigit() for letter in found.label):
+        return found
+    build = "t" if found.free_threaded else ""  # .venv/bin/python says nothing
+    return msgspec.structs.replace(found, label=f"{found.label}{found.version}{build}")
+
+
+def _rows(interpreter: Interpreter, *words: str, **place: Any) -> list[Entry]:
+    """Return what the servers' listing says under an interpreter. Raises UsageError if it is no listing."""
+    answer = _ask([*_run_servers(interpreter), "--json", *words], **place)
+    begun = f"\n{answer}".find("\n[")  # a wrapper may say something before
+    try:
+        return msgspec.json.decode(answer[max(begun, 0) :], type=list[Entry])
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{interpreter.executable} does not list servers: it said {cut(answer)!r}") from error
 
 
 def _run_servers(interpreter: Interpreter) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Whether the values of a workload go together is known here. What its names stand
 
 from __future__ import annotations
 
+import re
 import secrets
 import tomllib
 from pathlib import Path
@@ -15,8 +16,8 @@ from msgspec import Meta
 
 from bench.errors import UsageError, unknown_name
 from bench.experiment.model import Design, LoadGenerator  # noqa: TC001 - msgspec looks at it
-from bench.experiment.planning.plan import SEED_BITS
-from bench.experiment.planning.server_table import Name, ServerTable, split_servers
+from bench.experiment.planning.plan import ROUNDS_WITHOUT_END, SEED_BITS
+from bench.experiment.planning.server_table import NAME_CHARS_MAX, Name, ServerTable, split_servers
 from bench.experiment.planning.threshold_table import ThresholdTable, read_rule
 from bench.experiment.planning.values import convert
 from bench.experiment.planning.workload_table import WorkloadTable, crossed
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 PRESETS = Path(__file__).parent / "presets"
 
 _Percent = Annotated[str, Meta(pattern=r"^\s*[0-9]*\.?[0-9]+\s*%$")]
+TRIALS_MAX = ROUNDS_WITHOUT_END - 1
+MINUTES_MAX = 525_600
+"""A year."""
+_TRIALS = Meta(description=f"a whole number from 1 to {TRIALS_MAX}")
+_MINUTES = Meta(description=f"a number of minutes above 0, and {MINUTES_MAX} at most")
 _Positive = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
 _Seed = Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="a whole number, 0 or more")]
 
@@ -47,8 +53,8 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     servers: Annotated[list[str], _names('["threads", "asyncio-streams"]')] = []
     optional_servers: Annotated[list[str], _names('["uvloop-protocol"]')] = []
     pythons: Annotated[list[str], Meta(description='a list of interpreters, such as ["python3.13", "pypy3"]')] = []
-    trials: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="a whole number, 1 or more")] = None
-    minutes: Annotated[Annotated[float, Meta(gt=0)] | None, Meta(description="a number of minutes above 0")] = None
+    trials: Annotated[Annotated[int, Meta(ge=1, le=TRIALS_MAX)] | None, _TRIALS] = None
+    minutes: Annotated[Annotated[float, Meta(gt=0, le=MINUTES_MAX)] | None, _MINUTES] = None
     until: Annotated[_Percent | None, Meta(description='a percentage, such as "2%"')] = None
     design: Annotated[Design | None, Meta(description='"blocks" or "solo"')] = None
     baseline: Annotated[str | None, Meta(description="the name of a server of the plan")] = None
@@ -90,12 +96,21 @@ def asked_for(preset_or_path: str, **options: Any) -> PlanFile:
     """
     path = find_plan(preset_or_path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"cannot read the plan {path}: {error.strerror}") from error
-    except ValueError as error:  # no TOML, or no UTF-8
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not TOML: it is not in UTF-8: save it in that encoding") from error
+    except RecursionError as error:
+        raise UsageError(f"{path} has too many brackets within each other") from error
+    except ValueError as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
-    return plan_of({"name": path.stem, **raw}, str(path), folder=path.resolve().parent, **options)
+    return plan_of({"name": _name_of(path), **raw}, str(path), folder=path.resolve().parent, **options)
+
+
+def _name_of(path: Path) -> str:
+    """Return the name of a plan that gives itself none: its file's, with a hyphen for what names do not have."""
+    return re.sub(r"[^A-Za-z0-9._@+-]+", "-", path.stem).lstrip("._@+-")[:NAME_CHARS_MAX] or "plan"
 
 
 def plan_of(

@@ -166,7 +166,7 @@ def check_agents(plan: Plan, agents: AgentsReached) -> None:
 
 def check_server(server: Server) -> None:
     """Raise UsageError if its command, its folder, its port or its target is not there."""
-    if server.cwd is not None and not Path(server.cwd).is_dir():
+    if server.cwd is not None and not os.path.isdir(server.cwd):  # noqa: PTH112 - false too for what cannot be seen
         raise UsageError(f"{server.name}: there is no folder {server.cwd}: correct its cwd")
     if server.target is None:
         check_command(server)
@@ -182,7 +182,7 @@ def check_command(server: Server) -> None:
     if shutil.which(path) is None:
         hint = (
             "it is not executable: chmod +x it"
-            if Path(path).is_file()
+            if os.path.isfile(path)  # noqa: PTH113 - as above
             else "there is no such program: install it, or give its path"
         )
         raise UsageError(f"{server.name}: cannot run {program!r}: {hint}")
@@ -196,11 +196,11 @@ def check_port(server: Server) -> None:
         try:
             sock.bind((server.host, server.port or 0))
             sock.listen(1)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             what, cure = f"port {server.port} on {server.host}", "stop what listens there, or choose another port"
             if server.port is None:
                 what, cure = f"the address {server.host}", "give one of this machine"
-            raise UsageError(f"{server.name}: {what} cannot be used: {error.strerror}; {cure}") from error
+            raise UsageError(f"{server.name}: {what} cannot be used: {_why(error)}; {cure}") from error
 
 
 def check_target(server: Server) -> None:
@@ -210,8 +210,9 @@ def check_target(server: Server) -> None:
     if server.pid is not None and not psutil.pid_exists(server.pid):
         raise UsageError(f"there is no process {server.pid}: --pid is that of the server at {server.target}")
     is_unix = server.host.startswith(UNIX_PREFIX)
-    if server.pid is not None and not is_unix:
-        check_owner(server.target, server.pid, server.port)
+    if server.pid is not None:
+        path = server.host.removeprefix(UNIX_PREFIX) if is_unix else None
+        check_owner(server.target, server.pid, server.port if path is None else path)
     try:
         if is_unix:
             with closing(socket.socket(socket.AF_UNIX)) as sock:
@@ -219,20 +220,25 @@ def check_target(server: Server) -> None:
                 sock.connect(server.host.removeprefix(UNIX_PREFIX))
         else:
             socket.create_connection((server.host, server.port), timeout=CONNECT_TIMEOUT_S).close()
-    except OSError as error:
-        raise UsageError(
-            f"nothing answers at {server.target}: {error.strerror or error}; start the server first"
-        ) from error
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"nothing answers at {server.target}: {_why(error)}; start the server first") from error
 
 
-def check_owner(target: str, pid: int, port: int) -> None:
-    """Raise UsageError if a process has not started whoever listens on a port here, or has started this command too.
+def _why(error: OSError | UnicodeError) -> str:
+    """Return the reason in words; Python says of a host that can be no name that it cannot be encoded."""
+    return "no host can have that name" if isinstance(error, UnicodeError) else error.strerror or str(error)
 
-    Where the kernel does not let us see who listens, or nobody here does, nothing is said.
+
+def check_owner(target: str, pid: int, place: int | str) -> None:
+    """Raise UsageError if a process has not started whoever listens here, or has started this command too.
+
+    It listens at a `place`: a port, or the path of a UNIX socket. Where the kernel does not let us see who listens, or
+    nobody here does, nothing is said.
     """
     try:
+        kind = "unix" if isinstance(place, str) else "tcp"
         tree = {process.pid for process in psutil.Process(pid).children(recursive=True)} | {pid}
-        owners = {one.pid for one in psutil.net_connections("tcp") if _listens(one, port)}
+        owners = {one.pid for one in psutil.net_connections(kind) if _is_at(one, place)}
     except psutil.Error:
         return
     if os.getpid() in tree - {pid}:
@@ -243,5 +249,7 @@ def check_owner(target: str, pid: int, port: int) -> None:
         raise UsageError(f"process {pid} does not listen at {target}, process {named} does: give that to --pid")
 
 
-def _listens(connection: Any, port: int) -> bool:
-    return bool(connection.status == psutil.CONN_LISTEN and connection.laddr.port == port)
+def _is_at(connection: Any, place: int | str) -> bool:
+    if isinstance(place, str):
+        return bool(connection.laddr) and Path(connection.laddr).resolve() == Path(place).resolve()
+    return bool(connection.status == psutil.CONN_LISTEN and connection.laddr.port == place)

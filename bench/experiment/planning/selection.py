@@ -65,6 +65,9 @@ def resolve(file: PlanFile) -> Plan:
             for python, place in places.items()
         },
     )
+    if not plan.cells():
+        measured = ", ".join(server.name for server in servers)
+        raise UsageError(f"every workload of the plan is for other servers than those to be measured: {measured}")
     require_cells(file.threshold, [(server.name, named.name) for server, named in plan.cells()])
     if plan.until is not None and not any(len(together) > 1 for together, _ in plan.groups):
         raise UsageError(

@@ -20,10 +20,17 @@ from bench.experiment.planning.values import convert
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$"
-_NAMED = "letters, digits and . _ @ + -, beginning with a letter or a digit"
+NAME_CHARS_MAX = 100
+"""A name is a part of names of folders, of which most file systems take 255 bytes."""
+NAME = rf"^[A-Za-z0-9][A-Za-z0-9._@+-]{{0,{NAME_CHARS_MAX - 1}}}$(?!\n)"
+"""Python's `$` is also before the last line feed."""
+_NAMED = f"letters, digits and . _ @ + -, beginning with a letter or a digit, and {NAME_CHARS_MAX} at most"
 _COMMAND = "a command line, or a list of words; {port} in it is filled in"
 _READY = '"line" (it prints READY HOST PORT), "port" (it listens on its port) or "either"'
+
+PID_MAX = 2**31 - 1
+READY_TIMEOUT_MAX_S = 86_400
+_READY_TIMEOUT = f"a number of seconds above 0, and {READY_TIMEOUT_MAX_S} at most"
 
 _OF_COMMANDS = {" ", "{", "/"}
 """Characters that no name of a server has."""
@@ -39,11 +46,11 @@ class ServerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     command: Annotated[str | list[str] | None, Meta(description=_COMMAND)] = None
     file: Annotated[str | None, Meta(description="the path of a Python file that defines serve(listener)")] = None
     target: Annotated[str | None, Meta(description="HOST:PORT, [IPV6]:PORT or unix:PATH")] = None
-    pid: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="a process id")] = None
+    pid: Annotated[Annotated[int, Meta(ge=1, le=PID_MAX)] | None, Meta(description="a process id")] = None
     env: Annotated[dict[str, str], Meta(description="a table of texts")] = {}
     cwd: Annotated[str | None, Meta(description="the path of a folder")] = None
     ready: Annotated[Ready | None, Meta(description=_READY)] = None
-    ready_timeout_s: Annotated[float, Meta(gt=0, description="a number of seconds above 0")] = 10.0
+    ready_timeout_s: Annotated[float, Meta(gt=0, le=READY_TIMEOUT_MAX_S, description=_READY_TIMEOUT)] = 10.0
     stop_signal: Annotated[str, Meta(description="the name of a signal, such as SIGINT")] = "SIGTERM"
     host: Annotated[str, Meta(description="the address to listen on")] = "127.0.0.1"
     port: Annotated[Annotated[int, Meta(ge=1, le=65535)] | None, Meta(description="a port number, 1 to 65535")] = None
@@ -89,8 +96,21 @@ class ServerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             split_address(self.target)
         if self.command is not None and not self.words:
             raise UsageError(f"the command of {self.name} is empty")
+        self._check_what_a_process_is_given()
         if self.command is not None and self.ready in {"port", "either"} and not self.knows_port:
             raise UsageError(f"{self.name} must know its port: put {{port}} into the command, or give port")
+
+    def _check_what_a_process_is_given(self) -> None:
+        if "\0" in "".join([*self.words, *self.env, *self.env.values(), self.cwd or "", self.file or ""]):
+            raise UsageError(f"{self.name} has a zero byte in its command, env, cwd or file: no program takes one")
+        for name in self.env:
+            if not name or "=" in name:
+                raise UsageError(f"env of {self.name} has a variable {name!r}: name it without =")
+        for path in filter(None, (self.cwd, self.file)):
+            try:
+                Path(path).expanduser()
+            except RuntimeError as error:
+                raise UsageError(f"{self.name} is at {path}, and that home is not known: write the path") from error
 
     def placed(self, folder: Path) -> ServerTable:
         """Return it with absolute paths, those in it being seen from `folder`."""

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from clients.workload import Workload
 
 BLOCKS_PER_ROUND_MAX = 100
+NAME_CHARS_MAX = 100
 OTHER_KEYS = {
-    "name": "text",
-    "servers": "a list of names of servers",
+    "name": f"text of 1 to {NAME_CHARS_MAX} characters that can be printed",
+    "servers": "a list of names of servers, one or more",
     "blocks_per_round": f"a whole number from 1 to {BLOCKS_PER_ROUND_MAX}",
 }
 
@@ -56,9 +57,9 @@ class WorkloadTable:
             if key not in KEYS and key not in OTHER_KEYS:
                 raise UsageError(f"{where}: {unknown_name('key', key, [*OTHER_KEYS, *KEYS])}")
         label, only = raw.get("name"), raw.get("servers")
-        if not isinstance(label, str | None):
+        if label is not None and not _is_name(label):
             raise UsageError(str(FieldError(f"{where}: name", label, OTHER_KEYS["name"])))
-        if only is not None and not (isinstance(only, list) and all(isinstance(name, str) for name in only)):
+        if only is not None and not _are_texts(only):
             raise UsageError(str(FieldError(f"{where}: servers", only, OTHER_KEYS["servers"])))
         often = raw.get("blocks_per_round", 1)
         if type(often) is not int or not 1 <= often <= BLOCKS_PER_ROUND_MAX:
@@ -101,6 +102,14 @@ class WorkloadTable:
             key = key_of(error.field).name
             name = self.choices[key].where if key in self.choices else f"{self.where}: {key}"
             raise UsageError(str(error.named(name))) from error
+
+
+def _is_name(label: object) -> bool:
+    return isinstance(label, str) and label.isprintable() and bool(label.strip()) and len(label) <= NAME_CHARS_MAX
+
+
+def _are_texts(only: object) -> bool:
+    return isinstance(only, list) and bool(only) and all(isinstance(name, str) for name in only)
 
 
 def crossed(tables: Sequence[WorkloadTable], options: Mapping[str, Any]) -> list[WorkloadTable]:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bench.experiment.host.cgroups import CgroupClock, stopped
 from bench.experiment.trial.kinship import Kinship
-from bench.experiment.trial.monitor import SAMPLING_SHARE, Usage, counted, machine_sample, machine_shares
+from bench.experiment.trial.monitor import (
+    HELD_NS,
+    SAMPLING_SHARE,
+    Usage,
+    counted,
+    machine_sample,
+    machine_shares,
+)
 from bench.experiment.trial.observed import observed
 from bench.experiment.trial.procfs import MachineClock, spent
 from bench.experiment.trial.side import Side
@@ -42,6 +49,7 @@ class BlockMonitor(threading.Thread):
         self._machine, self._cgroup = MachineClock(frozenset(cpus)), CgroupClock()
         self._samples: dict[Side, list[dict[str, Any]]] = {side: [] for side in self._sides}
         self._machine_samples: list[dict[str, Any]] = []
+        self._was_held = False
         self._begun, self._stopping = threading.Event(), threading.Event()
 
     @property
@@ -64,15 +72,18 @@ class BlockMonitor(threading.Thread):
     def run(self) -> None:
         """Sample until told to stop, from when the first readings are there. Called by `start`."""
         self._begun.wait()
-        wait_s = 0.0
+        wait_s, due_s = 0.0, time.monotonic()
         while not self._stopping.wait(wait_s):
             began_s = time.monotonic()
+            self._was_held |= began_s - due_s > HELD_NS / 1e9
             at_s = began_s - self._began_s
             for side in self._sides:
                 if seen := side.sample():
                     self._samples[side].append({"at_s": at_s, **seen})
             self._machine_samples.append({"at_s": at_s, **machine_sample(self._machine.read())})
-            wait_s = max(INTERVAL_S, (time.monotonic() - began_s) / SAMPLING_SHARE)
+            ended_s = time.monotonic()
+            wait_s = max(INTERVAL_S, (ended_s - began_s) / SAMPLING_SHARE)
+            due_s = ended_s + wait_s
 
     def stop(self) -> None:
         """Read everything a last time."""
@@ -107,6 +118,7 @@ class BlockMonitor(threading.Thread):
                     (*self._samples[side], *common),
                     has_gaps=side.is_lost,
                     is_cpu_lost=side.is_cpu_lost,
+                    was_stopped=self._was_held or side.was_stopped or self._client.was_stopped,
                     are_slices_blind=has_changed,
                 )
             )

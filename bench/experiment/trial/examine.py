@@ -29,6 +29,7 @@ class Circumstances:
     was_killed: bool = False
     has_monitor_gaps: bool = False
     is_cpu_lost: bool = False
+    was_stopped: bool = False
     is_server_unseen: bool = False
     is_nonconforming: bool = False
     agent_doubts: Collection[str] = ()
@@ -53,6 +54,7 @@ def doubts(
         Doubt.STEAL: above("machine_steal_share", limits.STEAL.trial),
         Doubt.FOREIGN_CPU: above("machine_foreign_cpu_share", limits.FOREIGN_CPU.trial),
         Doubt.THROTTLED: above("machine_throttled_share", limits.THROTTLED.trial),
+        Doubt.STOPPED: known.was_stopped,
         Doubt.DISTURBS: above("server_idle_cpu_share", limits.IDLE_CPU.trial),
         Doubt.LATE_SENDS: above("lateness_p99_ns", _lateness_limit_ns(metrics)),
         Doubt.ERRORS: above("errors", limits.ERRORS.trial * (metrics.get("sent") or 0)),

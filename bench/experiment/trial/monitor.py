@@ -29,6 +29,8 @@ LEAD_NS = 50_000_000
 """So long before the window begins, and before it ends, the counters are read."""
 EARLY_NS = 2_000_000
 """So long before the window ends, the CPU clocks are read: processes of a server may end with their connections."""
+HELD_NS = 500_000_000
+"""If we wake so late, we were stopped, and perhaps with us all else: a frozen container has no other sign."""
 APART_SHARE = 0.25
 """The time between the readings of the CPU clocks is that of the window, to within this share. Else we woke late."""
 
@@ -37,15 +39,17 @@ APART_SHARE = 0.25
 class Usage:
     """What was seen: metrics by the column names of `schema.TRIALS`, samples by those of `schema.MONITOR`.
 
-    `is_cpu_lost` says that a process of the server ended, or may have, and took the count of its CPU time with it. In a
-    block, `are_slices_blind` says that processes of the server came and went: the CPU time of its slices, which are
-    those of the processes that were known when they began, is not to be used.
+    `is_cpu_lost` says that a process of the server ended, or may have, and took the count of its CPU time with it, and
+    `was_stopped` that the server, the generator or the bench stood still for a while. In a block, `are_slices_blind`
+    says that processes of the server came and went: the CPU time of its slices, which are those of the processes that
+    were known when they began, is not to be used.
     """
 
     metrics: Mapping[str, Any]
     samples: tuple[Mapping[str, Any], ...]
     has_gaps: bool
     is_cpu_lost: bool = False
+    was_stopped: bool = False
     are_slices_blind: bool = False
 
     @property
@@ -131,7 +135,7 @@ class Monitor(threading.Thread):
         self._metrics: dict[str, Any] = {}
         self._samples: list[dict[str, Any]] = []
         self._stopping = threading.Event()
-        self._is_whole = False
+        self._is_whole = self._was_held = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -145,7 +149,9 @@ class Monitor(threading.Thread):
         """Return what was seen, after the window's end."""
         self.join()
         has_gaps = not self._is_whole or any(side.is_lost for side in self._sides)
-        return Usage(self._metrics, tuple(self._samples), has_gaps, is_cpu_lost=self._server.is_cpu_lost)
+        was_stopped = self._was_held or any(side.was_stopped for side in self._sides)
+        is_cpu_lost = self._server.is_cpu_lost
+        return Usage(self._metrics, tuple(self._samples), has_gaps, is_cpu_lost=is_cpu_lost, was_stopped=was_stopped)
 
     def run(self) -> None:
         """Wait for the window, sample it, and sum up. Called by `start`."""
@@ -181,7 +187,10 @@ class Monitor(threading.Thread):
 
     def _wait_until(self, at_ns: int) -> bool:
         """Wait; False if the trial was given up before."""
-        return not self._stopping.wait(max(0, at_ns - time.monotonic_ns()) / 1e9)
+        at_ns = max(at_ns, began_ns := time.monotonic_ns())
+        is_given_up = self._stopping.wait((at_ns - began_ns) / 1e9)
+        self._was_held |= time.monotonic_ns() - at_ns > HELD_NS
+        return not is_given_up
 
     def _edge(self) -> Edge:
         server, client = self._server.cpu(), self._client.cpu()

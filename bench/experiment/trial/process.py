@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import ServerError, UsageError
 from bench.experiment.host.machine import join_cpus
-from bench.experiment.planning.address import UNIX_PREFIX, join_address
+from bench.experiment.planning.address import PORTS, UNIX_PREFIX, join_address
 from bench.experiment.trial.child import BACKGROUND, POLL_S, STOP_TIMEOUT_S, Child, ChildError
 from bench.experiment.trial.kinship import Kinship
 from bench.experiment.trial.listening import Listening, is_served_by_others
@@ -232,9 +232,19 @@ _NOT_YET = {
 
 def _parse_ready(server: Server, line: str) -> tuple[str, int]:
     match line.split():
-        case [_, host, port] if port.isdecimal() and int(port) < 1 << 16:
+        case [_, host, port] if port.isascii() and port.isdecimal() and _is_address(host, int(port)):
             return _placed(server, _ANY_ADDRESS.get(host, host)), int(port)
-    raise ServerError(f"{server.name} printed {cut(line)!r}, not READY HOST PORT")
+    raise ServerError(f"{server.name} printed {cut(line)!r}, not READY HOST PORT with an address that can be used")
+
+
+def _is_address(host: str, port: int) -> bool:
+    """Say whether a server can listen there: at a UNIX socket, or at a port of a host that has an address."""
+    if host.startswith(UNIX_PREFIX):
+        return True
+    try:
+        return port in PORTS and bool(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError):
+        return False
 
 
 def _placed(server: Server, host: str) -> str:

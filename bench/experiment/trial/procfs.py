@@ -83,11 +83,12 @@ class Cpu(NamedTuple):
 
 
 class Vitals(NamedTuple):
-    """What one reading of a process or a tree shows."""
+    """What one reading of a process or a tree shows; `is_stopped` says that a signal or a debugger holds one still."""
 
     cpu: Cpu
     rss_bytes: int
     threads: int
+    is_stopped: bool = False
 
 
 class Kin(NamedTuple):
@@ -154,13 +155,13 @@ class Member:
         if IS_LINUX:
             files = (ProcFile(f"/proc/{process.pid}/{name}", is_kept=is_kept) for name in ("stat", "statm"))
             self._stat, self._statm = files
-            self.kin = _parse_stat(self._stat.read(_FILE_BYTES_MAX))[2]
+            self.kin = _parse_stat(self._stat.read(_FILE_BYTES_MAX))[3]
 
     def vitals(self) -> Vitals:
         """Return its own, and the CPU time of those of its children that have ended and were waited for."""
-        total_s = cpu_clock_s(self.process.pid)
+        total_s, is_stopped = cpu_clock_s(self.process.pid), False
         if IS_LINUX:
-            times_s, threads, self.kin = _parse_stat(self._stat.read(_FILE_BYTES_MAX))
+            times_s, threads, is_stopped, self.kin = _parse_stat(self._stat.read(_FILE_BYTES_MAX))
             # What stat says of memory is not exact: of each CPU's last changes it does not know.
             rss_bytes = int(self._statm.read(_FILE_BYTES_MAX).split()[1]) * _PAGE_BYTES
         else:
@@ -170,17 +171,17 @@ class Member:
         user_s, system_s, children_user_s, children_system_s = times_s
         children_s = children_user_s + children_system_s
         cpu = Cpu(total_s + children_s, user_s + children_user_s, system_s + children_system_s)
-        return Vitals(cpu, rss_bytes, threads)
+        return Vitals(cpu, rss_bytes, threads, is_stopped)
 
 
-def _parse_stat(line: bytes) -> tuple[tuple[float, ...], int, Kin]:
-    """Return a process's CPU seconds (user, system, its children's user, system), threads and kin: proc_pid_stat(5).
+def _parse_stat(line: bytes) -> tuple[tuple[float, ...], int, bool, Kin]:
+    """Return a process's CPU seconds (user, system, its children's user, system), threads, whether it is stopped, kin.
 
-    Fields are counted from the third: the second, a name, may hold blanks and brackets.
+    See proc_pid_stat(5). Fields are counted from the third: the second, a name, may hold blanks and brackets.
     """
     fields = line[line.rindex(b")") + 2 :].split()
     times_s = tuple(int(ticks) / TICKS_PER_S for ticks in fields[11:15])
-    return times_s, int(fields[17]), Kin(parent=int(fields[1]), waited=int(fields[8]))
+    return times_s, int(fields[17]), fields[0] in {b"T", b"t"}, Kin(parent=int(fields[1]), waited=int(fields[8]))
 
 
 class MachineClock:

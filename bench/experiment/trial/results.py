@@ -66,6 +66,7 @@ class Judge:
             was_killed=running.was_killed,
             has_monitor_gaps=usage.has_gaps,
             is_cpu_lost=usage.is_cpu_lost,
+            was_stopped=usage.was_stopped,
             is_server_unseen=running.is_unseen,
             is_nonconforming=trial.server.name in self.nonconforming,
             ceiling_per_s=self.ceiling_per_s(trial.workload),

@@ -42,7 +42,7 @@ class Side:
         self.name = name
         self.pid = pid
         self.maxima: dict[str, int] = {}
-        self.is_lost = False
+        self.is_lost = self.was_stopped = False
         self._was_lost: bool | None = None
         self._tree: Tree | None = None
 
@@ -123,6 +123,7 @@ class Side:
         vitals = self._read(Tree.vitals)
         if vitals is None:
             return {}
+        self.was_stopped |= vitals.is_stopped
         readings = {"rss_bytes": vitals.rss_bytes, "threads": vitals.threads, "fds": self._read(Tree.fds)}
         for reading, value in readings.items():
             self._note(reading, value)

@@ -124,6 +124,7 @@ class Tree:
             Cpu(sum(one.total_s for one in cpus), sum(one.user_s for one in cpus), sum(one.system_s for one in cpus)),
             sum(one.rss_bytes for one in read),
             sum(one.threads for one in read),
+            any(one.is_stopped for one in read),
         )
 
     def cpu(self) -> Cpu:

@@ -33,6 +33,16 @@ def test_agents_are_no_option_of_what_one_generator_does(command):
     assert "No such option '--agents'" in refused.output
 
 
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [("--minutes", "nan"), ("--minutes", "inf"), ("--trials", "100000"), ("--pid", "9999999999")],
+)
+def test_a_number_beyond_all_use_is_refused(option, text):
+    refused = CliRunner().invoke(run, [option, text])
+    assert refused.exit_code == 2
+    assert f"Invalid value for '{option}'" in refused.output
+
+
 def asked(arguments, **settings):
     """Return the workload that a command with these options is given."""
     found = []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
 import pytest
 
 from bench.analysis.runs import run_folder
-from bench.errors import MeasurementError
-from bench.experiment.campaign import Campaign
+from bench.errors import MeasurementError, UsageError
+from bench.experiment.campaign import Campaign, _check_kept, resume
 from bench.experiment.drive import Silent
 from bench.experiment.instrument.ceiling import Ceilings
 from bench.experiment.model import Server, Status, TrialResult
@@ -121,6 +122,30 @@ def test_a_trial_that_failed_for_its_own_reason_is_kept(begun):
     ended = [Status.MEASURED, Status.MEASURED, Status.GENERATOR_FAILED]
     tally = begun().measure(Silent(), door_of(ended))
     assert tally.statuses == {Status.MEASURED: 7, Status.GENERATOR_FAILED: 1}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seed": 6},
+        {"workloads": (NamedWorkload(name="w", workload=Workload(duration_s=9.0)),)},
+    ],
+)
+def test_a_run_whose_plan_was_changed_is_not_resumed(begun, changed):
+    first = begun()
+    first.measure(Silent(), door_of(fails=stopped_at(5)))
+    _check_kept(first.store, PLAN)
+    with pytest.raises(UsageError, match=r"its plan is not that of trial \d, which is measured; start a new run"):
+        _check_kept(first.store, dataclasses.replace(PLAN, **changed))
+
+
+@pytest.mark.parametrize("lacking", ["plan", "anyway"])
+def test_a_run_that_lacks_what_it_was_begun_with_is_not_resumed(tmp_path, lacking):
+    info = {"plan": {}, "anyway": False}
+    store = Store.create(tmp_path, "p", {name: value for name, value in info.items() if name != lacking})
+    store.close()
+    with pytest.raises(UsageError, match=f"cannot be resumed: its run.json lacks {lacking}"):
+        resume(store.path)
 
 
 def test_a_torn_record_is_told_and_its_trial_is_measured_again(begun):

@@ -184,6 +184,23 @@ def test_what_cannot_be_resumed_is_said(tmp_path, text, words):
         Store.open(tmp_path)
 
 
+def test_times_that_are_none_cost_no_run(store):
+    store.save(result(1, started_at="yesterday", metrics={"window_s": 2.0}))
+    store.close()
+    again = Store.open(store.path)
+    again.info["started_at"] = "x"
+    again.restart()
+    assert again.info["wall_s"] == 0.0
+    assert again.done() == {1}
+
+
+def test_a_record_whose_number_is_none_is_torn(store):
+    store.save(result(1, metrics={"replies_per_s": "fast"}))
+    store.close()
+    (note,) = Store.open(store.path).notes
+    assert "is left out: it has a replies_per_s that is no number: 'fast'" in note
+
+
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="choose another folder with --out"):

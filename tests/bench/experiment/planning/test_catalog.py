@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench.errors import UsageError
@@ -209,7 +211,12 @@ def test_a_server_file_runs_as_a_named_server_does(places, server_file):
             "'threads' is the name of a server that comes with echobench",
         ),
         ({"server": [{"name": "mine", "file": "/no/such.py"}]}, "there is no server file /no/such.py"),
+        ({"server": [{"name": "mine", "file": f"/{'x' * 5_000}.py"}]}, "there is no server file /xxx"),
         ({"servers": ["threads"], "workload": [{"servers": ["thraeds"]}]}, "did you mean 'threads'"),
+        (
+            {"servers": ["threads"], "workload": [{"servers": ["sequential"]}]},
+            "every workload of the plan is for other servers than those to be measured: threads",
+        ),
         (
             {"servers": ["threads"], "workload": [{"timeout_s": 1}, {"timeout_s": 2}]},
             "two workloads are named 'c1-1KiB': give each",
@@ -276,10 +283,24 @@ def test_an_interpreter_behind_a_talkative_wrapper_is_described(tmp_path, monkey
     wrapper.write_text(f"#!/bin/sh\necho 'Loading \\0377 modules'\nexec '{sys.executable}' \"$@\"\n")
     wrapper.chmod(0o755)
     assert describe(str(wrapper)).executable == sys.executable
-    wrapper.write_text("#!/bin/sh\necho hello\n")
-    describe.cache_clear()
-    with pytest.raises(UsageError, match="does not answer as Python does: it said 'hello'"):
-        describe(str(wrapper))
+
+
+@pytest.mark.parametrize("said", ["hello", "[1]", "{}"])
+def test_a_program_that_answers_as_no_python_is_refused(tmp_path, said):
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\necho '{said}'\n")
+    program.chmod(0o755)
+    with pytest.raises(UsageError, match=rf"does not answer as Python does: it said '{re.escape(said)}'"):
+        describe(str(program))
+
+
+def test_servers_are_listed_behind_what_a_wrapper_says(tmp_path, monkeypatch):
+    wrapper = tmp_path / "python"
+    wrapper.write_text(f"#!/bin/sh\necho 'Loading modules'\nexec '{sys.executable}' \"$@\"\n")
+    wrapper.chmod(0o755)
+    asked = msgspec.structs.replace(describe(sys.executable), executable=str(wrapper))
+    monkeypatch.setattr("bench.experiment.planning.catalog.describe", lambda _: asked)
+    assert "threads" in catalog(str(wrapper)).entries
 
 
 def test_another_interpreter_sees_our_servers_and_nothing_else_of_ours(tmp_path):

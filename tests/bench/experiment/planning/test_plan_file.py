@@ -69,8 +69,13 @@ def test_a_plan_is_read_whole(plan_file, tmp_path):
     ("text", "words"),
     [
         ("trails = 3", ["unknown key 'trails': did you mean 'trials'?"]),
-        ("trials = 'three'", ["trials is 'three', and must be a whole number, 1 or more"]),
-        ("trials = 0", ["trials is 0, and must be a whole number, 1 or more"]),
+        ("trials = 'three'", ["trials is 'three', and must be a whole number from 1 to 99999"]),
+        ("trials = 0", ["trials is 0, and must be a whole number from 1 to 99999"]),
+        ("trials = 100000", ["trials is 100000, and must be a whole number from 1 to 99999"]),
+        ("minutes = inf", ["minutes is inf, and must be a number of minutes above 0, and 525600 at most"]),
+        ('name = "a\\n"', ["name is 'a\\n', and must be letters, digits"]),
+        (f"name = '{'a' * 101}'", ["beginning with a letter or a digit, and 100 at most"]),
+        ("servers = " + 5_000 * "[", ["has too many brackets within each other"]),
         ("trials = 1.5", ["trials is 1.5"]),
         ("servers = 'threads'", ["servers is 'threads', and must be a list of names"]),
         ("servers = [1]", ["servers is [1], and must be a list of names"]),
@@ -91,6 +96,14 @@ def test_a_plan_is_read_whole(plan_file, tmp_path):
         ("[[server]]\nname = 'x'\ncommand = '  '", ["the command of x is empty"]),
         ("[[server]]\nname = 'x'\ncommand = \"a 'b\"", ["cannot be split into words"]),
         ("[[server]]\nname = 'x'\ncommand = 'y'\npid = 3", ["pid belongs to a target"]),
+        ("[[server]]\nname = 'x'\ncommand = 'y'\npid = 9999999999", ["pid is 9999999999, and must be a process id"]),
+        ("[[server]]\nname = 'x'\ncommand = \"y\\u0000\"", ["x has a zero byte in its command, env, cwd or file"]),
+        ("[[server]]\nname = 'x'\ncommand = 'y'\nenv = {'A=B' = ''}", ["has a variable 'A=B': name it without ="]),
+        ("[[server]]\nname = 'x'\ncommand = 'y'\nready_timeout_s = inf", ["ready_timeout_s is inf", "86400 at most"]),
+        (
+            "[[server]]\nname = 'x'\nfile = '~nobodys/x.py'",
+            ["x is at ~nobodys/x.py, and that home is not known"],
+        ),
         ("[[server]]\nname = 'x'\ntarget = 'nowhere'", ["'nowhere' is not an address: write HOST:PORT"]),
         ("[[workload]]\nconections = 1", ["[[workload]] 1: unknown key 'conections': did you mean 'connections'?"]),
         ("[[workload]]\nconnections = 'many'", ["connections is 'many', and must be a whole number, 1 or more"]),
@@ -113,6 +126,11 @@ def test_a_plan_is_read_whole(plan_file, tmp_path):
         ("[[workload]]\nblocks_per_round = 0", ["blocks_per_round is 0, and must be a whole number from 1"]),
         ("[[workload]]\nblocks_per_round = true", ["blocks_per_round is True, and must be a whole number from 1"]),
         ("[[workload]]\nname = 3", ["name is 3, and must be text"]),
+        ("[[workload]]\nname = ''", ["name is '', and must be text of 1 to 100 characters that can be printed"]),
+        ('[[workload]]\nname = "\\u001b[31m"', ["name is '\\x1b[31m', and must be text of 1 to 100 characters"]),
+        ("[[workload]]\nservers = []", ["servers is [], and must be a list of names of servers, one or more"]),
+        (f"[[workload]]\nconnections = '{'9' * 5_000}'", ["and must be a whole number, 1 or more"]),
+        (f"[[workload]]\nmessage_bytes = '{'9' * 400}'", ["and must be a size of 1 byte or more"]),
         ("trials = ", ["is not TOML"]),
     ],
 )
@@ -123,6 +141,31 @@ def test_what_is_wrong_is_said_with_file_key_and_what_is_accepted(plan_file, tex
     assert str(path) in str(caught.value)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_plan_of_an_editor_that_marks_utf_8_is_read(plan_file, encoding):
+    path = plan_file("")
+    path.write_bytes("description = 'µ'\r\n".encode(encoding))
+    assert asked_for(str(path)).description == "µ"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_plan_in_another_encoding_is_told_which_to_use(plan_file, encoding):
+    path = plan_file("")
+    path.write_bytes("description = 'µ'".encode(encoding))
+    with pytest.raises(UsageError, match="is not in UTF-8: save it in that encoding"):
+        asked_for(str(path))
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("my plan.toml", "my-plan"), ("план.toml", "plan"), (f"{'a' * 200}.toml", "a" * 100), (".toml", "toml")],
+)
+def test_a_plan_without_a_name_is_called_after_its_file(tmp_path, file, name):
+    path = tmp_path / file
+    path.write_text("")
+    assert asked_for(str(path)).name == name
 
 
 def test_a_plan_that_is_not_there_is_said(tmp_path):

@@ -173,6 +173,8 @@ def test_a_target_must_answer(tmp_path):
             preflight.check_server(target(address, 999999999))
     with pytest.raises(UsageError, match=f"nothing answers at {address}: Connection refused; start the server first"):
         preflight.check_server(target(address))
+    with pytest.raises(UsageError, match=r"nothing answers at a\.\.b:7: no host can have that name"):
+        preflight.check_server(target("a..b:7"))
     path = tmp_path / "echo.sock"
     with pytest.raises(UsageError, match="nothing answers at unix:"):
         preflight.check_server(target(f"unix:{path}"))
@@ -192,6 +194,17 @@ def test_a_pid_that_is_not_the_servers_is_refused():
             stranger.kill()
         with pytest.raises(UsageError, match=r"--pid \d+ has started this command too"):
             preflight.check_owner(target, os.getppid(), port)
+
+
+def test_a_pid_that_is_not_at_the_unix_socket_is_refused(tmp_path):
+    path = tmp_path / "echo.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with subprocess.Popen(["sleep", "60"]) as stranger:
+            with pytest.raises(UsageError, match=rf"does not listen at unix:.*, process {os.getpid()} does"):
+                preflight.check_server(target(f"unix:{path}", stranger.pid))
+            stranger.kill()
 
 
 def test_a_pid_whose_child_listens_is_taken():

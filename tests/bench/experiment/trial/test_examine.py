@@ -92,6 +92,7 @@ def test_forty_milliseconds_are_a_delayed_ack_where_both_sides_idle(changes, exp
         ({"was_killed": True}, Doubt.SERVER_KILLED),
         ({"has_monitor_gaps": True}, Doubt.MONITOR_GAPS),
         ({"is_cpu_lost": True}, Doubt.CPU_LOST),
+        ({"was_stopped": True}, Doubt.STOPPED),
         ({"is_server_unseen": True}, Doubt.SERVER_UNSEEN),
         ({"is_nonconforming": True}, Doubt.NONCONFORMING),
     ],

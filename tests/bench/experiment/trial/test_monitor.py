@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -18,8 +19,10 @@ from helpers.tracing import untraced
 from bench.experiment.host.cgroups import Stops
 from bench.experiment.host.machine import usable_cpus
 from bench.experiment.schema import MONITOR, TRIALS
-from bench.experiment.trial import lifeline, procfs
+from bench.experiment.trial import block_monitor, lifeline, procfs
+from bench.experiment.trial import monitor as monitor_module
 from bench.experiment.trial import tree as tree_module
+from bench.experiment.trial.block_monitor import BlockMonitor
 from bench.experiment.trial.monitor import Edge, Monitor, edge_metrics
 from bench.experiment.trial.procfs import GONE, Cpu, Machine, MachineClock, cpu_clock_s
 from bench.experiment.trial.side import Side
@@ -63,6 +66,16 @@ def watch(server_pid, client_pid, window_s=0.3, lead_s=0.06):
     start_ns = time.monotonic_ns() + round(lead_s * 1e9)
     with Monitor(server_pid, client_pid, (start_ns, start_ns + round(window_s * 1e9)), usable_cpus()) as monitor:
         return monitor.result()
+
+
+def watch_block(server_pid, client_pid):
+    """Return what a block's monitor saw of its only server, in a sample at least."""
+    with BlockMonitor([server_pid], client_pid, usable_cpus()) as monitor:
+        while not monitor._machine_samples:
+            os.sched_yield()
+        monitor.stop()
+        (usage,) = monitor.usages({"passes": 1, "warmup_passes": 0, "slice_s": 0.1})
+    return usage
 
 
 @pytest.mark.timing
@@ -112,6 +125,24 @@ def test_monitor_knows_nothing_of_a_server_that_is_not_ours():
     assert not usage.has_gaps
     assert not {name for name in usage.metrics if name.startswith("server")}
     assert "machine_foreign_cpu_share" not in usage.metrics
+
+
+@pytest.mark.parametrize("stopped", ["server", "client", None])
+def test_a_side_that_stands_still_is_told(stopped):
+    with Running(IDLE) as server, Running(IDLE) as client:
+        sides = {"server": server, "client": client}
+        if stopped is not None:
+            sides[stopped].send_signal(signal.SIGSTOP)
+        usage, in_block = watch(server.pid, client.pid), watch_block(server.pid, client.pid)
+    assert (usage.was_stopped, in_block.was_stopped) == (stopped is not None, stopped is not None)
+
+
+def test_a_monitor_that_is_held_tells_so(monkeypatch):
+    monkeypatch.setattr(monitor_module, "HELD_NS", -1)
+    monkeypatch.setattr(block_monitor, "HELD_NS", -1)
+    with Running(IDLE) as server, Running(IDLE) as client:
+        assert watch(server.pid, client.pid).was_stopped
+        assert watch_block(server.pid, client.pid).was_stopped
 
 
 def test_a_trial_that_is_given_up_ends_the_monitor_at_once():
