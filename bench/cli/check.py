@@ -42,10 +42,16 @@ MARKS = {
     Outcome.SKIPPED: ("-", "dim"),
     Outcome.UNTRIED: ("untried", "bold yellow"),
 }
+EXAMPLES = """\b
+Examples:
+  echobench check threads
+  echobench check ./mine.py --quick
+  echobench check "mine=node echo.js {port}" --junit check.xml
+"""
 COLUMN_PADDING = 3  # the characters that a column of the matrix takes beside its text
 
 
-@click.command("check", short_help="Check that servers echo correctly, whatever their clients do.")
+@click.command("check", epilog=EXAMPLES, short_help="Check that servers echo correctly, whatever their clients do.")
 @click.argument("servers", nargs=-1, metavar="[SERVER]...")
 @click.option(
     "--case",

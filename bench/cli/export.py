@@ -18,13 +18,22 @@ _ROWS = (
     textwrap.wrap(f"{name:{_WIDTH}}  {words}", 74, subsequent_indent=" " * (_WIDTH + 2))
     for name, words in _FORMATS.items()
 )
-_EPILOG = "\n  ".join(["\b\nFormats:", *(line for row in _ROWS for line in row)])
+_EXAMPLES = """\b
+Examples:
+  echobench export results/RUN --format csv --out -
+  echobench export results/RUN --format bencher --baseline threads
+"""
+_EPILOG = "\n  ".join([f"{_EXAMPLES}\n\b\nFormats:", *(line for row in _ROWS for line in row)])
 
 
 @click.command("export", epilog=_EPILOG, short_help="Write a run in the format of another tool.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "name", required=True, metavar="FORMAT", help="The format to write; see the list below.")
-@click.option("--baseline", metavar="SERVER", help="Add the ratio of every server to this one.")
+@click.option(
+    "--baseline",
+    metavar="SERVER",
+    help="With bencher and github-action-benchmark: add the ratio of every server to this one.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
