@@ -138,7 +138,8 @@ def find(servers: Sequence[str], *, pythons: Sequence[str], target: str | None, 
 def _run(servers: Iterable[Server], cases: Sequence[Case]) -> Results:
     chosen = list(servers)
     results: Results = {}
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("checking", total=len(chosen) * (len(cases) + 1))
         for server in chosen:
             found = results[server.name] = []
@@ -147,6 +148,9 @@ def _run(servers: Iterable[Server], cases: Sequence[Case]) -> Results:
                     found.append(result)
                     upcoming = cases[len(found) - 1].name if len(found) <= len(cases) else ""
                     progress.update(task, advance=1, description=f"{server.name}: {upcoming}")
+            if not console.is_terminal and len(chosen) > 1:  # no bar is drawn there, and all servers take a minute
+                said = f"[{len(results)}/{len(chosen)}] {server.name}: {_counted(found)}"
+                console.print(said, markup=False, highlight=False, soft_wrap=True)
     return results
 
 
@@ -206,10 +210,14 @@ def _said(results: Results, outcome: Outcome) -> dict[tuple[str, str], list[str]
 
 
 def _summary(results: Results) -> str:
-    counts = Counter(result.outcome for result in _flat(results))
     seconds = sum(result.seconds for result in _flat(results))
-    parts = [f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]]
-    return f"{len(results)} server{'s' * (len(results) != 1)} in {units.duration(seconds * 1e9)}: {', '.join(parts)}"
+    servers = f"{len(results)} server{'s' * (len(results) != 1)}"
+    return f"{servers} in {units.duration(seconds * 1e9)}: {_counted(_flat(results))}"
+
+
+def _counted(found: Iterable[CaseResult]) -> str:
+    counts = Counter(result.outcome for result in found)
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
 
 
 def _flat(results: Results) -> list[CaseResult]:
