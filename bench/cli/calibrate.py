@@ -15,7 +15,6 @@ from bench.cli.door import door_of
 from bench.cli.files import add_to_file, refuse_unwritable
 from bench.cli.progress import watching
 from bench.cli.terminal import standard_output
-from bench.errors import UsageError
 from bench.experiment.doubts import lines
 from bench.experiment.drive import drive
 from bench.experiment.host import machine
@@ -38,12 +37,23 @@ Examples:
 """
 
 
+def _seconds(_context: click.Context, _option: click.Parameter, text: str) -> float:
+    """Return a time in seconds. Raise BadParameter, which names the option."""
+    try:
+        return parse_duration_s(text)
+    except GrammarError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+_TIME: dict[str, Any] = {"metavar": "TIME", "callback": _seconds, "show_default": True}
+
+
 @click.command(
     "calibrate", epilog=EXAMPLES, short_help="Measure what the load generator itself can do on this machine."
 )
 @click.option("--pairs", type=click.IntRange(1), default=6, show_default=True, help="Pairs of trials for each cell.")
-@click.option("--window", metavar="TIME", default="0.7s", show_default=True, help="Time that is measured per trial.")
-@click.option("--warmup", metavar="TIME", default="0.3s", show_default=True, help="Load before the window.")
+@click.option("--window", "window_s", **_TIME, default="0.7s", help="Time that is measured per trial.")
+@click.option("--warmup", "warmup_s", **_TIME, default="0.3s", help="Load before the window.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the order of the trials.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File to keep the result in.  [default: in the user's cache folder]"
@@ -56,8 +66,8 @@ def calibrate(
     /,
     *,
     pairs: int,
-    window: str,
-    warmup: str,
+    window_s: float,
+    warmup_s: float,
     seed: int,
     out: Path | None,
     summary: Path | None,
@@ -69,7 +79,7 @@ def calibrate(
     the server. Fewer than 6 pairs support no 95 % interval, so none is shown then. If you interrupt a calibration, it
     shows what it has and keeps nothing.
     """
-    effort = Effort(pairs=pairs, window_s=_seconds("--window", window), warmup_s=_seconds("--warmup", warmup))
+    effort = Effort(pairs=pairs, window_s=window_s, warmup_s=warmup_s)
     path = out or ceiling.default_path()
     refuse_unwritable(summary, path if path.parent.is_dir() else None)
     console = Console(stderr=True) if as_json else standard_output()
@@ -97,14 +107,6 @@ def _no_reference() -> str | None:
     """Build the reference generator. Return why that is not possible, or None if it is built."""
     with scratch() as folder:
         return build_reference(folder / "compiler.log")
-
-
-def _seconds(option: str, text: str) -> float:
-    """Return a time in seconds. Raise UsageError in the name of its option."""
-    try:
-        return parse_duration_s(text)
-    except GrammarError as error:
-        raise UsageError(f"{option}: {error}") from error
 
 
 def _document(

@@ -42,13 +42,13 @@ MARKS = {
     Outcome.SKIPPED: ("-", "dim"),
     Outcome.UNTRIED: ("untried", "bold yellow"),
 }
+COLUMN_PADDING = 3  # the characters that a column of the matrix takes beside its text
 EXAMPLES = """\b
 Examples:
   echobench check threads
   echobench check ./mine.py --quick
   echobench check "mine=node echo.js {port}" --junit check.xml
 """
-COLUMN_PADDING = 3  # the characters that a column of the matrix takes beside its text
 
 
 @click.command("check", epilog=EXAMPLES, short_help="Check that servers echo correctly, whatever their clients do.")
@@ -138,8 +138,7 @@ def find(servers: Sequence[str], *, pythons: Sequence[str], target: str | None, 
 def _run(servers: Iterable[Server], cases: Sequence[Case]) -> Results:
     chosen = list(servers)
     results: Results = {}
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("checking", total=len(chosen) * (len(cases) + 1))
         for server in chosen:
             found = results[server.name] = []
@@ -148,9 +147,8 @@ def _run(servers: Iterable[Server], cases: Sequence[Case]) -> Results:
                     found.append(result)
                     upcoming = cases[len(found) - 1].name if len(found) <= len(cases) else ""
                     progress.update(task, advance=1, description=f"{server.name}: {upcoming}")
-            if not console.is_terminal and len(chosen) > 1:  # no bar is drawn there, and all servers take a minute
-                said = f"[{len(results)}/{len(chosen)}] {server.name}: {_counted(found)}"
-                console.print(said, markup=False, highlight=False, soft_wrap=True)
+            if not progress.console.is_terminal and len(chosen) > 1:  # it has no bar, and all servers take a minute
+                click.echo(f"[{len(results)}/{len(chosen)}] {server.name}: {_counted(found)}", err=True)
     return results
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 
@@ -88,7 +89,8 @@ def test_the_bare_command_says_what_people_come_for(capsys):
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in {"schema", "servers", "show"}])
 def test_help_has_examples_that_the_command_understands(name):
     command = cli.get_command(None, name)
-    examples = re.findall(rf"^  echobench {name}\b(.*?)(?:   .*)?$", command.epilog, re.MULTILINE)
+    said = f"{inspect.cleandoc(command.help)}\n{command.epilog or ''}"
+    examples = re.findall(rf"^(?:  |For example: )echobench {name}\b(.*?)(?:   .*)?$", said, re.MULTILINE)
     assert examples
     for example in examples:
         command.make_context(name, shlex.split(example), resilient_parsing=True)
