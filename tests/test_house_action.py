@@ -79,6 +79,14 @@ def test_workflows_give_our_actions_inputs_that_they_have():
         assert one["uses"] == "./" or re.search(r"@(v\d+|release/v1|main)$", one["uses"])
 
 
+def test_a_pull_request_is_compared_with_the_main_it_was_merged_into():
+    """The event's base may be older than that, and then commits of main in between would be judged too."""
+    default = read(ACTION)["inputs"]["base"]["default"]
+    used = [step for document in (*map(read, FILES), *documented()) for step in steps_of(document) if "uses" in step]
+    asked = [one.get("with", {}) for one in used if ACTIONS.get(one["uses"].partition("@")[0]) == ACTION]
+    assert {given.get("base", default) for given in asked} == {"HEAD^1"}
+
+
 def test_the_second_workflow_of_the_documents_waits_for_the_first():
     first, second = documented()
     triggers = second[True]  # YAML 1.1 takes the key `on` for a truth value

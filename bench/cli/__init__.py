@@ -114,6 +114,10 @@ class LazyGroup(click.Group):
         with _noticing_the_reader():
             return super().make_context(*arguments, **options)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and take `help COMMAND` for `COMMAND --help`, as git and cargo do."""
+        return super().parse_args(ctx, [*args[1:2], "--help"] if args[:1] == ["help"] else args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a subcommand."""
         with _noticing_the_reader():
@@ -138,7 +142,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
+@click.version_option(__version__, "-V", "--version")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Measure and compare TCP echo servers, and say how sure it is.

@@ -23,18 +23,37 @@ from bench.experiment.instrument.calibrate import Effort, calibration
 from bench.experiment.instrument.reference import build_reference, fastest_server
 from bench.experiment.planning.catalog import catalog
 from bench.scratch import scratch
+from clients.grammar import GrammarError, parse_duration_s
 
 if TYPE_CHECKING:
     from bench.analysis.calibration import CellAnswer, PaceAnswer
     from bench.experiment.instrument.calibrate import Calibrated
 
 
-@click.command("calibrate", short_help="Measure what the load generator itself can do on this machine.")
-@click.option("--pairs", type=click.IntRange(1), default=6, show_default=True, help="Pairs of trials for each cell.")
-@click.option("--window", "window_s", type=float, default=0.7, show_default=True, help="Seconds measured per trial.")
-@click.option(
-    "--warmup", "warmup_s", type=float, default=0.3, show_default=True, help="Seconds of load before the window."
+EXAMPLES = """\b
+Examples:
+  echobench calibrate
+  echobench calibrate --pairs 20 --window 2s --summary calibration.md
+"""
+
+
+def _seconds(_context: click.Context, _option: click.Parameter, text: str) -> float:
+    """Return a time in seconds. Raise BadParameter, which names the option."""
+    try:
+        return parse_duration_s(text)
+    except GrammarError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+_TIME: dict[str, Any] = {"metavar": "TIME", "callback": _seconds, "show_default": True}
+
+
+@click.command(
+    "calibrate", epilog=EXAMPLES, short_help="Measure what the load generator itself can do on this machine."
 )
+@click.option("--pairs", type=click.IntRange(1), default=6, show_default=True, help="Pairs of trials for each cell.")
+@click.option("--window", "window_s", **_TIME, default="0.7s", help="Time that is measured per trial.")
+@click.option("--warmup", "warmup_s", **_TIME, default="0.3s", help="Load before the window.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the order of the trials.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File to keep the result in.  [default: in the user's cache folder]"

@@ -43,9 +43,15 @@ MARKS = {
     Outcome.UNTRIED: ("untried", "bold yellow"),
 }
 COLUMN_PADDING = 3  # the characters that a column of the matrix takes beside its text
+EXAMPLES = """\b
+Examples:
+  echobench check threads
+  echobench check ./mine.py --quick
+  echobench check "mine=node echo.js {port}" --junit check.xml
+"""
 
 
-@click.command("check", short_help="Check that servers echo correctly, whatever their clients do.")
+@click.command("check", epilog=EXAMPLES, short_help="Check that servers echo correctly, whatever their clients do.")
 @click.argument("servers", nargs=-1, metavar="[SERVER]...")
 @click.option(
     "--case",
@@ -141,6 +147,8 @@ def _run(servers: Iterable[Server], cases: Sequence[Case]) -> Results:
                     found.append(result)
                     upcoming = cases[len(found) - 1].name if len(found) <= len(cases) else ""
                     progress.update(task, advance=1, description=f"{server.name}: {upcoming}")
+            if not progress.console.is_terminal and len(chosen) > 1:  # it has no bar, and all servers take a minute
+                click.echo(f"[{len(results)}/{len(chosen)}] {server.name}: {_counted(found)}", err=True)
     return results
 
 
@@ -200,10 +208,14 @@ def _said(results: Results, outcome: Outcome) -> dict[tuple[str, str], list[str]
 
 
 def _summary(results: Results) -> str:
-    counts = Counter(result.outcome for result in _flat(results))
     seconds = sum(result.seconds for result in _flat(results))
-    parts = [f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]]
-    return f"{len(results)} server{'s' * (len(results) != 1)} in {units.duration(seconds * 1e9)}: {', '.join(parts)}"
+    servers = f"{len(results)} server{'s' * (len(results) != 1)}"
+    return f"{servers} in {units.duration(seconds * 1e9)}: {_counted(_flat(results))}"
+
+
+def _counted(found: Iterable[CaseResult]) -> str:
+    counts = Counter(result.outcome for result in found)
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
 
 
 def _flat(results: Results) -> list[CaseResult]:

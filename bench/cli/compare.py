@@ -27,9 +27,14 @@ CAVEAT = (
     "Runs of different times differ by more than most changes of code: in about a third of such comparisons, unchanged "
     "code looks changed. `echobench regress --base REV` decides."
 )
+EXAMPLES = """\b
+Examples:
+  echobench compare results/RUN --baseline threads
+  echobench compare results/OLD results/NEW
+"""
 
 
-@click.command("compare", short_help="Compare the servers of one run, two stored runs, or more.")
+@click.command("compare", epilog=EXAMPLES, short_help="Compare the servers of one run, two stored runs, or more.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--baseline", metavar="SERVER", help="Compare the servers of one run: show the ratio of each to this one."

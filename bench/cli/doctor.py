@@ -24,7 +24,14 @@ SURVEY = (*COMMAND, "--survey")
 COLOURS = {Severity.OK: "green", Severity.WARN: "yellow", Severity.BAD: "red"}
 
 
-@click.command("doctor", short_help="Say what on this machine will blur a measurement.")
+EXAMPLES = """\b
+Examples:
+  echobench doctor
+  echobench doctor --agents tcp://192.0.2.1:8786 --insecure-cluster
+"""
+
+
+@click.command("doctor", epilog=EXAMPLES, short_help="Say what on this machine will blur a measurement.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of lines.")
 @click.option("--agents", metavar="CLUSTER", help="Examine the agents of a Dask cluster too: as `run` has it.")
 @click.option("--insecure-cluster", is_flag=True, help="With --agents: use a cluster elsewhere without TLS.")

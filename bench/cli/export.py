@@ -24,7 +24,7 @@ _EPILOG = "\n  ".join(["\b\nFormats:", *(line for row in _ROWS for line in row)]
 @click.command("export", epilog=_EPILOG, short_help="Write a run in the format of another tool.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "name", required=True, metavar="FORMAT", help="The format to write; see the list below.")
-@click.option("--baseline", metavar="SERVER", help="Add the ratio of every server to this one.")
+@click.option("--baseline", metavar="SERVER", help="With two formats: add the ratio of every server.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -36,6 +36,8 @@ def export(*, run: Path, name: str, baseline: str | None, out: Path | None) -> N
     Each trial gives one value, and a trial that was not measured gives none. RUN may also be a file with what
     `echobench regress --json` printed. Then bencher and github-action-benchmark get the candidate and its ratio to the
     baseline. That ratio is the number that may be compared with another day's.
+
+    For example: echobench export results/RUN --format csv --out -
     """
     if run.is_file():
         if baseline is not None:

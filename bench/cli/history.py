@@ -31,7 +31,17 @@ _TWO = 2
 INDENT = "  "
 
 
-@click.command("history", short_help="Follow every cell over the runs of a folder, and alarm if one became slower.")
+EXAMPLES = """\b
+Examples:
+  echobench history results --html history.html
+"""
+
+
+@click.command(
+    "history",
+    epilog=EXAMPLES,
+    short_help="Follow every cell over the runs of a folder, and alarm if one became slower.",
+)
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--baseline", metavar="SERVER", help="Follow ratios to this server.  [default: that of the newest run]")
 @click.option("--last", type=click.IntRange(1), default=8, show_default=True, help="Show the values of so many runs.")

@@ -11,8 +11,14 @@ from bench.cli.options import baseline_option
 from bench.errors import UsageError, unwritable
 from bench.files import write_atomically
 
+EXAMPLES = """\b
+Examples:
+  echobench report results/RUN --baseline threads
+  echobench report results/OLD results/NEW --out both.html
+"""
 
-@click.command("report", short_help="Make the tables, plots and report of a run again.")
+
+@click.command("report", epilog=EXAMPLES, short_help="Make the tables, plots and report of a run again.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out",

@@ -37,21 +37,37 @@ DEFAULTS = {
     "warmup_s": "0.3s",
     "arrivals": "poisson",
 }
+EXAMPLES = """\b
+Examples:
+  echobench search threads
+  echobench search ./mine.py --slo "p99<5ms" -c 256 -s 4KiB
+"""
 _OBJECTIVE = re.compile(r"(p50|p90|p99|p999)\s*<=?\s*(\S.*)")
 
 
-@click.command("search", short_help="Find the highest rate at which a server keeps a stated response time.")
+@click.command(
+    "search", epilog=EXAMPLES, short_help="Find the highest rate at which a server keeps a stated response time."
+)
 @click.argument("server")
 @click.option(
     "--slo",
+    metavar="OBJECTIVE",
     default="p99<10ms",
     show_default=True,
     help="Objective: a limit for the p50, p90, p99 or p999 of the response time, with its unit.",
 )
 @workload_options(DEFAULTS, without=("rate_per_s", "think_s"))
-@click.option("--first-rate", type=float, default=2000.0, show_default=True, help="Rate to begin with, per second.")
+@click.option(
+    "--first-rate",
+    metavar="PER_S",
+    type=float,
+    default=2000.0,
+    show_default=True,
+    help="Rate to begin with, per second.",
+)
 @click.option(
     "--precision",
+    metavar="FRACTION",
     type=float,
     default=0.05,
     show_default=True,

@@ -116,11 +116,25 @@ def prepared(request: Request) -> Iterator[Prepared]:
     where = repository(request.here)
     if not arms.is_ours(where.root) and not request.command:
         raise UsageError("say how to start the server: --command 'python -m myserver --port {port}'")
+    if request.command:
+        _require_port("--command", request.command, request.ready)
     revisions = _resolved(request.base, request.head, where)
     with scratch() as workspace:
         lifeline.leave_nothing(workspace, worktrees=where.records_of_worktrees())
         with checked_out(where, revisions, workspace) as trees, lifeline.marking() as mark:
             yield _revisions(request, where, revisions, trees, mark)
+
+
+def _require_port(option: str, command: str, ready: Ready | None) -> None:
+    """Raise UsageError for a command that is not told its port, unless it will say which one it has.
+
+    Nobody would know where it listens, so each launch would wait for it in vain.
+    """
+    if "{port}" not in command and ready != "line":
+        raise UsageError(
+            f"{option} {command}: it is not told its port: put {{port}} into the command. If it chooses one and prints"
+            " READY HOST PORT, say --ready line"
+        )
 
 
 def _resolved(base: str, head: str | None, where: Repository) -> dict[Arm, Revision]:
@@ -249,6 +263,7 @@ def spec(text: str, arm: str, ready: Ready | None = None) -> Server:
         if table.file is not None:
             server = listing.file(Path(table.file), label=f"{table.name}@{arm}")
         else:
+            _require_port(option, text, ready)
             server = table.server()
             server = replace(server, name=f"{table.name}@{arm}", ready=ready or server.ready)
     require_runnable(text, server)

@@ -153,6 +153,20 @@ def test_connecting_for_a_second_names_the_backlog(longest_ns, told):
     assert ("backlog is full: call listen() with a larger one" in summary.text(result, "127.0.0.1:1")) == told
 
 
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [(Failure.NO_LOCAL_PORT, "widen net.ipv4.ip_local_port_range"), (Failure.NO_DESCRIPTOR, "raise the limit (ulimit")],
+)
+@pytest.mark.parametrize("replies", [[], [50_000]])
+def test_what_this_machine_lacked_is_said_with_its_cure(failure, words, replies):
+    """With replies below the table, and without any in its place; never as a fault of the server."""
+    histograms = {kind: Histogram() for kind in KINDS} | {"response": filled(replies)}
+    result = Result(workload=Workload(), failures=Counter({failure: 5}), histograms=histograms)
+    said = summary.text(result, "127.0.0.1:1") if replies else summary.why_blank(result, "127.0.0.1:1")
+    assert words in said
+    assert "start the server" not in said
+
+
 DURATIONS = [(None, "-"), (0, "0 ns"), (999, "999 ns"), (1_500, "1.5 us"), (2_340_000, "2.34 ms"), (5e9, "5 s")]
 
 

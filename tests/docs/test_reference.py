@@ -20,6 +20,8 @@ from bench.experiment.planning.threshold_table import ThresholdTable
 from bench.experiment.planning.workload_table import OTHER_KEYS
 from bench.verdict.words import Word
 from clients.keys import KEYS
+from clients.result import Result
+from clients.workload import Workload
 
 reference = module_of(CHECKOUT / "docs" / "reference_pages.py")
 INDEX = (CHECKOUT / "docs" / "reference" / "index.md").read_text(encoding="utf-8")
@@ -81,6 +83,17 @@ def test_every_key_at_the_top_of_a_plan_is_there():
 def test_every_column_is_there(name):
     section = pages()["run-folder"].partition(f"## {name}.parquet\n")[2].partition("\n## ")[0]
     assert rows(section) == [column.name for column in schema.TABLES[name]]
+
+
+def test_every_key_of_a_load_is_a_column_or_explained():
+    """Others rely on these keys, so no key may be met that no page explains."""
+    text = (CHECKOUT / "docs" / "load-models.md").read_text(encoding="utf-8")
+    section = text.partition("\n## The keys of `--json`\n")[2].partition("\n## ")[0]
+    explained = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\|([^|]*)\|", section, re.MULTILINE))))
+    columns = {column.name for column in schema.TRIALS}
+    given = set(Result(workload=Workload()).to_json())
+    assert given - columns <= explained
+    assert explained - given == {"address", "thresholds", "agents", "agent_doubts", "start_lead_ns"}, "of the command"
 
 
 def test_every_metric_is_there_with_its_budget():

@@ -80,6 +80,9 @@ def _listed() -> str:
 def _module(name: str) -> ModuleType:
     known = formats()
     if name not in known:
+        told = [one for one, words in known.items() if name.lower() in words.lower()]
+        if len(told) == 1:  # as `prometheus`, which reads openmetrics
+            raise UsageError(f"unknown format {name!r}: did you mean {told[0]!r}? {known[told[0]]}")
         raise unknown_name("format", name, known)
     return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
 

@@ -15,6 +15,7 @@ UNREADY = (
     "it accepted and hung up before it served. If something accepts for it until it is ready, have it print"
     ' READY HOST PORT then, and wait for that (ready = "line" in a plan, --ready line)'
 )
+ONLY_ECHO = "only a server that sends back what it gets can be measured"
 ONE_EACH = "if it answers one message per connection, load it with --requests-per-connection 1"
 SIZES_BYTES = (1, 2, 3, 64, 1023, 1024, 1025, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, MIB, 16 * MIB)
 
@@ -28,6 +29,8 @@ def echo_a_message(target: Subject) -> None:
                 connection.turn(message)
             except HungUpError as error:
                 raise BrokenError(f"{error}: {UNREADY}") from None
+            except BrokenError as error:
+                raise BrokenError(f"{error}: {ONLY_ECHO}") from None
 
 
 @case("bytes", group=Group.BASIC, limit_s=20, needs=("echo",))

@@ -131,7 +131,7 @@ def check_generator(plan: Plan) -> None:
     most = WORKERS_PER_CPU * (psutil.cpu_count() or 1)
     if plan.workers > most:
         raise UsageError(
-            f"workers is {plan.workers}, and must be {most} or less: each keeps a CPU of this machine busy"
+            f"--workers is {plan.workers}, and must be {most} or less: each keeps a CPU of this machine busy"
         )
     if plan.generator != "reference":
         return

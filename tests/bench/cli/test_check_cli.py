@@ -113,6 +113,13 @@ def test_junit_keeps_limits_apart_from_failures_and_survives_any_log():
     assert suite[1][0].get("message") == "died: \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[31m"
 
 
+def test_a_pipe_has_a_line_for_each_server_as_it_ends():
+    """All servers take a minute, and where no bar is drawn nothing would be said for so long."""
+    done = run("threads", WRONG_BYTE, "--case", "echo", "--case", "bytes", "--json")
+    assert done.stderr.split("\n")[:2] == ["[1/2] threads: 3 passed", "[2/2] wrong_byte: 2 passed, 1 failed"]
+    assert json.loads(done.stdout)
+
+
 def test_what_could_not_be_tried_is_no_pass(monkeypatch, tmp_path):
     """With no local port left, a server that upper-cases would else be green."""
 

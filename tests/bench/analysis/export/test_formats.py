@@ -283,9 +283,11 @@ def test_a_run_without_a_number_is_refused(make_run, name):
         export.render(name, run)
 
 
-def test_an_unknown_format_is_refused_with_the_nearest(make_run):
-    with pytest.raises(UsageError, match="did you mean 'pyperf'"):
-        export.render("pyperv", make_run(rounds=1))
+@pytest.mark.parametrize(("name", "nearest"), [("pyperv", "pyperf"), ("prometheus", "openmetrics")])
+def test_an_unknown_format_is_refused_with_the_nearest(make_run, name, nearest):
+    """A tool that reads a format is an answer too: people know the tool's name."""
+    with pytest.raises(UsageError, match=f"did you mean '{nearest}'"):
+        export.render(name, make_run(rounds=1))
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):

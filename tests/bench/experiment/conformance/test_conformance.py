@@ -110,6 +110,37 @@ def test_other_addresses(host, tmp_path):
     assert [result for result in basic(server) if result.outcome is not PASSED] == []
 
 
+HOARDS_WHAT_IS_THERE = """
+import threading, time
+def echo(client):
+    while data := client.recv(65536):
+        client.sendall(data)
+def hoard(client, kept):
+    while data := client.recv(65536):
+        kept += data
+    client.sendall(kept)
+def serve(listener):
+    while True:
+        client, _ = listener.accept()
+        client.setblocking(False)
+        try:
+            work, given = hoard, (client, bytearray(client.recv(65536)))
+        except BlockingIOError:
+            work, given = echo, (client,)
+        client.setblocking(True)
+        threading.Thread(target=work, args=given, daemon=True).start()
+        time.sleep(0.002)
+"""
+"""It waits for a client that does not read only if its first read found nothing, as anyio does."""
+
+
+def test_bounded_memory_finds_who_hoards_what_was_there_first(tmp_path):
+    """A server is always late enough for it, and not at one run in four."""
+    (tmp_path / "hoards.py").write_text(HOARDS_WHAT_IS_THERE)
+    outcome, detail = outcome_of(catalog().file(tmp_path / "hoards.py"), CASES["bounded-memory"].scaled(mebibytes=12))
+    assert (outcome, detail[:14]) == (FAILED, "memory grew by")
+
+
 @pytest.mark.parametrize(
     ("command", "reason"),
     [

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from bench.experiment.conformance import Case
 
 MEANT_FOR = {
-    "never_reads": ("echo", r"nothing happened for 2 s .* of which 0 of 13 bytes"),
+    "never_reads": (
+        "echo",
+        r"nothing happened for 2 s .* of which 0 of 13 bytes .*: only a server that sends",
+    ),
     "wrong_byte": ("bytes", r"byte 201 of 257 was sent as 0xc8 and came back as 0xc9"),
     "stale_echo": ("turns", r"in message 2 of 100: byte 14 of 15 was sent as 0x31 and came back as 0x30"),
     "short_reply": ("turns", r"in message 51 of 100: the server (closed|cut) the connection .*after 7 of 15"),

@@ -10,6 +10,7 @@ import os
 import shutil
 from functools import partial
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -325,7 +326,7 @@ def test_calibrate_measures_prints_and_keeps(tmp_path, request, extent):
     """One short pair per cell through the real command: all are there, and `run` can read what it kept."""
     cells, shares = request.getfixturevalue(extent)
     kept, summary = tmp_path / "calibration.json", tmp_path / "summary.md"
-    options = ["--pairs", "1", "--window", "0.1", "--warmup", "0.05", "--json", "--out", str(kept)]
+    options = ["--pairs", "1", "--window", "100ms", "--warmup", "0.05", "--json", "--out", str(kept)]
     options += ["--summary", str(summary)]
     done = CliRunner().invoke(command.calibrate, options, catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
@@ -377,11 +378,18 @@ def test_what_was_measured_until_an_interruption_is_shown_and_not_kept(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "options", [["--window", "nan"], ["--window", "0"], ["--warmup=-1"], ["--summary", "/nowhere/summary.md"]]
+    "options",
+    [
+        ["--window", "nan"],
+        ["--window", "0"],
+        ["--window", "soon"],
+        ["--warmup=-1"],
+        ["--summary", "/nowhere/summary.md"],
+    ],
 )
 def test_a_calibration_that_cannot_be_is_refused_before_anything_is_measured(options):
-    with pytest.raises(UsageError):
-        CliRunner().invoke(command.calibrate, options, catch_exceptions=False, obj=pytest.fail)
+    with pytest.raises((UsageError, click.BadParameter)):
+        command.calibrate.main(options, standalone_mode=False, obj=pytest.fail)
 
 
 def test_a_window_without_a_reply_is_said_to_be_too_short():

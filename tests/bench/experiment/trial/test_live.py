@@ -20,8 +20,10 @@ from bench.experiment.host import machine
 from bench.experiment.host.machine import Cores, usable_cpus
 from bench.experiment.model import Block, Server, Status, Trial
 from bench.experiment.planning.catalog import describe
+from bench.experiment.trial import solo
 from bench.experiment.trial.live import LiveBench, live_bench
 from bench.experiment.trial.monitor import Usage
+from bench.experiment.trial.process import free_port
 from bench.experiment.trial.results import interval_lines, trial_metrics
 from bench.experiment.trial.solo import generator_command
 from clients.arguments import parser, workload_asked
@@ -129,6 +131,14 @@ def test_what_was_measured_stays_if_the_server_dies_at_the_end(bench):
     result = measured(bench, trial(server(setup=dies_at_a_close)))
     assert (result.status, result.detail) == (Status.MEASURED, "")
     assert result.metrics["replies"] > 0
+
+
+def test_a_load_begins_when_its_server_has_local_ports(bench, monkeypatch):
+    """How long that takes is tested on a /proc of its own."""
+    asked, port = [], free_port("127.0.0.1")
+    monkeypatch.setattr(solo, "await_ports", lambda *address: asked.append(address))
+    assert measured(bench, trial(server(port=port))).status is Status.MEASURED
+    assert asked == [("127.0.0.1", port)]
 
 
 def test_connections_closed_while_idle_are_a_column_and_no_errors(bench):

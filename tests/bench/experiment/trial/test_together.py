@@ -50,7 +50,7 @@ NEVER_READY = "import sys; sys.exit('no such loop')"
 
 
 EXCLUSIVE = """
-import fcntl, socket, sys, threading
+import fcntl, os, socket, sys, threading
 lock = open(sys.argv[2], "a")
 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -82,6 +82,25 @@ while True:
         else:
             clients.remove(one)
 """
+
+
+DROPS_CHILDREN = """
+import os, signal, socket, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("READY 127.0.0.1", listener.getsockname()[1], flush=True)
+while True:
+    client, _ = listener.accept()
+    if os.fork():
+        client.close()
+    else:
+        while data := client.recv(65536):
+            client.sendall(data)
+        os._exit(0)
+"""
+"""A process for each connection, and the kernel drops the count of what each has used."""
+
+DIES_AT_A_CLOSE = EXCLUSIVE.replace("        client.sendall(data)\n", "        client.sendall(data)\n    os._exit(3)\n")
 
 
 NUMBERS = itertools.count(1)
@@ -162,6 +181,25 @@ def test_a_server_that_dies_fails_its_own_trial_only(bench, ours):
     assert not right.metrics["errors"]
     assert dead.status is Status.SERVER_DIED
     assert "mortal ended with status 3 in mid-trial; its log ends:\n  | enough" in dead.detail
+
+
+def test_what_a_block_measured_stays_if_a_server_dies_at_the_end(bench, ours, tmp_path):
+    command = (sys.executable, "-c", DIES_AT_A_CLOSE, "{port}", str(tmp_path / "lock"))
+    dead, right = bench(block(Server(name="mortal", command=command), ours("coroutines")))
+    assert (dead.status, dead.detail) == (Status.MEASURED, "")
+    assert log_ratio(dead.slices, right.slices, "replies_per_s") is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_server_that_drops_its_children_shows_no_cpu(bench, ours, others):
+    servers = [script("drops", DROPS_CHILDREN), *[ours("coroutines")] * others]
+    dropping, *calm = bench(block(*servers, workload=WORKLOAD.replace(requests_per_connection=5)))
+    assert (dropping.status, dropping.metrics["errors"]) == (Status.MEASURED, 0), dropping.detail
+    assert Doubt.CPU_LOST in dropping.doubts
+    assert not [name for name in dropping.metrics if name.startswith("server_cpu_")], "neither zero nor a part of it"
+    assert {one["server_cpu_s"] for one in dropping.slices} <= {None}
+    assert all(one.metrics["server_cpu_us_per_reply"] > 0 for one in calm)
 
 
 def test_a_wrong_echo_fails_its_own_trial_only(bench, ours):
