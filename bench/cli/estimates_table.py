@@ -13,6 +13,7 @@ from rich.measure import Measurement
 from bench import metrics, units
 from bench.analysis.estimates import remarks
 from bench.cli.columns import Column, stacked, table_of
+from bench.cli.output import as_written
 from bench.metrics import THROUGHPUT
 
 if TYPE_CHECKING:
@@ -82,6 +83,6 @@ def _words(found: Ranking, metric: Metric, cell: Cell) -> str:
     """Write a ratio, the value and its interval, a line each, so that five metrics fit a terminal."""
     if cell.missing:
         return units.NOT_KNOWN
-    bound = "≥ " if cell.lower_bound else ""
+    bound = as_written("≥ ") if cell.lower_bound else ""
     absolute = f"{bound}{metric.words(cell.estimate.value)}\n{units.bounds(cell.estimate, metric.words)}".rstrip()
     return f"{remarks.relative(found, metric, cell)}\n{absolute}".lstrip()
