@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:%|[nµm]?s|[KMG]i?B|B|minutes|pairs|trials|to)(?:\W|$))")
+_INTERVAL = re.compile(r"\[[-+\d][^][]*\]")
 
 _BEGINNING = re.compile(r"\s*(?:\S+\s{2,})?")
 """What the folded rest of a line stands under: its indent, and the word of its cell."""
@@ -184,5 +185,6 @@ def _fold(line: str, width: int) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Return a text whose numbers no line break parts from their units."""
-    return _NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}", text)
+    """Return a text in which no line break parts a number from its unit, or an interval in two."""
+    text = _NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}", text)
+    return _INTERVAL.sub(lambda interval: interval[0].replace(" ", "\N{NO-BREAK SPACE}"), text)

@@ -7,6 +7,7 @@ for wrong use; 3 if a threshold cannot be told; 4 otherwise.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from contextlib import nullcontext
@@ -96,10 +97,13 @@ def _show(
     elif blank:
         print(f"clients: {blank}", file=sys.stderr)
     else:
-        print(summary.text(result, target.text if target.text == target.where else f"{target.text} at {target.where}"))
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        where = target.text if target.text == target.where else f"{target.text} at {target.where}"
+        print(summary.text(result, where, width))
         if carried:
-            print(f"\n{carried.text()}")
-        print("".join(f"\n  {one.sentence}" for one in judged), end="\n" if judged else "")
+            print(summary.folded(["", *carried.text().splitlines()], width))
+        if judged:
+            print(summary.folded(["", *(f"  {one.sentence}" for one in judged)], width))
     if result.workers_lost:
         print(f"clients: {result.workers_lost} of {options.workers} workers died", file=sys.stderr)
 

@@ -6,6 +6,7 @@ would be a pause in somebody's latency.
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -51,5 +52,8 @@ class LiveRecorder(Recorder):
         rate = self._replies * _SECOND_NS / (at_ns - self._told_ns)
         slowest = duration(self._slowest_ns) if self._replies else "-"
         second = round((at_ns - self._began_ns) / _SECOND_NS)
-        print(f"{second:>5} s {rate:>12,.0f}/s {self._failed:>9,} failed   slowest {slowest}", file=sys.stderr)
+        line = f"{second:>5} s {rate:>12,.0f}/s {self._failed:>9,} failed   slowest {slowest}"
+        if sys.stderr.isatty() and len(line) > os.get_terminal_size(sys.stderr.fileno()).columns:
+            line = " ".join(line.split())
+        print(line, file=sys.stderr)
         self._told_ns, self._replies, self._failed, self._slowest_ns = at_ns, 0, 0, 0

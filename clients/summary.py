@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import textwrap
+from typing import TYPE_CHECKING, Any
 
 from clients.faults import Failure
 from clients.result import KINDS, LATE_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from clients.result import Result
 
 _SYN_AGAIN_NS = 1_000_000_000  # Linux sends a lost SYN again after a second
 _CLOSES_PER_REPLY = 0.9  # some are still open when the window ends
+_STATISTICS = {"mean": "mean", "p50": "p50", "p90": "p90", "p99": "p99", "p99.9": "p999", "max": "max"}
 _UNITS_NS = (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0))
 
 
@@ -23,13 +25,22 @@ def duration(value_ns: float | None) -> str:
     if value_ns is None:
         return "-"
     for unit, scale in _UNITS_NS:
-        if abs(value_ns) >= scale:
-            return f"{value_ns / scale:.3g} {unit}"
+        rounded = float(f"{value_ns / scale:.3g}")
+        if abs(rounded) >= 1:
+            return f"{rounded:g} {unit}"
     return f"{value_ns:.0f} ns"
 
 
-def text(result: Result, target: str) -> str:
-    """Return what was measured, as a few lines."""
+def folded(lines: Iterable[str], width: int | None) -> str:
+    """Return lines as one text. Those longer than the `width` of a terminal, if any, are folded between words."""
+    if width is None:
+        return "\n".join(lines)
+    fold = textwrap.TextWrapper(width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False).fill
+    return "\n".join(fold(line) if len(line) > width else line for line in lines)
+
+
+def text(result: Result, target: str, width: int | None = None) -> str:
+    """Return what was measured, as a few lines that fit the `width` of a terminal, if any."""
     values = result.to_json()
     workload = result.workload
     load = (
@@ -58,12 +69,20 @@ def text(result: Result, target: str) -> str:
         lines.append(f"  late sends   {values['late_sends']:>14,}   {duration(LATE_NS)} or more after they were due")
     if result.workers_lost:
         lines.append(f"  workers lost {result.workers_lost:>14,}   what they measured is missing from all counts")
-    lines += ["", f"  {'':<12}{'mean':>10}{'p50':>10}{'p90':>10}{'p99':>10}{'p99.9':>10}{'max':>10}"]
-    for kind in (kind for kind in KINDS if workload.is_open_loop or kind != "lateness"):
-        cells = [values[f"{kind}_{name}_ns"] for name in ("mean", "p50", "p90", "p99", "p999", "max")]
-        lines.append(f"  {kind:<12}" + "".join(f"{duration(cell):>10}" for cell in cells))
-    lines += [f"\n  {remark}" for remark in _remarks(result)]
-    return "\n".join(lines)
+    lines += ["", *_times(values, [kind for kind in KINDS if workload.is_open_loop or kind != "lateness"], width)]
+    for remark in _remarks(result):
+        lines += ["", f"  {remark}"]
+    return folded(lines, width)
+
+
+def _times(values: Mapping[str, Any], kinds: Sequence[str], width: int | None) -> list[str]:
+    """Return the table of times: a row for each kind, or where the terminal is too narrow for that a column."""
+    rows = [["", *_STATISTICS]]
+    rows += [[kind, *(duration(values[f"{kind}_{name}_ns"]) for name in _STATISTICS.values())] for kind in kinds]
+    lines = [f"  {name:<12}" + "".join(f"{cell:>10}" for cell in cells) for name, *cells in rows]
+    if width is None or len(lines[0]) <= width:
+        return lines
+    return [f"  {name:<5}" + "".join(f"{cell:>11}" for cell in cells) for name, *cells in zip(*rows, strict=True)]
 
 
 def why_blank(result: Result, target: str) -> str:

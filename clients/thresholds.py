@@ -135,4 +135,7 @@ def _limit(value: str, column: str, metric: str) -> float:
     match = _QUANTITY.fullmatch(value)
     if match is None or match[2] not in units:
         raise WorkloadError(f"{value!r} is no limit of {metric}: write {accepted}")
-    return float(match[1].replace(",", "")) * units[match[2]]
+    limit = float(match[1].replace(",", "")) * units[match[2]]
+    if not math.isfinite(limit):
+        raise WorkloadError(f"{value!r} is no limit of {metric}: no number passes it")
+    return limit

@@ -154,7 +154,16 @@ def cli(context: click.Context) -> None:
     except FileNotFoundError as error:
         raise UsageError("the folder that this command was given in is not there any more: go to another") from error
     if context.invoked_subcommand is None:
-        click.echo(WHAT_FOR)
+        click.echo("\n".join(_what_for()))
+
+
+def _what_for() -> Iterator[str]:
+    """Yield what people come for. Its sentences are folded to the terminal, and its commands stay whole."""
+    from bench.cli.terminal import columns  # noqa: PLC0415 - rich takes long to load, and is not always needed
+    from bench.units import folded  # noqa: PLC0415 - as above
+
+    for line in WHAT_FOR.splitlines():
+        yield line if line.startswith(" ") else folded(line, columns())
 
 
 def main() -> int:

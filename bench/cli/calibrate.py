@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from bench import units
 from bench.cli.calibration_sheets import cell_sheet, pace_sheet
 from bench.cli.door import door_of
 from bench.cli.files import add_to_file, refuse_unwritable
 from bench.cli.progress import watching
-from bench.cli.terminal import standard_output
+from bench.cli.terminal import standard_output, tell
 from bench.experiment.doubts import lines
 from bench.experiment.drive import drive
 from bench.experiment.host import machine
@@ -85,14 +86,14 @@ def calibrate(
     console = Console(stderr=True) if as_json else standard_output()
     server, missing = fastest_server(catalog(), _no_reference())
     if missing:
-        console.print(f"No reference: {missing}\nOur generator alone is measured, against {server.name}.")
+        tell(console, f"No reference: {missing}\nOur generator alone is measured, against {server.name}.")
     experiment = calibration(server, has_reference=missing is None, effort=effort, seed=seed)
     with watching(console, effort.trials, only_failures=True) as watcher, door_of(context)() as bench:
         found = drive(experiment, bench, watcher=watcher)
     cells, paces = _answers(found)
     markdown = _show(_heading(effort), cells, paces, console)
     for line in lines(found.doubts, found.trials):
-        console.print(line, soft_wrap=True, highlight=False)
+        tell(console, line)
     if found.was_interrupted:
         raise KeyboardInterrupt
     document = _document(found, _to_json(cells, paces), server.name, missing)
@@ -100,7 +101,7 @@ def calibrate(
         click.echo(json.dumps(document, indent=1))
     add_to_file(summary, markdown)
     ceiling.save(document, path)
-    console.print(f"kept in {path}", soft_wrap=True)
+    tell(console, f"kept in {path}")
 
 
 def _no_reference() -> str | None:
@@ -133,9 +134,11 @@ def _show(heading: str, cells: list[CellAnswer], paces: list[PaceAnswer], consol
     """Print the tables that have rows, and return them in Markdown."""
     sheets = [sheet for sheet in (cell_sheet(cells), pace_sheet(paces)) if sheet.rows]
     if sheets:
-        console.print(heading, soft_wrap=True)
+        tell(console, heading)
     for sheet in sheets:
-        console.print(sheet.table())
+        tell(console, f"\n{sheet.title}:")
+        for table in sheet.tables(console.width):
+            console.print(table)
     return "\n".join([*(sheet.markdown() for sheet in sheets), f"{heading}.\n"])
 
 
@@ -152,9 +155,10 @@ def _to_json(cells: list[CellAnswer], paces: list[PaceAnswer]) -> dict[str, Any]
 def _heading(effort: Effort) -> str:
     cores = machine.cores()
     facts = machine.facts(cores)
+    pairs = units.plural(effort.pairs, "pair")
     return (
         f"{facts['cpu_model']}, {facts['cpus']} CPUs, Linux {facts['kernel']}, "
         f"{platform.python_implementation()} {platform.python_version()}; generator on CPU "
         f"{machine.join_cpus(cores.client)}, server on {machine.join_cpus(cores.server)}"
-        f"{' (shared!)' if cores.shared else ''}; {effort.pairs} pairs of {effort.window_s:g} s per cell"
+        f"{' (shared!)' if cores.shared else ''}; {pairs} of {effort.window_s:g} s per cell"
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from bench import units
+from bench.cli.columns import Column, joined, stacked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from rich.table import Table
 
     from bench.analysis.calibration import CellAnswer, PaceAnswer
 
@@ -31,14 +32,10 @@ class Sheet:
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
 
-    def table(self) -> Table:
-        """Return the sheet for a terminal."""
-        table = Table(title=self.title)
-        for heading in self.headings:
-            table.add_column(heading, justify="right")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
+    def tables(self, width: int) -> Iterator[Table]:
+        """Yield the sheet for a terminal: tables of its rows, which the first two columns name."""
+        columns = [Column(title, cells) for title, *cells in zip(self.headings, *self.rows, strict=True)]
+        return stacked(joined(columns[:2]), columns[2:], width)
 
     def markdown(self) -> str:
         """Return the sheet as a paragraph and a table in Markdown."""

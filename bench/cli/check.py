@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 from bench import units
 from bench.cli.files import refuse_unwritable, write_file
 from bench.cli.options import json_option, pid_option, pythons_option, target_option
-from bench.cli.terminal import beside, put_out
+from bench.cli.progress import BAR_COLUMNS
+from bench.cli.terminal import beside, put_out, tell
 from bench.errors import ExitCode, UsageError, unknown_name
 from bench.experiment import conformance
 from bench.experiment.conformance import CASES, Case, CaseResult, Group, Outcome
@@ -42,6 +43,7 @@ MARKS = {
     Outcome.SKIPPED: ("-", "dim"),
     Outcome.UNTRIED: ("untried", "bold yellow"),
 }
+NUMBERS_WIDTH = len("100% 0:00:00 ")
 COLUMN_PADDING = 3  # the characters that a column of the matrix takes beside its text
 EXAMPLES = """\b
 Examples:
@@ -138,7 +140,7 @@ def find(servers: Sequence[str], *, pythons: Sequence[str], target: str | None, 
 def _run(servers: Iterable[Server], cases: Sequence[Case]) -> Results:
     chosen = list(servers)
     results: Results = {}
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with bar(Console(stderr=True)) as progress:
         task = progress.add_task("checking", total=len(chosen) * (len(cases) + 1))
         for server in chosen:
             found = results[server.name] = []
@@ -150,6 +152,14 @@ def _run(servers: Iterable[Server], cases: Sequence[Case]) -> Results:
             if not progress.console.is_terminal and len(chosen) > 1:  # it has no bar, and all servers take a minute
                 click.echo(f"[{len(results)}/{len(chosen)}] {server.name}: {_counted(found)}", err=True)
     return results
+
+
+def bar(console: Console) -> Progress:
+    """Return a bar of the cases. On a narrow terminal it has numbers alone, and the name of the case gives way."""
+    drawn = [] if console.width < BAR_COLUMNS else [BarColumn()]
+    room = Column(max_width=console.width - NUMBERS_WIDTH, no_wrap=True, overflow="ellipsis")
+    name = TextColumn("{task.description}", markup=False, table_column=room)
+    return Progress(TaskProgressColumn(), TimeRemainingColumn(), *drawn, name, console=console, transient=True)
 
 
 def _list() -> None:
@@ -165,11 +175,13 @@ def show(results: Results, cases: Sequence[Case], console: Console) -> None:
     for outcome in (Outcome.FAILED, Outcome.UNTRIED, Outcome.LIMITED, Outcome.SKIPPED):
         for (server, detail), names in _said(results, outcome).items():
             mark, style = MARKS[outcome]
-            said = Text.assemble((mark, style), f" {server}, {', '.join(names)}: {detail}")
-            console.print(said, soft_wrap=not console.is_terminal)
-    console.print(_summary(results))
+            width = console.width if console.is_terminal else None
+            said = Text(units.folded(f"{mark} {server}, {', '.join(names)}: {detail}", width))
+            said.stylize(style, 0, len(mark))
+            console.print(said, soft_wrap=True)
+    tell(console, _summary(results))
     if conformance.exit_code(results.values()) is ExitCode.INCONCLUSIVE:
-        console.print("This is no pass: not every case could be tried.", style="bold yellow")
+        tell(console, "This is no pass: not every case could be tried.", "bold yellow")
 
 
 def _parts(servers: list[str], first_column: int, width: int) -> list[list[str]]:

@@ -31,10 +31,17 @@ class Column(NamedTuple):
         lines = (line for cell in self.cells for line in cell.splitlines())
         return max(map(cell_len, [*self.title.split(), *lines]), default=0)
 
-    @property
-    def header(self) -> str:
-        """The header, folded between its words to the width of the column."""
-        return textwrap.fill(self.title, self.width, break_long_words=False) if self.title else ""
+    def header(self, width: int) -> str:
+        """Return the header, folded between its words to a width that is that of the column or more."""
+        return textwrap.fill(self.title, width, break_long_words=False) if self.title else ""
+
+
+def joined(columns: Sequence[Column]) -> Column:
+    """Return columns as one, whose texts stand below each other: that which names the rows of a table."""
+    widths = [max(map(cell_len, (column.title, *column.cells))) for column in columns]
+    rows = zip(*((column.title, *column.cells) for column in columns), strict=True)
+    title, *cells = ["  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)) for row in rows]
+    return Column(title, cells)
 
 
 def table_of(*headers: str) -> Table:
@@ -52,11 +59,11 @@ def stacked(names: Column, columns: Sequence[Column], width: int) -> Iterator[Ta
     room = width - (names.width + GAP) if is_beside else width
     for group in _packed(widths if is_beside else [max(names.width, one) for one in widths], room):
         chosen = [columns[index] for index in group]
-        yield (_beside if is_beside else _below)(names, chosen)
+        yield _beside(names, chosen) if is_beside else _below(names, chosen)
 
 
 def _beside(names: Column, columns: Sequence[Column]) -> Table:
-    table = table_of(names.title, *(column.header for column in columns))
+    table = table_of(names.title, *(column.header(column.width) for column in columns))
     table.columns[0].justify = "left"
     for name, *numbers in zip(names.cells, *(column.cells for column in columns), strict=True):
         table.add_row(name, *numbers)
@@ -64,7 +71,8 @@ def _beside(names: Column, columns: Sequence[Column]) -> Table:
 
 
 def _below(names: Column, columns: Sequence[Column]) -> Table:
-    table = table_of(*(column.header for column in columns))
+    first, *others = (column.header(max(names.width, column.width)) for column in columns)
+    table = table_of(f"{names.title}\n{first}", *others)
     for name, first, *others in zip(names.cells, *(column.cells for column in columns), strict=True):
         lines = "\n" * len(name.splitlines())
         table.add_row(f"{name}\n{first}", *(f"{lines}{other}" for other in others))

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from bench import metrics
-from bench.cli.columns import Column, stacked
+from bench.cli.columns import Column, joined, stacked
 from bench.cli.files import read_run
-from bench.cli.terminal import columns, standard_output
+from bench.cli.terminal import beside, columns, standard_output, tell
 from bench.errors import ExitCode, UsageError
-from bench.units import percent
+from bench.units import folded, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from bench.analysis.comparing.many_runs import CellHistory
     from bench.analysis.comparing.two_runs import StoredComparison
@@ -87,23 +87,15 @@ def _servers(run: Run, baseline: str, *, as_json: bool) -> None:
         return
     shown = [metric for metric in metrics.TABLE if all(metric.column in row for row in rows.values())]
     numbers = [Column(metric.title, [text(row[metric.column]) for row in rows.values()]) for metric in shown]
-    console, wraps = standard_output(), columns() is None
+    console = standard_output()
+    names = joined([Column("server", [server for _, server in rows]), Column("workload", [under for under, _ in rows])])
     made_of = pairings(one for row in rows.values() for one in row.values())
-    console.print(f"{run.id}: ratio to {baseline} [95 % interval], {made_of}".removesuffix(", "), soft_wrap=wraps)
-    for table in stacked(_names(rows), numbers, console.width):
+    tell(console, f"{run.id}: ratio to {baseline} [95 % interval], {made_of}".removesuffix(", "))
+    for table in stacked(names, numbers, console.width):
         console.print(table)
     if any(one.limited for row in rows.values() for one in row.values()):
-        console.print(
-            "* The load generator was the limit with one of the two servers: see `echobench run --generator reference`."
-        )
-
-
-def _names(rows: Iterable[tuple[str, str]]) -> Column:
-    """Return the column that names cells (workload, server): the servers, and beside them the workloads."""
-    cells = list(rows)
-    width, other = (max(map(len, ("workload", *words))) for words in ([s for _, s in cells], [w for w, _ in cells]))
-    lines = [f"{server:<{width}}  {workload:<{other}}" for workload, server in [("workload", "server"), *cells]]
-    return Column(lines[0], lines[1:])
+        limited = "* The load generator was the limit with one of the two servers"
+        tell(console, f"{limited}: see `echobench run --generator reference`.")
 
 
 def _two(runs: Sequence[Run], *, as_json: bool) -> ExitCode:
@@ -118,9 +110,10 @@ def _impression_lines(found: StoredComparison) -> list[str]:
     width = max((len(f"{one.server} {one.workload}") for one in found.impressions), default=0)
     lines = [f"{found.candidate} against {found.baseline}", ""]
     lines += [
-        f"{one.impression:<12}  {f'{one.server} {one.workload}':<{width}}  {one.reason}" for one in found.impressions
+        beside(f"{one.impression:<12}  {f'{one.server} {one.workload}':<{width}}  ", one.reason)
+        for one in found.impressions
     ]
-    return [*lines, "", CAVEAT]
+    return [*lines, "", folded(CAVEAT, columns())]
 
 
 def _many(runs: Sequence[Run], *, as_json: bool) -> ExitCode:
@@ -135,7 +128,7 @@ def _many(runs: Sequence[Run], *, as_json: bool) -> ExitCode:
     else:
         lines = [line for cell in cells for line in _history_lines(cell)]
         lines += [f"{run} is not joined with earlier runs: {fields}" for run, fields in breaks(cells)]
-        click.echo("\n".join([*lines, "", CAVEAT]))
+        click.echo(folded("\n".join([*lines, "", CAVEAT]), columns()))
     return code
 
 

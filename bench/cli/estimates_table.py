@@ -14,6 +14,7 @@ from bench import metrics, units
 from bench.analysis.estimates import remarks
 from bench.analysis.estimates.sentences import marked
 from bench.cli.columns import Column, stacked, table_of
+from bench.cli.output import as_written
 from bench.metrics import THROUGHPUT
 
 if TYPE_CHECKING:
@@ -83,5 +84,6 @@ def _words(found: Ranking, metric: Metric, cell: Cell) -> str:
     """Write a ratio, the value and its interval, a line each, so that five metrics fit a terminal."""
     if cell.missing:
         return units.NOT_KNOWN
-    absolute = f"{marked(metric, cell)}\n{units.bounds(cell.estimate, metric.words)}".rstrip()
+    value = as_written(marked(metric, cell))
+    absolute = f"{value}\n{units.bounds(cell.estimate, metric.words)}".rstrip()
     return f"{remarks.relative(found, metric, cell)}\n{absolute}".lstrip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 
 import click
@@ -12,16 +11,18 @@ from bench.cli.files import read_run
 from bench.errors import UsageError
 
 STDOUT = Path("-")
-_FORMATS = formats()
-_WIDTH = max(map(len, _FORMATS))
-_ROWS = (
-    textwrap.wrap(f"{name:{_WIDTH}}  {words}", 74, subsequent_indent=" " * (_WIDTH + 2))
-    for name, words in _FORMATS.items()
-)
-_EPILOG = "\n  ".join(["\b\nFormats:", *(line for row in _ROWS for line in row)])
 
 
-@click.command("export", epilog=_EPILOG, short_help="Write a run in the format of another tool.")
+class _ListsFormats(click.Command):
+    """A command whose help ends with a list of the formats."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the list."""
+        with formatter.section("Formats"):
+            formatter.write_dl(list(formats().items()))
+
+
+@click.command("export", cls=_ListsFormats, short_help="Write a run in the format of another tool.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "name", required=True, metavar="FORMAT", help="The format to write; see the list below.")
 @click.option("--baseline", metavar="SERVER", help="With two formats: add the ratio of every server.")

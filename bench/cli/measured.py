@@ -10,7 +10,7 @@ from bench import units
 from bench.cli.files import add_to_file, write_file
 from bench.cli.plan_words import amount
 from bench.cli.screen.screen import watching_run
-from bench.cli.terminal import put_out
+from bench.cli.terminal import put_out, tell
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -40,21 +40,21 @@ def measured(ready: Campaign, console: Console, door: Door, shown: Shown) -> Exi
     """Measure, and then make tables, plots and report of what there is, also after an interruption."""
     extent, baseline = ready.extent, ready.plan.baseline
     said = f"{amount(extent)}, seed {ready.plan.seed}, in {ready.store.path}"
-    shown.progress.print(said, soft_wrap=True)
+    tell(shown.progress, said)
     for note in ready.store.notes:
-        shown.progress.print(note, style="yellow", markup=False, soft_wrap=True)
+        tell(shown.progress, note, "yellow")
     with watching_run(shown.progress, extent, baseline, ready.earlier) as watcher:
         tally = ready.measure(watcher, door)
     if not ready.store.kept:
-        console.print("Interrupted before the first trial ended: there is nothing to report.")
+        tell(console, "Interrupted before the first trial ended: there is nothing to report.")
         return ExitCode.INVALID
     found = _reported(ready.store, console, shown)
     if tally.was_interrupted:
-        console.print(f"Interrupted: go on with `echobench run --resume {ready.store.path}`.", soft_wrap=True)
+        tell(console, f"Interrupted: go on with `echobench run --resume {ready.store.path}`.")
     elif lost := ready.store.lost():
         trials = units.plural(len(lost), "trial")
         cure = f"repeat what is missing with `echobench run --resume {ready.store.path}`"
-        console.print(f"{trials} lost an agent: {cure}.", soft_wrap=True)
+        tell(console, f"{trials} lost an agent: {cure}.")
     if found is ExitCode.REGRESSED:
         return found
     return found if tally.is_whole else ExitCode.INVALID
@@ -72,13 +72,13 @@ def _reported(store: Store, console: Console, shown: Shown) -> ExitCode:
         put_out(f"{json.dumps(run_document.document(run, found), indent=1)}\n")
     else:
         summary.show(run, found, console)
-        console.print(summary.time_spent(store.info))
+        tell(console, summary.time_spent(store.info))
     _write_files(run, found, shown)
     run_folder.write_tables(run)  # a disk that is full by now takes nothing from what was said
     if shown.has_report:
         from bench.analysis.report import page  # noqa: PLC0415 - matplotlib only when all else is said
 
-        console.print(f"Report: {page.write(run, found, store.path)}", soft_wrap=True)
+        tell(console, f"Report: {page.write(run, found, store.path)}")
     return summary.exit_code(run)
 
 

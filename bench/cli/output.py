@@ -65,6 +65,12 @@ def carry_any_text() -> None:
             stream.reconfigure(encoding=_ASCII if is_ascii else None, errors=handler)
 
 
+def as_written(text: str) -> str:
+    """Return a text as standard output will have it: what its encoding lacks is plain, and may be longer."""
+    encoding, errors = sys.stdout.encoding or "utf-8", sys.stdout.errors or "strict"
+    return text.encode(encoding, errors).decode(encoding, UNDECODED)
+
+
 def _carries_all(stream: io.TextIOWrapper) -> bool:
     """Whether no text fails: UTF-8 lacks only what stands for the bytes of a file's name that are no text."""
     return codecs.lookup(stream.encoding).name == "utf-8" and stream.errors != "strict"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from bench import units
+from bench.cli.columns import Column, joined
+from bench.cli.terminal import beside, tell
 from bench.experiment.planning.extent import Extent
 
 if TYPE_CHECKING:
@@ -23,18 +23,20 @@ MINUTE_S = 60.0
 def describe(plan: Plan, thresholds: Collection[ThresholdTable], console: Console) -> None:
     """Say what a plan would measure, and what would make it end with a failure."""
     gaps = {gap.trial.cell: gap.detail for gap in plan.gaps()}
-    table = Table("workload", "server", "", box=None, pad_edge=False)
-    beside = {(server.name, named.name) for group, named in plan.groups if len(group) > 1 for server in group}
-    for server, named in plan.cells():
+    alive = {(server.name, named.name) for group, named in plan.groups if len(group) > 1 for server in group}
+    cells = plan.cells()
+    workloads, servers = [named.name for _, named in cells], [server.name for server, _ in cells]
+    names = joined([Column("workload", workloads), Column("server", servers)])
+    console.print(names.title, markup=False, soft_wrap=True)
+    for (server, named), lead in zip(cells, names.cells, strict=True):
         cell = server.name, named.name
-        in_a_round = named.blocks_per_round if cell in beside else 1
+        in_a_round = named.blocks_per_round if cell in alive else 1
         said = [] if plan.is_endless else [units.plural(plan.rounds * in_a_round, "trial")]
-        said += ["in blocks" if cell in beside else "solo"]
-        table.add_row(named.name, server.name, gaps.get(cell, ", ".join(said)))
-    console.print(table)
-    console.print(f"{amount(Extent.of(plan))}, seed {plan.seed}.")
+        said += ["in blocks" if cell in alive else "solo"]
+        console.print(beside(f"{lead}  ", gaps.get(cell, ", ".join(said))), markup=False, soft_wrap=True)
+    tell(console, f"{amount(Extent.of(plan))}, seed {plan.seed}.")
     for threshold in thresholds:
-        console.print(f"It fails if {threshold.words}.", soft_wrap=True)
+        tell(console, f"It fails if {threshold.words}.")
 
 
 def amount(extent: Extent) -> str:

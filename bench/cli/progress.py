@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from bench import units
-from bench.cli.terminal import can_draw
+from bench.cli.terminal import can_draw, tell
 from bench.experiment.model import Block, News, Status, TrialResult
 from bench.text import cut
 
@@ -75,13 +75,13 @@ class Lines:
             self._ended += 1
             line = f"[{self._ended}/{self._trials}] {line}" if self._trials else line
         if not (self._only_failures and result.status is Status.MEASURED):
-            self._console.print(line, markup=False, soft_wrap=True)
+            tell(self._console, line)
 
     def told(self, news: News) -> None:
         """Print the news."""
         self._trials = news.trials or self._trials
         for line in news.lines:
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            tell(self._console, line)
 
 
 class Bar:
@@ -102,19 +102,14 @@ class Bar:
         if result.trial.round:
             self._progress.advance(self._task)
         if result.status not in {Status.MEASURED, Status.SKIPPED}:
-            self._print(line_of(result), style="red")
+            tell(self._progress.console, line_of(result), "red")
 
     def told(self, news: News) -> None:
         """Print the news, and learn how many trials there will be."""
         if news.trials is not None:
             self._progress.update(self._task, total=news.trials)
         for line in news.lines:
-            self._print(line)
-
-    def _print(self, line: str, style: str = "") -> None:
-        console = self._progress.console
-        said = units.folded(line, console.width)
-        console.print(said, style=style, highlight=False, markup=False, soft_wrap=True)
+            tell(self._progress.console, line)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import secrets
@@ -167,8 +168,10 @@ def regress(context: click.Context, /, **given: Any) -> None:
 
 
 def _markdown(word: Word, error: BenchError) -> str:
-    """Return the summary of a comparison that could not begin."""
-    return f"### {word}\n\n**{word}: nothing was measured**\n\n```text\n{error}\n```\n"
+    """Return the summary of a comparison that could not begin. The action quotes its bold line, which is the reason."""
+    reason, _, log = str(error).partition("\n")
+    said = f"### {word}\n\n**{word}: {html.escape(reason, quote=False)}**\n"
+    return f"{said}\n```text\n{log}\n```\n" if log else said
 
 
 def _printed(shown: Presentation, *, verbose: bool) -> str:

@@ -54,9 +54,12 @@ LOOKING = "Looking over the plan, its servers and the load generator"
 
 
 def _plans(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Return the presets that begin so, and leave the rest to the shell: a plan is a file."""
+    """Return the presets that begin so, and leave the rest to the shell: a plan is a file.
+
+    What click writes for bash drops all names before a file.
+    """
     names = [CompletionItem(name) for name in preset_names() if name.startswith(begun)]
-    return [*names, CompletionItem(begun, type="file")]
+    return [CompletionItem(begun, type="file"), *names]
 
 
 @click.command("run", epilog=EXAMPLES, short_help="Measure servers by a preset or a plan, and report.")

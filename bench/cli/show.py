@@ -11,7 +11,7 @@ import click
 from bench import units
 from bench.cli.files import read_run
 from bench.cli.options import json_option
-from bench.cli.terminal import put_out, standard_output
+from bench.cli.terminal import put_out, standard_output, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ def show(context: click.Context, /, run: Path, *, as_json: bool) -> None:
         console = standard_output()
         summary.show(found, ranking, console)
         for line in machine(found.info):
-            console.print(line, markup=False, soft_wrap=not console.is_terminal)
+            tell(console, line)
     context.exit(int(summary.exit_code(found)))
 
 

@@ -15,6 +15,7 @@ from bench.analysis.estimates.sentences import sentence
 from bench.analysis.estimates.thresholds import judge, worst
 from bench.analysis.estimates.wander import wander
 from bench.cli.estimates_table import print_estimates
+from bench.cli.terminal import tell
 from bench.errors import ExitCode
 from bench.experiment.doubts import lines
 from bench.experiment.model import Status
@@ -40,16 +41,15 @@ _EXIT_CODES = {
 
 def show(run: Run, found: Ranking, console: Console) -> None:
     """Print the table of a run that is ranked, what it rests on, its failures and its doubts."""
-    wraps = not console.is_terminal  # a terminal would break words
     for line in found.behind:
-        console.print(line, style="bold yellow", markup=False, soft_wrap=wraps)
+        tell(console, line, "bold yellow")
     print_estimates(found, console)
     for one in judge(run):
-        console.print(one.sentence, style=STYLES[one.finding], markup=False, soft_wrap=wraps)
+        tell(console, one.sentence, STYLES[one.finding])
     level = units.share(LEVEL)
     below = f"Below a ratio: the geometric mean over trials, with its {level} interval."
     alone = f"Geometric means over trials, with their {level} intervals."
-    console.print(below if found.ratios else alone, soft_wrap=wraps)
+    tell(console, below if found.ratios else alone)
     for line in [
         remarks.load_made(run),
         *remarks.comparison(found),
@@ -57,13 +57,13 @@ def show(run: Run, found: Ranking, console: Console) -> None:
         remarks.wandering(wander(run, found)),
     ]:
         if line:
-            console.print(line, markup=False, soft_wrap=wraps)
+            tell(console, line)
     for line, style in [
         *((line, "red") for line in run.damage),
         *failures(run),
         *((line, "yellow") for line in doubts(run)),
     ]:
-        console.print(line, style=style, markup=False, soft_wrap=wraps)
+        tell(console, line, style)
 
 
 def exit_code(run: Run) -> ExitCode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import textwrap
 
@@ -10,6 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from bench.cli.spilling import excuse
+from bench.units import folded, unbroken
 
 WIDE = 160
 """Columns of a file or a CI log, where a table need not be folded."""
@@ -17,12 +19,21 @@ WIDE = 160
 
 def standard_output() -> Console:
     """Return a console on standard output."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    if console.is_dumb_terminal:
+        console.size = shutil.get_terminal_size()  # rich would take it for one of 80 columns
+    return console
 
 
 def columns() -> int | None:
     """Return the width of the terminal that standard output is; None for a file or a pipe, where no line is folded."""
     return standard_output().width if sys.stdout.isatty() else None
+
+
+def tell(console: Console, text: str, style: str = "") -> None:
+    """Print a text as it is. On a terminal its lines are folded between words, and numbers keep their units."""
+    width = console.width if console.is_terminal else None
+    console.print(folded(text, width), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def beside(lead: str, text: str) -> str:
@@ -36,15 +47,16 @@ def beside(lead: str, text: str) -> str:
     taken = cell_len(click.unstyle(lead))
     is_below = 2 * taken > width
     indent = " " * (4 if is_below else taken)
-    folded = textwrap.fill(
-        text,
+    below = textwrap.fill(
+        unbroken(text),
         width,
         initial_indent=indent,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return f"{lead.rstrip()}\n{folded}".lstrip("\n") if is_below else lead + folded[taken:]
+    below = below.replace("\N{NO-BREAK SPACE}", " ")
+    return f"{lead.rstrip()}\n{below}".lstrip("\n") if is_below else lead + below[taken:]
 
 
 def can_draw(console: Console) -> bool:

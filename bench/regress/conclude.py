@@ -84,12 +84,13 @@ def sensitivity(results: Sequence[TrialResult]) -> Estimate | None:
 
     In a closed loop a round trip takes the server's CPU time c and a rest. So X = 1 / (c + rest), and
     d ln X / d ln c = -c X, which is the share of a core that the server uses. The share counts as one core at most,
-    because a round trip waits for one core at a time. The estimate is the median over trials. It is None if the share
-    was not seen, and in an open loop, whose throughput is what was asked for.
+    because a round trip waits for one core at a time. The estimate is the median over trials, and a bound that they do
+    not support stays NaN. It is None if the share was not seen, and in an open loop, whose throughput is what was asked
+    for.
     """
     shares = [share for result in results if (share := result.metrics.get("server_cpu_share")) is not None]
     closed = all(result.trial.workload.rate_per_s is None for result in results)
-    return median_interval(shares).map(lambda share: min(1.0, share)) if shares and closed else None
+    return median_interval(shares).map(lambda share: min(share, 1.0)) if shares and closed else None
 
 
 def _settled(cell: CellVerdict, again: Sequence[str]) -> CellVerdict:

@@ -88,3 +88,4 @@ def test_lines_that_fit_and_files_are_not_folded():
     assert units.folded("slower by 9 % today", 19) == "slower by 9 % today"
     assert units.folded("slower by 9 % today", None) == "slower by 9 % today"
     assert units.folded("slower by 9 % today", 11) == "slower by\n9 % today"
+    assert units.folded("slower [1.2 %, 3 %]", 17) == "slower\n[1.2 %, 3 %]"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from clients.faults import Failure
 from clients.live import LiveRecorder
 
@@ -43,3 +46,19 @@ def test_a_second_without_a_reply_has_no_slowest(capsys):
     clock.now_ns += 2 * SECOND_NS
     recorder.drain()
     assert capsys.readouterr().err == "    2 s            0/s         0 failed   slowest -\n"
+
+
+def test_a_line_gives_way_on_a_narrow_terminal(capsys, monkeypatch):
+    for name, value in (("isatty", True), ("fileno", 2)):
+        monkeypatch.setattr(sys.stderr, name, lambda value=value: value, raising=False)
+    clock = Hand()
+    recorder = LiveRecorder(open_loop=True, clock=clock)
+    recorder.drain()
+    for columns in (40, 80):
+        monkeypatch.setattr("os.get_terminal_size", lambda _, columns=columns: os.terminal_size((columns, 24)))
+        clock.now_ns += SECOND_NS
+        recorder.drain()
+    assert capsys.readouterr().err.splitlines() == [
+        "1 s 0/s 0 failed slowest -",
+        "    2 s            0/s         0 failed   slowest -",
+    ]

@@ -168,8 +168,18 @@ def test_what_this_machine_lacked_is_said_with_its_cure(failure, words, replies)
 
 
 DURATIONS = [(None, "-"), (0, "0 ns"), (999, "999 ns"), (1_500, "1.5 us"), (2_340_000, "2.34 ms"), (5e9, "5 s")]
+DURATIONS += [(999.9999, "1 us"), (1e6 - 1, "1 ms"), (2e12, "2000 s")]  # never 1e+03
 
 
 @pytest.mark.parametrize(("value_ns", "text"), DURATIONS)
 def test_durations_for_people(value_ns, text):
     assert summary.duration(value_ns) == text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_what_is_told_of_a_load_fits_the_terminal(width):
+    histograms = {kind: filled([999_600, 12_300_000]) for kind in KINDS}
+    result = Result(workload=Workload(rate_per_s=1e5, arrivals="poisson"), cpu_s=0.1, spin_s=0.1, histograms=histograms)
+    wide, fitted = (summary.text(result, "127.0.0.1:54321", columns) for columns in (None, width))
+    assert max(map(len, fitted.splitlines())) <= width
+    assert sorted(fitted.split()) == sorted(wide.split()), "no word and no number is broken"

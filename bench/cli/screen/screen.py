@@ -13,7 +13,7 @@ from bench.cli.progress import Lines, line_of
 from bench.cli.screen.keys import quitting
 from bench.cli.screen.picture import Size, picture
 from bench.cli.screen.seen import Seen
-from bench.cli.terminal import can_draw
+from bench.cli.terminal import can_draw, tell
 from bench.experiment.model import Status
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ class Screen:
         """Take note. A trial that should have been measured and was not is reported at once."""
         self._seen.ended(result)
         if result.status not in {Status.MEASURED, Status.SKIPPED}:
-            self._live.console.print(line_of(result), style="red", markup=False)
+            tell(self._live.console, line_of(result), "red")
 
     def told(self, news: News) -> None:
         """Print the news."""
         for line in news.lines:
-            self._live.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            tell(self._live.console, line)
 
 
 @contextmanager

@@ -35,6 +35,9 @@ _READY_TIMEOUT = f"a number of seconds above 0, and {READY_TIMEOUT_MAX_S} at mos
 _OF_COMMANDS = {" ", "{", "/"}
 """Characters that no name of a server has."""
 
+STARTS = ("command", "file", "target")
+"""How a server comes to be there: a table has one of these keys."""
+
 Name = Annotated[str, Meta(pattern=NAME, description=_NAMED)]
 Ready = Literal["line", "port", "either"]
 
@@ -85,7 +88,7 @@ class ServerTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return self
 
     def _check(self) -> None:
-        kinds = [kind for kind in ("command", "file", "target") if getattr(self, kind) is not None]
+        kinds = [kind for kind in STARTS if getattr(self, kind) is not None]
         if len(kinds) != 1:
             raise UsageError(f"{self.name} needs one of command, file and target, and has {len(kinds)} of them")
         if self.pid is not None and self.target is None:

@@ -30,7 +30,7 @@ COLUMNS: Mapping[str, str] = {
 
 Sign = Literal[">", ">=", "<", "<="]
 _RULE = re.compile(
-    rf"(?:(?P<server>[^\s:]+)(?:\s+(?P<workload>[^:]+?))?\s*:\s+)?"
+    rf"(?:(?P<server>[^\s:]+)(?:\s+(?P<workload>[^:]+?))?\s*:\s*)?"
     rf"(?P<metric>\S+?)\s*(?P<comparison>{'|'.join(COMPARISONS)})\s*(?P<value>.+?)"
 )
 EVERY = "*"
@@ -40,9 +40,13 @@ EVERY = "*"
 class ThresholdTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What is bad: a `metric` in this `comparison` to a `value` with its unit, in one cell or in many."""
 
-    metric: Annotated[str, Meta(description="the name of a metric, such as p99")]
+    metric: Annotated[
+        str, Meta(description="the name of a metric, such as p99", extra_json_schema={"enum": sorted(COLUMNS)})
+    ]
     comparison: Annotated[Sign, Meta(description='">", ">=", "<" or "<="')]
-    value: Annotated[str | int | float, Meta(description='a value with its unit, such as "5ms"')]
+    value: Annotated[
+        str | int | float, Meta(description='a value with its unit, such as "5ms"', extra_json_schema={"minimum": 0})
+    ]
     server: Annotated[str | None, Meta(description="the name of a server of the plan")] = None
     workload: Annotated[str | None, Meta(description="the name of a workload of the plan")] = None
 

@@ -32,6 +32,17 @@ def test_the_command_compares_two(stored, run):
     assert "exit status 3" in said
 
 
+@pytest.mark.parametrize("runs", [2, 3])
+def test_a_comparison_fits_a_narrow_terminal(stored, run, monkeypatch, runs):
+    folders = [stored(f"{n}", seed=n, rounds=2) for n in range(runs)]
+    wide = run(*folders)[1]
+    for place in ("bench.cli.terminal", "bench.cli.compare"):
+        monkeypatch.setattr(f"{place}.columns", lambda: 40)
+    narrow = run(*folders)[1]
+    assert max(map(len, narrow.splitlines())) <= 40
+    assert narrow.split() == wide.split()
+
+
 def test_the_command_may_be_told_to_allow_it(stored, run):
     a, b = stored("a"), stored("b", slower=0.2, seed=2)
     code, said = run(a, b, "--allow-inconclusive")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import click
 import pytest
-from click.shell_completion import ShellComplete
+from click.shell_completion import BashComplete, ShellComplete
 from click.testing import CliRunner
 
 from bench.cli import cli
@@ -97,12 +99,37 @@ def test_the_bare_command_says_what_people_come_for(capsys):
         ([], "reg", ["regress"]),
         (["run"], "--fail", ["--fail-if"]),
         (["run", "--design"], "b", ["blocks"]),
-        (["run"], "sm", ["smoke", "sm"]),
+        (["run"], "sm", ["sm", "smoke"]),
     ],
 )
 def test_a_shell_completes_commands_and_options(before, typed, completed):
     found = ShellComplete(cli, {}, "echobench", "_ECHOBENCH_COMPLETE").get_completions(before, typed)
     assert [one.value for one in found] == completed
+
+
+IN_BASH = """
+compopt() { :; }
+source "$1"
+COMP_WORDS=(echobench run "$3") COMP_CWORD=2 COMPREPLY=()
+_echobench_completion "$2"
+echo "${COMPREPLY[*]}"
+"""
+
+
+@pytest.mark.parametrize(("typed", "completed"), [("sm", "smoke"), ("--fail", "--fail-if"), ("./mine", "")])
+def test_bash_itself_takes_what_we_complete(typed, completed, monkeypatch, tmp_path):
+    """What click answers is asked of it here. Bash gets the answer from a program that only prints it."""
+    monkeypatch.setenv("COMP_WORDS", f"echobench run {typed}")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    shell = BashComplete(cli, {}, "echobench", "_ECHOBENCH_COMPLETE")
+    script, answer, program = (tmp_path / name for name in ("script", "answer", "program"))
+    script.write_text(shell.source())
+    answer.write_text(shell.complete())
+    program.write_text(f"#!/bin/sh\ncat {answer}\n")
+    program.chmod(0o755)
+    command = ["bash", "--norc", "-c", IN_BASH, "bash", script, program, typed]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    assert (done.stdout, done.stderr) == (f"{completed}\n", "")
 
 
 def test_the_documented_variable_gives_the_script(monkeypatch, capsys):

@@ -297,7 +297,7 @@ def test_a_comparison_that_cannot_begin_reports_its_word_everywhere(project, run
     assert junit_fault(files["junit"].read_text()) == ""
     (suite,) = junitparser.JUnitXml.fromstring(files["junit"].read_bytes())
     assert (suite.tests, suite.failures) == (1, 1), "what was not compared is not green"
-    assert files["summary"].read_text().startswith("### NO-BASELINE\n")
+    assert files["summary"].read_text().startswith("### NO-BASELINE\n\n**NO-BASELINE: there is no revision 'gone'")
     assert "NO-BASELINE: nothing was measured</h1>" in files["html"].read_text()
 
 

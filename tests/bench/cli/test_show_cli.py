@@ -8,14 +8,16 @@ import re
 
 import pytest
 from helpers.agent_rows import shared_by
-from helpers.run_folders import ARTICLE, mishaps
+from helpers.run_folders import ARTICLE, mishaps, saturated
 from rich.console import Console
 
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.report.words import scope
 from bench.analysis.runs import run_folder
+from bench.cli import summary
 from bench.cli.estimates_table import print_estimates
-from bench.cli.show import show
+from bench.cli.output import PLAINLY
+from bench.cli.show import machine, show
 from bench.errors import BenchError
 
 HEADERS = {"Throughput", "Server", "CPU", "per", "reply", "Median", "response", "p99", "Memory"}
@@ -43,6 +45,11 @@ def test_a_run_is_shown_with_its_ranking_doubts_and_machine(builder, run):
     assert "generators c1000: server-died: exit status 1" in said
     assert "Machine: Test CPU, 2 CPUs, 8 GiB, Linux 6.1." in said
     assert "Code: 0123abcd." in said
+
+
+def test_a_virtual_machine_is_called_one():
+    assert list(machine({"machine": {"hypervisor": True}})) == ["Machine: a virtual machine."]
+    assert list(machine({"machine": {"hypervisor": False}})) == []
 
 
 @pytest.mark.parametrize(
@@ -124,3 +131,29 @@ def test_no_width_breaks_a_number_or_a_name(printed):
         assert max(map(len, said.splitlines())) <= width
         assert words_of(said) == whole
         assert set(said.split()) >= HEADERS
+
+
+@pytest.mark.parametrize("width", [40, 53, 80])
+def test_sentences_fit_and_keep_numbers_with_their_units(builder, width):
+    found = run_folder.load(builder.run(ARTICLE[:3], (1, 1000), change=mishaps))
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    summary.show(found, rank(found), console)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert " % " in " ".join(lines)
+    assert not [line for line in lines if line.startswith("%")]
+
+
+def test_a_table_fits_where_a_sign_must_be_written_in_two(builder, monkeypatch):
+    """In ASCII, ≥ is >=."""
+    found = rank(run_folder.load(builder.run(("threads", "trio"), (16,), change=saturated)))
+    stdout = io.TextIOWrapper(io.BytesIO(), "ascii", PLAINLY)
+    monkeypatch.setattr("sys.stdout", stdout)
+    for width in range(25, 90, 5):
+        print_estimates(found, Console(width=width, highlight=False))
+        stdout.flush()
+        lines = stdout.buffer.getvalue().decode().splitlines()
+        assert max(map(len, lines)) <= width
+        assert any(">= " in line for line in lines)
+        stdout.buffer.truncate(0)
+        stdout.buffer.seek(0)

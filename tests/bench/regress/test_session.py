@@ -469,6 +469,16 @@ def test_the_sensitivity_is_what_a_closed_loop_shows_of_the_servers_cpu():
     assert sensitivity(results).value == pytest.approx(1 / 3)
 
 
+def test_bounds_of_a_sensitivity_that_are_not_known_stay_so():
+    """Too few trials support no interval; a share above one core counts as one."""
+    host = fakes.FakeHost(change=lambda r, *_: fakes.with_metrics(r, server_cpu_share=1.5))
+    results = fakes.run(host, fakes.ask(pairs=12)).pairs["threads"].measured(Arm.BASELINE)
+    found = sensitivity(results[:3])
+    assert found.value == 1.0
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
 def test_no_sensitivity_is_stated_where_throughput_is_given_or_nothing_was_seen():
     open_loop = fakes.cell(rate_per_s=1000.0, arrivals="poisson")
     host = fakes.FakeHost(change=lambda r, *_: fakes.with_metrics(r, server_cpu_share=0.5, offered_per_s=1000.0))

@@ -400,7 +400,7 @@ def test_thresholds_are_read_kept_and_read_again(plan_file):
     plan = asked_for(str(path))
     assert [table.rule.text for table in plan.threshold] == ["p99 > 5ms"]
     assert plan_of(plan.source, "again").threshold == plan.threshold
-    given = asked_for(str(path), fail_if=["threads c1: cpu > 40us", "* c16: errors>0", "memory >= 1MiB"])
+    given = asked_for(str(path), fail_if=["threads c1:cpu > 40us", "* c16: errors>0", "memory >= 1MiB"])
     assert [(table.server, table.workload, table.metric) for table in given.threshold] == [
         ("threads", "c1", "cpu"),
         (None, "c16", "errors"),

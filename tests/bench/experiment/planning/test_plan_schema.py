@@ -45,6 +45,34 @@ def test_every_key_of_it_is_read_and_described(table):
         assert "unknown key" not in str(caught.value)
 
 
+NUMBER, WHOLE = {"type": "number"}, {"type": "integer"}
+ABOVE_0, FROM_0 = {"exclusiveMinimum": 0}, {"minimum": 0}
+
+
+@pytest.mark.parametrize(
+    ("key", "one"),
+    [
+        ("connections", [WHOLE | ABOVE_0, {"type": "string"}]),
+        ("rate_per_s", [NUMBER | ABOVE_0, {"type": "string"}]),
+        ("think_s", [NUMBER | FROM_0, {"type": "string"}]),
+        ("duration_s", [NUMBER | ABOVE_0, {"type": "string"}]),
+        ("arrivals", [{"enum": ["constant", "poisson"]}]),
+    ],
+)
+def test_a_setting_of_a_workload_takes_what_is_read(key, one):
+    *alone, many = properties_of(plan_schema(), "workload")[key]["anyOf"]
+    assert alone == one
+    assert many == {"type": "array", "items": {"anyOf": one}, "minItems": 1}
+
+
+def test_metrics_are_listed_and_a_server_begins_in_one_way():
+    found = plan_schema()
+    threshold = properties_of(found, "threshold")
+    assert {"p99", "cpu", "errors", "replies_per_s"} < set(threshold["metric"]["enum"])
+    assert threshold["value"]["minimum"] == 0
+    assert found["$defs"]["ServerTable"]["oneOf"] == [{"required": [key]} for key in ("command", "file", "target")]
+
+
 def test_the_command_prints_it(capsys):
     schema.main([], standalone_mode=False)
     assert json.loads(capsys.readouterr().out) == plan_schema()
