@@ -50,7 +50,7 @@ class Carried:
         if len(named) < len(behind):
             least, most = units.share(behind[-1][1]), units.share(behind[1][1])
             said.append(f"{len(behind) - 1} others {least} to {most}")
-        rate = f"{units.rate(self.rate_per_s)} {where}"
+        rate = f"{units.rate(self.rate_per_s)} {where}".rstrip()
         whose = f"No server kept {rate}" if self.by_nobody else f"Not every server kept {rate}"
         return f"{whose}: {units.listed(said)} of the requests"
 

@@ -90,10 +90,12 @@ class Grid:
         how = {"va": "center_baseline", **how}
         self.axes.text(x, y, text, color=colour or self.page.theme.muted, fontsize=size, **how)  # type: ignore[arg-type]  # alignments
 
-    def remark(self, cell: Cell, text: str) -> None:
-        """Write above the right end of a cell's picture."""
-        box = self.box(cell)
-        self.write(box.x1, box.y0 - _REMARK_LIFT, text, size=7, ha="right", label=f"{cell.server}: remark")
+    def remark(self, cell: Cell, text: str, *, strong: bool = False) -> None:
+        """Write above the right end of a cell's picture, in bold and in ink if it is to be seen first."""
+        box, weight = self.box(cell), "bold" if strong else "normal"
+        colour = self.page.theme.ink if strong else ""
+        how = {"ha": "right", "label": f"{cell.server}: remark", "fontweight": weight}
+        self.write(box.x1, box.y0 - _REMARK_LIFT, text, colour, size=7, **how)
 
     def frame(
         self, ranking: Ranking, caption: str, *, foot: tuple[str, str], ticks: Iterable[tuple[float, str]] = ()
@@ -112,7 +114,7 @@ class Grid:
         below = _HEAD + len(self.servers) * _ROW + 0.05
         for column, x in enumerate(self.panel.places.values()):
             box = self._box(0, column)
-            self.write(box.x0, _HEAD - 0.19, ranking.sweep.setting.phrase(x), self.page.theme.ink, LABEL_POINTS)
+            self.write(box.x0, _HEAD - 0.22, ranking.sweep.setting.phrase(x), self.page.theme.ink, LABEL_POINTS)
             self.write(box.x0, below, foot[0])
             self.write(box.x1, below, foot[1], ha="right")
 

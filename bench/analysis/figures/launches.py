@@ -92,18 +92,20 @@ def _strip(grid: Grid, cell: Cell, metric: Metric, places: int, *, has_modes: bo
     middles, shown = zip(*thinned(values, places), strict=True)
     grid.axes.plot(middles, shown, transform=upright, label=f"{name}: launches", **style)
     ends = f"{metric.words(low)} to {metric.words(high)}" if high > low else metric.words(low)
-    grid.remark(cell, f"two groups: {ends}" if has_modes else ends)
+    grid.remark(cell, ends, strong=has_modes)
 
 
 def _words(ranking: Ranking, metric: Metric, split: Mapping[tuple[str, str], int]) -> Words:
     cells = [cell for cell in ranking.cells[metric.column] if not cell.missing]
     groups = sum(bool(split.get((cell.server, cell.workload))) for cell in cells)
+    marked = ""
     if groups:
+        marked = " Bold: they fall in two groups."
         title = f"The launches of {groups} of {units.plural(len(cells), 'cell')} fall in two groups"
     else:
         title = f"{capital(metric.noun)} of every launch: no cell falls in two clear groups"
     reading = (
         f"{capital(metric.axis)}. Dot: one launch; line: their mean. Each picture has its own scale, whose ends stand"
-        " above it."
+        f" above it.{marked}"
     )
     return Words(title, " ".join([*shared_load(ranking), reading]))

@@ -11,6 +11,8 @@ FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 
 """Fonts that a reader's machine is likely to have. All are narrower than DejaVu Sans, by which the layout was made."""
 
 _ROOT = f'font-family="{FONTS}" stroke-linejoin="round" stroke-linecap="butt"'
+_LONG = re.compile(r"-?\d+\.\d{3,}(?=[^<>]*>)")
+"""A number within a tag: those of texts, such as 99.999 %, are not places."""
 _STYLE = re.compile(r' style="([^"]*)"')
 _DOTS = re.compile(r"(<g clip-path=[^>]*)>((?:\s*<use [^>]*/>)+)")
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
@@ -28,7 +30,7 @@ def tidy(svg: str, title: str) -> str:
     """
     svg = re.sub(r"<metadata>.*?</metadata>\s*|<style .*?</style>\s*|^.*?(?=<svg )", "", svg, flags=re.DOTALL)
     svg = re.sub(r' transform="rotate\(-?0 [^"]*"', "", svg)
-    svg = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), svg)
+    svg = _LONG.sub(lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), svg)
     svg = re.sub(r" font-family: [^;]*;", "", svg)
     svg = re.sub(r' id="server-(\d+)"', r' class="s\1"', svg)
     short = {name: f"i{place}" for place, name in enumerate(dict.fromkeys(name for _, name in _REFERENCE.findall(svg)))}
@@ -68,9 +70,12 @@ def inline(svg: str, name: str) -> str:
 
 
 def themed() -> str:
-    """Return the CSS by which a figure of the light theme takes the page's variables, called as its colours are."""
+    """Return the CSS by which a figure of the light theme takes the page's variables, called as its colours are.
+
+    A selector names no parent, since the copy of a marker that `use` makes has none.
+    """
     return "\n".join(
-        f'figure [{what}="{colour}"] {{ {what}: var(--{role}); }}'
+        f'[{what}="{colour}"] {{ {what}: var(--{role}); }}'
         for colour, role in _ROLES.items()
         for what in ("fill", "stroke")
     )

@@ -39,8 +39,9 @@ _TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}"
 class Choice:
     """Which of the servers that one would use is best at a load, its number and lead, and what the others cost.
 
-    `tied` says who is not told from the best. `lead` has the ratio, and to whom. `cpu` and `memory` are multiples of
-    the best one's, one server each. `gone` says which servers have no number there, and why.
+    `tied` says who is not told from the best. `lead` has the ratio, to whom, and why it has no interval if so. `cpu`
+    and `memory` are multiples of the best one's, one server each. `is_bound` says that the number is a lower bound.
+    `gone` says which servers have no number there, and why.
     """
 
     where: str
@@ -51,6 +52,7 @@ class Choice:
     cpu: tuple[str, ...]
     memory: tuple[str, ...]
     gone: str
+    is_bound: bool
 
 
 def choices(ranking: Ranking) -> list[Choice]:
@@ -118,10 +120,12 @@ def _choice(ranking: Ranking, standing: Standing) -> Choice:
             f"{units.estimate(lead.estimate, units.ratio)}{_TIMES}",
             standing.runner_up.server + ("," if standing.runner_up.lower_bound else ""),
             *(("itself a lower bound",) if standing.runner_up.lower_bound else ()),
+            *(() if lead.estimate.bounded else (f"(too few {lead.pairing.unit}s for an interval)",)),
         ),
         cpu=_priced(standing, CPU, 1.0),
         memory=_priced(standing, MEMORY, WORTH_SAYING),
         gone=f"No number: {units.listed(gone)}." if gone else "",
+        is_bound=standing.best.lower_bound,
     )
 
 

@@ -90,7 +90,7 @@
       },
       scales: {
         x: { time: false, ...one.xScale },
-        y: { distr: log ? 3 : 1, range: (self) => limits(self, one.spans) },
+        y: { distr: log ? 3 : 1, range: (self) => limits(self, one.extent || one.spans) },
       },
       axes: [
         { ...axis, ...one.xAxis },
@@ -185,14 +185,17 @@
   }
 
   function panel(host, one) {
-    const spans = {}, series = {};
+    const spans = {}, series = {}, extent = {}; // a very wide interval does not press all points flat
+    const means = Object.values(one.series).flat().filter(Boolean).map((point) => point[0]);
+    const [least, most] = [Math.min(...means) / 4, Math.max(...means) * 2];
     for (const [name, points] of Object.entries(one.series)) {
       series[name] = points.map((point) => point && point[0]);
+      extent[name] = (at) => points[at] && [Math.max(points[at][1] ?? points[at][0], least), Math.min(points[at][2] ?? points[at][0], most)];
       spans[name] = (at) => points[at] && [points[at][1] ?? points[at][0], points[at][2] ?? points[at][0]];
     }
     const room = (one.x[one.x.length - 1] / one.x[0]) ** 0.06;
     chart(host, {
-      label: one.caption ? `${one.title} (${one.caption})` : one.title, x: one.x, unit: one.unit, series, spans, paint: bars, height: 340, zooms: false,
+      label: one.caption ? `${one.title} (${one.caption})` : one.title, x: one.x, unit: one.unit, series, spans, extent, paint: bars, height: 340, zooms: false,
       xScale: { distr: 3, range: [one.x[0] / room, one.x[one.x.length - 1] * room] },
       look: { points: { show: true, size: 7, fill: (self, index) => css(given.servers[names[index - 1]].role) } },
       xAxis: { size: 28, splits: () => one.x, values: () => one.ticks, filter: (self, splits) => splits, label: one.setting, labelFont: "12px system-ui, sans-serif", labelSize: 20 },
@@ -284,7 +287,7 @@
     return button;
   }
 
-  section.querySelector("#closer-servers").append(...names.filter((name) => boxes.has(name)).map(chip));
+  section.querySelector("#closer-servers").append(...[...boxes.keys()].filter((name) => name in given.servers).map(chip));
   choice("metric", "#closer-metric", metrics);
   choice("load", "#closer-at", loads);
   for (const radio of section.querySelectorAll("[name=closer-scale]")) {
@@ -299,7 +302,7 @@
   section.querySelector("#closer-whole").addEventListener("click", () => look(null));
   section.querySelector("#closer-load").hidden = !given.by_load.length;
   section.querySelector("#closer-time").hidden = !given.over_time.length;
-  section.hidden = !given.by_load.length && !given.over_time.length;
+  section.hidden = document.getElementById("to-closer").hidden = !given.by_load.length && !given.over_time.length;
   document.addEventListener("change", (event) => { if (event.target.closest("#switches")) refresh(); });
   window.addEventListener("hashchange", () => { adopt(); refresh(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach(({ plot }) => plot.redraw()));

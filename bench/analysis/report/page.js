@@ -128,7 +128,8 @@ const chosen = (() => {
   search.addEventListener("input", () => keep({ only: search.value }));
   document.getElementById("switches").addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("hashchange", go);
-  document.getElementById("switches").hidden = document.getElementById("filter").hidden = false;
+  document.getElementById("switches").hidden = boxes.length < 2; // a single server is not switched off
+  document.getElementById("filter").hidden = false;
   go();
   return {
     look: () => state.look,

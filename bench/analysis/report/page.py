@@ -170,6 +170,7 @@ def _behind(run: Run, found: Ranking, folder: Path | None) -> dict[str, Any]:
     return {
         "servers": servers(run, found, folder),
         "trials": len(run.trials),
+        "measured": len(run.measured),
         "doubts": doubts(run),
         "failures": failures(run),
         "facts": facts(run.info),

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from bench import units
 from bench.analysis.estimates.cells import LEVEL
+from bench.analysis.figures.canvas import nice_ticks
 from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.report.page import REPORT_FILE
 
@@ -85,6 +86,7 @@ def _cell(cell: Cell, baseline: str) -> dict[str, Any]:
     return {
         "name": f"{cell.server}, {cell.workload}: {cell.metric.noun}",
         "baseline": baseline,
+        "better": "More is better." if cell.metric.larger_is_better else "Less is better.",
         "said": _said(cell),
         "untold": [f"{side.run} cannot be told: {side.reason}." for side in cell.untold],
         "rows": [_row(side) for side in cell.sides],
@@ -132,12 +134,12 @@ def _forest(sides: Sequence[Side]) -> dict[str, Any]:
                 "told": not side.reason,
             }
         )
-    ticks = [math.exp(low + share * (high - low)) for share in (0.0, 0.5, 1.0)] if high > low else []
+    ticks = nice_ticks(math.exp(low - margin), math.exp(high + margin), log=True)
     return {
         "width": WIDTH,
         "bottom": ROW * (len(sides) + 0.6),
         "height": ROW * (len(sides) + 0.6) + AXIS,
         "one": x(1.0),
         "rows": rows,
-        "ticks": [(x(tick), units.ratio(tick)) for tick in ticks],
+        "ticks": [(x(tick), units.number(tick)) for tick in ticks],
     }

@@ -28,7 +28,7 @@ def answer(ranking: Ranking) -> tuple[str, list[str]]:
         return f"{ranking.question.title}: {why}", [cure]
     title, said = sentence(standing, ranking.sweep), [_price(ranking, standing)]
     if not standing.is_overloaded:
-        said = [_lead(standing), _unknown(standing), *said, _others(ranking, standing)]
+        said = [_spread(standing), _lead(standing), _unknown(standing), *said, _others(ranking, standing)]
     return title, [words for words in said if words]
 
 
@@ -83,6 +83,19 @@ def ratio(lead: Estimate) -> str:
 def interval(metric: Metric, cell: Cell) -> str:
     """Write the interval of a cell: `[44,100/s, 47,000/s]`, or why there is none."""
     return units.bounds(cell.estimate, metric.words) or ("a single trial" if len(cell.values) == 1 else "no interval")
+
+
+def _spread(standing: Standing) -> str:
+    """Say how sure the number of a single server is, from its launches; nothing where servers are compared."""
+    best = standing.best
+    if standing.runner_up is not None:
+        return ""
+    if len(best.values) == 1:
+        return f"{best.server} was launched once under this load. How much another launch would differ is not known."
+    if not best.estimate.bounded:
+        return ""
+    level, bounds = units.share(best.estimate.level), units.bounds(best.estimate, standing.metric.words)
+    return f"The {level} interval of the {standing.metric.noun} is {bounds}, over {len(best.values)} launches."
 
 
 def _lead(standing: Standing) -> str:

@@ -57,7 +57,13 @@ def test_launches_in_two_groups_are_said_so_in_title_and_picture(make_run):
     with drawing_style():
         figure = launches_figure(run, ranking, THROUGHPUT, LIGHT, styles(ranking.servers))
     assert texts(figure)[0] == "The launches of 1 of 4 cells fall in two groups"
-    assert sum(text.startswith("two groups: ") for text in texts(figure)) == 1
+    bold = [
+        text.get_label()
+        for axes in figure.axes
+        for text in axes.texts
+        if text.get_label().endswith("remark") and text.get_fontweight() == "bold"
+    ]
+    assert bold == ["threads: remark"]
 
 
 def test_many_launches_are_thinned_to_the_ends_of_each_place():

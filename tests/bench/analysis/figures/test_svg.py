@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.analysis.figures.svg import tidy
+from bench.analysis.figures.svg import themed, tidy
 
 DOT = '<use xlink:href="#m1a15b5" x="{}" y="2" style="fill: {}; fill-opacity: 0.4"/>'
 
@@ -30,3 +30,16 @@ def test_dots_of_several_styles_keep_their_own(colours):
 def test_ids_are_short_and_those_that_nothing_refers_to_are_gone():
     svg = drawn("#c1893e", "#c1893e")
     assert ('id="i1"' in svg, "m1a15b5" in svg, "unused" in svg) == (True, False, False)
+
+
+def test_places_are_rounded_but_no_text_is():
+    svg = tidy(
+        '<svg width="9.12345"><text x="1.23456" style="fill: #1b1f24">99.999 % and 0.035</text></svg>', "a title"
+    )
+    assert '<svg width="9.12"' in svg
+    assert '<text x="1.23" fill="#1b1f24">99.999 % and 0.035</text>' in svg
+
+
+def test_colours_of_a_marker_copied_by_use_are_themed():
+    # In the copy that `use` makes, a marker has no ancestor of the page: a selector that names one does not match.
+    assert '\n[stroke="#ffffff"] { stroke: var(--background); }' in themed()

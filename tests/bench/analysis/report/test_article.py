@@ -187,9 +187,7 @@ def test_a_figure_keeps_its_colours_where_styles_are_forbidden(page, article_plo
         assert 'fill="none"' in figure
         assert {LIGHT.ink, LIGHT.muted} <= set(re.findall(r'fill="(#[0-9a-f]{6})"', figure))
     rules = page.split("</style>", 1)[0]
-    assert all(
-        f'figure [stroke="{colour}"] {{ stroke: var(--{role}); }}' in rules for role, colour in LIGHT.colours.items()
-    )
+    assert all(f'[stroke="{colour}"] {{ stroke: var(--{role}); }}' in rules for role, colour in LIGHT.colours.items())
 
 
 def test_all_figures_are_there_named_and_well_formed(article_plots):

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from click.testing import CliRunner
-from helpers.run_folders import Builder, failed
+from helpers.run_folders import Builder, failed, saturated
 from helpers.tracing import paused
 from markupsafe import escape
 
@@ -138,6 +138,27 @@ def test_one_server_alone_leads_nowhere(builder):
     assert "threads is the only server of this run" in page[: page.index("</header>")]
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_the_page_of_one_server_says_how_sure_its_number_is(builder, rounds):
+    found = rank(run_folder.load(builder.run(("threads",), (16,), rounds=rounds)))
+    best = found.headline(THROUGHPUT).best
+    interval = (
+        f"The 95 % interval of the throughput is {units.bounds(best.estimate, THROUGHPUT.words)}, over 2 launches."
+    )
+    once = "threads was launched once under this load. How much another launch would differ is not known."
+    assert answer(found)[1][0] == (once if rounds == 1 else interval)
+
+
+@pytest.mark.parametrize("change", [lambda record: None, saturated])
+def test_a_lower_bound_is_explained_where_the_choice_stands(builder, change):
+    run = run_folder.load(builder.run(("threads", "asyncio-protocol"), (16,), rounds=2, change=change))
+    found = rank(run)
+    header = report.render(run, found, []).split("</header>")[0]
+    is_bound = change is saturated
+    assert [one.is_bound for one in choices(found)] == [is_bound]
+    assert [sign in header for sign in ("≥ is a lower bound", '<td data-head="Throughput">≥ ')] == [is_bound] * 2
+
+
 def test_each_server_has_a_section_that_says_what_it_is(taught):
     found = rank(taught)
     page = report.render(taught, found, [])
@@ -231,6 +252,8 @@ def test_a_run_in_which_all_failed_still_has_its_page(builder):
     page = report.render(run, rank(run), [])
     assert "<h1>No trial could be measured</h1>" in page
     assert "too many open files" in page
+    assert "no trial has numbers that could be doubted" in page
+    assert "no check found anything" not in page
 
 
 def test_single_trials_are_not_given_an_interval(builder):
@@ -238,6 +261,7 @@ def test_single_trials_are_not_given_an_interval(builder):
     found = rank(run)
     page = report.render(run, found, [])
     assert "in too few rounds to say how sure that is" in page
+    assert {one.lead[-1] for one in choices(found)} == {"(too few rounds for an interval)"}
     assert page.count(" a single trial</small>") == 4 * len(TABLE)
     assert "nan" not in page
     assert "unknown" not in page
