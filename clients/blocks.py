@@ -9,8 +9,11 @@
     here    a line of JSON: a result for each server, with its slices
     here    ENDED status
 
+A line with one `address` and `tag` in place of the servers asks for a load of that server alone, as `python -m clients`
+makes it. Then neither LOADED nor CLOSED is said, and the last line of JSON is its result.
+
 Python and the libraries are loaded once, because that takes longer than many a block. Each block is loaded by a fork of
-this process, so that none inherits what another left in memory. `block.py` has the load itself.
+this process, so that none inherits what another left in memory. `block.py` and `load.py` have the loads themselves.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from clients import hlog, memory
 from clients.block import BlockLoad
 from clients.coordination import coordinated, interruptible
 from clients.limits import raise_descriptors
+from clients.load import Load
+from clients.recorder import Recorder
 from clients.reference_block import ReferenceBlock
 from clients.sliced import sliced, write_log
 from clients.slices import Slicing
@@ -56,7 +61,8 @@ def main() -> int:
 def _child(line: str) -> int:
     """Load one block, and return the exit status of its process."""
     try:
-        print(json.dumps(load_block(json.loads(line))), flush=True)
+        asked = json.loads(line)
+        print(json.dumps(load_block(asked) if "servers" in asked else load_alone(asked)), flush=True)
     except BaseException as error:  # noqa: BLE001  # a fork must not return into its parent's loop
         print(f"clients: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return 1
@@ -81,6 +87,18 @@ def load_block(asked: dict[str, Any]) -> dict[str, Any]:
         "slicing": slicing.to_json(),
         "interrupted": load.is_interrupted,
     }
+
+
+def load_alone(asked: dict[str, Any]) -> dict[str, Any]:
+    """Load one server without slices, once the word to go has come, and return its result as plain JSON types."""
+    workload, target = Workload.from_json(asked["workload"]), parse_target(asked["address"])
+    with Path(asked["hlog"]).open("w") as stream:
+        stream.write(hlog.header(time.time()))
+        log = hlog.IntervalLog(stream, asked["tag"])
+        load = Load(target, workload, recorder=Recorder(open_loop=workload.is_open_loop), log=log)
+        with interruptible(load.interrupt) as interrupts:
+            result = load.run(partial(coordinated, interrupts))
+    return {"address": target.where, **result.to_json()}
 
 
 def _loaded() -> None:

@@ -51,7 +51,8 @@ class Question:
     """What is asked: which cells, by which rules, in how many pairs or seconds.
 
     `same` says that both arms are the same code. `same_interpreter` asks for equal interpreters in both arms. `looks`
-    are the numbers of pairs at which the data are judged. They follow from the number of pairs if they are None.
+    are the numbers of pairs at which the data are judged. They follow from the numbers of pairs and tests if they are
+    None.
     """
 
     cells: tuple[PairedCell, ...]

@@ -79,6 +79,24 @@ def test_blocks_are_loaded_one_after_the_other(loader, tmp_path):
             assert tags == {"Tag=0000", "Tag=0001"}
 
 
+def test_one_server_is_loaded_alone_between_blocks(loader, tmp_path):
+    """Its result is that of `python -m clients`, without slices."""
+    log = tmp_path / "log.hlog"
+    with serving("coroutines") as server:
+        for _ in range(2):
+            asked = {"address": server.address, "tag": "0007", "workload": WORKLOAD.to_json(), "hlog": str(log)}
+            say(loader, json.dumps(asked))
+            assert loader.stdout.readline() == "CONNECTED 2 2\n"
+            say(loader, f"GO {time.monotonic_ns()}")
+            found = json.loads(loader.stdout.readline())
+            assert loader.stdout.readline() == "ENDED 0\n"
+            assert found["replies"] > 0
+            assert "slices" not in found
+            assert "Tag=0007.response" in log.read_text()
+        ask(loader, server)
+        assert loaded(loader)["servers"][0]["replies"] > 0
+
+
 def test_blocks_say_why_one_could_not_be_loaded_and_go_on(loader):
     with serving("coroutines") as server:
         say(loader, json.dumps({"servers": [], "workload": {"connections": 0}}))

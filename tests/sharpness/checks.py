@@ -31,7 +31,8 @@ TEMPLATE = HERE / "dearer_0.py"
 ROUNDS_TRIED = 800
 """Rounds of the loop by which it is calibrated: they cost about half of what a reply costs. So noise is small beside
 them, and the cost of a round is still told within a few percent."""
-CALIBRATION_PAIRS = 16
+CALIBRATION_PAIRS = 14
+"""So few that the only look is at their end: an earlier one would end it, and leave the cost less well known."""
 ENDING_S = 60.0
 """What an interrupted comparison has to end its servers."""
 

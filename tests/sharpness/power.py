@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 
     Compare = Callable[[int, int, list[str]], Answer]
 
-SECONDS = {0.0: 60.0, 1.0: 240.0, 2.0: 60.0, 5.0: 30.0, 10.0: 30.0}
-"""Effects in percent of the server's CPU per reply, and how long a check of each may take."""
+SECONDS = {0.0: 30.0, 1.0: 60.0, 2.0: 30.0, 5.0: 30.0, 10.0: 30.0}
+"""Effects in percent of the server's CPU per reply, and how long a check of each may take.
+
+Short, so that a hundred checks of each can be made in a few hours. docs/instrument.md says why they are long enough.
+"""
 CHECKS = 10
 
 

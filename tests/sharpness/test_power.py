@@ -18,6 +18,8 @@ from sharpness.checks import Answer
 from sharpness.power_table import CPU, table
 
 from bench.errors import MeasurementError, UsageError
+from bench.verdict.interim import planned
+from bench.verdict.judge import ALPHA
 
 CALIBRATION = {"kind": "calibration", "rounds": 500, "cost": 0.5, "cost_low": 0.48, "cost_high": 0.52}
 
@@ -106,6 +108,19 @@ def test_an_interrupted_session_is_kept_and_continued(tmp_path):
     assert len(rows(measured(path, second).records)) == 2
     assert len(second.calls) == 2  # not calibrated again
     assert not {seed for _, seed, _ in first.calls[1:]} & {seed for _, seed, _ in second.calls}
+
+
+def test_checks_of_another_time_do_not_count_as_made(tmp_path):
+    path = tmp_path / "kept.jsonl"
+    measured(path, FakeCompare(), seconds={0.0: 60.0})
+    again = FakeCompare()
+    kept = measured(path, again, seconds={0.0: 30.0})
+    assert [options for _, _, options in again.calls] == [["--minutes", "0.500000"]] * 2
+    assert [row[:2] for row in rows(kept.records)] == [["0 %", "30 s"], ["0 %", "60 s"]]
+
+
+def test_a_calibration_is_measured_to_its_last_pair():
+    assert planned(checks.CALIBRATION_PAIRS, ALPHA) == (checks.CALIBRATION_PAIRS,)
 
 
 def test_a_file_of_another_machine_or_neighbour_is_not_continued(tmp_path):

@@ -36,5 +36,5 @@ def ceilings_for(plan: Plan, door: Door = live_bench) -> Ceilings:
         return Ceilings({})
     server, _ = reference.fastest_server(catalog())
     cells = {cell for named in plan.workloads if (cell := ceiling.cell_of(named.workload)) is not None}
-    with door() as bench:
+    with door(forks=True) as bench:
         return drive(brief(server, cells, seed=plan.seed), bench)

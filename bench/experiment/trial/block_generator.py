@@ -1,6 +1,6 @@
-"""The load generator that stays: a process that has loaded its libraries, and loads one block after the other.
+"""The load generator that stays: a process that has loaded its libraries, and makes one load after the other.
 
-It speaks the protocol of `clients.blocks`. When it fails or was ended, the next block starts another.
+It speaks the protocol of `clients.blocks`. When it fails or was ended, the next load starts another.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class BlockGenerator:
         self.stop()
 
     def connect(self, asked: Mapping[str, Any]) -> int:
-        """Ask for a block; return the process that loads it, once its connections stand. Raise ChildError."""
+        """Ask for a load; return the process that makes it, once its connections stand. Raise ChildError."""
         child = self._started()
         child.write_line(json.dumps(asked))
         if (line := child.read_line(time.monotonic() + CONNECT_TIMEOUT_S)) is None or not line.startswith("CONNECTED"):
@@ -64,10 +64,10 @@ class BlockGenerator:
         if self._child.read_line(time.monotonic() + END_TIMEOUT_S) != "CLOSED":
             raise self._failure("did not end its connections")
 
-    def result(self) -> dict[str, Any]:
-        """Return what the block gave, once that is summed up. Raise ChildError if it gives nothing."""
+    def result(self, deadline_s: float | None = None) -> dict[str, Any]:
+        """Return what the load gave, once that is summed up. Raise ChildError if it gives nothing by the deadline."""
         assert self._child is not None
-        line = self._child.read_line(time.monotonic() + END_TIMEOUT_S)
+        line = self._child.read_line(time.monotonic() + END_TIMEOUT_S if deadline_s is None else deadline_s)
         if line is None or not line.startswith("{"):
             raise self._failure("gave no result")
         if self._child.read_line(time.monotonic() + END_TIMEOUT_S) is None:

@@ -19,7 +19,7 @@ from bench.experiment.trial.block_generator import BlockGenerator
 from bench.experiment.trial.child import STOP_TIMEOUT_S
 from bench.experiment.trial.early import EarlyLaunch
 from bench.experiment.trial.results import Judge
-from bench.experiment.trial.solo import carried, coordinated, measure_alone
+from bench.experiment.trial.solo import carried, coordinated, forked, measure_alone
 from bench.experiment.trial.together import measure_together
 from bench.scratch import scratch
 from clients.histogram import CAN_ENCODE
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.experiment.host.machine import Cores
-    from bench.experiment.model import Block, Results
+    from bench.experiment.model import Block, Results, Trial
     from bench.experiment.trial.agents import Agents
+    from bench.experiment.trial.solo import Load
     from clients.workload import Workload
 
 
@@ -46,6 +47,7 @@ def live_bench(
     agents: Agents | None = None,
     nonconforming: frozenset[str] = frozenset(),
     ceiling_per_s: Callable[[Workload], float | None] = _not_calibrated,
+    forks: bool = False,
 ) -> Iterator[LiveBench]:
     """Yield the bench of this machine: the door of every command that measures.
 
@@ -80,6 +82,7 @@ def live_bench(
                 workers=workers,
                 nonconforming=nonconforming,
                 ceiling_per_s=ceiling_per_s,
+                forks=forks,
             )
 
 
@@ -90,7 +93,8 @@ class LiveBench:
     `generator` loads the blocks of several trials, and `early` launches their servers. With `agents`, these make all
     loads, and no block has several. `ceiling_per_s` tells what the generator can do at most under a workload, in
     replies/s, where that was calibrated. `nonconforming` names the servers that failed their conformance check and are
-    measured all the same. A server has `stop_timeout_s` to end when it is told to.
+    measured all the same. A server has `stop_timeout_s` to end when it is told to. With `forks`, the load of a single
+    server is made by a fork of the generator that stays, which need not start: for many short loads.
     """
 
     logs: Path
@@ -102,6 +106,7 @@ class LiveBench:
     ceiling_per_s: Callable[[Workload], float | None] = _not_calibrated
     nonconforming: frozenset[str] = frozenset()
     stop_timeout_s: float = STOP_TIMEOUT_S
+    forks: bool = False
 
     def __call__(self, block: Block) -> Results:
         """Measure the trials of a block."""
@@ -110,9 +115,17 @@ class LiveBench:
             if self.early is not None:
                 self.early.abandon()  # nothing else is alive
             (trial,) = block.trials
-            load = partial(coordinated, workers=self.workers) if self.agents is None else partial(carried, self.agents)
+            load = self._load_of(trial)
             alone = measure_alone(trial, judge, self.logs, load, stop_timeout_s=self.stop_timeout_s)
             return (alone,)
         assert self.generator is not None, "a block of several trials needs the generator that stays"
         assert self.early is not None, "and who launches its servers"
         return measure_together(block, judge, self.generator, self.early, stop_timeout_s=self.stop_timeout_s)
+
+    def _load_of(self, trial: Trial) -> Load:
+        """Return what makes the load of a trial alone. A fork makes only what one process of ours can."""
+        if self.agents is not None:
+            return partial(carried, self.agents)
+        if self.forks and self.generator is not None and (trial.generator, self.workers) == ("python", 1):
+            return partial(forked, self.generator)
+        return partial(coordinated, workers=self.workers)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from bench.experiment.model import Trial, TrialResult
     from bench.experiment.trial.agents import Agents
+    from bench.experiment.trial.block_generator import BlockGenerator
 
     Load = Callable[[Trial, RunningServer, Judge, Path], tuple[dict[str, Any], Usage]]
 
@@ -91,6 +92,28 @@ def coordinated(
             usage = monitor.result()
         generator.ended_within(RESULT_TIMEOUT_S)  # it has files of its own to remove
     return json.loads(line), usage
+
+
+def forked(
+    generator: BlockGenerator, trial: Trial, running: RunningServer, judge: Judge, hlog: Path
+) -> tuple[dict[str, Any], Usage]:
+    """Load a server with a fork of the generator that stays, which is the sooner ready. Raise ChildError."""
+    asked = {
+        "address": running.address,
+        "tag": f"{trial.number:04}",
+        "workload": trial.workload.to_json(),
+        "hlog": str(hlog),
+    }
+    pid = generator.connect(asked)
+    start_ns = time.monotonic_ns() + START_LEAD_NS
+    generator.go(start_ns)
+    try:
+        with _watched(trial, running, judge, pid, start_ns) as (monitor, deadline_s):
+            given = generator.result(deadline_s)
+            return given, monitor.result()
+    except BaseException:
+        generator.stop()  # with the load that is under way
+        raise
 
 
 def carried(

@@ -233,6 +233,15 @@ def test_one_loader_process_serves_block_after_block(bench, ours):
     assert all(result.hlog.startswith(f"Tag={result.trial.number:04}.") for result in second)
 
 
+def test_a_fork_loads_one_server_as_a_process_of_its_own_does(bench, ours):
+    alone = block(ours("coroutines"))
+    (one,), (other,) = replace(bench, forks=True)(alone), bench(alone)
+    assert (one.status, other.status) == (Status.MEASURED, Status.MEASURED)
+    assert set(one.metrics) == set(other.metrics)
+    assert 0 < one.metrics["client_cpu_share"] < 2
+    assert one.hlog.startswith(f"Tag={one.trial.number:04}.")
+
+
 def test_the_next_block_starts_when_no_server_of_the_last_one_lives(bench, tmp_path):
     """The same server twice at one time would find its lock taken."""
     command = (sys.executable, "-S", "-c", EXCLUSIVE, "{port}")
