@@ -118,6 +118,8 @@ def prepared(request: Request) -> Iterator[Prepared]:
         raise UsageError("say how to start the server: --command 'python -m myserver --port {port}'")
     if request.command:
         _require_port("--command", request.command, request.ready)
+    elif request.ready is not None:
+        raise UsageError("--ready is about a command: give --command, or leave it out for servers of this project")
     revisions = _resolved(request.base, request.head, where)
     with scratch() as workspace:
         lifeline.leave_nothing(workspace, worktrees=where.records_of_worktrees())

@@ -39,6 +39,13 @@ def test_our_own_servers_run_from_each_arms_tree(ours):
         assert arms.options[arms.cells[0].name] == ("--server", GATE_SERVERS[0])
 
 
+def test_ready_has_no_effect_on_our_own_servers(ours):
+    ours.commit()
+    request = Request(here=ours.root, workload=WORKLOAD, base="HEAD", ready="port")
+    with pytest.raises(UsageError, match="--ready is about a command: give --command, or leave it out"):
+        prepared(request).__enter__()
+
+
 def test_a_server_that_is_new_has_a_gap_in_the_baseline_only(ours):
     threads = (ours.root / "servers" / "threads.py").read_text()
     (ours.root / "servers" / "threads.py").unlink()
