@@ -144,10 +144,10 @@ class Agents:
         given: dict[str, Any] = json.loads(line.removeprefix("RESULT "))
         return given
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float = END_TIMEOUT_S) -> None:
         """End the process, if there is one, and with it whatever the agents do."""
         if self._child is not None:
-            self._child.stop(0 if self._child.is_stopped else END_TIMEOUT_S)
+            self._child.stop(0 if self._child.is_stopped else grace_s)
             self._child = None
 
     def _started(self) -> Child:
@@ -183,7 +183,11 @@ class Agents:
             stdin=True,
             stop_signal=signal.SIGINT,  # of a load under way; the end of its stdin is what ends the rest
         )
-        line = self._next_line(time.monotonic() + REACH_TIMEOUT_S)
+        try:
+            line = self._next_line(time.monotonic() + REACH_TIMEOUT_S)
+        except KeyboardInterrupt:
+            self.stop(0)  # until it has reached its cluster, it hears nothing
+            raise
         word, _, rest = (line or "").partition(" ")
         if word != "AGENTS":
             said = json.loads(rest)["said"] if word in NO_LOAD else f"no agents came; {self._child.log_tail()}"

@@ -109,6 +109,20 @@ def test_an_agent_lost_as_the_cluster_is_reached_is_named(agents_of):
         agents.reach()
 
 
+def test_an_interrupt_while_the_cluster_is_reached_waits_for_nothing(agents_of, monkeypatch):
+    def interrupted(deadline_s):
+        assert heard(deadline_s) == "DEAF"
+        raise KeyboardInterrupt
+
+    began_s = time.monotonic()
+    with agents_of(["DEAF"]) as agents:
+        heard = agents._next_line
+        monkeypatch.setattr(agents, "_next_line", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            agents.reach()
+    assert time.monotonic() - began_s < END_TIMEOUT_S
+
+
 def test_a_coordinator_that_ends_is_a_failed_generator(agents_of, tmp_path):
     with agents_of([2, "GONE"]) as agents, pytest.raises(ChildError, match="gave no CONNECTED") as caught:
         asked(agents, tmp_path)
