@@ -7,11 +7,14 @@ through an index of its own, and both arms are checked out elsewhere.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import os
 import re
 import shlex
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -174,7 +177,7 @@ def working_tree(where: Repository) -> Revision:
             shutil.copyfile(ours, index)
         env = {"GIT_INDEX_FILE": str(index), **_IDENTITY}
         try:
-            _git(where.root, "add", "--all", env=env)
+            _git(where.root, "add", "--all", "--", *_but_ours(where.root), env=env)
         except GitError as failed:
             raise UsageError(f"the working tree of {where.root} cannot be read: {failed}") from failed
         tree = _git(where.root, "write-tree", env=env).strip()
@@ -182,6 +185,13 @@ def working_tree(where: Repository) -> Revision:
             return Revision(head.commit, tree, f"{WORKING_TREE} ({head.commit[:8]})")
         commit = _git(where.root, "commit-tree", tree, "-p", head.commit, "-m", WORKING_TREE, env=env).strip()
     return Revision(commit, tree, f"{WORKING_TREE} ({head.commit[:8]} with changes)")
+
+
+def _but_ours(root: Path) -> list[str]:
+    """Return the pathspec that leaves out our own folders where TMPDIR is a folder of the working tree."""
+    folder, root = Path(tempfile.gettempdir()).resolve(), root.resolve()
+    ours = [folder.relative_to(root) / TEMPORARY] if folder.is_relative_to(root) else []
+    return [f":(top,exclude){glob.escape(str(path))}*" for path in ours]
 
 
 def changed(where: Repository, revisions: Mapping[Arm, Revision]) -> tuple[str, ...]:
@@ -198,20 +208,34 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
     Raises NoBaselineError, or UsageError for the candidate, if git cannot.
     """
     records = where.records_of_worktrees()
-    _forget_left(where, records)
+    with _alone(records):
+        _forget_left(where, records)
     folders = {arm: workspace / FOLDERS[arm] / TREE for arm in revisions}
     try:
         for arm, revision in revisions.items():
             error = NoBaselineError if arm is Arm.BASELINE else UsageError
             try:
-                _git(where.root, "worktree", "add", "--detach", str(folders[arm]), revision.commit)
+                with _alone(records):
+                    _git(where.root, "worktree", "add", "--detach", str(folders[arm]), revision.commit)
             except GitError as failed:
                 raise error(f"{revision.label} cannot be checked out: {failed}") from failed
             _fill_submodules(where.root, revision.commit, folders[arm], error)
         yield folders
     finally:
-        with put_off():
+        with put_off(), _alone(records):
             lifeline.remove(workspace, worktrees=records)
+
+
+@contextlib.contextmanager
+def _alone(records: Path) -> Iterator[None]:
+    """Hold a lock on git's folder. Git reads the records of all worktrees, and fails at one that is half written."""
+    folder = os.open(records.parent, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _forget_left(where: Repository, records: Path) -> None:

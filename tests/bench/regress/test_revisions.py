@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -18,8 +19,10 @@ from helpers.checkout import CHECKOUT
 from helpers.project import Project
 
 from bench.errors import BenchError, ExitCode, UsageError
+from bench.experiment.trial import lifeline
 from bench.regress import arms, revisions
 from bench.regress.request import Request, prepared
+from bench.verdict.pairs import Arm
 from clients.workload import Workload
 
 COMMAND = "python -m myserver --port {port}"
@@ -163,6 +166,19 @@ def test_what_is_no_commit_is_wrong_use(project, base, words):
     code, said = refusal(project.root, base=base)
     assert code is ExitCode.WRONG_USE
     assert words in said
+
+
+def test_our_own_folders_are_no_part_of_a_working_tree(project, monkeypatch):
+    project.commit(0)
+    (project.root / "t[m]p" / "echobench-of-another-check").mkdir(parents=True)
+    (project.root / "t[m]p" / "echobench-of-another-check" / "owner").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(project.root / "t[m]p"))
+    where = revisions.repository(project.root)
+    assert revisions.working_tree(where).tree == revisions.resolve(where, "HEAD", UsageError).tree
+    (project.root / "t[m]p" / "theirs").touch()
+    names = project.git("ls-tree", "-r", "--name-only", revisions.working_tree(where).commit).splitlines()
+    assert "t[m]p/theirs" in names
+    assert not any("echobench-" in name for name in names)
 
 
 def test_a_name_of_two_revisions_is_wrong_use(project):
@@ -318,6 +334,41 @@ def test_the_next_comparison_clears_what_a_killed_one_left(project, scratch_fold
         assert project.git("worktree", "list").count("\n") == 2, "its own"
         assert not left.exists()
     assert project.git("worktree", "list").count("\n") == 0
+
+
+def is_locked(folder):
+    """Say whether somebody holds the lock of a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def test_one_comparison_at_a_time_changes_the_records_of_worktrees(project, monkeypatch, tmp_path):
+    """Git fails at the record of a worktree that another comparison has half written, or half removed."""
+    project.commit(0)
+    seen, git, remove = [], revisions._git, lifeline.remove
+
+    def watched(where, *arguments, **options):
+        if arguments[0] == "worktree":
+            seen.append(is_locked(project.root / ".git"))
+        return git(where, *arguments, **options)
+
+    def removed(*arguments, **options):
+        seen.append(is_locked(project.root / ".git"))
+        remove(*arguments, **options)
+
+    monkeypatch.setattr(revisions, "_git", watched)
+    monkeypatch.setattr(lifeline, "remove", removed)
+    where = revisions.repository(project.root)
+    found = revisions.resolve(where, "HEAD", UsageError)
+    with revisions.checked_out(where, dict.fromkeys(Arm, found), tmp_path / "work"):
+        assert not is_locked(project.root / ".git"), "while it measures"
+    assert seen == [True] * 4, "list, add, add, remove"
 
 
 def test_a_python_without_venv_is_wrong_use_with_its_cure(project, monkeypatch):
