@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bench.experiment.host.cgroups import CgroupClock, stopped
@@ -22,6 +23,7 @@ from bench.experiment.trial.monitor import (
     machine_shares,
 )
 from bench.experiment.trial.observed import observed
+from bench.experiment.trial.orphans import adopted
 from bench.experiment.trial.procfs import MachineClock, spent
 from bench.experiment.trial.side import Side
 
@@ -49,7 +51,7 @@ class BlockMonitor(threading.Thread):
         self._machine, self._cgroup = MachineClock(frozenset(cpus)), CgroupClock()
         self._samples: dict[Side, list[dict[str, Any]]] = {side: [] for side in self._sides}
         self._machine_samples: list[dict[str, Any]] = []
-        self._was_held = False
+        self._was_held, self._adopted = False, ExitStack()
         self._begun, self._stopping = threading.Event(), threading.Event()
 
     @property
@@ -57,6 +59,7 @@ class BlockMonitor(threading.Thread):
         return [*self._servers, self._client]
 
     def __enter__(self) -> Self:
+        self._adopted.enter_context(adopted())
         self.start()  # before the trees are looked up, because a thread of ours takes an id too
         kinship = Kinship()
         for side in self._sides:
@@ -68,6 +71,7 @@ class BlockMonitor(threading.Thread):
     def __exit__(self, *_exception: object) -> None:
         self._stopping.set()
         self.join()
+        self._adopted.close()
 
     def run(self) -> None:
         """Sample until told to stop, from when the first readings are there. Called by `start`."""

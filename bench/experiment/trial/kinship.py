@@ -75,7 +75,7 @@ def quick_descendants(process: psutil.Process) -> list[psutil.Process]:
         return descendants(process.pid)
     found, pids = list[int](), [process.pid]
     while pids:
-        pids = [child for pid in pids for child in _children(pid)]
+        pids = [child for pid in pids for child in children(pid)]
         found += pids
     return [process for process in map(_process, found) if process is not None]
 
@@ -85,7 +85,8 @@ def descendants(pid: int) -> list[psutil.Process]:
     return Kinship().descendants(pid)
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Return what a process has started and not waited for yet, and what it was given; nothing if it has ended."""
     found: list[int] = []
     with suppress(OSError):  # it has ended
         for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - hot

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bench.experiment.host.cgroups import CgroupClock, Stops, stopped
 from bench.experiment.trial.kinship import Kinship
 from bench.experiment.trial.observed import observed
+from bench.experiment.trial.orphans import adopted
 from bench.experiment.trial.procfs import Counters, Cpu, Machine, MachineClock, spent
 from bench.experiment.trial.side import Side
 
@@ -134,16 +136,18 @@ class Monitor(threading.Thread):
         self._cpus = frozenset(cpus)
         self._metrics: dict[str, Any] = {}
         self._samples: list[dict[str, Any]] = []
-        self._stopping = threading.Event()
+        self._stopping, self._adopted = threading.Event(), ExitStack()
         self._is_whole = self._was_held = False
 
     def __enter__(self) -> Self:
+        self._adopted.enter_context(adopted())
         self.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self._stopping.set()
         self.join()
+        self._adopted.close()
 
     def result(self) -> Usage:
         """Return what was seen, after the window's end."""

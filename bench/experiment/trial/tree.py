@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 
+from bench.experiment.trial import orphans
 from bench.experiment.trial.kinship import Kinship, quick_descendants
 from bench.experiment.trial.procfs import (
     GONE,
@@ -57,14 +58,16 @@ class Tree:
         self.vitals()
         self.has_gone = self.has_lost = False
         self.came_at_s.clear()
+        self._orphans = orphans.watch(pid)
         self._newest_pid = self._looked_at_pid = newest_pid()
 
     def note_unseen(self) -> None:
         """Say that CPU time is lost if processes can have come and gone unseen since the tree was looked up.
 
-        Such a process leaves a trace in its parent, but not if that ignores SIGCHLD. Then any process or thread that
-        was started meanwhile, on the whole machine, can have been the server's.
+        Such a process leaves a trace in its parent, or with us if that ended before, but not if that ignores SIGCHLD.
+        Then any process or thread that was started meanwhile, on the whole machine, can have been the server's.
         """
+        self.has_lost |= orphans.ended(self._root.process.pid) != self._orphans
         if IS_LINUX and any(drops_children(member.process.pid) for member in self._members):
             newest = newest_pid()
             self.has_lost |= newest is None or newest != self._newest_pid
@@ -77,6 +80,7 @@ class Tree:
         """
         newest = newest_pid()
         if newest is None or newest != self._looked_at_pid:
+            orphans.ended(self._root.process.pid)
             self._looked_at_pid = newest
             if self.has_gone:  # one that was waited for may have left another behind
                 self.refresh()

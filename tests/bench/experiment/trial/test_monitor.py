@@ -19,7 +19,7 @@ from helpers.tracing import untraced
 from bench.experiment.host.cgroups import Stops
 from bench.experiment.host.machine import usable_cpus
 from bench.experiment.schema import MONITOR, TRIALS
-from bench.experiment.trial import block_monitor, lifeline, procfs
+from bench.experiment.trial import block_monitor, lifeline, orphans, procfs
 from bench.experiment.trial import monitor as monitor_module
 from bench.experiment.trial import tree as tree_module
 from bench.experiment.trial.block_monitor import BlockMonitor
@@ -48,13 +48,13 @@ lock.release()
 class Running:
     """A Python child that runs some code, and ends when the test does."""
 
-    def __init__(self, code, **env):
-        self.code, self.env = code, {**os.environ, **env}
+    def __init__(self, code, *, is_apart=False, **env):
+        self.code, self.env, self.is_apart = code, {**os.environ, **env}, is_apart
 
     def __enter__(self):
         command, pipes = [sys.executable, "-c", self.code], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with untraced():
-            self.process = subprocess.Popen(command, text=True, env=self.env, **pipes)
+            self.process = subprocess.Popen(command, text=True, env=self.env, start_new_session=self.is_apart, **pipes)
         return self.process
 
     def __exit__(self, *_):
@@ -486,6 +486,37 @@ def test_the_cpu_of_a_process_forked_twice_is_counted():
         deadline = time.monotonic() + 10
         while not side.is_cpu_lost and time.monotonic() < deadline:
             side.sample()
+    assert side.is_cpu_lost
+
+
+FORKED_TWICE = """
+import os
+if not (pid := os.fork()):
+    if {leaves}: os.setsid()
+    if not os.fork():
+        while os.getppid() != {bench}: pass
+    os._exit(0)
+os.waitpid(pid, 0)
+print('forked', flush=True)
+input()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to who asks for them")
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_process_forked_twice_that_nobody_saw_is_lost(leaves):
+    code = "input()\n" + FORKED_TWICE.format(leaves=leaves, bench=os.getpid())
+    with orphans.adopted(), Running(code, is_apart=True) as process:
+        side = Side("server", process.pid)
+        side.refresh()
+        before = orphans.ended(process.pid)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "forked\n"
+        deadline = time.monotonic() + 10
+        while orphans.ended(process.pid) == before and time.monotonic() < deadline:
+            os.sched_yield()
+        side.last_cpu(side.read("cpu"))
     assert side.is_cpu_lost
 
 
