@@ -181,15 +181,7 @@ def _cell(
 ) -> CellHistory:
     seen = [(run, value_of(run, cell, rule)) for run in runs]
     seen = [(run, value) for run, value in seen if value.value > 0]
-    breaks: list[tuple[str, str]] = []
-    eras: list[Levels] = []
-    for number, (run, median) in enumerate(seen):
-        fields = differences(seen[number - 1][0].info, run.info) if number else []
-        if fields:
-            breaks.append((run.id, "; ".join(fields)))
-        if fields or not eras:
-            eras.append([])
-        eras[-1].append((run, median))
+    eras, breaks = _eras(seen)
     logs = [np.array([math.log(median.value) for _, median in era]) for era in eras]
     found = [(era, values, change_points(values)) for era, values in zip(eras, logs, strict=True)]
     changes = [_changes(era, values, splits) for era, values, splits in found]
@@ -221,6 +213,17 @@ def _cell(
     )
 
 
+def _eras(seen: Levels) -> tuple[list[Levels], list[tuple[str, str]]]:
+    """Cut where the fingerprint changes. Return the parts, and each run that begins one with the fields that differ."""
+    eras, breaks = [seen[:1]] if seen else [], []
+    for (before, _), (run, value) in itertools.pairwise(seen):
+        if fields := differences(before.info, run.info):
+            breaks.append((run.id, "; ".join(fields)))
+            eras.append([])
+        eras[-1].append((run, value))
+    return eras, breaks
+
+
 def _step(impression: Impression, era: Levels, parts: Sequence[Floats], rule: Rule) -> Step | None:
     """Return how far the newest of the levels `parts` moved, if the impression is that it did."""
     if impression not in {Impression.LOOKS_SLOWER, Impression.LOOKS_FASTER}:
@@ -234,11 +237,7 @@ def _levels(era: Levels, splits: Sequence[int]) -> list[Level]:
     edges = [0, *splits, len(era)]
     parts = [era[low:high] for low, high in itertools.pairwise(edges)]
     return [
-        Level(
-            first=part[0][0].id,
-            last=part[-1][0].id,
-            median=median_interval([value.value for _, value in part]),
-        )
+        Level(first=part[0][0].id, last=part[-1][0].id, median=median_interval([value.value for _, value in part]))
         for part in parts
     ]
 
@@ -256,7 +255,7 @@ def _reason(impression: Impression, era: Levels, step: Step | None, rule: Rule) 
     return f"{rule.title} {estimate(step.ratio.map(lambda ratio: ratio - 1), percent)} from {step.since} on"
 
 
-def _changes(era: Sequence[tuple[Run, Estimate]], values: Floats, splits: list[tuple[int, float]]) -> list[Change]:
+def _changes(era: Levels, values: Floats, splits: list[tuple[int, float]]) -> list[Change]:
     edges = [0, *(at for at, _ in splits), values.size]
     return [
         Change(

@@ -141,7 +141,12 @@ def require_comparable(a: Run, b: Run) -> None:
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """Name every field of the fingerprint in which two run.json differ, with both values."""
+    """Name every field of the fingerprint in which two run.json differ, with both values.
+
+    Two that are both torn are equal in every field, and yet nothing says that one machine measured both.
+    """
+    if not a.get("machine") and not b.get("machine"):
+        return ["the machine of neither is known"]
     libraries = sorted({*a.get("libraries", {}), *b.get("libraries", {})} - {_OUR_LIBRARY})
     fields = {**MUST_MATCH, "libraries": tuple(libraries)}
     return [

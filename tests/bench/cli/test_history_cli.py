@@ -79,7 +79,7 @@ def test_a_server_that_became_slower_than_its_baseline_is_an_alarm(nightly, run,
 
 
 def test_a_run_without_date_and_commit_is_named_once(nightly, run):
-    nightly([1.0] * 2, started_at=None, git=None)
+    nightly([1.0] * 2, started_at="", git={})
     lines = [line.split() for line in run()[1].splitlines()]
     named = [words for words in lines if words and words[0].startswith("night-0")]
     assert named

@@ -63,6 +63,15 @@ def test_another_environment_is_refused_and_the_field_named(stored, path, value)
     assert caught.value.exit_code == 5
 
 
+def test_two_runs_of_machines_that_are_not_known_are_refused(stored):
+    """A torn run.json says nothing of its machine: two such are equal only in what they lack."""
+    a, b = stored("a"), stored("b", seed=2)
+    for run in (a, b):
+        (run / "run.json").write_text("{")
+    with pytest.raises(NoBaselineError, match="the machine of neither is known"):
+        compare_runs(load(a), load(b))
+
+
 def test_every_field_that_differs_is_named_and_no_other(stored):
     a, b = load(stored("a")), load(stored("b", machine__kernel="6.8", interpreter__version="3.13.0"))
     assert [text.split(" is ")[0] for text in differences(a.info, b.info)] == ["machine.kernel", "interpreter.version"]
