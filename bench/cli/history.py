@@ -55,7 +55,7 @@ def history(
     from bench.analysis.estimates.ranking import rank  # noqa: PLC0415 - as above
 
     runs, left_out = _runs(folder)
-    newest = max(runs, key=lambda run: str(run.info.get("started_at") or run.id))
+    newest = max(runs, key=many_runs.began)
     against = rank(newest, baseline).baseline
     cells = many_runs.history(runs, against=against)
     code = exit_code(cells, newest.id)

@@ -152,7 +152,7 @@ def history(runs: Sequence[Run], *, against: str | None = None) -> list[CellHist
     """
     if len({run.path for run in runs}) < max(2, len(runs)):
         raise UsageError("a history needs two or more runs, each once")
-    ordered = sorted(runs, key=_began)
+    ordered = sorted(runs, key=began)
     cells = list(
         dict.fromkeys(
             pair for run in ordered for pair in run.measured[["server", "workload"]].itertuples(index=False, name=None)
@@ -214,7 +214,7 @@ def _cell(
         metric=rule.metric,
         against=against,
         points=tuple(
-            Point(run=run.id, started_at=_began(run), commit=_commit(run), median=median) for run, median in seen
+            Point(run=run.id, started_at=began(run)[1], commit=_commit(run), median=median) for run, median in seen
         ),
         levels=tuple(level for era, _, splits in found for level in _levels(era, [at for at, _ in splits])),
         changes=tuple(change for here in changes for change in here),
@@ -283,5 +283,7 @@ def _commit(run: Run) -> str:
     return run.commit or str((run.info.get("echobench_git") or {}).get("revision") or "")
 
 
-def _began(run: Run) -> str:
-    return str(run.info.get("started_at") or run.id)
+def began(run: Run) -> tuple[bool, str]:
+    """Return what runs are ordered by: one that does not say when it began, as if damaged, is before all others."""
+    at = run.info.get("started_at")
+    return at is not None, str(at or run.id)
