@@ -42,7 +42,7 @@ COMPARISONS = tuple(_COMPARISONS)
 
 _RULE = re.compile(rf"\s*(\S+?)\s*({'|'.join(COMPARISONS)})\s*(.+?)\s*")
 _QUANTITY = re.compile(r"([0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?(?:[eE][0-9]+)?|\.[0-9]+)\s*(\S*)")
-_TIMES = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
+_TIMES = {"ns": 1.0, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9, "min": 60e9}  # in ns: then 5s is exact
 _SIZES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 _RATES = {"/s": 1.0, "k/s": 1e3, "M/s": 1e6}
 
@@ -52,12 +52,12 @@ def _in(units: Mapping[str, float], one: float) -> dict[str, float]:
 
 
 _UNITS: dict[str, tuple[dict[str, float], str]] = {
-    "_us_per_reply": (_in(_TIMES, 1e-6), "a time with its unit, such as 20us"),
+    "_us_per_reply": (_in(_TIMES, 1e3), "a time with its unit, such as 20us"),
     "_per_reply": ({"": 1.0}, "a number without a unit"),
     "_per_s": ({"": 1.0} | _RATES, "a rate, such as 20000/s"),
     "_bytes": (_SIZES, "a size with its unit, such as 64MiB"),
-    "_ns": (_in(_TIMES, 1e-9), "a time with its unit, such as 5ms"),
-    "_s": (_in(_TIMES, 1.0), "a time with its unit, such as 500ms"),
+    "_ns": (_TIMES, "a time with its unit, such as 5ms"),
+    "_s": (_in(_TIMES, 1e9), "a time with its unit, such as 500ms"),
     "_share": ({"": 1.0, "%": 0.01}, "a share, such as 5%"),
     "": ({"": 1.0}, "a number without a unit"),
 }

@@ -201,7 +201,7 @@ def _cell(
         metric=rule.metric,
         against=against,
         points=tuple(
-            Point(run=run.id, started_at=_began(run), commit=_commit(run), median=median) for run, median in seen
+            Point(run=run.id, started_at=_began(run)[1], commit=_commit(run), median=median) for run, median in seen
         ),
         levels=tuple(level for era, _, splits in found for level in _levels(era, [at for at, _ in splits])),
         changes=tuple(change for here in changes for change in here),
@@ -278,9 +278,13 @@ def _commit(run: Run) -> str:
 
 
 def in_order(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs, oldest first. Runs that began in the same second come in the order of their ids."""
-    return sorted(runs, key=lambda run: (_began(run), run.id))
+    """Return the runs, oldest first, those that began in the same second by their ids.
+
+    One that does not say when it began, as if damaged, is before all others.
+    """
+    return sorted(runs, key=_began)
 
 
-def _began(run: Run) -> str:
-    return str(run.info.get("started_at") or run.id)
+def _began(run: Run) -> tuple[bool, str, str]:
+    at = run.info.get("started_at")
+    return at is not None, str(at or run.id), run.id

@@ -21,7 +21,7 @@ Rows = dict[tuple[str, str], dict[str, Ratio]]
 def against(run: Run, baseline: str) -> Rows:
     """Return every other server's ratios to `baseline` where that was measured, of every metric that is a result.
 
-    Raises UsageError if it never was.
+    Raises UsageError if it never was, and MeasurementError if nothing was.
     """
     ratios = Ratios(run)
     ratios.require(baseline)

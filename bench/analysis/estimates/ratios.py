@@ -25,7 +25,7 @@ import numpy as np
 
 from bench.analysis.estimates.cells import LEVEL, is_limited, measured_solo
 from bench.analysis.runs.run_folder import plain, plain_rows
-from bench.errors import unknown_name
+from bench.errors import MeasurementError, unknown_name
 from bench.slices import READ, VALUE_OF, log_ratio_of, values
 from bench.stats import Estimate, geometric_mean_interval, hodges_lehmann
 
@@ -168,8 +168,10 @@ class Ratios:
         return self._columns[column]
 
     def require(self, server: str) -> None:
-        """Raise UsageError, with the nearest name, if no trial of a server was measured."""
+        """Raise UsageError if a server was not measured, with the nearest name; MeasurementError if none was."""
         servers = {server for server, _ in self._launches}
+        if not servers:
+            raise MeasurementError("no trial of this run was measured: there is nothing to take a ratio of")
         if server not in servers:
             raise unknown_name("measured server of this run", server, servers)
 

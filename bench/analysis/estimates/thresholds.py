@@ -55,7 +55,7 @@ class Judged:
         """Say how the number lies to the limit, and what to do if that cannot be told."""
         rule, metric = self.table.rule, self.metric
         if math.isnan(self.estimate.value):
-            return f"{self.table.metric} is not known here: see the failed trials and doubts, or measure for longer"
+            return f"{rule.text}: not known here: see the failed trials and doubts, or measure for longer"
         lies = f"{self.table.metric} {rule.relation(self.finding)} {metric.words(rule.limit)}"
         is_exact = self.estimate.low == self.estimate.high
         value = metric.words(self.estimate.value) if is_exact else _words(self.estimate, metric)

@@ -86,6 +86,16 @@ def test_a_run_without_date_and_commit_is_named_once(nightly, run):
     assert all(words[1][0].isdigit() for words in named)
 
 
+def test_a_run_that_lost_its_date_is_never_the_newest(nightly, run, tmp_path):
+    nightly([1.0] * 9)
+    (tmp_path / "night-03").rename(tmp_path / "zz")
+    damaged = next(tmp_path.glob("zz/**/run.json"))
+    damaged.write_text("{")
+    code, said, _ = run()
+    assert code == 0
+    assert said.startswith("No newest level is worse")
+
+
 def test_a_machine_that_became_slower_is_no_alarm(nightly, run):
     """Ratios are level. The baseline has no ratio, and what it shows is not known to be the code's."""
     nightly([1.0] * 12, [1.0] * 6 + [1.3] * 6)

@@ -14,7 +14,7 @@ from scipy import stats
 from bench.analysis.comparing.within_run import against, text
 from bench.analysis.runs import run_folder
 from bench.cli.compare import compare
-from bench.errors import UsageError
+from bench.errors import MeasurementError, UsageError
 
 
 def test_ratios_are_those_of_trials_of_the_same_round(article_run):
@@ -66,6 +66,15 @@ def test_an_unknown_baseline_is_said_with_the_nearest_name(article_run):
         against(article_run, "coroutine")
 
 
+def test_a_run_without_a_good_trial_says_that_there_is_no_ratio(builder):
+    def dead(record):
+        record["status"], record["metrics"] = "server-died", {}
+
+    run = run_folder.load(builder.run(connections=(16,), rounds=1, change=dead))
+    with pytest.raises(MeasurementError, match="no trial of this run was measured"):
+        against(run, "threads")
+
+
 def test_the_command_prints_a_row_per_server_and_workload(builder, capsys):
     path = str(builder.run(connections=(1, 16)))
     compare.main([path, "--baseline", "threads"], prog_name="compare", standalone_mode=False)
@@ -83,8 +92,8 @@ def test_in_a_narrow_terminal_no_name_or_number_is_broken(builder, capsys, monke
     path = str(builder.run(("threads", "asyncio-protocol", "uvloop-protocol"), connections=(1, 1000)))
     compare.main([path, "--baseline", "threads"], prog_name="compare", standalone_mode=False)
     whole = re.findall(r"\S+ \[.+?\]\*?|[\w-]+-protocol", capsys.readouterr().out.split("\n", 1)[1])
-    monkeypatch.setattr("bench.cli.compare.standard_output", lambda: Console(highlight=False, width=width))
-    monkeypatch.setattr("bench.cli.compare.columns", lambda: width)
+    terminal = Console(width=width, highlight=False, force_terminal=True, color_system=None)
+    monkeypatch.setattr("bench.cli.compare.standard_output", lambda: terminal)
     compare.main([path, "--baseline", "threads"], prog_name="compare", standalone_mode=False)
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= width

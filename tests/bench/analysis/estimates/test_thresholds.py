@@ -105,7 +105,7 @@ def test_cells_without_numbers_cannot_be_told_and_gaps_are_left_out(run):
 
     (one,) = judge(run("p99 > 5ms", change=change))
     assert (one.server, one.finding) == ("coroutines", Finding.CANNOT_TELL)
-    assert "not known here" in one.sentence
+    assert f"{one.table.rule.text}: not known here" in one.sentence
 
 
 def test_page_junit_and_markdown_have_the_words(run):
