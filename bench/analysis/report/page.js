@@ -85,7 +85,7 @@ const chosen = (() => {
     let shown = 0;
     for (const [body, rows] of planned) {
       body.append(...(state.sort ? [...rows].sort(compare) : rows));
-      const load = body.rows[0].textContent.toLowerCase();
+      const written = body.rows[0].textContent.toLowerCase(), load = written + " " + written.replaceAll(",", ""); // 1,000 and 1000
       const kept = rows.filter((row) => !(row.hidden = !words.every((word) => (load + named(row)).includes(word))));
       body.rows[0].hidden = kept.length === 0;
       shown += kept.length;

@@ -4,6 +4,7 @@ One Chromium, driven by Playwright, for all tests. Its screenshots are kept in b
 ECHOBENCH_SCREENSHOTS names, so that people can look at them.
 """
 
+import io
 import os
 import shutil
 import threading
@@ -15,11 +16,13 @@ import pytest
 from helpers import histories
 from helpers.looking import TEXTS, faults
 from helpers.run_folders import FIFTEEN, Builder, mishaps
+from PIL import Image, ImageColor
 
 from bench.analysis.comparing.side_by_side import side_by_side
 from bench.analysis.estimates import rebase
 from bench.analysis.estimates.ranking import rank
 from bench.analysis.figures import gallery, saving
+from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.report import history, several
 from bench.analysis.report import page as report
 from bench.analysis.runs import run_folder
@@ -156,6 +159,26 @@ def test_the_baseline_is_switched_and_stands_in_the_address(opened):
     tab.evaluate("location.hash = '#to=threads&only=x'")
     tab.wait_for_function("document.querySelector('#baselines select').value === 'threads'")
     assert said == []
+
+
+def test_a_load_is_found_with_and_without_its_comma(opened):
+    tab, _, _ = opened["20-servers-40-cells"]
+    found = []
+    for words in ("1,000", "1000"):
+        tab.fill("#filter input", words)
+        found.append(tab.inner_text("#filter [role=status]"))
+    tab.fill("#filter input", "")
+    assert found == ["20 rows", "20 rows"]
+
+
+def test_no_mark_of_a_dark_figure_keeps_a_colour_of_light_ones(opened):
+    """In the copy of a marker that SVG's `use` makes, a rule that names the page's figure does not match."""
+    tab, _, _ = opened["2-servers-10-cells"]
+    tab.emulate_media(color_scheme="dark")
+    seen = Image.open(io.BytesIO(tab.locator("#plot-p99").screenshot())).convert("RGB")
+    colours = {colour for _, colour in seen.getcolors(maxcolors=seen.width * seen.height)}
+    assert {ImageColor.getrgb(one) for one in (DARK.background, DARK.muted)} <= colours
+    assert ImageColor.getrgb(LIGHT.muted) not in colours  # of the cross where `generators` has no number
 
 
 def test_print_has_everything_on_a4_without_script(browser, pages):
