@@ -17,6 +17,7 @@ from clients.workload import WorkloadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
     Meanwhile = Callable[[], None]
 
@@ -40,6 +41,24 @@ def interruptible(interrupt: Callable[[], None]) -> Iterator[socket.socket]:
             yield interrupts
         finally:
             signal.set_wakeup_fd(before)
+
+
+@contextmanager
+def starting_deaf() -> Iterator[None]:
+    """Have processes that are started meanwhile not hear Ctrl-C, which is ours to pass on, and hear it ourselves after.
+
+    A process that is starting could only break off.
+    """
+    came: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda *call: came.append(call))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits this, also from a thread
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
+    if came and callable(before):
+        before(*came[0])
 
 
 def coordinated(

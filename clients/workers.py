@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from clients.coordination import starting_deaf
 from clients.result import Result
 
 if TYPE_CHECKING:
@@ -36,10 +37,9 @@ class WorkerGroup:
         self._is_interrupted = False
 
     def __enter__(self) -> Self:
-        """Start the children, which leave it to `cli.py` to hear Ctrl-C: one that is starting could only break off."""
+        """Start the children, which leave it to `cli.py` to hear Ctrl-C."""
         path = os.pathsep.join(filter(None, [str(_PACKAGES), os.environ.get("PYTHONPATH")]))
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits this
-        try:
+        with starting_deaf():
             for worker in range(self._workers):
                 share = f"{worker}/{self._workers}"
                 child = subprocess.Popen(
@@ -50,8 +50,6 @@ class WorkerGroup:
                     env={**os.environ, "PYTHONPATH": path},
                 )
                 self._children.append(child)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import socket
 import ssl
 import warnings
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import distributed
 
 from clients.agents.alive import SILENCE_NS
 from clients.agents.keeper import PACKAGES
+from clients.coordination import starting_deaf
 from clients.workload import WorkloadError
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def client_of(stack: ExitStack, cluster: Cluster) -> distributed.Client:
             return distributed.Client(cluster.address, timeout=REACH_S)
         except (OSError, ValueError, TypeError) as error:
             raise _no_scheduler(cluster.address, error) from error
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # its processes inherit this: Ctrl-C is ours to pass on
-    try:
+    resource_tracker.ensure_running()  # what starts it hears Ctrl-C again, and so would all that comes after
+    with starting_deaf():
         local = distributed.LocalCluster(
             n_workers=cluster.agents,
             threads_per_worker=1,
@@ -58,8 +59,6 @@ def client_of(stack: ExitStack, cluster: Cluster) -> distributed.Client:
         )
         stack.enter_context(local)
         return distributed.Client(local)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def check_workers(client: distributed.Client, addresses: Sequence[str]) -> None:

@@ -187,6 +187,20 @@ def test_a_stopped_part_of_an_agent_is_a_lost_agent(victim, echo_server):
     assert time.monotonic() - began_s < 15  # 2 s of load, 3 s of silence, and the cluster's end
 
 
+def test_an_interrupt_while_the_cluster_is_made_makes_no_load(echo_server):
+    process = start_clients(
+        *(echo_server.address, "-c", 6, "-d", "60s", "--agents", "local:3"), env=QUIET, start_new_session=True
+    )
+    with process:
+        try:
+            processes_below(process, "--multiprocessing-fork")
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all processes of the command
+            out, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, out, said) == (130, "", "")
+
+
 def test_an_interrupt_ends_the_window_and_shows_what_was_measured(echo_server):
     process = start_clients(
         *(echo_server.address, "-c", 6, "-d", "60s", "--warmup", "0s", "--agents", "local:3", "--coordinated"),

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -121,6 +122,16 @@ def test_ctrl_c_while_workers_are_starting(echo_server):
     result = json.loads(out)
     assert (process.returncode, err) == (4, "")
     assert (result["interrupted"], result["workers_lost"], result["replies"]) == (True, 0, 0)
+
+
+def test_ctrl_c_while_processes_are_started_is_heard_after_that():
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - what comes after the signal is what is tested
+        with coordination.starting_deaf():
+            os.kill(os.getpid(), signal.SIGINT)
+            begun = subprocess.run(["sh", "-c", "kill -INT $$; echo whole"], capture_output=True, check=False)
+        pytest.fail("it was forgotten")
+    assert begun.stdout == b"whole\n"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @pytest.mark.parametrize("generator", [("-c", 300, "--timeout", "20s"), ("-c", 4, "--reference")])
