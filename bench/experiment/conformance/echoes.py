@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 KIB, MIB = 1024, 1024 * 1024
 UNREADY = (
     "it accepted and hung up before it served. If something accepts for it until it is ready, have it print"
-    ' READY HOST PORT then, and wait for that (ready = "line" in a plan, --ready line)'
+    ' READY HOST PORT then, and wait for that (ready = "line" in a plan, --ready line). If it serves TLS,'
+    " `python -m clients --tls` measures it"
 )
 ONE_EACH = "if it answers one message per connection, load it with --requests-per-connection 1"
 SIZES_BYTES = (1, 2, 3, 64, 1023, 1024, 1025, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, MIB, 16 * MIB)
