@@ -95,6 +95,8 @@ def parse_target(
     context = _tls_context(cafile, insecure=insecure) if tls else None
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
+        if path.startswith("@"):
+            raise TargetError(f"target {text!r} is a socket without a file, which cannot be measured: give it a path")
         if not 0 < len(os.fsencode(path)) <= _PATH_MAX_BYTES:
             raise TargetError(f"target {text!r}: write unix:PATH with a path of 1 to {_PATH_MAX_BYTES} bytes")
         return Target(text, socket.AF_UNIX, path, context, "localhost" if tls else None)

@@ -61,7 +61,7 @@ class Doubt(StrEnum):
     )
     LATE_SENDS = (
         "late-sends",
-        "Requests left later than planned: lower the rate, or use more connections or workers.",
+        "Requests left later than planned, or not at all: lower the rate, or use more connections or workers.",
     )
     ERRORS = ("errors", "Some requests failed; they are counted apart and never enter a latency.")
     CLOSES_AFTER_REPLY = (

@@ -154,8 +154,8 @@ def test_block_load_tells_a_server_that_works_out_of_turn(tmp_path):
     )
     with serving("coroutines") as quiet, serving(file) as busy:
         _, (calm, wild) = load([quiet.address, busy.address], CLOSED, pids=[quiet.process.pid, busy.process.pid])
-    assert wild.server_idle_cpu_share > 0.2
     assert calm.server_idle_cpu_share < 0.05
+    assert wild.server_idle_cpu_share > max(0.01, 4 * calm.server_idle_cpu_share), "of its share of a core"
 
 
 def test_block_load_of_a_process_that_is_not_known_has_no_cpu():

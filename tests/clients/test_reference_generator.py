@@ -43,7 +43,8 @@ def test_the_reference_closed_loop_fills_the_window(echo_server):
 def test_littles_law_holds_for_its_durations(echo_server):
     """In a closed loop connections = throughput x mean response time (Little, Operations Research 9, 1961)."""
     run = forked.load(echo_server.address, "-c", 16, "-d", "500ms", "--reference")
-    assert run["replies_per_s"] * run["response_mean_ns"] / 1e9 == pytest.approx(16, rel=0.05)
+    cut_off = run["response_max_ns"] / (1e9 * run["window_s"])  # by an edge of the window, at most
+    assert run["replies_per_s"] * run["response_mean_ns"] / 1e9 == pytest.approx(16, rel=0.05 + cut_off)
     assert run["response_p50_ns"] <= run["response_p90_ns"] <= run["response_p99_ns"] <= run["response_max_ns"]
 
 

@@ -92,7 +92,8 @@ def test_littles_law_holds_in_a_closed_loop(echo_server, server, connections):
         with known_bad(server) as served:
             run = load(served.address, "-c", connections, "-d", "0.6s")
     in_use = run["replies_per_s"] * run["response_mean_ns"] / 1e9
-    assert in_use == pytest.approx(connections, rel=0.04)
+    cut_off = run["response_max_ns"] / (1e9 * run["window_s"])  # by an edge of the window, at most
+    assert in_use == pytest.approx(connections, rel=0.04 + cut_off)
 
 
 @pytest.mark.timing

@@ -20,6 +20,7 @@ GOOD = [
     ("unix:/tmp/a:1", socket.AF_UNIX, "/tmp/a:1"),
 ]
 BAD = [
+    ("unix:@echo", "is a socket without a file, which cannot be measured"),
     # no port, no host, nothing
     ("127.0.0.1", "is not understood: write HOST:PORT"),
     (":5433", "is not understood"),

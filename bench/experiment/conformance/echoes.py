@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 KIB, MIB = 1024, 1024 * 1024
 UNREADY = (
     "it accepted and hung up before it served. If something accepts for it until it is ready, have it print"
-    ' READY HOST PORT then, and wait for that (ready = "line" in a plan, --ready line)'
+    ' READY HOST PORT then, and wait for that (ready = "line" in a plan, --ready line). If it serves TLS,'
+    " `python -m clients --tls` measures it"
 )
 ONLY_ECHO = "only a server that sends back what it gets can be measured"
 ONE_EACH = "if it answers one message per connection, load it with --requests-per-connection 1"

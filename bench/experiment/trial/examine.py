@@ -56,8 +56,8 @@ def doubts(
         Doubt.THROTTLED: above("machine_throttled_share", limits.THROTTLED.trial),
         Doubt.STOPPED: known.was_stopped,
         Doubt.DISTURBS: above("server_idle_cpu_share", limits.IDLE_CPU.trial),
-        Doubt.LATE_SENDS: above("lateness_p99_ns", _lateness_limit_ns(metrics)),
-        Doubt.ERRORS: above("errors", limits.ERRORS.trial * (metrics.get("sent") or 0)),
+        Doubt.LATE_SENDS: above("lateness_p99_ns", _lateness_limit_ns(metrics)) or above("errors_unsent", 0),
+        Doubt.ERRORS: above("errors", limits.ERRORS.trial * (metrics.get("sent") or 0) + _unsent(metrics)),
         Doubt.CLOSES_AFTER_REPLY: closes_after_reply(metrics),
         Doubt.NO_LOCAL_PORT: above("errors_no_local_port", limits.OUR_FAULTS.trial * (metrics.get("sent") or 0)),
         Doubt.NO_DESCRIPTOR: above("errors_no_descriptor", limits.OUR_FAULTS.trial * (metrics.get("sent") or 0)),
@@ -123,6 +123,11 @@ def has_drifted(timeline: Sequence[Mapping[str, Any]]) -> bool:
     """Say whether the last third of a window ran at another rate than the first, beyond the noise of its slices."""
     found = drift(timeline)
     return is_beyond(found.low, found.high, limits.DRIFT.trial)
+
+
+def _unsent(metrics: Mapping[str, Any]) -> int:
+    """Return how many of the failures are no failed requests, because none was sent: no server answers for those."""
+    return metrics.get("errors_unsent") or 0
 
 
 def _lateness_limit_ns(metrics: Mapping[str, Any]) -> float:

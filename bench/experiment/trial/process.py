@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import ServerError, UsageError
 from bench.experiment.host.machine import join_cpus
-from bench.experiment.planning.address import PORTS, UNIX_PREFIX, join_address
+from bench.experiment.planning.address import ABSTRACT, PORTS, UNIX_PREFIX, join_address
 from bench.experiment.trial.child import BACKGROUND, POLL_S, STOP_TIMEOUT_S, Child, ChildError
 from bench.experiment.trial.kinship import Kinship
 from bench.experiment.trial.listening import Listening, is_served_by_others
@@ -240,7 +240,7 @@ def _parse_ready(server: Server, line: str) -> tuple[str, int]:
 def _is_address(host: str, port: int) -> bool:
     """Say whether a server can listen there: at a UNIX socket, or at a port of a host that has an address."""
     if host.startswith(UNIX_PREFIX):
-        return True
+        return not host.startswith(ABSTRACT)
     try:
         return port in PORTS and bool(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError):

@@ -86,6 +86,7 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
     ("source", "says"),
     [
         (HANGS_UP, "it accepted and hung up before it served"),
+        (HANGS_UP, "If it serves TLS, `python -m clients --tls` measures it"),
         (ANSWERS_ONCE, "if it answers one message per connection, load it with --requests-per-connection 1"),
     ],
 )

@@ -104,6 +104,7 @@ def test_a_plan_is_read_whole(plan_file, tmp_path):
             "[[server]]\nname = 'x'\nfile = '~nobodys/x.py'",
             ["x is at ~nobodys/x.py, and that home is not known"],
         ),
+        ("[[server]]\nname = 'x'\ntarget = 'unix:@x'", ["'unix:@x' is a socket without a file, which cannot be"]),
         ("[[server]]\nname = 'x'\ntarget = 'nowhere'", ["'nowhere' is not an address: write HOST:PORT"]),
         ("[[workload]]\nconections = 1", ["[[workload]] 1: unknown key 'conections': did you mean 'connections'?"]),
         ("[[workload]]\nconnections = 'many'", ["connections is 'many', and must be a whole number, 1 or more"]),

@@ -33,6 +33,8 @@ STEADY = [{"replies": 5000, "slice_s": 0.1}] * 20
     [
         ({}, ()),
         ({"errors": 1}, (Doubt.ERRORS,)),
+        ({"errors": 3, "errors_unsent": 3}, (Doubt.LATE_SENDS,)),
+        ({"errors": 4, "errors_unsent": 3}, (Doubt.LATE_SENDS, Doubt.ERRORS)),
         ({"response_p99_ns": None}, (Doubt.FEW_SAMPLES,)),
         ({"machine_steal_share": 0.05}, ()),
         ({"machine_steal_share": 0.051}, (Doubt.STEAL,)),

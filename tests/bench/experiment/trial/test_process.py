@@ -166,6 +166,7 @@ def test_a_server_that_goes_into_the_background_later_is_ended(log):
         ("import os, time; os.close(1); time.sleep(600)", ["did not print READY HOST PORT within 0.3 s"]),
         ("print('READY or not', flush=True); import time; time.sleep(600)", ["printed 'READY or not', not READY HOST"]),
         ("print('READY 127.0.0.1 0', flush=True); import time; time.sleep(600)", ["printed 'READY 127.0.0.1 0', not"]),
+        ("print('READY unix:@x 0', flush=True); import time; time.sleep(600)", ["with an address that can be used"]),
         ("print('READY a..b 7', flush=True); import time; time.sleep(600)", ["with an address that can be used"]),
     ],
 )
