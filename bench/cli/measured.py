@@ -49,12 +49,12 @@ def measured(ready: Campaign, console: Console, door: Door, shown: Shown) -> Exi
         tell(console, "Interrupted before the first trial ended: there is nothing to report.")
         return ExitCode.INVALID
     found = _reported(ready.store, console, shown)
-    if tally.was_interrupted:
-        tell(console, f"Interrupted: go on with `echobench run --resume {ready.store.path}`.")
+    if tally.was_interrupted:  # not folded, as a command is to be copied
+        console.print(f"Interrupted: go on with `echobench run --resume {ready.store.path}`.", soft_wrap=True)
     elif lost := ready.store.lost():
         trials = units.plural(len(lost), "trial")
         cure = f"repeat what is missing with `echobench run --resume {ready.store.path}`"
-        tell(console, f"{trials} lost an agent: {cure}.")
+        console.print(f"{trials} lost an agent: {cure}.", soft_wrap=True)
     if found is ExitCode.REGRESSED:
         return found
     return found if tally.is_whole else ExitCode.INVALID

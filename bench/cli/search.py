@@ -15,6 +15,7 @@ from bench import units
 from bench.cli.door import door_of
 from bench.cli.options import json_option, seed_option, texts_given, workload_options
 from bench.cli.progress import watching
+from bench.cli.terminal import columns
 from bench.errors import ExitCode, UsageError
 from bench.experiment.doubts import lines
 from bench.experiment.drive import drive
@@ -105,7 +106,7 @@ def search(
     bracket = Bracket(first_per_s=first_rate, precision=precision, least_per_s=least)
     with watching(Console(stderr=True), only_failures=True) as watcher, door_of(context)() as bench:
         found = drive(experiment(tested, workload, objective, bracket), bench, watcher=watcher)
-    _conclude(found, objective, as_json=as_json)
+    conclude(found, objective, as_json=as_json)
 
 
 def _looked_over(text: str, workload: dict[str, str], seed: int, *, anyway: bool) -> tuple[Server, Workload]:
@@ -183,7 +184,8 @@ def in_words(found: Found, objective: Objective) -> tuple[list[str], ExitCode]:
     return [*said, *lines(found.doubts, found.trials)], status
 
 
-def _conclude(found: Found, objective: Objective, *, as_json: bool) -> None:
+def conclude(found: Found, objective: Objective, *, as_json: bool) -> None:
+    """Print what a search found, and exit with its status, if that is not 0."""
     said, status = in_words(found, objective)
     if as_json:
         document = {
@@ -196,7 +198,8 @@ def _conclude(found: Found, objective: Objective, *, as_json: bool) -> None:
             "trials": found.trials,
             "doubts": found.doubts,
         }
-        said = [json.dumps(document, indent=1)]
-    click.echo("\n".join(said))
+        click.echo(json.dumps(document, indent=1))
+    else:
+        click.echo(units.folded("\n".join(said), columns()))
     if status is not ExitCode.FINE:
         sys.exit(status)

@@ -1,7 +1,8 @@
 """The picture of what a run has shown so far, for a terminal of any size. A pure function; nothing is remembered.
 
 The first lines say what is measured now and how long the rest takes. Below stands a row for each server of the
-workload, in the columns of `echobench show`, as many as fit; and below that the doubts, the latest first.
+workload, in the columns of `echobench show`, as many as fit, in one line each where there is no room for two; and below
+that the doubts, the latest first.
 """
 
 from __future__ import annotations
@@ -32,8 +33,6 @@ DOUBTS = 4
 """So many doubts are shown, the latest. The end of the run has all of them, with advice."""
 
 MINUTE_S = 60.0
-ROW_LINES = 2
-"""A row takes so many lines, or more where its name stands above its numbers."""
 
 
 class Size(NamedTuple):
@@ -82,16 +81,19 @@ def _left(seen: Seen, now: datetime) -> str:
 
 
 def _rows(seen: Seen, width: int, height: int) -> list[Table | Text]:
-    """Return the table, of no more servers than its height allows, and how many it leaves out."""
+    """Return the table, in short rows if there is no room for whole ones, and how many servers it leaves out."""
     if seen.block is None:
         return []
     workload = seen.block.trials[0].workload_name
     servers = seen.extent.servers[workload]
-    for number in range(min(len(servers), height // ROW_LINES), 0, -1):
-        table = _table(seen, workload, servers[:number], width)
-        more = [] if number == len(servers) else [_line(f"and {len(servers) - number:,} more in a higher terminal")]
-        if _lines(table, width) + len(more) <= height:
-            return [table, *more]
+    for make in (_table, _short_table):
+        table = make(seen, workload, servers, width)
+        if _lines(table, width) <= height:
+            return [table]
+    for number in range(min(len(servers), height), 0, -1):
+        table = _short_table(seen, workload, servers[:number], width)
+        if _lines(table, width) < height:
+            return [table, _line(f"and {len(servers) - number:,} more in a higher terminal")]
     return []
 
 
@@ -107,12 +109,31 @@ def _table(seen: Seen, workload: str, servers: Sequence[str], width: int) -> Tab
     return next(stacked(names, [*columns, errors], width))
 
 
+def _short_table(seen: Seen, workload: str, servers: Sequence[str], width: int) -> Table:
+    """Return a line for each server: of each metric the ratio, or the value where there is none, as of the baseline."""
+    pairs = [(server, seen.cells[server, workload]) for server in servers]
+    columns = [
+        Column(metric.title, [_short_words(seen, metric, workload, server, cell) for server, cell in pairs])
+        for metric in SHOWN
+    ]
+    errors = Column("Errors", [units.count(cell.errors) for _, cell in pairs])
+    return next(stacked(Column("server", servers), [*columns, errors], width))
+
+
 def _words(seen: Seen, metric: Metric, workload: str, server: str, cell: Cell) -> str:
     """Write the ratio so far with its interval, and below it the last trial's value, with those before as bars."""
-    value = cell.last.get(metric.column)
-    written = units.NOT_KNOWN if value is None else metric.words(value)
     bars = f"{sparkline(cell.rates)} " if metric is THROUGHPUT and len(cell.rates) > 1 else ""
-    return f"{_ratio(seen, metric, workload, server)}\n{bars}{written}"
+    return f"{_ratio(seen, metric, workload, server)}\n{bars}{_value(metric, cell)}"
+
+
+def _short_words(seen: Seen, metric: Metric, workload: str, server: str, cell: Cell) -> str:
+    ratio = "" if server == seen.baseline else _ratio(seen, metric, workload, server)
+    return ratio or _value(metric, cell)
+
+
+def _value(metric: Metric, cell: Cell) -> str:
+    value = cell.last.get(metric.column)
+    return units.NOT_KNOWN if value is None else metric.words(value)
 
 
 def _ratio(seen: Seen, metric: Metric, workload: str, server: str) -> str:

@@ -37,7 +37,9 @@ class Screen:
         """Draw, before the servers of the block are launched. Nothing is drawn until it has ended."""
         self._seen.began(block)
         now = datetime.now().astimezone()
-        drawn = picture(self._seen, Size(*self._live.console.size), now, ends=self._ends)
+        width, height = self._live.console.size
+        size = Size(width, height - 1)  # Live ends with a new line, and could not erase what that pushes out at the top
+        drawn = picture(self._seen, size, now, ends=self._ends)
         self._live.update(drawn, refresh=True)
 
     def ended(self, result: TrialResult) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from bench.cli.search import in_words, search
+from bench.cli.search import conclude, in_words, search
 from bench.errors import ExitCode, UsageError
 from bench.experiment.doubts import Doubt
 from bench.experiment.model import StopReason
@@ -55,6 +55,15 @@ def test_a_search_says_what_it_found_and_why_it_ended(state, stopped, said, stat
     assert got is status
     assert len(lines) == len(said)
     assert all(line.startswith(start) for line, start in zip(lines, said, strict=True))
+
+
+def test_what_a_search_found_fits_a_narrow_terminal(monkeypatch, capsys):
+    monkeypatch.setattr("bench.cli.search.columns", lambda: 40)
+    found = Found(bracket=Bracket(first_per_s=1000, kept_per_s=8000, missed_per_s=8200), trials=7, doubts={"steal": 2})
+    conclude(found, OBJECTIVE, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "p99 < 10 ms is kept at 8,000/s and not"
+    assert max(map(len, lines)) <= 40
 
 
 def test_the_doubts_of_trials_are_said_with_their_advice():

@@ -138,6 +138,15 @@ def test_a_low_terminal_shows_fewer_servers_and_says_so():
     assert sum("steal" in line for line in low) >= 1
 
 
+def test_rows_are_short_where_there_is_no_room_for_whole_ones():
+    fifteen = {f"server-{number:02}": 1e4 * number for number in range(1, 16)}
+    lines = text_of(seen(fifteen, doubts=(Doubt.STEAL,)))
+    assert len(lines) == 24
+    assert lines[4].split() == ["server-01", "10,600/s", "47.2", "µs", "5.66", "ms", "0"]
+    assert lines[18].split()[:4] == ["server-15", "15.00", "[15.00,", "15.00]"]
+    assert not [line for line in lines if "more in" in line]
+
+
 def test_before_the_first_block_ends_there_are_no_numbers():
     first = text_of(seen(blocks=0))
     assert first[1] == "0 of 30 trials, about 2 min left, until 12:01:30"

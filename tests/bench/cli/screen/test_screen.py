@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import termios
+from itertools import accumulate
 
 import pytest
 from helpers.checkout import CHECKOUT
@@ -14,7 +16,9 @@ from rich.console import Console
 from bench.analysis.runs import run_folder
 from bench.cli.progress import Lines
 from bench.cli.screen.screen import watching_run
+from bench.experiment.model import Block, Server, Trial
 from bench.experiment.planning.extent import Extent
+from clients.workload import Workload
 
 RUN = ("run", "smoke", "--server", "threads", "--server", "asyncio-protocol", "--connections", "2", "--warmup", "0s")
 
@@ -29,6 +33,23 @@ def test_the_cursor_is_shown_all_the_time(monkeypatch):
     file = io.StringIO()
     with watching_run(Console(file=file, force_terminal=True), Extent()):
         assert is_cursor_shown(file.getvalue())
+
+
+def test_the_screen_never_pushes_a_line_of_its_own_out():
+    """Rich erases the lines on the terminal. One that has left it at the top would stay above the result."""
+    console = Console(file=io.StringIO(), width=60, height=12, force_terminal=True, color_system=None)
+    names = [f"server-{number}" for number in range(20)]
+    workload = Workload()
+    trials = tuple(
+        Trial(number=1, round=1, block=1, server=Server(name=name), workload_name="c1", workload=workload)
+        for name in names
+    )
+    with watching_run(console, Extent(servers={"c1": names}, trials=20)) as watcher:
+        watcher.began(Block(trials=trials))
+    drawn = console.file.getvalue()
+    assert "more in a higher terminal" in drawn
+    moves = [1 if move == "\n" else -1 for move in re.findall(r"\n|\x1b\[1A", drawn)]
+    assert max(accumulate(moves)) == 12 - 1, "the last line of the terminal is reached, and not passed"
 
 
 def test_q_ends_a_run_and_what_was_measured_is_kept(tmp_path):
