@@ -147,7 +147,7 @@ PLOTS = (
     ),
     Plot(
         "agents",
-        "Strokes above 1 are good: every agent loaded alike. One that is off has another machine or another network."
+        "Strokes at 1 are good: every agent loaded alike. One that is off has another machine or another network."
         " Moments of agents that lie closer together than their clocks are known cannot be told apart.",
         lambda given: agents.agents_figure(given.run, given.theme),
     ),

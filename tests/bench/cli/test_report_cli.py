@@ -51,6 +51,8 @@ def test_one_page_has_a_row_for_each_run(three, capsys, tmp_path):
     assert page.count('class="run-ratio"') == 3 * page.count("<svg") > 0
     assert re.findall(r'href="([^"]+)"', page) == ["a/report.html"]
     assert page.count("(no report.html)") == 2
+    better = [page.count(f"<figcaption>{one} is better.</figcaption>") for one in ("More", "Less")]
+    assert sum(better) == page.count("<svg") > max(better) > 0
     assert "<script" not in page
     assert (three[0] / "report.html").read_text() == "its own"
 

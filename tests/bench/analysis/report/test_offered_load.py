@@ -113,3 +113,7 @@ def test_a_percentile_that_nobody_has_is_not_a_run_without_trials(builder):
     title, said = answer(rank(run_folder.load(folder)))
     assert title == f"{P99.title}: too few replies in every trial"
     assert said[0].startswith("Measure for longer")
+
+
+def test_a_rate_alone_has_no_blank_before_its_colon():
+    assert Carried(1000.0, {"a": 0.5}).sentence("") == "No server kept 1,000/s: a answered 50 % of the requests"
