@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import unwritable
+from bench.errors import BenchError, MeasurementError, unwritable
 from bench.interrupts import put_off
 from bench.text import TEMPORARY
 
@@ -28,7 +28,7 @@ _OWNER = "owner"
 def scratch() -> Iterator[Path]:
     """Yield a fresh folder, and remove it at the end. First remove those that commands left which were killed.
 
-    Raises UsageError if no folder can be made, MeasurementError if there is no room for one.
+    Raises UsageError if no folder can be made, MeasurementError if there is no room for one, or if it was taken away.
     """
     try:
         for left in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
@@ -40,6 +40,12 @@ def scratch() -> Iterator[Path]:
     try:
         with _owned(folder):
             yield folder
+    except (OSError, BenchError) as error:
+        if folder.exists():
+            raise
+        raise MeasurementError(
+            f"{folder} was removed while it was in use: set TMPDIR to a folder that nothing else clears"
+        ) from error
     finally:
         with put_off():
             shutil.rmtree(folder, ignore_errors=True)

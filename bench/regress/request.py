@@ -23,6 +23,7 @@ from bench.experiment.planning.selection import require_own_name, require_runnab
 from bench.experiment.planning.server_table import parse_server
 from bench.experiment.planning.workload_name import CELL, workload_name
 from bench.experiment.trial import lifeline
+from bench.files import as_text
 from bench.regress import arms
 from bench.regress.folders import told_apart
 from bench.regress.planner import PairedCell
@@ -191,7 +192,7 @@ def _revisions(
         cure="say with --setup how to install it, or with --setup '' that nothing is to be installed",
     )
     if command := request.command:
-        name, ready = where.root.name, request.ready or "either"
+        name, ready = as_text(where.root.name), request.ready or "either"
         pair = _each(
             lambda arm: arms.command_server(built[arm], name, command, ready),
             cure="correct --command, or install the program with --setup",
@@ -205,16 +206,17 @@ def _revisions(
         }
     source = (str(where.root), str(where.prefix), request.command or "")
     cells = {name: _cell(name, pair, request.workload, source) for name, pair in servers.items()}
+    files = tuple(map(as_text, changed(where, revisions)))
     return Prepared(
         cells=tuple(cells.values()),
-        baseline=revisions[Arm.BASELINE].label,
-        candidate=revisions[Arm.CANDIDATE].label,
+        baseline=as_text(revisions[Arm.BASELINE].label),
+        candidate=as_text(revisions[Arm.CANDIDATE].label),
         same=revisions[Arm.BASELINE].tree == revisions[Arm.CANDIDATE].tree,
         same_interpreter=True,
         may_leave_out=not request.servers,
         built=built,
         homes={arm: (environment.home,) for arm, environment in built.items()},
-        changed=changed(where, revisions) if request.command else (),  # ours import their own folder, and prove that
+        changed=files if request.command else (),  # ours import their own folder, and prove that
         options={} if request.command else {cell.name: ("--server", name) for name, cell in cells.items()},
     )
 
@@ -229,6 +231,7 @@ def _ours_or_gap(environment: arms.Environment, name: str) -> Server:
 
 def _specs(request: Request, a: str, b: str) -> Prepared:
     servers = {Arm.BASELINE: spec(a, "a", request.ready), Arm.CANDIDATE: spec(b, "b", request.ready)}
+    a, b = as_text(a), as_text(b)
     name = f"{a} / {b}" if a != b else a
     apart = told_apart(servers)
     changed = () if apart is None else apart.changed

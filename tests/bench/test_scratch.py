@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers.checkout import CHECKOUT
 
-from bench.errors import UsageError
+from bench.errors import MeasurementError, NoBaselineError, UsageError
 from bench.scratch import cleared, scratch
 
 
@@ -64,3 +65,19 @@ def test_no_place_for_a_folder_is_wrong_use(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(UsageError, match="name one that can be written to in TMPDIR"), scratch():
         pytest.fail("there is no folder")
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, NoBaselineError])
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_folder_that_is_taken_away_is_no_fault_of_ours(error, *, is_taken):
+    """As by a job that clears /tmp: whatever fails then, this is why."""
+
+    def use():
+        with scratch() as folder:
+            if is_taken:
+                shutil.rmtree(folder)
+            raise error("there is no such file")
+
+    with pytest.raises(MeasurementError if is_taken else error) as raised:
+        use()
+    assert ("was removed while it was in use: set TMPDIR" in str(raised.value)) is is_taken

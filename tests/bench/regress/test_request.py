@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -63,6 +64,21 @@ def test_a_baseline_that_cannot_be_is_no_baseline(ours):
     ours.commit()
     with pytest.raises(NoBaselineError), prepared(Request(here=ours.root, workload=WORKLOAD, base="gone")):
         pass
+
+
+def test_names_that_are_no_text_become_text(project, tmp_path):
+    """A lone byte of a name would be half of a pair in JSON, which strict readers refuse."""
+    byte = os.fsdecode(b"\xff")
+    project.commit(0)
+    (project.root / f"new{byte}.py").touch()
+    project.root = project.root.rename(tmp_path / f"re{byte}po")
+    project.git("branch", f"old{byte}")
+    asked = Request(here=project.root, workload=WORKLOAD, base=f"old{byte}", command="sleep {port}", setup="")
+    with prepared(asked) as arms:
+        (cell,) = arms.cells
+        assert arms.changed == ("new\N{REPLACEMENT CHARACTER}.py",)
+        assert arms.baseline.startswith("old\N{REPLACEMENT CHARACTER} (")
+        assert cell.name.startswith("re\N{REPLACEMENT CHARACTER}po/")
 
 
 def test_two_specs_have_names_of_equal_length():
