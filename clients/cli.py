@@ -75,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             carried = by_agents(options, target, workload)
             result = carried.result
+        if not result.replies and result.connections_established and not options.coordinated:
+            require_plain(target)
     except WorkloadError as error:
         print(f"clients: {error}", file=sys.stderr)
         return WRONG_USE
@@ -119,16 +121,12 @@ def _status(result: Result, judged: Sequence[Judged]) -> int:
 
 
 def _measured(options: argparse.Namespace, target: Target, workload: Workload) -> Result:
-    """Return the result of the load. Raise TargetError if it was plain, and the server speaks TLS."""
+    """Return the result of a load by this machine."""
     if options.workers == 1 and options.samples is None:
-        result = _run(options, target, workload, options.hlog, None)  # which leaves nothing, whatever ends it
-    else:
-        with TemporaryDirectory(prefix="echobench-") as scratch:
-            take = _several if options.workers > 1 else _sampled
-            result = take(options, target, workload, Path(scratch))
-    if not result.replies and result.connections_established and not options.coordinated:
-        require_plain(target)
-    return result
+        return _run(options, target, workload, options.hlog, None)  # which leaves nothing, whatever ends it
+    with TemporaryDirectory(prefix="echobench-") as scratch:
+        take = _several if options.workers > 1 else _sampled
+        return take(options, target, workload, Path(scratch))
 
 
 def _sampled(options: argparse.Namespace, target: Target, workload: Workload, scratch: Path) -> Result:

@@ -53,6 +53,7 @@ def client_of(stack: ExitStack, cluster: Cluster) -> distributed.Client:
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else 8787, or a warning that it is taken
             worker_dashboard_address=None,
             memory_limit=0,
             silence_logs=logging.CRITICAL,

@@ -9,16 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import psutil
 import pytest
-from helpers.agents import left_after
+from helpers.agents import left_after, of_agents
 from helpers.dask_cluster import QUIET, scheduler, worker
 from helpers.generator import ENVIRONMENT, clients, start_clients, wait_until
 
 from clients.histogram import Histogram
-from clients.workers import WorkerGroup
 from clients.workload import Workload
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
@@ -32,17 +30,6 @@ def nothing_is_left():
     ours = {process.pid for process in psutil.Process().children(recursive=True)}
     left = [process for process in of_agents() if process.pid in ours or process.ppid() == 1]
     assert psutil.wait_procs(left, timeout=10)[1] == []
-
-
-def of_agents(among=None):
-    """Return the keepers of this machine, or among some processes, and the loads that they started."""
-    found = []
-    for process in psutil.process_iter() if among is None else among:
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
-            command = process.cmdline()
-            if "clients.agents.keeper" in command or "--share" in command:
-                found.append(process)
-    return found
 
 
 def test_three_local_agents_share_one_load(echo_server, tmp_path):
@@ -266,31 +253,12 @@ def test_a_stopped_worker_is_lost_for_the_next_load(echo_server):
     assert took_s < LOST_S
 
 
-def test_a_late_word_to_end_spares_the_next_keeper(monkeypatch):
-    engine = pytest.importorskip("clients.agents.engine")  # here, because it loads Dask
-    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(periodic_callbacks={}, loop=None))
-    agent = engine.Agent()
-    agent.open("127.0.0.1", "first")
-    agent.open("127.0.0.1", "second")
-    (second,) = of_agents(psutil.Process().children())
-    agent.end("first")
-    assert second.is_running()
-    agent.end("second")
-    assert not second.is_running()
-
-
-def test_agents_are_scheduled_as_workers_are_and_hear_no_terminal(monkeypatch):
-    engine = pytest.importorskip("clients.agents.engine")  # here, because it loads Dask
-    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(periodic_callbacks={}, loop=None))
-    agent = engine.Agent()
-    agent.open("127.0.0.1", "token")
-    (keeper,) = of_agents(psutil.Process().children())
-    with WorkerGroup(["127.0.0.1:1"], 1) as workers:
-        sessions = [os.getsid(process.pid) for process in (keeper, *workers._children)]
-        group = os.getpgid(keeper.pid)
-    agent.end("token")
-    assert sessions == [os.getsid(0)] * 2, "Linux shares a core out between sessions first"
-    assert group == keeper.pid, "Ctrl-C at a terminal is for the group in the foreground"
+def test_a_cluster_of_ours_listens_here_only_and_at_no_fixed_port():
+    with held("local:2") as (process, _):
+        ours = [process, *psutil.Process(process.pid).children(recursive=True)]
+        heard_at = [one.laddr for each in ours for one in psutil.Process(each.pid).net_connections("tcp")]
+    assert {one.ip for one in heard_at} == {"127.0.0.1"}
+    assert 8787 not in {one.port for one in heard_at}, "another cluster wants it, and Dask warns of that"
 
 
 def test_a_survey_examines_each_agent():

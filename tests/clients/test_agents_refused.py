@@ -6,17 +6,23 @@ import shutil
 
 import pytest
 from helpers.agents import agents
+from helpers.answering import answering
 from helpers.generator import clients
 
+from clients import cli
 from clients.agents.alike import check_alike, check_clock, check_free, check_number, check_reach
 from clients.agents.asked import Cluster, cluster_asked
 from clients.agents.clocks import Trip
+from clients.agents.session import Carried
 from clients.arguments import check_agents, parser, preflight
 from clients.clock import now_ns
+from clients.result import Result
 from clients.target import parse_target
 from clients.workload import Workload, WorkloadError
 
 SECOND_NS = 1_000_000_000
+ALERT = bytes([21, 3, 3, 0, 2, 2, 40])
+"""With it a TLS server refuses a handshake (RFC 8446, section 6)."""
 
 
 @pytest.mark.parametrize(
@@ -147,3 +153,11 @@ def test_a_share_needs_the_descriptors_of_its_own_part():
 def test_what_only_one_machine_can_do_is_refused_by_name(option):
     with pytest.raises(WorkloadError, match=f"on other machines: leave out {option[0]}$"):
         check_agents(parser().parse_args(["127.0.0.1:9", "--agents", "local:2", *option]))
+
+
+def test_a_server_that_answers_no_agent_is_asked_for_tls(monkeypatch, capsys):
+    unanswered = Result(workload=Workload(connections=2), connections_established=2)
+    monkeypatch.setattr("clients.agents.run.by_agents", lambda *_: Carried(unanswered, (), {}, 0))
+    with answering(lambda connection: connection.sendall(ALERT)) as address:
+        assert cli.main([address, "-c", "2", "--agents", "local:2"]) == 2
+    assert capsys.readouterr().err == f"clients: {address} answers in TLS only: give --tls\n"

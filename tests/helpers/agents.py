@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from clients.agents.group import AgentGroup
 from clients.agents.line import Line, Seat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from clients.workload import Workload
 
@@ -58,6 +59,17 @@ def agents(count: int, address: str, workload: Workload, *prefix: str) -> Iterat
 def loads_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """Return what a keeper has started."""
     return psutil.Process(process.pid).children()
+
+
+def of_agents(among: Iterable[psutil.Process] | None = None) -> list[psutil.Process]:
+    """Return the keepers of this machine, or among some processes, and the loads that they started."""
+    found = []
+    for process in psutil.process_iter() if among is None else among:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+            command = process.cmdline()
+            if "clients.agents.keeper" in command or "--share" in command:
+                found.append(process)
+    return found
 
 
 def left_after(limit_s: float, processes: Sequence[psutil.Process]) -> list[psutil.Process]:

@@ -44,6 +44,7 @@ REFUSALS = {
     "REFUSED": "the cluster has no workers: start `dask worker` on each machine",
     "LOST": "agent 1@127.0.0.1 lost its Dask worker",
 }
+SIGNALS = {"STOPPED": signal.SIGSTOP, "KILLED": signal.SIGKILL}
 COUNTED = ("sent", "replies")
 TIMES = ("replies_per_s", "response_p50_ns", "response_p99_ns", "lateness_p99_ns", "client_cpu_s")
 CLOCK = {"connections": 1, "agent_offset_ns": -7, "agent_clock_error_ns": 900}
@@ -73,8 +74,8 @@ def main(starts: str, file: str, _cluster: str) -> None:
             carry(asked, agents)
         elif word == "GONE":
             return
-        elif word == "STOPPED":
-            os.kill(os.getpid(), signal.SIGSTOP)
+        elif word in SIGNALS:
+            os.kill(os.getpid(), SIGNALS[word])
         else:
             say(word, {"said": f"agent {agents[1]} hung up", "agent": agents[1]})
     sys.stdin.read()

@@ -203,14 +203,20 @@ class Agents:
         word, _, rest = line.partition(" ")
         if word == wanted:
             return line
-        is_stopped, tail = self._child.is_stopped, self._child.log_tail()
+        said = json.loads(rest)["said"] if word in NO_LOAD else self._why_silent(wanted)
         self.stop()
         if word == "LOST":
-            raise AgentLostError(json.loads(rest)["said"])
-        if word in NO_LOAD:
-            raise ChildError(f"the agents made no load: {json.loads(rest)['said']}")
-        why = "was stopped (SIGSTOP), and agents end without it" if is_stopped else f"gave no {wanted}; {tail}"
-        raise ChildError(f"the coordinator of the agents {why}")
+            raise AgentLostError(said)
+        who = "the agents made no load:" if word in NO_LOAD else "the coordinator of the agents"
+        raise ChildError(f"{who} {said}")
+
+    def _why_silent(self, wanted: str) -> str:
+        """Return what became of the process, as the end of a sentence."""
+        assert self._child is not None
+        if self._child.is_stopped:
+            return "was stopped (SIGSTOP), and agents end without it"
+        ended = f"{self._child.how_it_ended} and " if self._child.ended_within(LOOK_S) else ""
+        return f"{ended}gave no {wanted}; {self._child.log_tail()}"
 
     def _next_line(self, deadline_s: float) -> str | None:
         """Return the next line, None for the end of them all; for one that is stopped, within a second."""

@@ -123,8 +123,9 @@ def test_an_interrupt_while_the_cluster_is_reached_waits_for_nothing(agents_of, 
     assert time.monotonic() - began_s < END_TIMEOUT_S
 
 
-def test_a_coordinator_that_ends_is_a_failed_generator(agents_of, tmp_path):
-    with agents_of([2, "GONE"]) as agents, pytest.raises(ChildError, match="gave no CONNECTED") as caught:
+@pytest.mark.parametrize(("word", "says"), [("GONE", "ended with status 0"), ("KILLED", "was ended by SIGKILL")])
+def test_a_coordinator_that_ends_is_a_failed_generator(word, says, agents_of, tmp_path):
+    with agents_of([2, word]) as agents, pytest.raises(ChildError, match=f"{says} and gave no CONNECTED") as caught:
         asked(agents, tmp_path)
     assert not isinstance(caught.value, AgentLostError)
 
