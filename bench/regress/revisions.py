@@ -223,7 +223,8 @@ def checked_out(where: Repository, revisions: Mapping[Arm, Revision], workspace:
         yield folders
     finally:
         with put_off(), _alone(records):
-            lifeline.remove(workspace, worktrees=records)
+            for arm in revisions:
+                lifeline.remove(workspace / FOLDERS[arm], worktrees=records)
 
 
 @contextlib.contextmanager
@@ -290,11 +291,10 @@ def _answer(where: Path, *arguments: str, env: Mapping[str, str] | None = None) 
     done = subprocess.run(
         ["git", *_ALONE, *arguments],  # noqa: S607 - the user's own git, as found on the PATH
         cwd=where,
-        env={**ours, "LC_ALL": "C", **(env or {})},
+        env={**ours, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(env or {})},
         capture_output=True,
         check=False,
     )
-    said = done.stderr.decode(errors="replace")
     if done.returncode:
-        raise GitError(f"git failed in {where}: {said.strip()}")
-    return done.stdout.decode(errors="surrogateescape"), said
+        raise GitError(f"git failed in {where}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout.decode(errors="surrogateescape"), done.stderr.decode(errors="replace")

@@ -368,7 +368,23 @@ def test_one_comparison_at_a_time_changes_the_records_of_worktrees(project, monk
     found = revisions.resolve(where, "HEAD", UsageError)
     with revisions.checked_out(where, dict.fromkeys(Arm, found), tmp_path / "work"):
         assert not is_locked(project.root / ".git"), "while it measures"
-    assert seen == [True] * 4, "list, add, add, remove"
+    assert seen == [True] * 5, "list, add and add, remove and remove"
+
+
+def test_a_set_up_that_fails_keeps_its_own_sentence(project):
+    """The arms are gone when its error leaves: nobody else took their folder away."""
+    project.commit(0)
+    request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup="exit 9")
+    with pytest.raises(UsageError, match="ended with status 9"):
+        prepared(request).__enter__()
+
+
+def test_the_index_of_the_user_is_not_even_refreshed(project):
+    project.commit(0)
+    index = (project.root / ".git" / "index").read_bytes()
+    os.utime(project.root / "myserver" / "__init__.py", (1, 1))
+    revisions.working_tree(revisions.repository(project.root))
+    assert (project.root / ".git" / "index").read_bytes() == index
 
 
 def test_a_python_without_venv_is_wrong_use_with_its_cure(project, monkeypatch):
