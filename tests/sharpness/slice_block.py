@@ -1,6 +1,6 @@
 """`python -m sharpness.slice_block`: load one block in slices of a given length, for `slices.py`.
 
-    stdin   JSON: addresses, pids, cpus, workload, slice_s, limit_s
+    stdin   JSON: addresses, pids, cpus, generator, workload, slice_s, limit_s, instants
     stdout  JSON: the connections that stood, the slices of each server, and how many replies came by which instant
 
 A process of its own, as the generator of a block is. Nothing is computed here but counts.
@@ -22,6 +22,7 @@ from clients import memory
 from clients.block import BlockLoad
 from clients.limits import raise_descriptors
 from clients.recorder import Recorder
+from clients.reference_block import ReferenceBlock
 from clients.sliced import sliced
 from clients.slices import Slicing
 from clients.target import parse_target
@@ -81,8 +82,12 @@ def load(asked: dict[str, Any]) -> dict[str, Any]:
         warmup_passes=max(1, round(workload.warmup_s / lasts_s)),
     )
     targets = [parse_target(address) for address in asked["addresses"]]
-    recorder = MomentRecorder if asked["instants"] else Recorder
-    block = BlockLoad(targets, workload, slicing, pids=asked["pids"], new_recorder=recorder)
+    block: BlockLoad | ReferenceBlock
+    if asked["generator"] == "reference":
+        block = ReferenceBlock(targets, workload, slicing, pids=asked["pids"])
+    else:
+        recorder = MomentRecorder if asked["instants"] else Recorder
+        block = BlockLoad(targets, workload, slicing, pids=asked["pids"], new_recorder=recorder)
 
     def announce(_established: int, _wanted: int) -> int:
         # Slices last longer than planned where their last replies take long. So time ends the block, not their number.

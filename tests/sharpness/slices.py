@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import click
 from helpers.checkout import CHECKOUT
@@ -24,6 +24,7 @@ from sharpness.slices_table import instants_table, lengths_table
 from bench.cli.files import add_to_file, refuse_unwritable
 from bench.errors import MeasurementError
 from bench.experiment.host import machine
+from bench.experiment.model import LoadGenerator
 from bench.experiment.planning.catalog import catalog
 from bench.experiment.trial.process import RunningServer, launch_together
 from clients.workload import Workload
@@ -38,7 +39,15 @@ MINUTES = 9.5
 WARMUP_S = 0.2
 SERVERS = ("asyncio-protocol", "asyncio-protocol", "threads")
 SPARE_DESCRIPTORS = 100
+GENERATORS: tuple[LoadGenerator, ...] = get_args(LoadGenerator)
 BLOCK_TIMEOUT_S = 120.0
+
+
+class Row(NamedTuple):
+    """What is measured of one number of connections: a length of a slice, or the first instants of a long one."""
+
+    slice_s: float
+    instants: bool = False
 
 
 def lacking(connections: int, hard: int) -> str | None:
@@ -48,7 +57,7 @@ def lacking(connections: int, hard: int) -> str | None:
 
 
 def block(
-    connections: int, slice_s: float, *, seed: int, load_s: float, folder: Path, instants: bool
+    connections: int, row: Row, *, seed: int, load_s: float, folder: Path, generator: LoadGenerator = "python"
 ) -> dict[str, Any]:
     """Launch SERVERS and load them in turn. Raise MeasurementError if not all connections stand."""
     cores, servers = machine.cores(), [catalog().server(name) for name in SERVERS]
@@ -63,10 +72,11 @@ def block(
             "addresses": [one.address for one in running],
             "pids": [one.pid for one in running],
             "cpus": cores.client,
+            "generator": generator,
             "workload": workload.to_json(),
-            "slice_s": slice_s,
+            "slice_s": row.slice_s,
             "limit_s": load_s,
-            "instants": instants,
+            "instants": row.instants,
         }
         found = _loaded(asked)
     established, wanted = sum(found["established"]), len(SERVERS) * connections
@@ -93,15 +103,14 @@ def _loaded(asked: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-class Row(NamedTuple):
-    """What is measured of one number of connections: a length of a slice, or the first instants of a long one."""
-
-    slice_s: float
-    instants: bool = False
-
-
 def launches(
-    connections: int, rows: Sequence[Row], number: int, load_s: float, *, until_s: float
+    connections: int,
+    rows: Sequence[Row],
+    number: int,
+    load_s: float,
+    *,
+    until_s: float,
+    generator: LoadGenerator = "python",
 ) -> dict[Row, list[dict[str, Any]] | str]:
     """Return what so many launches of each row gave, fewer if the time is over, or why there is nothing.
 
@@ -116,9 +125,7 @@ def launches(
             if time.monotonic() >= until_s or row in faults:
                 continue
             try:
-                one = block(
-                    connections, row.slice_s, seed=seed, load_s=load_s, folder=Path(folder), instants=row.instants
-                )
+                one = block(connections, row, seed=seed, load_s=load_s, folder=Path(folder), generator=generator)
             except MeasurementError as error:
                 faults[row] = " ".join(str(error).split())
             else:
@@ -159,9 +166,23 @@ def _integers(_context: click.Context, _option: click.Parameter, text: str) -> l
 @click.option(
     "--minutes", type=click.FloatRange(0, min_open=True), default=MINUTES, show_default=True, help="Time in all."
 )
+@click.option(
+    "--generator",
+    type=click.Choice(GENERATORS),
+    default=GENERATORS[0],
+    show_default=True,
+    help="The one in C has a limit that is further away. It says nothing of first instants.",
+)
 @click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Add the tables to this file.")
 def slices(
-    *, connections: list[int], lengths: list[int], number: int, load_s: float, minutes: float, summary: Path | None
+    *,
+    connections: list[int],
+    lengths: list[int],
+    number: int,
+    load_s: float,
+    minutes: float,
+    generator: LoadGenerator,
+    summary: Path | None,
 ) -> None:
     """Measure a server beside itself, and beside another one, in slices of several lengths.
 
@@ -171,17 +192,22 @@ def slices(
     began_s = time.monotonic()
     by_length: list[tuple[int, float, list[Any] | str]] = []
     early: list[tuple[int, list[Any] | str]] = []
-    rows = [*(Row(length / 1e3) for length in lengths), Row(INSTANTS_SLICE_S, instants=True)]
+    rows = [Row(length / 1e3) for length in lengths]
+    rows += [Row(INSTANTS_SLICE_S, instants=True)] if generator == "python" else []
     try:
         for index, many in enumerate(connections, 1):
             click.echo(f"{many:,} connections", err=True)
             until_s = began_s + 60 * minutes * index / len(connections)
-            found = launches(many, rows, number, load_s, until_s=until_s)
-            by_length += [(many, row.slice_s, found[row]) for row in rows[:-1]]
-            last = found[rows[-1]]
-            early.append((many, last if isinstance(last, str) else [one["instants"] for one in last]))
+            found = launches(many, rows, number, load_s, until_s=until_s, generator=generator)
+            for row, given in found.items():
+                if not row.instants:
+                    by_length.append((many, row.slice_s, given))
+                else:
+                    early.append((many, given if isinstance(given, str) else [one["instants"] for one in given]))
     finally:
-        shown = f"{lengths_table(by_length)}\nRate of a slice's first instants, to its rest:\n\n{instants_table(early)}"
+        shown = lengths_table(by_length)
+        if early:
+            shown += f"\nRate of a slice's first instants, to its rest:\n\n{instants_table(early)}"
         click.echo(shown, nl=False)
         add_to_file(summary, shown)
 

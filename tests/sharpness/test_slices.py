@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import shutil
 import time
 from statistics import NormalDist
 
@@ -88,11 +89,22 @@ def test_a_session_without_time_left_measures_nothing_more():
     assert slices.launches(1, [row], 1, 0.1, until_s=time.monotonic()) == {row: "the time was over"}
 
 
-@pytest.mark.parametrize("instants", [False, True])
-def test_a_block_of_two_equal_servers_and_another(tmp_path, monkeypatch, instants):
+HAS_NO_COMPILER = shutil.which("cc") is None
+
+
+@pytest.mark.parametrize(
+    ("generator", "instants"),
+    [
+        ("python", False),
+        ("python", True),
+        pytest.param("reference", False, marks=pytest.mark.skipif(HAS_NO_COMPILER, reason="no C compiler on the PATH")),
+    ],
+)
+def test_a_block_of_two_equal_servers_and_another(tmp_path, monkeypatch, generator, instants):
     monkeypatch.chdir(CHECKOUT)
     monkeypatch.setenv("PYTHONPATH", "tests")
-    found = slices.block(4, 0.02, seed=1, load_s=0.5, folder=tmp_path, instants=instants)
+    row = slices.Row(0.02, instants=instants)
+    found = slices.block(4, row, seed=1, load_s=0.5, folder=tmp_path, generator=generator)
     assert found["established"] == [4, 4, 4]
     first, second, third = found["slices"]
     assert [one["pass"] for one in first] == [one["pass"] for one in second] == [one["pass"] for one in third]

@@ -6,23 +6,17 @@ computed here.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from bench import units
 from bench.analysis.comparing.many_runs import breaks
 from bench.analysis.comparing.two_runs import Impression
 from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.figures import trend
-from bench.analysis.figures.palette import DARK, LIGHT
-from bench.analysis.figures.svg import themed
 from bench.analysis.figures.words import capital
+from bench.analysis.report.template import filled
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -37,8 +31,6 @@ WORDS = {
     Impression.CANNOT_TELL: "There are too few runs, the newest stands out from its level, or it is a lower bound.",
     Impression.MISSING: "The newest run lacks the cell, or no earlier run can be joined with it.",
 }
-_IN_ONE = re.compile(r"\d{4}-\d\d-\d\d|\[[^\]]*\]")
-_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +57,8 @@ class History:
 
 def render(found: History) -> str:
     """Render the page of a history."""
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["whole"] = _whole
-    return environment.get_template("history.html.j2").render(
+    return filled(
+        "history.html.j2",
         title=title(found),
         others=[_became(cell) for cell in found.worse[1:]],
         baseline=found.baseline,
@@ -81,9 +70,6 @@ def render(found: History) -> str:
         words=WORDS,
         command=found.command,
         colour=trend.COLOURS,
-        light=LIGHT.colours,
-        dark=DARK.colours,
-        css=Markup((_HERE / "page.css").read_text(encoding="utf-8") + themed()),  # noqa: S704 - both are our own
     )
 
 
@@ -103,11 +89,6 @@ def title(found: History) -> str:
     ]
     parts = units.listed(f"{number} {words}" for number, words in said if number)
     return f"No ratio is seen to be worse, but of {len(found.here)} series, {parts}"
-
-
-def _whole(text: str) -> Markup:
-    """Keep each date and each interval of a sentence on one line."""
-    return Markup(_IN_ONE.sub(r'<span class="whole">\g<0></span>', str(escape(text))))  # noqa: S704 - it is escaped
 
 
 def _became(cell: CellHistory) -> str:

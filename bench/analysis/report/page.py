@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench import metrics, units
@@ -20,13 +19,13 @@ from bench.analysis.estimates.ranking import rank
 from bench.analysis.estimates.thresholds import judge
 from bench.analysis.estimates.wander import wander
 from bench.analysis.figures import gallery, heat
-from bench.analysis.figures.palette import DARK, LIGHT
-from bench.analysis.figures.svg import inline, themed
+from bench.analysis.figures.svg import inline
 from bench.analysis.report.choosing import breaking, choices
 from bench.analysis.report.closer import closer
 from bench.analysis.report.raw import of_run
 from bench.analysis.report.servers import servers
 from bench.analysis.report.tables import commands, doubts, facts, failures, leads, load_tables, plan_text
+from bench.analysis.report.template import filled
 from bench.analysis.report.words import alone, answer, limits, scope, undrawn
 from bench.analysis.runs import run_folder
 from bench.errors import unwritable
@@ -100,15 +99,13 @@ def render(
     `others` are its first figure to other baselines, which a reader may choose. Raw files in the `folder` where the
     page will be are linked.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("page.html.j2").render(
+    return filled(
+        "page.html.j2",
         **_said(run, found),
         **_numbers(run, found),
         **_figures(run, found, drawn, others),
         **_behind(run, found, folder),
-        **_looks(),
+        js=Markup((_HERE / "page.js").read_text(encoding="utf-8")),  # noqa: S704 - it is our own
     )
 
 
@@ -178,16 +175,6 @@ def _behind(run: Run, found: Ranking, folder: Path | None) -> dict[str, Any]:
         "plan": plan_text(run.info),
         "seed": run.info.get("plan", {}).get("seed"),
         "raw": of_run(folder),
-    }
-
-
-def _looks() -> dict[str, Any]:
-    """Return the colours, the style sheet and the script, which are the same on every page."""
-    return {
-        "light": LIGHT.colours,
-        "dark": DARK.colours,
-        "css": Markup((_HERE / "page.css").read_text(encoding="utf-8") + themed()),  # noqa: S704 - both are our own
-        "js": Markup((_HERE / "page.js").read_text(encoding="utf-8")),  # noqa: S704 - it is our own
     }
 
 

@@ -11,14 +11,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench import units
 from bench.analysis.estimates.cells import LEVEL
 from bench.analysis.figures.canvas import nice_ticks
-from bench.analysis.figures.palette import DARK, LIGHT
 from bench.analysis.report.page import REPORT_FILE
+from bench.analysis.report.template import filled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,24 +31,17 @@ WIDTH, EDGE, ROW, AXIS = 400.0, 30.0, 22.0, 26.0
 MARK = '<meta name="generator" content="echobench report of several runs">'
 """Stands in the head of a page of this kind, by which an earlier one is known."""
 
-_HERE = Path(__file__).parent
-
 
 def render(found: SideBySide, folder: Path) -> str:
     """Render the page of several runs. Links lead from `folder`, where the page will be."""
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("several.html.j2").render(
+    return filled(
+        "several.html.j2",
         title=_title(found),
         mark=Markup(MARK),  # noqa: S704 - it is our own
         baseline=found.baseline,
         level=units.share(LEVEL),
         runs=[_run(name, run, folder) for name, run in found.runs.items()],
         cells=[_cell(cell, found.baseline) for cell in sorted(found.cells, key=lambda cell: not cell.apart)],
-        light=LIGHT.colours,
-        dark=DARK.colours,
-        css=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - it is our own
     )
 
 

@@ -18,6 +18,7 @@ from bench.analysis.figures import gallery
 from bench.analysis.report import page as report
 from bench.analysis.report.choosing import breaking, choices
 from bench.analysis.report.tables import commands, failures, leads
+from bench.analysis.report.template import whole
 from bench.analysis.report.words import answer, scope
 from bench.analysis.runs import run_folder
 from bench.cli import main
@@ -94,7 +95,7 @@ def test_the_first_words_say_whom_to_choose_at_what_price(taught):
     found = rank(taught)
     page = report.render(taught, found, [])
     text = " ".join(html.unescape(re.sub("<[^>]*>", "", page)).split())
-    assert f"<h1>{sentence(found.headline(THROUGHPUT), found.sweep)}</h1>" in page
+    assert f"<h1>{whole(sentence(found.headline(THROUGHPUT), found.sweep))}</h1>" in page
     header = page[: page.index("</header>")]
     chosen = choices(found)
     assert [(one.where, one.best, one.tied) for one in chosen] == [
@@ -296,3 +297,11 @@ def test_a_folder_that_is_no_run_is_exit_status_2(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     assert main() == ExitCode.WRONG_USE
     assert "is not a run: there is no run.json in it" in capsys.readouterr().err
+
+
+def test_what_belongs_together_stays_on_one_line():
+    assert whole("at least 1.09 \N{MULTIPLICATION SIGN} a <b> [1.06, 1.12] since 2026-11-07") == (
+        'at least <span class="whole">1.09 \N{MULTIPLICATION SIGN}</span> a &lt;b&gt; '
+        '<span class="whole">[1.06, 1.12]</span> '
+        'since <span class="whole">2026-11-07</span>'
+    )
