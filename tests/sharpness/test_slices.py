@@ -55,6 +55,11 @@ def test_few_launches_have_no_interval():
     assert cells(table)[0][7] == "1.000 [NA]"
 
 
+def test_a_single_pass_of_each_launch_has_no_spread():
+    table = lengths_table([(64, 0.4, [launch([1.0])] * 6)])
+    assert cells(table)[0][5:7] == ["NA", "NA"]
+
+
 def test_the_spread_is_that_of_passes_and_not_of_launches():
     quantiles = [NormalDist(0, 0.2).inv_cdf((i + 0.5) / 400) for i in range(400)]
     random.Random(1).shuffle(quantiles)
