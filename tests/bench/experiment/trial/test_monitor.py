@@ -519,7 +519,7 @@ def test_a_process_forked_twice_that_nobody_saw_is_lost(leaves):
         deadline = time.monotonic() + 10
         while orphans.ended(process.pid) == before and time.monotonic() < deadline:
             os.sched_yield()
-        side.last_cpu(side.read("cpu"))
+        side.last_cpu(side.cpu())
     assert side.is_cpu_lost
 
 
