@@ -1,8 +1,8 @@
 """What the pairs that are still planned can change of a word. It decides when a cell ends, and not which word it gets.
 
-At a planned look, a cell that is OK ends if the end would hardly find another word. Its pairs so far predict where the
-estimate of all planned pairs will lie (stochastic curtailment: Lan, Simon and Halperin 1982; with the predictive
-probability of Spiegelhalter, Freedman and Blackburn 1986, under a flat prior). No test is made here.
+At a planned look, a cell without a slowdown ends if the end would hardly find another word. Its pairs so far predict
+where the estimate of all planned pairs will lie (stochastic curtailment: Lan, Simon and Halperin 1982; with the
+predictive probability of Spiegelhalter, Freedman and Blackburn 1986, under a flat prior). No test is made here.
 """
 
 from __future__ import annotations
@@ -23,10 +23,17 @@ CHANGE_CHANCE = 0.02
 
 
 def has_ended(cell: CellVerdict, comparison: Comparison) -> bool:
-    """Whether the rest of the planned pairs would not change the word of a cell, or hardly."""
-    if cell.word is not Word.OK:
+    """Whether the rest of the planned pairs would not change the word of a cell, or hardly.
+
+    One metric that IMPROVED ends no cell in which another may yet be REGRESSED.
+    """
+    if cell.word not in {Word.OK, Word.IMPROVED}:
         return cell.settled
-    return all(change_chance(metric, comparison) < CHANGE_CHANCE for metric in cell.metrics if metric.rule.gating)
+    return all(
+        metric.word is Word.IMPROVED or change_chance(metric, comparison) < CHANGE_CHANCE
+        for metric in cell.metrics
+        if metric.rule.gating
+    )
 
 
 def change_chance(metric: MetricVerdict, comparison: Comparison) -> float:

@@ -213,5 +213,7 @@ def _reason(verdict: MetricVerdict, terms: _Terms) -> str:
 def _cell_verdict(cell: str, metrics: tuple[MetricVerdict, ...]) -> CellVerdict:
     gating = [metric for metric in metrics if metric.rule.gating]
     word = worst([metric.word for metric in gating])
+    if word is Word.IMPROVED and any(metric.is_slower for metric in gating):
+        word = Word.OK  # it is better in one way and worse in another, though not by as much as must not pass
     reason = next((metric.reason for metric in gating if metric.word is word), "no metric gates this cell")
     return CellVerdict(cell=cell, word=word, reason=reason, metrics=metrics)

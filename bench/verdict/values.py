@@ -43,6 +43,11 @@ class MetricVerdict:
     pair_sd: float = math.nan
 
     @property
+    def is_slower(self) -> bool:
+        """Whether the whole interval lies on the side of a slowdown, however small."""
+        return self.slowdown is not None and self.slowdown.low > 0
+
+    @property
     def pairs_to_settle(self) -> int | None:
         """Pairs to ask for next: as many as the noise asks for; twice as many as now if there are that many already."""
         if self.pairs_needed is None:

@@ -8,7 +8,11 @@ from bench.errors import ExitCode
 
 
 class Word(StrEnum):
-    """The verdict in one word, worst first. The word of a cell is the worst word of its gating metrics."""
+    """The verdict in one word, worst first.
+
+    The word of a cell is the worst word of its gating metrics. It is OK if one IMPROVED and another is slower within its
+    budget.
+    """
 
     REGRESSED = "REGRESSED"
     INVALID = "INVALID"

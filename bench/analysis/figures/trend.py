@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.figures.canvas import nice_ticks
 from bench.analysis.figures.palette import LIGHT
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def trend(cell: CellHistory, write: Callable[[float], str], *, is_worse: bool) -
         {"x": at.x(number), "y": at.y(one.value), "bar": (at.y(one.low), at.y(one.high)) if one.bounded else None}
         for number, one in enumerate(points)
     ]
-    ticks = [math.exp(at.low + share * (at.high - at.low)) for share in (0.0, 0.5, 1.0)]
+    ticks = nice_ticks(math.exp(at.low), math.exp(at.high), log=True)
     return {
         "size": {"width": WIDTH, "height": TOP + BODY + AXIS, "left": LEFT, "top": TOP, "bottom": TOP + BODY},
         "points": drawn,

@@ -9,6 +9,7 @@ import math
 import pytest
 
 from bench.errors import ExitCode
+from bench.verdict.foresight import has_ended
 from bench.verdict.judge import Problem, judge
 from bench.verdict.pairs import Arm, Observation
 from bench.verdict.rules import Rule
@@ -124,6 +125,39 @@ def test_a_metric_that_is_only_shown_never_gates():
     found = judge(both, cells=["c"], looks=(10,), rules=(RPS, SHOWN))
     assert found.cells[0].metrics[1].word is Word.REGRESSED
     assert found.word is Word.OK
+
+
+def faster_but(dearer, looks):
+    """Compare arms of which the candidate has a better rate, and so much more CPU in each pair."""
+    both = [
+        Observation(
+            cell="c",
+            pair=pair,
+            arm=arm,
+            values={"rate": 100.0, "cpu": 10.0}
+            if arm is Arm.BASELINE
+            else {"rate": 120.0 + pair % 3, "cpu": 10.0 * (1 + more)},
+        )
+        for pair, more in enumerate(dearer)
+        for arm in Arm
+    ]
+    return judge(both, cells=["c"], looks=looks, rules=(RPS, Rule(metric="cpu", title="CPU")))
+
+
+def test_what_is_better_in_one_way_and_worse_in_another_has_not_improved():
+    found = faster_but([0.003] * 20, looks=(20,))
+    assert [metric.word for metric in found.cells[0].metrics] == [Word.IMPROVED, Word.OK]
+    assert found.word is Word.OK
+    assert found.cells[0].reason.startswith("CPU changed by +0.3 %")
+    assert faster_but([0.0] * 20, looks=(20,)).word is Word.IMPROVED
+
+
+@pytest.mark.parametrize(("dearer", "ends"), [([0.0] * 12, True), ([0.02, -0.001] * 6, False)])
+def test_a_better_metric_ends_no_cell_in_which_another_may_be_worse(dearer, ends):
+    found = faster_but(dearer, looks=(12, 34))
+    assert found.cells[0].metrics[0].word is Word.IMPROVED
+    assert found.cells[0].metrics[1].word is Word.OK
+    assert has_ended(found.cells[0], found) is ends
 
 
 def test_a_refused_cell_keeps_its_reason_and_its_place_in_the_family():

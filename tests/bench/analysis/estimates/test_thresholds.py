@@ -112,7 +112,8 @@ def test_page_junit_and_markdown_have_the_words(run):
     found = run("threads: cpu > 1us")
     (one,) = judge(found)
     assert re.fullmatch(r"FAILED: threads c16: cpu is above 1 µs: [\d.]+ µs \[[\d.]+ µs, [\d.]+ µs\]", one.sentence)
-    assert one.sentence in page.render(found, rank(found), [])
+    (row,) = re.findall(r"<tr><td><strong>FAILED</strong>.*?</tr>", page.render(found, rank(found), []), re.DOTALL)
+    assert re.findall(r"<t[dh][^>]*>([^<]+)</t[dh]>", row) == ["threads", "c16", one.reason]
     assert f'<failure type="FAILED" message="{one.reason}"'.replace(">", "&gt;") in junit.render(found)["junit.xml"]
     assert summary.markdown(found, rank(found)).startswith("### FAILED: ")
     assert f"- {one.sentence}" in summary.markdown(found, rank(found))
