@@ -10,8 +10,8 @@ from bench.errors import ExitCode
 class Word(StrEnum):
     """The verdict in one word, worst first.
 
-    The word of a cell is the worst word of its gating metrics. It is OK if one IMPROVED and another is slower within its
-    budget.
+    The word of a cell is the worst word of its gating metrics. It is OK if one IMPROVED and another is slower within
+    its budget.
     """
 
     REGRESSED = "REGRESSED"
