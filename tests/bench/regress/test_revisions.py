@@ -371,8 +371,9 @@ def test_one_comparison_at_a_time_changes_the_records_of_worktrees(project, monk
     assert seen == [True] * 5, "list, add and add, remove and remove"
 
 
-def test_a_set_up_that_fails_keeps_its_own_sentence(project):
+def test_a_set_up_that_fails_keeps_its_own_sentence(project, monkeypatch):
     """The arms are gone when its error leaves: nobody else took their folder away."""
+    monkeypatch.setattr(arms, "VENV", [*arms.VENV, "--without-pip"])
     project.commit(0)
     request = Request(here=project.root, workload=Workload(), base="HEAD", command="sleep {port}", setup="exit 9")
     with pytest.raises(UsageError, match="ended with status 9"):

@@ -144,7 +144,7 @@ def faster_but(dearer, looks):
     return judge(both, cells=["c"], looks=looks, rules=(RPS, Rule(metric="cpu", title="CPU")))
 
 
-def test_what_is_better_in_one_way_and_worse_in_another_has_not_improved():
+def test_better_in_one_way_and_worse_in_another_is_no_improvement():
     found = faster_but([0.003] * 20, looks=(20,))
     assert [metric.word for metric in found.cells[0].metrics] == [Word.IMPROVED, Word.OK]
     assert found.word is Word.OK

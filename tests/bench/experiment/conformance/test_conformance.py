@@ -134,6 +134,7 @@ def serve(listener):
 """It waits for a client that does not read only if its first read found nothing, as anyio does."""
 
 
+@pytest.mark.live
 def test_bounded_memory_finds_who_hoards_what_was_there_first(tmp_path):
     """A server is always late enough for it, and not at one run in four."""
     (tmp_path / "hoards.py").write_text(HOARDS_WHAT_IS_THERE)

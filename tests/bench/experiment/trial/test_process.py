@@ -50,10 +50,19 @@ def test_a_started_server_is_ready_and_ends_with_the_block(log):
     assert not running.was_killed
 
 
-UNIX = (
-    "import os, socket, time; p = 'echo.sock'; os.path.exists(p) and os.unlink(p); s = socket.socket(socket.AF_UNIX); "
-)
-UNIX += "s.bind(p); s.listen(); print('READY unix:' + p, 0, flush=True); "
+UNIX = """
+import os, pathlib, socket, time
+p, s = 'echo.sock', socket.socket(socket.AF_UNIX)
+while True:
+    pathlib.Path(p).unlink(missing_ok=True)
+    try:
+        s.bind(p)
+        break
+    except OSError:
+        pass  # another server took the path just before
+s.listen()
+print('READY unix:' + p, 0, flush=True)
+"""
 
 
 def test_servers_that_share_an_address_are_both_refused(log, tmp_path):
